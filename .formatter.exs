@@ -1,0 +1,1 @@
+[inputs: ["{mix,.formatter}.exs", "{bench,config,lib,test}/**/*.{ex,exs}"]]

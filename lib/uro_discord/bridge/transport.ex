@@ -1,0 +1,68 @@
+defmodule UroDiscord.Bridge.Transport do
+  @moduledoc false
+  # The bridge as an OS process of ours: frames on its stdin and stdout, logs on its stderr. The process that opens it gets
+  # `{port, {:data, bytes}}` and, at the end, `{port, {:exit_status, status}}`.
+
+  alias UroDiscord.Bridge.Log
+
+  @enforce_keys [:port, :os_pid, :fifo]
+  defstruct @enforce_keys
+
+  @type t :: %__MODULE__{port: port(), os_pid: pos_integer(), fifo: Path.t()}
+
+  # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
+  @queue {65_536, 4 * 1024 * 1024}
+
+  @spec open() :: {:ok, t()} | {:error, String.t()}
+  def open do
+    with {:ok, fifo} <- Log.make_fifo(),
+         {:ok, _log} <- Log.start_link(fifo) do
+      # The shell only opens the FIFO and becomes the bridge; paths are arguments, never part of the script.
+      port =
+        Port.open({:spawn_executable, "/bin/sh"}, [
+          :binary,
+          :exit_status,
+          :hide,
+          busy_limits_port: @queue,
+          args: ["-c", ~s(exec "$0" 2>"$1"), executable(), fifo]
+        ])
+
+      case Port.info(port, :os_pid) do
+        {:os_pid, os_pid} -> {:ok, %__MODULE__{port: port, os_pid: os_pid, fifo: fifo}}
+        nil -> {:error, "the bridge ended as it was started"}
+      end
+    end
+  end
+
+  @doc "Queues a frame. `:busy` when the bridge does not read: it is hung, since it reads whatever else it does."
+  @spec send(t(), iodata()) :: :ok | :busy
+  def send(%__MODULE__{port: port}, frame) do
+    if Port.command(port, frame, [:nosuspend]), do: :ok, else: :busy
+  rescue
+    # The port closed before its exit status reached us; that message tells.
+    ArgumentError -> :ok
+  end
+
+  @doc "The bridge has opened the FIFO, so its name is not needed any more."
+  @spec forget_fifo(t()) :: :ok
+  def forget_fifo(%__MODULE__{fifo: fifo}) do
+    _ = File.rm(fifo)
+    :ok
+  end
+
+  @doc "Closes its stdin, which a sound bridge takes for the order to end."
+  @spec close(t()) :: :ok
+  def close(%__MODULE__{port: port} = transport) do
+    if Port.info(port), do: Port.close(port)
+    forget_fifo(transport)
+  end
+
+  @doc "Ends a bridge that does not react. Its exit status still comes."
+  @spec kill(t()) :: :ok
+  def kill(%__MODULE__{os_pid: os_pid}) do
+    {_, _} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)], stderr_to_stdout: true)
+    :ok
+  end
+
+  defp executable, do: Application.app_dir(:uro_discord, "priv/native/uro-discord-bridge")
+end

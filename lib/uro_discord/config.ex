@@ -1,0 +1,117 @@
+defmodule UroDiscord.Config do
+  @moduledoc """
+  Every option of `config :uro_discord`: its meaning, its default, and the check it must pass.
+
+  The documented way is `config/runtime.exs`:
+
+      config :uro_discord,
+        token: System.fetch_env!("DISCORD_BOT_TOKEN"),
+        channels: [announcements: "1100000000000000001"]
+
+  A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config` prints the table of options.
+  """
+
+  alias UroDiscord.{Config.Schema, ConfigError, Secret, Snowflake}
+
+  @enforce_keys [:enabled]
+  defstruct [
+    :enabled,
+    :token,
+    :channels,
+    :intents,
+    :presence,
+    :presence_idle,
+    :api_url,
+    :gateway_url,
+    :rest_proxy,
+    :ca_file,
+    :bridge_restart
+  ]
+
+  @type t :: %__MODULE__{
+          enabled: boolean(),
+          token: Secret.t() | nil,
+          channels: %{atom() => Snowflake.t()},
+          intents: [atom()],
+          presence: String.t() | nil,
+          presence_idle: String.t(),
+          api_url: String.t() | nil,
+          gateway_url: String.t() | nil,
+          rest_proxy: String.t() | nil,
+          ca_file: Path.t() | nil,
+          bridge_restart: {pos_integer(), pos_integer()}
+        }
+
+  @doc """
+  A checked configuration. Raises `UroDiscord.ConfigError` with every problem.
+
+      iex> config = UroDiscord.Config.new!(enabled: false)
+      iex> {config.enabled, config.intents}
+      {false, [:guilds]}
+
+      iex> UroDiscord.Config.new!(enabled: false, chanels: [])
+      ** (UroDiscord.ConfigError) config :uro_discord cannot be used:
+      \s
+        chanels: is not an option
+          allowed: api_url, bridge_restart, ca_file, channels, enabled, gateway_url, intents, presence, presence_idle, rest_proxy, token
+          example: did you mean channels?
+  """
+  @spec new!(keyword()) :: t()
+  def new!(options) do
+    case new(options) do
+      {:ok, config} -> config
+      {:error, error} -> raise error
+    end
+  end
+
+  @doc "As `new!/1`, with the error as a value."
+  @spec new(keyword()) :: {:ok, t()} | {:error, ConfigError.t()}
+  def new(options) do
+    schema = Schema.options()
+    enabled? = Keyword.get(options, :enabled, true) != false
+
+    {values, problems} =
+      Enum.reduce(schema, {[enabled: true], unknown(options, schema)}, fn option,
+                                                                          {values, problems} ->
+        case value(option, Keyword.fetch(options, option.key), enabled?) do
+          {:ok, value} -> {Keyword.put(values, option.key, value), problems}
+          {:error, wrong} -> {values, [problem(option, wrong) | problems]}
+        end
+      end)
+
+    case problems do
+      [] -> {:ok, struct!(__MODULE__, values)}
+      problems -> {:error, %ConfigError{problems: Enum.reverse(problems)}}
+    end
+  end
+
+  @doc "The id of a channel: an alias from `:channels`, or a snowflake as it is."
+  @spec channel_id(t(), atom() | String.t() | integer()) :: {:ok, Snowflake.t()} | :error
+  def channel_id(%__MODULE__{channels: channels}, name) when is_atom(name),
+    do: Map.fetch(channels, name)
+
+  def channel_id(%__MODULE__{}, id), do: Snowflake.cast(id)
+
+  # A disabled UroDiscord needs no token, and one that is there is not looked at.
+  defp value(%{required: true}, _given, false), do: {:ok, nil}
+  defp value(%{required: true}, :error, true), do: {:error, "is missing"}
+  defp value(%{default: default}, :error, _enabled?), do: {:ok, default}
+  defp value(%{check: check}, {:ok, value}, _enabled?), do: check.(value)
+
+  defp problem(option, wrong),
+    do: %{key: option.key, wrong: wrong, allowed: option.allowed, example: option.example}
+
+  defp unknown(options, schema) do
+    keys = Enum.map(schema, & &1.key)
+
+    for {key, _value} <- options, key not in keys do
+      %{
+        key: key,
+        wrong: "is not an option",
+        allowed: keys |> Enum.sort() |> Enum.join(", "),
+        example:
+          "did you mean #{Enum.max_by(keys, &String.jaro_distance(to_string(&1), to_string(key)))}?"
+      }
+    end
+  end
+end

@@ -1,0 +1,79 @@
+defmodule UroDiscord.Native do
+  @moduledoc """
+  The boundary to the NIF (`native/uro_discord_nif`): one function a line, and nobody else calls the NIF.
+
+  No call blocks a scheduler: short pure work runs inline, longer pure work on a dirty scheduler, and a REST request
+  returns at once and answers by message. A panic in Rust is raised here as an `ErlangError`.
+  """
+
+  @on_load :load
+
+  @typedoc "A REST client: its connections, its limiter and the bot's token, which stays in Rust."
+  @opaque rest :: reference()
+
+  @doc false
+  def load do
+    # Without the extension, as :erlang.load_nif/2 wants it.
+    :erlang.load_nif(:filename.join(:code.priv_dir(:uro_discord), 'native/uro_discord_nif'), 0)
+  end
+
+  @doc "A new REST client from `%{token:, api_url:, rest_proxy:, ca_file:, user_agent:}`."
+  @spec rest_new(map()) :: {:ok, rest()} | {:error, String.t()}
+  def rest_new(_config), do: nif()
+
+  @doc """
+  Starts a request; `{:uro_discord_rest, ref, {:ok, response} | {:error, reason}}` comes to the calling process.
+  `UroDiscord.Rest` gives the shapes.
+  """
+  @spec rest_request(rest(), reference(), map()) :: :ok | {:error, String.t()}
+  def rest_request(_rest, _ref, _request), do: nif()
+
+  @doc "What the client's limiter knows: whether the token is still good, what waits and what is under way."
+  @spec rest_status(rest()) :: map()
+  def rest_status(_rest), do: nif()
+
+  @doc """
+  Whether `signature` (64 bytes) over `message` is by the holder of Ed25519 `public_key` (32 bytes).
+  Raises `ArgumentError` on a key of another length.
+
+      iex> UroDiscord.Native.verify_ed25519(<<1::256>>, "message", "not 64 bytes")
+      false
+  """
+  @spec verify_ed25519(binary(), binary(), binary()) :: boolean()
+  # Hashing 64 KiB takes about 0.2 ms; a scheduler should not be held for more than 1.
+  def verify_ed25519(public_key, message, signature) when byte_size(message) <= 65_536,
+    do: verify_ed25519_inline(public_key, message, signature)
+
+  def verify_ed25519(public_key, message, signature),
+    do: verify_ed25519_dirty(public_key, message, signature)
+
+  @doc false
+  def verify_ed25519_inline(_public_key, _message, _signature), do: nif()
+
+  @doc false
+  def verify_ed25519_dirty(_public_key, _message, _signature), do: nif()
+
+  @doc """
+  JSON from maps (with binary or atom keys), lists, strings, numbers, booleans and nil. The error names the place.
+
+      iex> UroDiscord.Native.json_encode(%{content: "hi", tts: false})
+      {:ok, ~s({"content":"hi","tts":false})}
+  """
+  @spec json_encode(term()) :: {:ok, binary()} | {:error, String.t()}
+  def json_encode(_term), do: nif()
+
+  @doc """
+  A term from JSON; objects become maps with binary keys, null becomes nil.
+
+      iex> UroDiscord.Native.json_decode(~s({"code":50035,"errors":null}))
+      {:ok, %{"code" => 50035, "errors" => nil}}
+  """
+  @spec json_decode(binary()) :: {:ok, term()} | {:error, String.t()}
+  def json_decode(_json), do: nif()
+
+  @doc false
+  # Panics in Rust, for the test that shows what becomes of a panic.
+  def panic_for_test, do: nif()
+
+  defp nif, do: :erlang.nif_error(:nif_not_loaded)
+end

@@ -1,0 +1,109 @@
+defmodule UroDiscord.Rest do
+  @moduledoc false
+  # Requests to Discord's REST API. The limiter, the connections and the retries are in `crates/rest`; see its docs.
+
+  alias UroDiscord.{Config, Error, Native, Secret}
+
+  @type response :: %{status: pos_integer(), headers: %{String.t() => String.t()}, body: term()}
+
+  @doc "The client for a configuration. Made once; every process may use it."
+  @spec client(Config.t()) :: {:ok, Native.rest()} | {:error, Error.t()}
+  def client(%Config{} = config) do
+    config
+    |> Map.take([:api_url, :rest_proxy, :ca_file])
+    |> Map.merge(%{token: Secret.reveal(config.token), user_agent: nil})
+    |> Native.rest_new()
+    |> case do
+      {:ok, client} -> {:ok, client}
+      {:error, reason} -> {:error, %Error{kind: :connect, message: reason}}
+    end
+  end
+
+  @doc """
+  Starts a request and returns its reference. The answer comes as a message that `answer/2` understands.
+
+  Options: `:json` (the body), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
+  (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`.
+  """
+  @spec request(Native.rest(), atom(), String.t(), keyword()) ::
+          {:ok, reference()} | {:error, Error.t()}
+  def request(client, method, path, options \\ []) do
+    with {:ok, body} <- encode(options[:json]) do
+      ref = make_ref()
+
+      request = %{
+        method: method,
+        path: path,
+        body: body,
+        files: Keyword.get(options, :files, []),
+        reason: options[:reason],
+        priority: Keyword.get(options, :priority, :normal),
+        retry: Keyword.get(options, :retry, :never),
+        deadline_ms: Keyword.get(options, :deadline_ms, 60_000),
+        auth: :bot
+      }
+
+      case Native.rest_request(client, ref, request) do
+        :ok -> {:ok, ref}
+        {:error, reason} -> {:error, Error.invalid(nil, reason)}
+      end
+    end
+  end
+
+  @doc "What a message from the NIF says of request `ref`."
+  @spec answer(term(), reference()) :: {:ok, response()} | {:error, Error.t()} | :unrelated
+  def answer({:uro_discord_rest, ref, {:ok, response}}, ref) do
+    case decode(response.body) do
+      {:ok, body} ->
+        {:ok, %{response | body: body}}
+
+      {:error, reason} ->
+        {:error, %Error{kind: :response, status: response.status, message: reason}}
+    end
+  end
+
+  def answer({:uro_discord_rest, ref, {:error, error}}, ref), do: {:error, error(error)}
+  def answer(_message, _ref), do: :unrelated
+
+  @doc "A request and its answer, for callers that may wait."
+  @spec call(Native.rest(), atom(), String.t(), keyword()) ::
+          {:ok, response()} | {:error, Error.t()}
+  def call(client, method, path, options \\ []) do
+    with {:ok, ref} <- request(client, method, path, options) do
+      # No timeout here: the client answers every request by its deadline.
+      receive do
+        {:uro_discord_rest, ^ref, _} = message -> answer(message, ref)
+      end
+    end
+  end
+
+  defp encode(nil), do: {:ok, nil}
+
+  defp encode(term) do
+    with {:error, reason} <- Native.json_encode(term), do: {:error, Error.invalid(nil, reason)}
+  end
+
+  # 204 No Content, and some 200s, have no body.
+  defp decode(""), do: {:ok, nil}
+  defp decode(json), do: Native.json_decode(json)
+
+  defp error(%{kind: kind, message: message} = error) do
+    %Error{
+      kind: kind,
+      message: message,
+      status: error.status,
+      code: error.code,
+      errors: errors(error.errors),
+      retry_after_ms: error.retry_after_ms
+    }
+  end
+
+  defp errors(nil), do: nil
+
+  defp errors(json) do
+    case Native.json_decode(json) do
+      {:ok, errors} -> errors
+      {:error, _} -> nil
+    end
+  end
+end

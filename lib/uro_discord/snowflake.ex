@@ -1,0 +1,27 @@
+defmodule UroDiscord.Snowflake do
+  @moduledoc """
+  Discord's ids: 64-bit numbers, written in JSON as strings of 17 to 20 digits.
+  """
+
+  @type t :: String.t()
+
+  @doc """
+  The id as a string, from a string or an integer.
+
+      iex> UroDiscord.Snowflake.cast(175928847299117063)
+      {:ok, "175928847299117063"}
+
+      iex> UroDiscord.Snowflake.cast("general")
+      :error
+  """
+  @spec cast(term()) :: {:ok, t()} | :error
+  def cast(id) when is_integer(id) and id > 0, do: cast(Integer.to_string(id))
+
+  def cast(id) when is_binary(id) do
+    if id =~ ~r/\A[0-9]{17,20}\z/ and String.to_integer(id) <= 0xFFFF_FFFF_FFFF_FFFF,
+      do: {:ok, id},
+      else: :error
+  end
+
+  def cast(_id), do: :error
+end

@@ -1,0 +1,24 @@
+# Not a `.ex` file: the compiler must exist before Mix compiles anything of this project.
+Code.require_file("lib/mix/tasks/compile.uro_discord_cargo.exs", __DIR__)
+
+defmodule UroDiscord.MixProject do
+  use Mix.Project
+
+  def project do
+    [
+      app: :uro_discord,
+      version: "0.1.0",
+      elixir: ">= 1.14.0",
+      # The NIF is loaded while `UroDiscord.Native` compiles, so Cargo goes first.
+      compilers: [:uro_discord_cargo] ++ Mix.compilers(),
+      elixirc_paths: if(Mix.env() == :test, do: ["lib", "test/support"], else: ["lib"]),
+      start_permanent: Mix.env() == :prod,
+      # Hex is not needed, now or later: Plug, Ecto and Phoenix belong to the host.
+      deps: []
+    ]
+  end
+
+  def application do
+    [extra_applications: [:logger, :crypto]]
+  end
+end

@@ -1,0 +1,89 @@
+defmodule UroDiscord.DiscordSim do
+  @moduledoc """
+  A `discord-sim` process of our own, and its control interface: what Discord saw. It ends with the process that started it.
+  """
+
+  alias UroDiscord.Native
+
+  @enforce_keys [:port, :info]
+  defstruct @enforce_keys
+
+  @start_timeout 15_000
+
+  @doc "Starts discord-sim on a free port. `info` holds what it printed: api, gateway, page, control, token, channels …"
+  def start!(arguments \\ []) do
+    port =
+      Port.open({:spawn_executable, executable()}, [
+        :binary,
+        :exit_status,
+        {:line, 65_536},
+        args: ["--listen", "127.0.0.1:0", "--until-stdin-closes" | arguments]
+      ])
+
+    receive do
+      {^port, {:data, {:eol, line}}} ->
+        {:ok, info} = Native.json_decode(line)
+        %__MODULE__{port: port, info: info}
+
+      {^port, {:exit_status, status}} ->
+        raise "discord-sim exited with status #{status} before it said where it listens"
+    after
+      @start_timeout -> raise "discord-sim did not say where it listens within #{@start_timeout} ms"
+    end
+  end
+
+  def stop(%__MODULE__{port: port}), do: if(Port.info(port), do: Port.close(port))
+
+  @doc "The options for UroDiscord that point it at this simulator."
+  def config(%__MODULE__{info: info}) do
+    channels = for {name, id} <- info["channels"], do: {String.to_atom(name), id}
+    [token: info["token"], channels: channels, api_url: info["api"], gateway_url: info["gateway"]]
+  end
+
+  @doc "The messages of a channel, by its name, oldest first."
+  def messages(sim, channel) do
+    get(sim, "/messages?channel=#{sim.info["channels"][channel]}")
+  end
+
+  @doc "GET and POST of the control interface, as terms."
+  def get(sim, path), do: request(:get, {url(sim, path), []})
+
+  def post(sim, path, body) do
+    {:ok, json} = Native.json_encode(body)
+    request(:post, {url(sim, path), [], 'application/json', json})
+  end
+
+  @doc """
+  Waits for an entry of the event log that `matches?` likes, after entry `after_id` (0: from the beginning), and returns it.
+  """
+  def wait_for(sim, matches?, options \\ []) do
+    deadline = System.monotonic_time(:millisecond) + Keyword.get(options, :timeout, 10_000)
+    wait_for(sim, matches?, Keyword.get(options, :after, 0), deadline)
+  end
+
+  defp wait_for(sim, matches?, after_id, deadline) do
+    left = deadline - System.monotonic_time(:millisecond)
+    if left <= 0, do: raise("discord-sim saw nothing of the kind; its log: #{inspect(get(sim, "/events?after=0"))}")
+
+    events = get(sim, "/events?after=#{after_id}&timeout_ms=#{min(left, 5_000)}")["events"]
+
+    case Enum.find(events, matches?) do
+      nil -> wait_for(sim, matches?, Enum.reduce(events, after_id, &max(&1["id"], &2)), deadline)
+      event -> event
+    end
+  end
+
+  defp url(sim, path), do: String.to_charlist(sim.info["control"] <> path)
+
+  defp request(method, request) do
+    {:ok, _} = Application.ensure_all_started(:inets)
+    {:ok, {{_, 200, _}, _headers, body}} = :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
+    {:ok, term} = Native.json_decode(body)
+    term
+  end
+
+  defp executable do
+    System.get_env("DISCORD_SIM") ||
+      Path.join(System.get_env("CARGO_TARGET_DIR", Path.expand("../../target", __DIR__)), "release/discord-sim")
+  end
+end
