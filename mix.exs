@@ -19,6 +19,7 @@ defmodule UroDiscord.MixProject do
   end
 
   def application do
-    [extra_applications: [:logger, :crypto]]
+    # :inets is the HTTP client of the tests.
+    [extra_applications: [:logger, :crypto] ++ if(Mix.env() == :test, do: [:inets], else: [])]
   end
 end

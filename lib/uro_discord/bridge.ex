@@ -145,7 +145,7 @@ defmodule UroDiscord.Bridge do
   defp start(state) do
     state = %{state | run: state.run + 1, buffer: "", handled: 0, pings: %{}}
 
-    case Transport.open() do
+    case Transport.open(state.config.bridge_executable) do
       {:ok, transport} ->
         Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
         phase(%{state | transport: transport, os_pid: transport.os_pid}, :starting)

@@ -25,6 +25,7 @@ defmodule UroDiscord.Config do
     :gateway_url,
     :rest_proxy,
     :ca_file,
+    :bridge_executable,
     :bridge_restart
   ]
 
@@ -39,6 +40,7 @@ defmodule UroDiscord.Config do
           gateway_url: String.t() | nil,
           rest_proxy: String.t() | nil,
           ca_file: Path.t() | nil,
+          bridge_executable: Path.t() | nil,
           bridge_restart: {pos_integer(), pos_integer()}
         }
 
@@ -49,12 +51,9 @@ defmodule UroDiscord.Config do
       iex> {config.enabled, config.intents}
       {false, [:guilds]}
 
-      iex> UroDiscord.Config.new!(enabled: false, chanels: [])
-      ** (UroDiscord.ConfigError) config :uro_discord cannot be used:
-      \s
-        chanels: is not an option
-          allowed: api_url, bridge_restart, ca_file, channels, enabled, gateway_url, intents, presence, presence_idle, rest_proxy, token
-          example: did you mean channels?
+      iex> {:error, error} = UroDiscord.Config.new(enabled: false, chanels: [])
+      iex> Enum.map(error.problems, & &1.example)
+      ["did you mean channels?"]
   """
   @spec new!(keyword()) :: t()
   def new!(options) do

@@ -28,7 +28,8 @@ defmodule UroDiscord.DiscordSim do
       {^port, {:exit_status, status}} ->
         raise "discord-sim exited with status #{status} before it said where it listens"
     after
-      @start_timeout -> raise "discord-sim did not say where it listens within #{@start_timeout} ms"
+      @start_timeout ->
+        raise "discord-sim did not say where it listens within #{@start_timeout} ms"
     end
   end
 
@@ -63,7 +64,12 @@ defmodule UroDiscord.DiscordSim do
 
   defp wait_for(sim, matches?, after_id, deadline) do
     left = deadline - System.monotonic_time(:millisecond)
-    if left <= 0, do: raise("discord-sim saw nothing of the kind; its log: #{inspect(get(sim, "/events?after=0"))}")
+
+    if left <= 0,
+      do:
+        raise(
+          "discord-sim saw nothing of the kind; its log: #{inspect(get(sim, "/events?after=0"))}"
+        )
 
     events = get(sim, "/events?after=#{after_id}&timeout_ms=#{min(left, 5_000)}")["events"]
 
@@ -77,13 +83,19 @@ defmodule UroDiscord.DiscordSim do
 
   defp request(method, request) do
     {:ok, _} = Application.ensure_all_started(:inets)
-    {:ok, {{_, 200, _}, _headers, body}} = :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
+
+    {:ok, {{_, 200, _}, _headers, body}} =
+      :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
+
     {:ok, term} = Native.json_decode(body)
     term
   end
 
   defp executable do
     System.get_env("DISCORD_SIM") ||
-      Path.join(System.get_env("CARGO_TARGET_DIR", Path.expand("../../target", __DIR__)), "release/discord-sim")
+      Path.join(
+        System.get_env("CARGO_TARGET_DIR", Path.expand("../../target", __DIR__)),
+        "release/discord-sim"
+      )
   end
 end

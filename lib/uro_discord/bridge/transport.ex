@@ -13,8 +13,9 @@ defmodule UroDiscord.Bridge.Transport do
   # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
   @queue {65_536, 4 * 1024 * 1024}
 
-  @spec open() :: {:ok, t()} | {:error, String.t()}
-  def open do
+  @doc "Starts the bridge: the one that was built with this library, or another."
+  @spec open(Path.t() | nil) :: {:ok, t()} | {:error, String.t()}
+  def open(executable) do
     with {:ok, fifo} <- Log.make_fifo(),
          {:ok, _log} <- Log.start_link(fifo) do
       # The shell only opens the FIFO and becomes the bridge; paths are arguments, never part of the script.
@@ -24,7 +25,7 @@ defmodule UroDiscord.Bridge.Transport do
           :exit_status,
           :hide,
           busy_limits_port: @queue,
-          args: ["-c", ~s(exec "$0" 2>"$1"), executable(), fifo]
+          args: ["-c", ~s(exec "$0" 2>"$1"), executable || built(), fifo]
         ])
 
       case Port.info(port, :os_pid) do
@@ -64,5 +65,5 @@ defmodule UroDiscord.Bridge.Transport do
     :ok
   end
 
-  defp executable, do: Application.app_dir(:uro_discord, "priv/native/uro-discord-bridge")
+  defp built, do: Application.app_dir(:uro_discord, "priv/native/uro-discord-bridge")
 end

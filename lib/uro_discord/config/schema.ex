@@ -114,6 +114,11 @@ defmodule UroDiscord.Config.Schema do
         allowed: "the path of a file that exists",
         example: ~s|ca_file: "/etc/uro/ca.pem"|
       ),
+      option(:bridge_executable, &file/1,
+        doc: "the bridge, when it is not the one that was built into priv/native",
+        allowed: "the path of a file that exists",
+        example: ~s|bridge_executable: "/usr/lib/uro/uro-discord-bridge"|
+      ),
       option(:bridge_restart, &restart/1,
         default: {100, 30_000},
         doc:

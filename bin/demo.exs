@@ -1,0 +1,194 @@
+# What bin/demo runs: the main job end to end, against discord-sim or, with DISCORD_BOT_TOKEN, against Discord.
+Code.require_file("test/support/discord_sim.ex")
+
+defmodule Demo.Discord do
+  @moduledoc "Where the demo posts: the simulator, which shows what it saw, or Discord, of which a bot can read its own message."
+
+  alias UroDiscord.{DiscordSim, Rest, Runtime}
+
+  def start! do
+    case {System.get_env("DISCORD_BOT_TOKEN"), System.get_env("DISCORD_CHANNEL_ID")} do
+      {nil, _} -> simulated()
+      {_token, nil} -> fail("DISCORD_CHANNEL_ID is not set: the id of the channel to post to")
+      {token, channel} -> %{sim: nil, config: [token: token, channels: [announcements: channel]]}
+    end
+  end
+
+  def message(%{sim: nil}, delivery) do
+    {:ok, %{rest: rest}} = Runtime.fetch()
+    {:ok, %{body: message}} = Rest.call(rest, :get, "channels/#{delivery.channel_id}/messages/#{delivery.message_id}")
+    message
+  end
+
+  def message(%{sim: sim}, delivery) do
+    sim |> DiscordSim.messages("announcements") |> Map.fetch!("messages") |> Enum.find(%{}, &(&1["id"] == delivery.message_id))
+  end
+
+  @doc "The status text that Discord shows. A bot cannot read its own presence, so of the real one we know what was sent."
+  def presence_text(%{sim: nil}) do
+    {:ok, status} = UroDiscord.status()
+    status.bridge.presence |> Map.get(0, %{}) |> activity()
+  end
+
+  def presence_text(%{sim: sim}), do: sim |> DiscordSim.get("/presence") |> Map.get("presence") |> activity()
+
+  defp activity(%{"activities" => [%{"state" => text} | _]}), do: text
+  defp activity(_none), do: nil
+
+  defp simulated do
+    sim = DiscordSim.start!()
+    %{sim: sim, config: DiscordSim.config(sim)}
+  end
+
+  defp fail(message) do
+    IO.puts(:stderr, "error: #{message}")
+    System.halt(1)
+  end
+end
+
+defmodule Demo.Worlds do
+  @moduledoc "A toy shard registry: worlds whose players come and go."
+
+  @worlds [{"1", "Plaza", "plaza", 16}, {"2", "Garden of Sound", "garden", 32}, {"3", "Skate Park", "park", 8}]
+
+  def open(id, players) do
+    {id, name, map, max_players} = List.keyfind(@worlds, id, 0)
+    :ok = UroDiscord.Shards.put(id: id, name: name, map: map, players: players, max_players: max_players)
+    name
+  end
+
+  def close(id), do: UroDiscord.Shards.delete(id)
+
+  @doc "One thing that happens in the worlds; a text where it is news."
+  def happen do
+    {id, name, _map, max_players} = Enum.random(@worlds)
+
+    case Enum.find(UroDiscord.Shards.list(), &(&1.id == id)) do
+      nil ->
+        open(id, 1)
+        "**#{name}** has opened. Come and see!"
+
+      %{players: 1} ->
+        close(id)
+        "**#{name}** has closed."
+
+      %{players: players} ->
+        open(id, (players + Enum.random([-1, 1, 2])) |> max(1) |> min(max_players))
+        nil
+    end
+  end
+end
+
+defmodule Demo.Story do
+  @moduledoc "What is to happen, step by step, and what was seen."
+
+  alias Demo.{Discord, Worlds}
+
+  @timeout 30_000
+
+  @doc "Runs it through; a list of {what, expected, seen}, which match where all went well."
+  def steps(discord) do
+    UroDiscord.subscribe(:status)
+    Worlds.open("1", 3)
+    before = "3 players in 1 world"
+    wait_for_presence(before)
+    presence_before = {"presence with one world", before, Discord.presence_text(discord)}
+
+    content = "**Plaza** has opened. Come and see!"
+    {:ok, delivery} = UroDiscord.notify(:announcements, content)
+    {:ok, delivery} = UroDiscord.await(delivery, @timeout)
+    message = Discord.message(discord, delivery)
+    delivered = {"message #{delivery.message_id} delivered", content, message["content"]}
+
+    Worlds.open("1", 4)
+    Worlds.open("2", 7)
+    now = "11 players in 2 worlds"
+    wait_for_presence(now)
+    presence_after = {"presence after players came", now, Discord.presence_text(discord)}
+
+    {pid, ms} = kill_bridge(now)
+    back = {"bridge #{pid} killed with SIGKILL, and back after #{ms} ms", now, Discord.presence_text(discord)}
+
+    [delivered, presence_before, presence_after, back]
+  end
+
+  @doc "Kills the bridge and waits until its successor is connected and has stated the presence."
+  def kill_bridge(text) do
+    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+    killed = System.monotonic_time(:millisecond)
+    {_, 0} = System.cmd("kill", ["-KILL", "#{os_pid}"])
+    wait_for(&match?({:bridge, :waiting, _}, &1), "the bridge to end")
+    wait_for(&match?({:gateway, 0, %{state: :active}}, &1), "the gateway to be active again")
+    wait_for_presence(text)
+    {os_pid, System.monotonic_time(:millisecond) - killed}
+  end
+
+  def wait_for_presence(text) do
+    wait_for(&match?({:presence, 0, %{"activities" => [%{"state" => ^text}]}}, &1), "the presence #{inspect(text)}")
+  end
+
+  def wait_for(matches?, what) do
+    receive do
+      {:uro_discord, :status, event} -> if matches?.(event), do: event, else: wait_for(matches?, what)
+    after
+      @timeout -> raise "waited #{@timeout} ms in vain for #{what}"
+    end
+  end
+
+  def print(steps) do
+    rows = for {what, expected, seen} <- steps, do: [what, inspect(expected), inspect(seen), if(expected == seen, do: "ok", else: "FAILED")]
+    rows = [["step", "expected", "seen", ""] | rows]
+    widths = for column <- 0..3, do: rows |> Enum.map(&String.length(Enum.at(&1, column))) |> Enum.max()
+
+    for row <- rows do
+      row |> Enum.zip(widths) |> Enum.map_join("  ", fn {cell, width} -> String.pad_trailing(cell, width) end) |> IO.puts()
+    end
+
+    Enum.all?(steps, fn {_what, expected, seen} -> expected == seen end)
+  end
+end
+
+defmodule Demo do
+  @moduledoc false
+  alias Demo.{Discord, Story, Worlds}
+
+  # How often something happens in the toy worlds.
+  @pace 4_000
+
+  def main(arguments) do
+    discord = Discord.start!()
+    {:ok, _supervisor} = Supervisor.start_link([{UroDiscord, discord.config}], strategy: :one_for_one)
+    if discord.sim && arguments == [], do: IO.puts("\nThe simulated Discord: #{discord.sim.info["page"]}\n")
+
+    steps = Story.steps(discord)
+    IO.puts("")
+    well? = Story.print(steps)
+    if arguments == ["--once"], do: finish(discord, if(well?, do: 0, else: 1))
+
+    IO.puts("\nWorlds open and close from now on#{if discord.sim, do: ": watch #{discord.sim.info["page"]}"}. Ctrl-C ends it.\n")
+    UroDiscord.unsubscribe(:status)
+    live()
+  end
+
+  defp live do
+    Process.sleep(@pace)
+    news = Worlds.happen()
+
+    if news do
+      IO.puts(news)
+      {:ok, _delivery} = UroDiscord.notify(:announcements, news)
+    end
+
+    live()
+  end
+
+  defp finish(discord, status) do
+    Supervisor.stop(UroDiscord)
+    if discord.sim, do: UroDiscord.DiscordSim.stop(discord.sim)
+    System.halt(status)
+  end
+end
+
+# The table and the news are what there is to read; warnings still show.
+Logger.configure(level: :warning)
+Demo.main(System.argv())

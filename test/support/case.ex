@@ -1,0 +1,67 @@
+defmodule UroDiscord.Case do
+  @moduledoc """
+  Tests against the real thing: discord-sim, the NIF and the bridge. UroDiscord runs once in a VM, so these are not async.
+
+  `start_uro_discord!/2` starts it against a simulator and subscribes the test to `:status`; `wait_for/2` waits for one of
+  its events.
+  """
+
+  use ExUnit.CaseTemplate
+  alias UroDiscord.DiscordSim
+
+  using do
+    quote do
+      import UroDiscord.Case
+      alias UroDiscord.DiscordSim
+    end
+  end
+
+  def start_sim!(arguments \\ []) do
+    sim = DiscordSim.start!(arguments)
+    ExUnit.Callbacks.on_exit(fn -> DiscordSim.stop(sim) end)
+    sim
+  end
+
+  def start_uro_discord!(sim, options \\ []) do
+    config = sim |> DiscordSim.config() |> Keyword.merge(options)
+    ExUnit.Callbacks.start_supervised!({UroDiscord, config})
+    UroDiscord.subscribe(:status)
+    :ok
+  end
+
+  @doc "Starts it and waits until Discord's gateway is connected."
+  def start_connected!(sim, options \\ []) do
+    start_uro_discord!(sim, options)
+    {:ok, %{bridge: %{gateway: gateway}}} = UroDiscord.status()
+
+    case gateway do
+      %{0 => %{state: :active} = fact} -> fact
+      _ -> wait_for(&match?({:gateway, 0, %{state: :active}}, &1)) |> elem(2)
+    end
+  end
+
+  @doc "The next `:status` event that `matches?` likes; those before it are passed over."
+  def wait_for(matches?, timeout \\ 15_000),
+    do: wait_until(matches?, System.monotonic_time(:millisecond) + timeout)
+
+  defp wait_until(matches?, deadline) do
+    receive do
+      {:uro_discord, :status, event} ->
+        if matches?.(event), do: event, else: wait_until(matches?, deadline)
+    after
+      max(deadline - System.monotonic_time(:millisecond), 0) ->
+        ExUnit.Assertions.flunk("no such :status event came; #{inspect(UroDiscord.status())}")
+    end
+  end
+
+  def wait_for_presence(text) do
+    wait_for(&match?({:presence, 0, %{"activities" => [%{"state" => ^text}]}}, &1), 30_000)
+  end
+
+  def presence_text(sim) do
+    case DiscordSim.get(sim, "/presence")["presence"] do
+      %{"activities" => [%{"state" => text}]} -> text
+      other -> other
+    end
+  end
+end

@@ -1,0 +1,2 @@
+# Tests print what they assert, not what the library logs on the way; `capture_log` shows it where a test fails.
+ExUnit.start(capture_log: true, timeout: 120_000)

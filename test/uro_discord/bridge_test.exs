@@ -1,0 +1,288 @@
+defmodule UroDiscord.BridgeTest do
+  use UroDiscord.Case
+  import ExUnit.CaptureLog
+  alias UroDiscord.{Bridge, Shards}
+
+  # Quick, so that a hundred restarts take seconds.
+  @quick [bridge_restart: {10, 40}]
+
+  defp kill(os_pid), do: {_, 0} = System.cmd("kill", ["-KILL", "#{os_pid}"])
+
+  defp os_pid do
+    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+    os_pid
+  end
+
+  describe "with discord-sim" do
+    setup do
+      %{sim: start_sim!()}
+    end
+
+    test "connects, and status/0 tells what is up and since when", %{sim: sim} do
+      before = DateTime.utc_now()
+      fact = start_connected!(sim)
+      assert fact.session
+      assert fact.resumed == false
+
+      assert {:ok, %{enabled: true, bridge: bridge, rest: rest}} = UroDiscord.status()
+
+      assert %{state: :up, restarts: 0, last_end: nil, gateway: %{0 => %{state: :active}}} =
+               bridge
+
+      assert DateTime.compare(bridge.since, before) == :gt
+      assert File.exists?("/proc/#{bridge.os_pid}")
+      assert is_map(rest)
+    end
+
+    test "only subscribed dispatches cross, with their shard, session and sequence", %{sim: sim} do
+      %{session: session} = start_connected!(sim, intents: [:guilds, :guild_messages])
+      UroDiscord.subscribe({:gateway, "CHANNEL_UPDATE"})
+      # A ping returns after everything before it was read, so the subscription is in force.
+      {:ok, _} = Bridge.ping(:settled)
+
+      for n <- 1..3 do
+        DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_CREATE", data: %{n: n}})
+        DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: %{n: n}})
+      end
+
+      events =
+        for _ <- 1..3,
+            do:
+              assert_receive({:uro_discord, {:gateway, "CHANNEL_UPDATE"}, event}, 5_000) && event
+
+      assert Enum.map(events, & &1.data["n"]) == [1, 2, 3]
+
+      assert Enum.all?(
+               events,
+               &match?(%{shard: 0, session: ^session, type: "CHANNEL_UPDATE"}, &1)
+             )
+
+      assert events
+             |> Enum.map(& &1.seq)
+             |> Enum.chunk_every(2, 1, :discard)
+             |> Enum.all?(fn [a, b] -> a < b end)
+
+      refute_received {:uro_discord, {:gateway, "CHANNEL_CREATE"}, _}
+    end
+
+    test "10,000 events are more than the credit, and all arrive in order", %{sim: sim} do
+      start_connected!(sim)
+      UroDiscord.subscribe({:gateway, "CHANNEL_UPDATE"})
+      {:ok, _} = Bridge.ping(:settled)
+      parent = self()
+
+      # Many to a request would be quicker; one each is what a gateway does.
+      spawn_link(fn ->
+        for n <- 1..10_000,
+            do: DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: %{n: n}})
+
+        send(parent, :dispatched)
+      end)
+
+      for n <- 1..10_000 do
+        assert_receive {:uro_discord, {:gateway, "CHANNEL_UPDATE"}, %{data: %{"n" => seen}}},
+                       15_000
+
+        assert seen == n
+      end
+
+      assert_receive :dispatched, 5_000
+    end
+
+    test "the presence follows the players, and is stated again to a bridge that was killed", %{
+      sim: sim
+    } do
+      start_connected!(sim, @quick)
+      :ok = Shards.put(id: 1, name: "Plaza", players: 1)
+      wait_for_presence("1 player in 1 world")
+      assert presence_text(sim) == "1 player in 1 world"
+
+      kill(os_pid())
+      wait_for(&match?({:gateway, 0, %{state: :active, resumed: true}}, &1))
+      wait_for_presence("1 player in 1 world")
+
+      :ok = Shards.put(id: 1, name: "Plaza", players: 5)
+      wait_for_presence("5 players in 1 world")
+      assert presence_text(sim) == "5 players in 1 world"
+
+      gateway = DiscordSim.get(sim, "/gateway")
+      assert gateway["identifies"] == 1
+      assert gateway["resumes"] == 1
+    end
+
+    test "a hundred SIGKILLs leave nothing behind, and the right presence at the end", %{sim: sim} do
+      start_connected!(sim, @quick)
+      :ok = Shards.put(id: 1, name: "Plaza", players: 0)
+      wait_for_presence("0 players in 1 world")
+      before = leftovers()
+
+      for n <- 1..100 do
+        :ok = Shards.put(id: 1, name: "Plaza", players: n)
+        kill(os_pid())
+        wait_for(&match?({:bridge, :up, _}, &1))
+      end
+
+      wait_for_presence("100 players in 1 world")
+      assert presence_text(sim) == "100 players in 1 world"
+
+      assert {:ok, %{bridge: %{state: :up, restarts: 100, last_end: "killed by signal 9" <> _}}} =
+               UroDiscord.status()
+
+      # The `cat` of the last run but one may be on its way out.
+      assert eventually(fn -> leftovers() == before end),
+             "before: #{inspect(before)}, after: #{inspect(leftovers())}"
+    end
+
+    test "a bridge that hangs is noticed and replaced", %{sim: sim} do
+      start_connected!(sim, @quick)
+      hung = os_pid()
+      {_, 0} = System.cmd("kill", ["-STOP", "#{hung}"])
+
+      wait_for(
+        &match?({:bridge, :waiting, %{last_end: "the bridge has answered nothing" <> _}}, &1),
+        30_000
+      )
+
+      wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
+      assert eventually(fn -> not File.exists?("/proc/#{hung}") end)
+    end
+
+    test "a token that Discord does not take is told once, with what to do, and not tried again",
+         %{sim: sim} do
+      wrong = "MTIzNDU2Nzg5MDEyMzQ1Njc.AAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+      log =
+        capture_log(fn ->
+          start_uro_discord!(sim, token: wrong)
+          wait_for(&match?({:gateway, 0, %{state: :fatal, code: 4004}}, &1))
+          {:ok, _} = Bridge.ping(:settled)
+        end)
+
+      assert log =~ "The token is not valid: set :token"
+      refute log =~ wrong
+      assert DiscordSim.get(sim, "/gateway")["identifies"] <= 1
+    end
+
+    test "the bridge ends when its owner does", %{sim: sim} do
+      start_connected!(sim)
+      bridge = os_pid()
+      stop_supervised!(UroDiscord)
+      assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
+    end
+
+    test "the bridge's log lines are Logger events with level and fields", %{sim: sim} do
+      log =
+        capture_log([metadata: [:bridge]], fn ->
+          start_connected!(sim) && Bridge.ping(:settled)
+        end)
+
+      assert log =~ "the bridge is up"
+      assert log =~ ~r/\[info\].*bridge: /
+    end
+  end
+
+  describe "a bridge that misbehaves" do
+    setup do
+      %{sim: start_sim!()}
+    end
+
+    # A script in the place of the bridge: it says what it is given and then reads on, as a live bridge would.
+    defp misbehaving(says) do
+      path = Path.join(System.tmp_dir!(), "misbehaving-#{System.unique_integer([:positive])}")
+      File.write!(path <> ".out", says)
+      File.write!(path, "#!/bin/sh\ncat #{path}.out\nexec cat >/dev/null\n")
+      File.chmod!(path, 0o700)
+      on_exit(fn -> for file <- [path, path <> ".out"], do: File.rm(file) end)
+      path
+    end
+
+    defp frame(term), do: :erlang.term_to_binary(term) |> then(&<<byte_size(&1)::32, &1::binary>>)
+
+    for {name, says, reason} <- [
+          {"text on stdout", "Segmentation fault\n", "announced a frame of"},
+          {"a frame that is not a term", <<0, 0, 0, 3, "abc">>, "are not a term"},
+          {"a frame over the limit", <<0xFFFF_FFFF::32>>, "announced a frame of 4294967295 bytes"}
+        ] do
+      test "#{name}: one clear error and another bridge", %{sim: sim} do
+        bridge = misbehaving(unquote(says))
+
+        log =
+          capture_log(fn ->
+            start_uro_discord!(sim, bridge_executable: bridge, bridge_restart: {10, 40})
+            for _ <- 1..3, do: wait_for(&match?({:bridge, :waiting, _}, &1))
+          end)
+
+        assert log =~ unquote(reason)
+        {:ok, %{bridge: %{last_end: last_end}}} = UroDiscord.status()
+        assert last_end =~ unquote(reason)
+      end
+    end
+
+    test "a frame that breaks off: told as such", %{sim: sim} do
+      path = misbehaving(<<0, 0, 1, 0, "begun">>)
+      File.write!(path, "#!/bin/sh\ncat #{path}.out\nexit 3\n")
+      start_uro_discord!(sim, bridge_executable: path, bridge_restart: {10, 40})
+
+      assert {:bridge, :waiting, %{last_end: last_end}} =
+               wait_for(&match?({:bridge, :waiting, _}, &1))
+
+      assert last_end == "exited with status 3, in the middle of a frame (9 bytes of it)"
+    end
+
+    test "another version of the protocol: one clear error and no other try", %{sim: sim} do
+      bridge = misbehaving(frame({:hello, 2, %{"bridge" => "9.9.9"}}))
+
+      log =
+        capture_log(fn ->
+          start_uro_discord!(sim, bridge_executable: bridge, bridge_restart: {10, 40})
+          wait_for(&match?({:bridge, :incompatible, _}, &1))
+        end)
+
+      assert log =~ "different versions of their protocol (ours is 1)"
+      refute_receive {:uro_discord, :status, {:bridge, :starting, _}}, 300
+      assert {:ok, %{bridge: %{state: :incompatible, restarts: 0}}} = UroDiscord.status()
+    end
+
+    test "a program that is not there", %{sim: sim} do
+      path = misbehaving("")
+      start_uro_discord!(sim, bridge_executable: path, bridge_restart: {10, 40})
+      File.rm!(path)
+
+      assert {:bridge, :waiting, %{last_end: last_end}} =
+               wait_for(
+                 &match?({:bridge, :waiting, %{last_end: "exited with status 12" <> _}}, &1)
+               )
+
+      assert last_end =~ ~r/exited with status 12[67]/
+    end
+  end
+
+  defp leftovers do
+    %{
+      ports: length(:erlang.ports()),
+      files: length(File.ls!("/proc/#{System.pid()}/fd")),
+      processes: processes(),
+      fifos: length(Path.wildcard(Path.join(System.tmp_dir!(), "uro_discord-#{System.pid()}-*")))
+    }
+  end
+
+  # Bridges and their log readers, zombies too: name and state.
+  defp processes do
+    for stat <- Path.wildcard("/proc/[0-9]*/stat"),
+        {:ok, line} <- [File.read(stat)],
+        [_, name, state] <- [Regex.run(~r/\((.*)\) (.)/, line)],
+        String.starts_with?(name, "uro-discord") or name == "cat" or state == "Z" do
+      {name, if(state == "Z", do: :zombie, else: :alive)}
+    end
+    |> Enum.sort()
+  end
+
+  # For what has no event to wait for: the operating system's own books.
+  defp eventually(true?, tries \\ 60) do
+    cond do
+      true?.() -> true
+      tries == 0 -> false
+      true -> Process.sleep(50) && eventually(true?, tries - 1)
+    end
+  end
+end

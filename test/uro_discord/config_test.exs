@@ -1,0 +1,107 @@
+defmodule UroDiscord.ConfigTest do
+  use ExUnit.Case, async: true
+  alias UroDiscord.{Config, ConfigError}
+
+  doctest UroDiscord.Config
+  doctest UroDiscord.Snowflake
+
+  # "12345678901234567" in Base64, and two parts of nothing.
+  @token "MTIzNDU2Nzg5MDEyMzQ1Njc.AAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+  defp problem(options) do
+    assert {:error, %ConfigError{problems: [problem]} = error} = Config.new(options)
+    message = Exception.message(error)
+    assert message =~ "#{problem.key}: "
+    assert message =~ problem.allowed
+    assert message =~ problem.example
+    {problem.key, problem.wrong}
+  end
+
+  test "the least configuration has a default for everything else" do
+    assert {:ok, config} = Config.new(token: @token)
+    assert config.enabled
+    assert config.channels == %{}
+    assert config.api_url == nil
+  end
+
+  test "a missing token" do
+    assert {:token, "is missing"} = problem([])
+  end
+
+  test "without a token it is disabled only when told so" do
+    assert {:ok, %Config{enabled: false, token: nil}} = Config.new(enabled: false)
+    assert {:enabled, ~s("no" is not a boolean)} = problem(enabled: "no", token: @token)
+  end
+
+  test "a wrong token is described, never shown" do
+    for token <- [
+          "hunter2-hunter2",
+          "Bot " <> @token,
+          "bm90LWFuLWlk.AAAA.secret-secret",
+          @token <> "\n"
+        ] do
+      assert {:token, wrong} = problem(token: token)
+      assert wrong == "has not the shape of a bot token (#{byte_size(token)} bytes, not shown)"
+    end
+
+    assert {:token, "is not a string (not shown)"} = problem(token: :"hunter2-hunter2")
+  end
+
+  test "an unknown key, with the one that was probably meant" do
+    assert {:error, %ConfigError{problems: [problem]}} = Config.new(token: @token, chanels: [])
+    assert problem.key == :chanels
+    assert problem.example == "did you mean channels?"
+  end
+
+  test "the value of an unknown key is not shown: it may be a secret" do
+    assert {:error, error} = Config.new(token: @token, tokn: "hunter2-hunter2")
+    refute Exception.message(error) =~ "hunter2"
+  end
+
+  test "a channel that is not a snowflake" do
+    assert {:channels, ~s(announcements is "general", which is not a channel's id)} =
+             problem(token: @token, channels: [announcements: "general"])
+
+    assert {:channels, ~s("1100000000000000001" is not a keyword list or a map)} =
+             problem(token: @token, channels: "1100000000000000001")
+
+    assert {:ok, config} = Config.new(token: @token, channels: %{a: 1_100_000_000_000_000_001})
+    assert config.channels == %{a: "1100000000000000001"}
+  end
+
+  test "wrong types and values elsewhere" do
+    for {key, value, wrong} <- [
+          {:intents, :guilds, ":guilds is not a list"},
+          {:intents, [:guild], ":guild is not an intent"},
+          {:presence, 5, "5 is not a string"},
+          {:presence, String.duplicate("a", 129), "has 129 characters"},
+          {:presence_idle, <<0xFF>>, "is not valid UTF-8"},
+          {:api_url, "127.0.0.1:80", ~s("127.0.0.1:80" is not a URL)},
+          {:gateway_url, "http://127.0.0.1",
+           ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
+          {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
+          {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"}
+        ] do
+      assert {^key, ^wrong} = problem([{:token, @token}, {key, value}])
+    end
+  end
+
+  test "every problem is told at once" do
+    assert {:error, %ConfigError{problems: problems}} =
+             Config.new(channels: 1, intents: 2, foo: 3)
+
+    assert problems |> Enum.map(& &1.key) |> Enum.sort() == [:channels, :foo, :intents, :token]
+  end
+
+  test "intents are the bits that Discord documents" do
+    assert Config.Schema.intent_bits([:guilds, :guild_messages, :message_content]) ==
+             1 + 512 + 32_768
+  end
+
+  test "the token does not show when a configuration is printed, by Elixir or by Erlang" do
+    {:ok, config} = Config.new(token: @token)
+    refute inspect(config, structs: false, limit: :infinity) =~ @token
+    refute :io_lib.format("~p", [config]) |> IO.iodata_to_binary() =~ @token
+    assert UroDiscord.Secret.reveal(config.token) == @token
+  end
+end

@@ -1,0 +1,173 @@
+defmodule UroDiscordTest do
+  use UroDiscord.Case
+  import ExUnit.CaptureLog
+  alias UroDiscord.{Delivery, Error}
+
+  doctest UroDiscord.Notify.Message
+
+  describe "notify/2" do
+    setup do
+      sim = start_sim!()
+      start_uro_discord!(sim)
+      %{sim: sim}
+    end
+
+    defp contents(sim, channel),
+      do:
+        sim |> DiscordSim.messages(channel) |> Map.fetch!("messages") |> Enum.map(& &1["content"])
+
+    test "delivers to an alias and to an id, and await/2 gives the message", %{sim: sim} do
+      assert {:ok, %Delivery{status: :queued} = delivery} =
+               UroDiscord.notify(:announcements, "hello")
+
+      assert {:ok, %Delivery{status: :delivered, message_id: id}} = UroDiscord.await(delivery)
+
+      assert [%{"id" => ^id, "content" => "hello", "nonce" => nonce}] =
+               DiscordSim.messages(sim, "announcements")["messages"]
+
+      assert nonce == delivery.id
+
+      assert {:ok, delivery} =
+               UroDiscord.notify(sim.info["channels"]["builds"],
+                 content: "by id",
+                 embeds: [%{title: "An embed"}]
+               )
+
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+      assert contents(sim, "builds") == ["by id"]
+    end
+
+    test "keeps the order within a channel, limits or not", %{sim: sim} do
+      sent = for n <- 1..12, do: "message #{n}"
+
+      deliveries =
+        for content <- sent, do: elem({:ok, _} = UroDiscord.notify(:builds, content), 1)
+
+      for delivery <- deliveries,
+          do: assert({:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery, 60_000))
+
+      assert contents(sim, "builds") == sent
+    end
+
+    test "pings nobody unless told so", %{sim: sim} do
+      {:ok, delivery} = UroDiscord.notify(:announcements, "@everyone")
+      {:ok, _} = UroDiscord.await(delivery)
+
+      assert [%{"mention_everyone" => false}] =
+               DiscordSim.messages(sim, "announcements")["messages"]
+    end
+
+    test "what Discord refuses fails with its code, and the next one goes on", %{sim: sim} do
+      {:ok, bad} =
+        UroDiscord.notify(:announcements, embeds: [%{title: String.duplicate("a", 257)}])
+
+      {:ok, good} = UroDiscord.notify(:announcements, "after")
+      assert {:ok, %Delivery{status: :failed, error: error}} = UroDiscord.await(bad)
+      assert %Error{kind: :api, status: 400, code: 50_035} = error
+      assert %{"embeds" => %{"0" => %{"title" => %{"_errors" => [_]}}}} = error.errors
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(good)
+      assert contents(sim, "announcements") == ["after"]
+    end
+
+    test "refuses at once what cannot be sent", %{sim: sim} do
+      for {channel, message, field} <- [
+            {:nowhere, "hello", "channel"},
+            {"general", "hello", "channel"},
+            {:builds, "", "content"},
+            {:builds, <<0xFF>>, "content"},
+            {:builds, String.duplicate("a", 2001), "content"},
+            {:builds, [contents: "typo"], ":contents"},
+            {:builds, [content: 5], "content"},
+            {:builds, [embeds: %{}], "embeds"}
+          ] do
+        assert {:error, %Error{kind: :invalid, field: ^field} = error} =
+                 UroDiscord.notify(channel, message)
+
+        assert Exception.message(error) =~ field
+      end
+
+      assert DiscordSim.get(sim, "/requests")["requests"] == []
+    end
+
+    test "await/2 says when the outcome is not known yet", %{sim: sim} do
+      DiscordSim.post(sim, "/faults", [
+        %{method: "POST", path: "/channels/.*/messages", delay_ms: 1_000, times: 1}
+      ])
+
+      {:ok, delivery} = UroDiscord.notify(:announcements, "late")
+      assert {:error, %Error{kind: :timeout}} = UroDiscord.await(delivery, 50)
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+    end
+  end
+
+  test "the token does not show in the state of any process, in its crash report, or in the log" do
+    sim = start_sim!()
+    token = sim.info["token"]
+
+    log =
+      capture_log(fn ->
+        start_connected!(sim)
+        {:ok, delivery} = UroDiscord.notify(:announcements, "hello")
+        {:ok, _} = UroDiscord.await(delivery)
+
+        for pid <- processes(UroDiscord) do
+          state = :sys.get_state(pid)
+
+          refute inspect(state, limit: :infinity, printable_limit: :infinity, structs: false) =~
+                   token
+
+          refute :io_lib.format("~p", [state]) |> IO.iodata_to_binary() =~ token
+          refute :io_lib.format("~p", [:sys.get_status(pid)]) |> IO.iodata_to_binary() =~ token
+        end
+
+        {:ok, status} = UroDiscord.status()
+        refute inspect(status, limit: :infinity) =~ token
+
+        # A crash, with the report that OTP writes of it.
+        bridge = Process.whereis(UroDiscord.Bridge)
+        ref = Process.monitor(bridge)
+        send(bridge, {:uro_discord, :boom})
+        :sys.replace_state(bridge, fn state -> %{state | buffer: :not_a_binary} end)
+        send(bridge, {:sys.get_state(bridge).transport.port, {:data, "x"}})
+        assert_receive {:DOWN, ^ref, :process, _, _}, 5_000
+        wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
+      end)
+
+    assert log =~ "GenServer UroDiscord.Bridge terminating"
+    refute log =~ token
+  end
+
+  defp processes(supervisor) do
+    for {_id, pid, type, _modules} <- Supervisor.which_children(supervisor),
+        is_pid(pid),
+        reduce: [] do
+      pids -> if(type == :supervisor, do: processes(pid), else: [pid]) ++ pids
+    end
+  end
+
+  test "a wrong configuration stops the boot, and says what to change" do
+    Process.flag(:trap_exit, true)
+
+    assert {:error, reason} =
+             Supervisor.start_link([{UroDiscord, token: "hunter2"}], strategy: :one_for_one)
+
+    message = Exception.format_exit(reason)
+    assert message =~ "token: has not the shape of a bot token (7 bytes, not shown)"
+    assert message =~ ~s|example: token: System.fetch_env!("DISCORD_BOT_TOKEN")|
+    refute message =~ "hunter2"
+  end
+
+  test "disabled: nothing is started that needs a token, and notifications are accepted and dropped" do
+    start_supervised!({UroDiscord, enabled: false, channels: [builds: "1100000000000000001"]})
+    assert {:ok, %Delivery{status: :dropped} = delivery} = UroDiscord.notify(:builds, "hello")
+    assert UroDiscord.await(delivery) == {:ok, delivery}
+    assert {:error, %Error{kind: :invalid}} = UroDiscord.notify(:builds, "")
+    assert UroDiscord.status() == {:ok, %{enabled: false}}
+    assert Process.whereis(UroDiscord.Bridge) == nil
+  end
+
+  test "before it is started, every call says so" do
+    assert {:error, %Error{kind: :not_started}} = UroDiscord.notify(:builds, "hello")
+    assert {:error, %Error{kind: :not_started}} = UroDiscord.status()
+  end
+end
