@@ -126,9 +126,7 @@ defmodule UroDiscordTest do
         # A crash, with the report that OTP writes of it.
         bridge = Process.whereis(UroDiscord.Bridge)
         ref = Process.monitor(bridge)
-        send(bridge, {:uro_discord, :boom})
-        :sys.replace_state(bridge, fn state -> %{state | buffer: :not_a_binary} end)
-        send(bridge, {:sys.get_state(bridge).transport.port, {:data, "x"}})
+        send(bridge, :nothing_it_knows)
         assert_receive {:DOWN, ^ref, :process, _, _}, 5_000
         wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
       end)

@@ -1,0 +1,36 @@
+# What a REST request costs on top of the network: GET /users/@me of discord-sim over loopback, one after the other, by the
+# NIF (with its limiter) and by OTP's :httpc (without one).
+alias UroDiscord.{DiscordSim, Rest}
+
+{:ok, _} = Application.ensure_all_started(:inets)
+sim = DiscordSim.start!(["--no-rate-limits"])
+{:ok, config} = sim |> DiscordSim.config() |> UroDiscord.Config.new()
+{:ok, rest} = Rest.client(config)
+# A low global limit would be what is measured.
+times = 5_000
+url = String.to_charlist(sim.info["api"] <> "/users/@me")
+headers = [{'authorization', String.to_charlist("Bot " <> sim.info["token"])}]
+
+Bench.title("REST: GET /users/@me over loopback")
+
+for {name, fun} <- [
+      {"UroDiscord.Rest (NIF)",
+       fn -> {:ok, %{body: %{"id" => _}}} = Rest.call(rest, :get, "users/@me") end},
+      {":httpc, and json_decode/1",
+       fn ->
+         {:ok, {{_, 200, _}, _, body}} =
+           :httpc.request(:get, {url, headers}, [], body_format: :binary)
+
+         {:ok, %{"id" => _}} = UroDiscord.Native.json_decode(body)
+       end}
+    ] do
+  Bench.sample(500, fun)
+  samples = Bench.sample(times, fun)
+
+  Bench.row(name, [
+    {"p50", Bench.percentile(samples, 50), "us"},
+    {"p99", Bench.percentile(samples, 99), "us"}
+  ])
+end
+
+DiscordSim.stop(sim)

@@ -1,0 +1,97 @@
+defmodule UroDiscord.HostTest do
+  # uro_discord as a dependency of another project (test/host): the Cargo compiler runs there, and a release carries the NIF
+  # and the bridge and starts them.
+  use UroDiscord.Case
+
+  @host Path.expand("../host", __DIR__)
+
+  setup_all do
+    build = Path.join(System.tmp_dir!(), "uro_discord-host-#{System.pid()}")
+    on_exit(fn -> File.rm_rf!(build) end)
+    release = Path.join(build, "release")
+    env = [{"MIX_ENV", "prod"}, {"MIX_BUILD_PATH", Path.join(build, "build")}]
+
+    {output, status} =
+      System.cmd("mix", ["release", "--path", release],
+        cd: @host,
+        env: env,
+        stderr_to_stdout: true
+      )
+
+    assert status == 0, output
+    %{release: release, output: output}
+  end
+
+  defp environment(sim, token) do
+    %{
+      "DISCORD_BOT_TOKEN" => token,
+      "DISCORD_CHANNEL_ID" => sim.info["channels"]["announcements"],
+      "DISCORD_API_URL" => sim.info["api"],
+      "DISCORD_GATEWAY_URL" => sim.info["gateway"],
+      "RELEASE_DISTRIBUTION" => "none"
+    }
+  end
+
+  test "the release holds the NIF and the bridge", %{release: release} do
+    assert [native] = Path.wildcard(Path.join(release, "lib/uro_discord-*/priv/native"))
+    assert Enum.sort(File.ls!(native)) == ["uro-discord-bridge", "uro_discord_nif.so"]
+    refute File.lstat!(Path.dirname(native)).type == :symlink
+  end
+
+  test "the release starts, posts and shows its presence, and its bridge ends with it", %{
+    release: release
+  } do
+    sim = start_sim!()
+
+    env =
+      for {name, value} <- environment(sim, sim.info["token"]),
+          do: {to_charlist(name), to_charlist(value)}
+
+    host = Path.join(release, "bin/host")
+
+    port =
+      Port.open({:spawn_executable, host}, [
+        :binary,
+        :exit_status,
+        :stderr_to_stdout,
+        args: ["start"],
+        env: env
+      ])
+
+    {:os_pid, os_pid} = Port.info(port, :os_pid)
+    on_exit(fn -> System.cmd("kill", ["-KILL", "#{os_pid}"], stderr_to_stdout: true) end)
+
+    DiscordSim.wait_for(sim, &(&1["type"] == "message_create"), timeout: 30_000)
+
+    assert [%{"content" => "the host is up"}] =
+             DiscordSim.messages(sim, "announcements")["messages"]
+
+    DiscordSim.wait_for(sim, &(inspect(&1) =~ "2 players in 1 world"), timeout: 30_000)
+    assert [bridge] = bridges(release)
+
+    {_, 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
+    assert_receive {^port, {:exit_status, 0}}, 15_000
+    DiscordSim.wait_for(sim, &(&1["type"] == "disconnect"))
+    refute File.exists?("/proc/#{bridge}") and bridges(release) != []
+  end
+
+  test "a wrong configuration stops the release with what is wrong", %{release: release} do
+    sim = start_sim!()
+    env = Map.to_list(environment(sim, "hunter2"))
+
+    {output, status} =
+      System.cmd(Path.join(release, "bin/host"), ["start"], env: env, stderr_to_stdout: true)
+
+    assert status != 0
+    assert output =~ "token: has not the shape of a bot token (7 bytes, not shown)"
+    refute output =~ "hunter2"
+  end
+
+  # The processes that run the bridge of this release.
+  defp bridges(release) do
+    for exe <- Path.wildcard("/proc/[0-9]*/exe"),
+        {:ok, target} <- [File.read_link(exe)],
+        String.starts_with?(target, release) and Path.basename(target) == "uro-discord-bridge",
+        do: exe |> Path.split() |> Enum.at(2)
+  end
+end
