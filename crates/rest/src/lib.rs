@@ -1,1 +1,39 @@
-//! Stub.
+//! Discord's REST API, within its limits.
+//!
+//! [`Client::send`] takes a [`Request`] and gives a [`Response`] or says why not. In between it waits for Discord's rate
+//! limits (learned from every response), retries what may be retried, and stops before Discord bans the address.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use uro_discord_rest::{Client, Config, Method, Request};
+//!
+//! let client = Client::new(Config::new(std::env::var("DISCORD_BOT_TOKEN")?))?;
+//! let request = Request::new(Method::POST, "channels/81384788765712384/messages");
+//! let response = client.send(request.json(r#"{"content": "hello"}"#)).await?;
+//! println!("{}", response.status);
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod client;
+mod config;
+mod error;
+mod gate;
+mod limiter;
+mod multipart;
+mod prepared;
+pub mod rate_limit;
+mod request;
+mod route;
+mod transport;
+#[cfg(feature = "twilight")]
+mod twilight;
+
+pub use client::Client;
+pub use config::{Config, ConfigError, DISCORD_API};
+pub use error::{ApiError, Error, Phase};
+pub use hyper::{HeaderMap, Method};
+pub use limiter::Status;
+pub use request::{Auth, Body, File, Path, Priority, Request, Response, Retry};
+pub use secrecy::SecretString;

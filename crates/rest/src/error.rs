@@ -1,0 +1,155 @@
+//! What can go wrong with a call. No variant holds a token, a path or a response's whole body.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use thiserror::Error;
+
+use crate::rate_limit::Scope;
+
+/// Why a call failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Discord does not accept the bot's token (401). Nothing more is sent in the bot's name by this client.
+    #[error("Discord rejected the bot token (401): no further request is sent with it")]
+    Unauthorized,
+    /// Discord answered with another status than 2xx.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The rate limit lasts longer than the call may.
+    #[error("rate limited ({}) for another {} ms, beyond the call's deadline", scope.name(), retry_after.as_millis())]
+    RateLimited {
+        /// Time until the limit lifts.
+        retry_after: Duration,
+        /// Whose limit it is.
+        scope: Scope,
+    },
+    /// The call's time was up.
+    #[error("the call's deadline of {} ms passed {phase}, after {attempts} attempts{}", after.as_millis(), because(last.as_deref()))]
+    Deadline {
+        /// The time the call had.
+        after: Duration,
+        /// What it was doing.
+        phase: Phase,
+        /// How often it had been sent.
+        attempts: u32,
+        /// Why the last attempt failed, if there was one.
+        last: Option<Box<Error>>,
+    },
+    /// Every attempt failed.
+    #[error("all {attempts} attempts failed; the last: {last}")]
+    Attempts {
+        /// How often it was sent.
+        attempts: u32,
+        /// Why the last attempt failed.
+        last: Box<Error>,
+    },
+    /// Too many requests were rejected lately (401, 403, 429): Discord bans an address after 10,000 in 10 minutes.
+    #[error("not sent: too many requests were rejected lately; the next may go in {} s", retry_after.as_secs())]
+    Breaker {
+        /// Time until requests may go out again.
+        retry_after: Duration,
+    },
+    /// Too many calls wait already.
+    #[error("not sent: {0} calls are waiting already")]
+    QueueFull(usize),
+    /// There is no connection, so nothing was sent.
+    #[error("cannot connect to Discord: {0}")]
+    Connect(String),
+    /// The connection broke before the whole answer was here; Discord may have acted upon the request.
+    #[error("the connection broke before the answer was complete: {0}")]
+    ConnectionLost(String),
+    /// An attempt got no answer in its time; Discord may have acted upon the request.
+    #[error("no answer within {} ms", after.as_millis())]
+    Timeout {
+        /// The time one attempt has.
+        after: Duration,
+    },
+    /// The request cannot be sent as it is.
+    #[error("invalid request: {0}")]
+    InvalidRequest(String),
+    /// The answer is larger than the client takes.
+    #[error("the answer is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// The most it takes, in bytes.
+        limit: usize,
+    },
+}
+
+/// What a call was doing when its deadline passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for its turn under the rate limits.
+    Queued,
+    /// Waiting for an answer.
+    Sent,
+    /// Pausing before the next attempt.
+    Pausing,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Queued => "in the queue",
+            Self::Sent => "while waiting for an answer",
+            Self::Pausing => "before the next attempt",
+        })
+    }
+}
+
+/// Discord's answer when it is not 2xx.
+#[derive(Clone, Debug, Error)]
+#[error("Discord answered {status}{}: {message}", with_code(*code))]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: u16,
+    /// Discord's error code, such as 50035; `None` if the answer has none.
+    pub code: Option<i64>,
+    /// What Discord says, or the status in words.
+    pub message: String,
+    /// The `errors` object of a 50035, which names the fields.
+    pub errors: Option<Box<RawValue>>,
+}
+
+fn with_code(code: Option<i64>) -> String {
+    code.map(|code| format!(" (code {code})"))
+        .unwrap_or_default()
+}
+
+fn because(last: Option<&Error>) -> String {
+    last.map(|error| format!("; the last failed: {error}"))
+        .unwrap_or_default()
+}
+
+impl Error {
+    /// The answer behind this error, also of the last attempt of several.
+    pub fn api(&self) -> Option<&ApiError> {
+        match self {
+            Self::Api(error) => Some(error),
+            Self::Attempts { last, .. } => last.api(),
+            Self::Deadline { last, .. } => last.as_deref().and_then(Self::api),
+            _ => None,
+        }
+    }
+
+    /// The HTTP status behind this error, if an answer came.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Unauthorized => Some(401),
+            _ => self.api().map(|api| api.status),
+        }
+    }
+
+    /// When it may be worth trying again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Breaker { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::Attempts { last, .. } => last.retry_after(),
+            Self::Deadline { last, .. } => last.as_deref().and_then(Self::retry_after),
+            _ => None,
+        }
+    }
+}

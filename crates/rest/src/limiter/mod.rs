@@ -1,0 +1,440 @@
+//! The rate limiter: decides when each call may send. It does no IO and reads no clock: time is an argument, so that
+//! its tests run through minutes in no time. [`crate::gate`] connects it to tasks and timers.
+//!
+//! Source: Discord's documentation, "Rate Limits". A bucket is kept for every [`Route`]; it is learned from every
+//! response, and until the first one has come its requests go one at a time. Beside the buckets there is the bot's
+//! limit on all requests ([`global`]), the pause that an edge server asks for ([`pause`]) and the count of rejected
+//! requests ([`breaker`]).
+
+mod breaker;
+mod bucket;
+mod global;
+mod pause;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use breaker::Breaker;
+use bucket::{Availability, Bucket};
+use global::Global;
+use pause::Pause;
+
+use crate::rate_limit::{Limited, Limits, Scope};
+use crate::request::Priority;
+use crate::route::{Account, Route};
+
+/// The most calls that may wait; beyond it something is wrong, and more waiting would only hide it.
+pub(crate) const MAX_QUEUED: usize = 20_000;
+
+/// Buckets kept before the idle ones are looked for.
+const SWEEP_AT: usize = 1024;
+
+/// Names a call. A lower one has come earlier, and goes earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Ticket(u64);
+
+/// A place in a queue.
+type Place = (Priority, Ticket);
+
+/// Where a bucket that has calls waiting is put down: its head may go as far as the bucket is concerned, or from then on.
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    Ready(Place),
+    At(Instant, Place),
+}
+
+/// What became of a waiting call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may send, now.
+    Go,
+    /// The bot token is invalid.
+    Unauthorized,
+    /// Too many requests were rejected; for so long nothing is sent.
+    Breaker(Duration),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Outcome<'a> {
+    /// With an answer.
+    Answered {
+        status: u16,
+        limits: Option<&'a Limits>,
+        limited: Option<Limited>,
+    },
+    /// Without one; Discord may have seen the request or not.
+    Lost,
+}
+
+/// The state of a client, for those who watch it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Discord has rejected the bot token.
+    pub unauthorized: bool,
+    /// Time until requests may be sent again, if too many were rejected.
+    pub breaker_open_for: Option<Duration>,
+    /// Time until requests may be sent again, after a 429 of global scope or from the edge.
+    pub paused_for: Option<Duration>,
+    /// Requests rejected (401, 403, 429 but not of shared scope) in the last ten minutes.
+    pub rejected: u32,
+    /// Calls that wait for their turn.
+    pub queued: usize,
+    /// Requests that wait for their answer.
+    pub in_flight: usize,
+    /// Buckets that are known.
+    pub buckets: usize,
+}
+
+#[derive(Debug)]
+struct Call {
+    route: Route,
+    priority: Priority,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Between two attempts.
+    Idle,
+    Queued,
+    InFlight,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    /// Somebody else keeps the limits (a shared proxy): only 429s are heeded.
+    deferring: bool,
+    buckets: HashMap<Route, Bucket>,
+    calls: HashMap<Ticket, Call>,
+    /// Heads of buckets that may go, in the bot's name and in others'.
+    ready: BTreeSet<Place>,
+    ready_exempt: BTreeSet<Place>,
+    timers: BTreeSet<(Instant, Place)>,
+    verdicts: Vec<(Ticket, Verdict)>,
+    global: Global,
+    pause: Pause,
+    breaker: Breaker,
+    unauthorized: bool,
+    queued: usize,
+    in_flight: usize,
+    next_ticket: u64,
+    sweep_at: usize,
+}
+
+impl Limiter {
+    /// `deferring`: another limiter stands between this one and Discord. `max_rejected`: see [`breaker`].
+    pub(crate) fn new(deferring: bool, max_rejected: u32) -> Self {
+        Self {
+            deferring,
+            buckets: HashMap::new(),
+            calls: HashMap::new(),
+            ready: BTreeSet::new(),
+            ready_exempt: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            verdicts: Vec::new(),
+            global: Global::new(deferring),
+            pause: Pause::default(),
+            breaker: Breaker::new(max_rejected),
+            unauthorized: false,
+            queued: 0,
+            in_flight: 0,
+            next_ticket: 0,
+            sweep_at: SWEEP_AT,
+        }
+    }
+
+    /// A call that will want to send; `None` if there are too many.
+    pub(crate) fn enter(&mut self, route: Route, priority: Priority) -> Option<Ticket> {
+        if self.calls.len() >= MAX_QUEUED {
+            return None;
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.calls.insert(
+            ticket,
+            Call {
+                route,
+                priority,
+                state: State::Idle,
+            },
+        );
+        Some(ticket)
+    }
+
+    /// The call wants to send now. Its verdict is among those of a later [`Self::advance`].
+    pub(crate) fn queue(&mut self, ticket: Ticket, now: Instant) {
+        let Some(call) = self.calls.get_mut(&ticket) else {
+            return;
+        };
+        if let Some(refusal) = refusal(
+            self.unauthorized,
+            &mut self.breaker,
+            call.route.account,
+            now,
+        ) {
+            self.verdicts.push((ticket, refusal));
+            return;
+        }
+        call.state = State::Queued;
+        self.queued += 1;
+        let place = (call.priority, ticket);
+        let route = call.route.clone();
+        self.bucket(&route).queue.insert(place);
+        self.place(&route, now);
+    }
+
+    /// An attempt of this call has ended.
+    pub(crate) fn done(&mut self, ticket: Ticket, outcome: Outcome<'_>, now: Instant) {
+        let Some(call) = self.calls.get_mut(&ticket) else {
+            return;
+        };
+        if call.state != State::InFlight {
+            return;
+        }
+        call.state = State::Idle;
+        self.in_flight -= 1;
+        let route = call.route.clone();
+        if route.account == Account::Bot {
+            self.global.release(now);
+        }
+        let deferring = self.deferring;
+        let bucket = self.bucket(&route);
+        bucket.in_flight = bucket.in_flight.saturating_sub(1);
+        match outcome {
+            Outcome::Lost => {
+                bucket.lost();
+                self.pause.ended(ticket, false, now);
+            }
+            Outcome::Answered {
+                status,
+                limits,
+                limited,
+            } => {
+                if !deferring {
+                    bucket.observe(limits, (200..300).contains(&status), now);
+                }
+                self.pause.ended(ticket, true, now);
+                self.heed(&route, status, limited, now);
+            }
+        }
+        self.place(&route, now);
+    }
+
+    /// The call has ended, or was dropped.
+    pub(crate) fn leave(&mut self, ticket: Ticket, now: Instant) {
+        self.done(ticket, Outcome::Lost, now);
+        let Some(call) = self.calls.remove(&ticket) else {
+            return;
+        };
+        if call.state == State::Queued {
+            self.queued -= 1;
+            if let Some(bucket) = self.buckets.get_mut(&call.route) {
+                bucket.queue.remove(&(call.priority, ticket));
+            }
+            self.place(&call.route, now);
+        }
+    }
+
+    /// Lets go what may go at `now`. Returns the verdicts since the last time, and when to call again at the latest.
+    pub(crate) fn advance(&mut self, now: Instant) -> (Vec<(Ticket, Verdict)>, Option<Instant>) {
+        while let Some((at, place)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
+            self.timers.remove(&(at, place));
+            if let Some(route) = self.calls.get(&place.1).map(|call| call.route.clone()) {
+                self.place(&route, now);
+            }
+        }
+        while self.pause.admits(now) {
+            let exempt = self.ready_exempt.first().copied();
+            let next = exempt.or_else(|| {
+                self.ready
+                    .first()
+                    .copied()
+                    .filter(|place| self.global.take(place.0, now))
+            });
+            let Some(place) = next else { break };
+            self.grant(place, now);
+        }
+        if self.buckets.len() > self.sweep_at {
+            self.buckets.retain(|_, bucket| !bucket.is_idle(now));
+            self.sweep_at = SWEEP_AT.max(self.buckets.len() * 2);
+        }
+        (std::mem::take(&mut self.verdicts), self.wake_at(now))
+    }
+
+    /// Until when this call certainly cannot send, and whose limit that is.
+    pub(crate) fn held_until(&self, ticket: Ticket, now: Instant) -> Option<(Instant, Scope)> {
+        let call = self.calls.get(&ticket)?;
+        let bucket = self
+            .buckets
+            .get(&call.route)
+            .and_then(|bucket| bucket.held_until(now));
+        let global = self
+            .global
+            .paused(now)
+            .filter(|_| call.route.account == Account::Bot);
+        let holds = [
+            bucket,
+            global.map(|until| (until, Scope::Global)),
+            self.pause.until(now).map(|until| (until, Scope::Address)),
+        ];
+        holds.into_iter().flatten().max_by_key(|(until, _)| *until)
+    }
+
+    /// The state at `now`.
+    pub(crate) fn status(&mut self, now: Instant) -> Status {
+        let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
+        Status {
+            unauthorized: self.unauthorized,
+            breaker_open_for: until(self.breaker.open_until(now)),
+            paused_for: until(self.global.paused(now).max(self.pause.until(now))),
+            rejected: self.breaker.rejected(now),
+            queued: self.queued,
+            in_flight: self.in_flight,
+            buckets: self.buckets.len(),
+        }
+    }
+
+    fn bucket(&mut self, route: &Route) -> &mut Bucket {
+        self.buckets.entry(route.clone()).or_insert_with(|| {
+            if self.deferring {
+                Bucket::unlimited()
+            } else {
+                Bucket::default()
+            }
+        })
+    }
+
+    /// Puts a bucket where its head's chances say; to be called whenever they may have changed.
+    fn place(&mut self, route: &Route, now: Instant) {
+        let Some(bucket) = self.buckets.get_mut(route) else {
+            return;
+        };
+        let ready = match route.account {
+            Account::Bot => &mut self.ready,
+            Account::Other => &mut self.ready_exempt,
+        };
+        match bucket.mark.take() {
+            Some(Mark::Ready(place)) => ready.remove(&place),
+            Some(Mark::At(at, place)) => self.timers.remove(&(at, place)),
+            None => false,
+        };
+        let Some(head) = bucket.queue.first().copied() else {
+            return;
+        };
+        bucket.mark = match bucket.availability(now) {
+            Availability::Now => ready.insert(head).then_some(Mark::Ready(head)),
+            Availability::At(at) => self.timers.insert((at, head)).then_some(Mark::At(at, head)),
+            Availability::AfterResponse => None,
+        };
+    }
+
+    fn grant(&mut self, (priority, ticket): Place, now: Instant) {
+        let Some(call) = self.calls.get_mut(&ticket) else {
+            return;
+        };
+        call.state = State::InFlight;
+        self.queued -= 1;
+        self.in_flight += 1;
+        let route = call.route.clone();
+        if let Some(bucket) = self.buckets.get_mut(&route) {
+            bucket.queue.remove(&(priority, ticket));
+            bucket.in_flight += 1;
+        }
+        self.pause.granted(ticket);
+        self.verdicts.push((ticket, Verdict::Go));
+        self.place(&route, now);
+    }
+
+    /// Draws the consequences of an answer that tells us off.
+    fn heed(&mut self, route: &Route, status: u16, limited: Option<Limited>, now: Instant) {
+        let rejected = match limited {
+            Some(limited) => limited.scope != Scope::Shared,
+            None => matches!(status, 401 | 403),
+        };
+        if rejected {
+            self.breaker.record(now);
+        }
+        if status == 401 && route.account == Account::Bot {
+            self.unauthorized = true;
+        }
+        if let Some(Limited { retry_after, scope }) = limited {
+            let until = now + retry_after;
+            match scope {
+                Scope::Global if route.account == Account::Bot => self.global.pause(until),
+                Scope::Address => self.pause.begin(until),
+                _ => {
+                    if let Some(bucket) = self.buckets.get_mut(route) {
+                        bucket.block(until, scope);
+                    }
+                }
+            }
+        }
+        if rejected {
+            self.refuse_queued(now);
+        }
+    }
+
+    /// Sends home those who wait in vain.
+    fn refuse_queued(&mut self, now: Instant) {
+        if !self.unauthorized && self.breaker.open_until(now).is_none() {
+            return;
+        }
+        let mut emptied = Vec::new();
+        for (ticket, call) in self
+            .calls
+            .iter_mut()
+            .filter(|(_, call)| call.state == State::Queued)
+        {
+            let Some(refusal) = refusal(
+                self.unauthorized,
+                &mut self.breaker,
+                call.route.account,
+                now,
+            ) else {
+                continue;
+            };
+            call.state = State::Idle;
+            self.queued -= 1;
+            self.verdicts.push((*ticket, refusal));
+            if let Some(bucket) = self.buckets.get_mut(&call.route) {
+                bucket.queue.remove(&(call.priority, *ticket));
+            }
+            emptied.push(call.route.clone());
+        }
+        for route in emptied {
+            self.place(&route, now);
+        }
+    }
+
+    fn wake_at(&self, now: Instant) -> Option<Instant> {
+        let timer = self.timers.first().map(|(at, _)| *at);
+        let pause = self
+            .pause
+            .until(now)
+            .filter(|_| !self.ready.is_empty() || !self.ready_exempt.is_empty());
+        let global = self
+            .global
+            .next(now)
+            .filter(|_| !self.ready.is_empty() && pause.is_none());
+        [timer, pause, global].into_iter().flatten().min()
+    }
+}
+
+/// Why a call in this name must not be sent, if so.
+fn refusal(
+    unauthorized: bool,
+    breaker: &mut Breaker,
+    account: Account,
+    now: Instant,
+) -> Option<Verdict> {
+    if unauthorized && account == Account::Bot {
+        return Some(Verdict::Unauthorized);
+    }
+    breaker
+        .open_until(now)
+        .map(|until| Verdict::Breaker(until.saturating_duration_since(now)))
+}

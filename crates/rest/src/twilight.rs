@@ -1,0 +1,58 @@
+//! Requests that twilight-http made, from its `Route`s or typed builders.
+
+use hyper::Method;
+use twilight_http::request::{Method as TwilightMethod, Request as TwilightRequest};
+
+use crate::request::{Auth, Body, Request};
+
+impl From<TwilightRequest> for Request {
+    fn from(request: TwilightRequest) -> Self {
+        let method = match request.method() {
+            TwilightMethod::Delete => Method::DELETE,
+            TwilightMethod::Get => Method::GET,
+            TwilightMethod::Patch => Method::PATCH,
+            TwilightMethod::Post => Method::POST,
+            TwilightMethod::Put => Method::PUT,
+        };
+        let body = match (request.form(), request.body()) {
+            (Some(form), _) => Body::Raw {
+                content_type: String::from_utf8_lossy(&form.content_type()).into_owned(),
+                bytes: form.clone().build().into(),
+            },
+            (None, Some(json)) => Body::Json(json.to_vec().into()),
+            (None, None) => Body::Empty,
+        };
+        Self {
+            body,
+            headers: request.headers().cloned().unwrap_or_default(),
+            auth: if request.use_authorization_token() {
+                Auth::Bot
+            } else {
+                Auth::None
+            },
+            ..Self::new(method, request.path())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use twilight_http::routing::Route;
+
+    #[test]
+    fn a_route_becomes_a_request() {
+        let route = Route::CreateMessage { channel_id: 7 };
+        let request = Request::from(
+            TwilightRequest::builder(&route)
+                .body(b"{}".to_vec())
+                .build()
+                .unwrap(),
+        );
+        assert_eq!(
+            (request.method, request.path.0.as_str()),
+            (Method::POST, "channels/7/messages")
+        );
+        assert!(matches!(request.body, Body::Json(json) if json == "{}"));
+    }
+}
