@@ -1,0 +1,24 @@
+//! Any bytes, as a stream of frames and as one message of either direction. What decodes must encode, and decode to itself.
+//!
+//! `RUSTC_BOOTSTRAP=1 cargo fuzz run messages -- -max_len=4096` in `crates/wire`; the golden messages are a good corpus.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use uro_discord_wire::{FromBridge, ToBridge, frame};
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Ok(Some(content)) = frame::first(bytes) {
+        let _ = ToBridge::decode(content);
+    }
+    if let Ok(message) = ToBridge::decode(bytes) {
+        let mut again = Vec::new();
+        message.encode(&mut again).expect("what was read can be written");
+        assert_eq!(ToBridge::decode(&again), Ok(message));
+    }
+    if let Ok(message) = FromBridge::decode(bytes) {
+        let mut again = Vec::new();
+        if message.encode(&mut again).is_ok() {
+            FromBridge::decode(&again).expect("what was written can be read");
+        }
+    }
+});

@@ -1,0 +1,58 @@
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The gateway connection that Elixir wants: the part `"gateway"` of the desired state.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gateway {
+    /// The bot's token.
+    pub token: Token,
+    /// Discord's intents, as bits.
+    pub intents: u64,
+    /// Where to connect, `ws://` or `wss://`; `None` is Discord itself.
+    #[serde(default)]
+    pub url: Option<String>,
+    /// A session to resume, when the bridge has none of its own.
+    #[serde(default)]
+    pub session: Option<Session>,
+    /// The dispatches that Elixir wants to see, such as `MESSAGE_CREATE`.
+    #[serde(default)]
+    pub events: BTreeSet<String>,
+}
+
+/// A gateway session that can be resumed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// Discord's session id.
+    pub id: String,
+    /// The sequence number of the last dispatch seen.
+    pub sequence: u64,
+    /// Where this session is resumed; `None` is the address of a new connection.
+    #[serde(default)]
+    pub resume_url: Option<String>,
+}
+
+/// A bot token. It shows itself to nobody by accident.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Token(String);
+
+impl Token {
+    /// Wraps a token.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(token.into())
+    }
+
+    /// The token itself, for the one who sends it to Discord.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Token(..)")
+    }
+}

@@ -1,0 +1,161 @@
+//! From the bridge to Elixir.
+
+use super::GatewayState;
+use crate::etf::{Error, Reader, Writer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// What the bridge says to Elixir.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FromBridge<'a> {
+    /// The first message, sent at start.
+    Hello {
+        /// The protocol's version on this side.
+        version: u32,
+        /// Who is speaking.
+        bridge: Bridge,
+    },
+    /// A fact about a gateway connection.
+    Gateway {
+        /// The shard's number.
+        shard: u32,
+        /// What its connection has become.
+        state: GatewayState,
+    },
+    /// A dispatch. It costs a credit.
+    Event {
+        /// The shard's number.
+        shard: u32,
+        /// The gateway session's id.
+        session: Cow<'a, str>,
+        /// The dispatch's sequence number in that session.
+        sequence: u64,
+        /// Discord's name for it, such as `MESSAGE_CREATE`.
+        kind: Cow<'a, str>,
+        /// Its `d`, as JSON text.
+        data: Cow<'a, str>,
+    },
+    /// The presence that was just sent to Discord.
+    Presence {
+        /// The shard's number.
+        shard: u32,
+        /// Discord's Update Presence data.
+        data: Value,
+    },
+    /// A part of the desired state that cannot be had.
+    Refused {
+        /// The part's key.
+        part: Cow<'a, str>,
+        /// Why.
+        reason: Cow<'a, str>,
+    },
+    /// Answers a ping with its own term, encoded and without the version byte.
+    Pong(&'a [u8]),
+}
+
+/// The bridge, as it introduces itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Bridge {
+    /// Its version.
+    pub bridge: String,
+    /// Its process id.
+    pub os_pid: u32,
+}
+
+impl<'a> FromBridge<'a> {
+    /// Reads one message.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the bytes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut term = Reader::new(bytes)?;
+        let arity = term.tuple()?;
+        let message = match (term.atom()?, arity) {
+            ("hello", 3) => Self::Hello {
+                version: term.value()?,
+                bridge: term.value()?,
+            },
+            ("gateway", 4) => Self::Gateway {
+                shard: term.value()?,
+                state: GatewayState::decode(&mut term)?,
+            },
+            ("event", 6) => Self::Event {
+                shard: term.value()?,
+                session: Cow::Borrowed(term.value()?),
+                sequence: term.value()?,
+                kind: Cow::Borrowed(term.value()?),
+                data: Cow::Owned(term.json()?),
+            },
+            ("presence", 3) => Self::Presence {
+                shard: term.value()?,
+                data: term.value()?,
+            },
+            ("refused", 3) => Self::Refused {
+                part: Cow::Borrowed(term.value()?),
+                reason: Cow::Borrowed(term.value()?),
+            },
+            ("pong", 2) => Self::Pong(term.raw()?),
+            (name, arity) => return Err(Error::Message(name.into(), arity)),
+        };
+        term.end()?;
+        Ok(message)
+    }
+
+    /// Writes the message to the end of `out`.
+    ///
+    /// # Errors
+    ///
+    /// When a payload has no form in the external term format.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut term = Writer::new(out);
+        match self {
+            Self::Hello { version, bridge } => {
+                term.tuple(3);
+                term.atom("hello")?;
+                term.value(version)?;
+                term.value(bridge)
+            }
+            Self::Gateway { shard, state } => {
+                term.tuple(4);
+                term.atom("gateway")?;
+                term.value(shard)?;
+                state.encode(&mut term)
+            }
+            Self::Event {
+                shard,
+                session,
+                sequence,
+                kind,
+                data,
+            } => {
+                term.tuple(6);
+                term.atom("event")?;
+                term.value(shard)?;
+                term.value(session)?;
+                term.value(sequence)?;
+                term.value(kind)?;
+                term.json(data)
+            }
+            Self::Presence { shard, data } => {
+                term.tuple(3);
+                term.atom("presence")?;
+                term.value(shard)?;
+                term.value(data)
+            }
+            Self::Refused { part, reason } => {
+                term.tuple(3);
+                term.atom("refused")?;
+                term.value(part)?;
+                term.value(reason)
+            }
+            Self::Pong(any) => {
+                term.tuple(2);
+                term.atom("pong")?;
+                term.raw(any);
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What Elixir hears about a gateway connection.
+
+use crate::etf::{Error, Reader, Writer};
+use serde::{Deserialize, Serialize};
+
+/// What a gateway connection has become.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum GatewayState {
+    /// A connection is being opened.
+    Connecting,
+    /// Connected; a new session is being asked for.
+    Identifying,
+    /// Connected; the session is being resumed.
+    Resuming,
+    /// The session is running.
+    Active(Active),
+    /// The connection is gone and will be opened again.
+    Disconnected(Closed),
+    /// The connection is gone and will not be opened until another gateway is desired.
+    Fatal(Closed),
+}
+
+/// A running session.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Active {
+    /// Discord's session id.
+    pub session_id: String,
+    /// Where the session would be resumed.
+    pub resume_url: Option<String>,
+    /// Whether it was resumed just now, rather than new.
+    pub resumed: bool,
+    /// The bot's user id. Discord says it once a session: `None` in one that another process began.
+    pub user_id: Option<String>,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Closed {
+    /// The WebSocket close code, if there was one.
+    pub code: Option<u16>,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// The info of the states that have nothing to say.
+#[derive(Deserialize, Serialize)]
+struct Nothing {}
+
+impl GatewayState {
+    pub(super) fn decode(term: &mut Reader<'_>) -> Result<Self, Error> {
+        let plain = match term.atom()? {
+            "active" => return Ok(Self::Active(term.value()?)),
+            "disconnected" => return Ok(Self::Disconnected(term.value()?)),
+            "fatal" => return Ok(Self::Fatal(term.value()?)),
+            "connecting" => Self::Connecting,
+            "identifying" => Self::Identifying,
+            "resuming" => Self::Resuming,
+            other => return Err(Error::Atom(other.into())),
+        };
+        term.value::<Nothing>()?;
+        Ok(plain)
+    }
+
+    pub(super) fn encode(&self, term: &mut Writer<'_>) -> Result<(), Error> {
+        let plain = match self {
+            Self::Active(info) => {
+                term.atom("active")?;
+                return term.value(info);
+            }
+            Self::Disconnected(info) => {
+                term.atom("disconnected")?;
+                return term.value(info);
+            }
+            Self::Fatal(info) => {
+                term.atom("fatal")?;
+                return term.value(info);
+            }
+            Self::Connecting => "connecting",
+            Self::Identifying => "identifying",
+            Self::Resuming => "resuming",
+        };
+        term.atom(plain)?;
+        term.value(&Nothing {})
+    }
+}

@@ -1,0 +1,9 @@
+//! The messages. Each is a tuple whose first element names it.
+
+mod from_bridge;
+mod gateway_state;
+mod to_bridge;
+
+pub use from_bridge::{Bridge, FromBridge};
+pub use gateway_state::{Active, Closed, GatewayState};
+pub use to_bridge::{Library, ToBridge};

@@ -1,0 +1,108 @@
+//! From Elixir to the bridge.
+
+use crate::etf::{Error, Reader, Writer};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fmt;
+
+/// What Elixir says to the bridge.
+#[derive(Clone, PartialEq)]
+pub enum ToBridge<'a> {
+    /// Answers the bridge's hello; the first message of all.
+    Hello {
+        /// The protocol's version on Elixir's side.
+        version: u32,
+        /// Who is speaking.
+        library: Library,
+    },
+    /// The desired state, by part. A part that is absent is unchanged, null is not wanted. The parts are judged by the bridge: one it
+    /// cannot have is [refused](FromBridge::Refused), which is no error of the protocol.
+    Desired(Map<String, Value>),
+    /// The bridge may send so many more events.
+    Credit(u32),
+    /// Is the bridge alive? Any encoded term, without the version byte.
+    Ping(&'a [u8]),
+}
+
+/// The library on Elixir's side.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Library {
+    /// Its version.
+    pub library: String,
+}
+
+impl<'a> ToBridge<'a> {
+    /// Reads one message.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is wrong with the bytes.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self, Error> {
+        let mut term = Reader::new(bytes)?;
+        let arity = term.tuple()?;
+        let message = match (term.atom()?, arity) {
+            ("hello", 3) => Self::Hello {
+                version: term.value()?,
+                library: term.value()?,
+            },
+            ("desired", 2) => Self::Desired(term.value()?),
+            ("credit", 2) => Self::Credit(term.value()?),
+            ("ping", 2) => Self::Ping(term.raw()?),
+            (name, arity) => return Err(Error::Message(name.into(), arity)),
+        };
+        term.end()?;
+        Ok(message)
+    }
+
+    /// Writes the message to the end of `out`.
+    ///
+    /// # Errors
+    ///
+    /// When a payload has no form in the external term format.
+    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), Error> {
+        let mut term = Writer::new(out);
+        match self {
+            Self::Hello { version, library } => {
+                term.tuple(3);
+                term.atom("hello")?;
+                term.value(version)?;
+                term.value(library)
+            }
+            Self::Desired(parts) => {
+                term.tuple(2);
+                term.atom("desired")?;
+                term.value(parts)
+            }
+            Self::Credit(more) => {
+                term.tuple(2);
+                term.atom("credit")?;
+                term.value(more)
+            }
+            Self::Ping(any) => {
+                term.tuple(2);
+                term.atom("ping")?;
+                term.raw(any);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The desired state holds the bot's token: only the names of its parts are shown.
+impl fmt::Debug for ToBridge<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Hello { version, library } => formatter
+                .debug_struct("Hello")
+                .field("version", version)
+                .field("library", library)
+                .finish(),
+            Self::Desired(parts) => formatter
+                .debug_tuple("Desired")
+                .field(&parts.keys().collect::<Vec<_>>())
+                .finish(),
+            Self::Credit(more) => formatter.debug_tuple("Credit").field(more).finish(),
+            Self::Ping(any) => formatter.debug_tuple("Ping").field(any).finish(),
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! The files that Elixir's tests read too: `test/fixtures/wire/`.
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use uro_discord_wire::{
+    Active, Bridge, Closed, FromBridge, Gateway, GatewayState, Library, Session, ToBridge, Token,
+};
+
+/// Every `.etf` file of a folder, by name.
+fn golden(folder: &str) -> BTreeMap<String, Vec<u8>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../test/fixtures/wire")
+        .join(folder);
+    let files = std::fs::read_dir(path).unwrap();
+    files
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "etf"))
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read(path).unwrap())
+        })
+        .collect()
+}
+
+fn presence() -> Value {
+    json!({
+        "since": null,
+        "activities": [{"name": "Uro", "type": 4, "state": "7 players in 2 worlds · 日本語 🎮"}],
+        "status": "online",
+        "afk": false,
+    })
+}
+
+const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
+const SESSION: &str = "0123456789abcdef0123456789abcdef";
+
+/// `{:any, "term", [1, 2, 3], %{:atom => -1.5, 7 => :key}, …}`, which stays encoded here.
+fn any_term(message: &[u8], head: &str) -> Vec<u8> {
+    // version, small tuple of 2, Latin-1 atom with a length of two bytes
+    message[6 + head.len()..].to_vec()
+}
+
+#[test]
+fn every_message_to_the_bridge() {
+    let golden = golden("to_bridge");
+    let any = any_term(&golden["ping"], "ping");
+    assert_eq!(any[..2], [104, 6], "a tuple of six");
+
+    let desired = |parts: Value| ToBridge::Desired(parts.as_object().unwrap().clone());
+    let expected = BTreeMap::from([
+        (
+            "hello",
+            ToBridge::Hello {
+                version: 1,
+                library: Library {
+                    library: "0.1.0".into(),
+                },
+            },
+        ),
+        ("credit", ToBridge::Credit(256)),
+        ("ping", ToBridge::Ping(&any)),
+        (
+            "desired",
+            desired(json!({
+                "gateway": {
+                    "token": TOKEN,
+                    "intents": 4609,
+                    "url": "ws://127.0.0.1:8080",
+                    "session": {
+                        "id": SESSION,
+                        "sequence": 9_007_199_254_740_993_u64,
+                        "resume_url": "ws://127.0.0.1:8081",
+                    },
+                    "events": ["INTERACTION_CREATE", "MESSAGE_CREATE"],
+                },
+                "presence": presence(),
+            })),
+        ),
+        (
+            "desired_gateway_on_discord",
+            desired(json!({
+                "gateway": {"token": TOKEN, "intents": 0, "url": null, "session": null, "events": []}
+            })),
+        ),
+        (
+            "desired_nothing",
+            desired(json!({"gateway": null, "presence": null})),
+        ),
+        ("desired_unchanged", desired(json!({}))),
+    ]);
+
+    assert!(
+        golden.keys().eq(expected.keys()),
+        "a file without a test, or a test without a file"
+    );
+    for (name, message) in &expected {
+        assert_eq!(
+            &ToBridge::decode(&golden[*name]).unwrap(),
+            message,
+            "{name}"
+        );
+        let mut again = Vec::new();
+        message.encode(&mut again).unwrap();
+        assert_eq!(&ToBridge::decode(&again).unwrap(), message, "{name}");
+    }
+}
+
+#[test]
+fn the_desired_gateway_has_a_type() {
+    let golden = golden("to_bridge");
+    let gateway = |name: &str| -> Gateway {
+        let ToBridge::Desired(parts) = ToBridge::decode(&golden[name]).unwrap() else {
+            panic!("{name} is no desired state");
+        };
+        serde_json::from_value(parts["gateway"].clone()).unwrap()
+    };
+    assert_eq!(
+        gateway("desired"),
+        Gateway {
+            token: Token::new(TOKEN),
+            intents: 4609,
+            url: Some("ws://127.0.0.1:8080".into()),
+            session: Some(Session {
+                id: SESSION.into(),
+                sequence: 9_007_199_254_740_993,
+                resume_url: Some("ws://127.0.0.1:8081".into()),
+            }),
+            events: ["INTERACTION_CREATE".into(), "MESSAGE_CREATE".into()].into(),
+        }
+    );
+    let plain = gateway("desired_gateway_on_discord");
+    assert_eq!(
+        (plain.url, plain.session, plain.events.len()),
+        (None, None, 0)
+    );
+}
+
+#[test]
+fn the_token_is_in_no_debug_output() {
+    let golden = golden("to_bridge");
+    let message = ToBridge::decode(&golden["desired"]).unwrap();
+    assert!(!format!("{message:?}").contains("GOLDEN"));
+    assert!(!format!("{:?}", Token::new(TOKEN)).contains("GOLDEN"));
+}
+
+#[test]
+fn every_message_from_the_bridge() {
+    let golden = golden("from_bridge");
+    let any = any_term(&golden["pong"], "pong");
+
+    let event = json!({
+        "id": "1442000000000000000",
+        "content": "naïve 日本語 🎮 \"quoted\" \\ \n\u{0}",
+        "tts": false,
+        "pinned": true,
+        "edited_timestamp": null,
+        "numbers": [0, 255, 256, -1, -128, 2_147_483_647, 2_147_483_648_u64, -2_147_483_648, -2_147_483_649_i64],
+        "extremes": [u64::MAX, i64::MAX, i64::MIN],
+        "floats": [0.5, -1.0e300, 5.0e-324],
+        "bytes": [1, 2, 3],
+        "empty": [[], {}, ""],
+        "author": {"id": "104780480480480480", "flags": 1, "roles": [["nested", [{"deep": [null]}]]]},
+    });
+    let gateway = |state| FromBridge::Gateway { shard: 0, state };
+    let active = |resumed, user: Option<&str>| {
+        gateway(GatewayState::Active(Active {
+            session_id: SESSION.into(),
+            resume_url: Some("wss://gateway-us-east1-b.discord.gg".into()),
+            resumed,
+            user_id: user.map(str::to_owned),
+        }))
+    };
+    let closed = |code, reason: &str| Closed {
+        code,
+        reason: reason.into(),
+    };
+    let expected = BTreeMap::from([
+        (
+            "hello",
+            FromBridge::Hello {
+                version: 1,
+                bridge: Bridge {
+                    bridge: "0.1.0".into(),
+                    os_pid: 4_194_303,
+                },
+            },
+        ),
+        ("gateway_connecting", gateway(GatewayState::Connecting)),
+        ("gateway_identifying", gateway(GatewayState::Identifying)),
+        ("gateway_resuming", gateway(GatewayState::Resuming)),
+        ("gateway_active", active(false, Some("104780480480480480"))),
+        ("gateway_resumed", active(true, None)),
+        (
+            "gateway_disconnected",
+            gateway(GatewayState::Disconnected(closed(
+                None,
+                "the connection was lost",
+            ))),
+        ),
+        (
+            "gateway_fatal",
+            gateway(GatewayState::Fatal(closed(
+                Some(4004),
+                "Authentication failed.",
+            ))),
+        ),
+        (
+            "event",
+            FromBridge::Event {
+                shard: 0,
+                session: SESSION.into(),
+                sequence: 5_000_000_000,
+                kind: "MESSAGE_CREATE".into(),
+                data: event.to_string().into(),
+            },
+        ),
+        (
+            "presence",
+            FromBridge::Presence {
+                shard: 0,
+                data: presence(),
+            },
+        ),
+        (
+            "refused",
+            FromBridge::Refused {
+                part: "presence".into(),
+                reason: "activities[0].name: 129 characters, Discord takes 128".into(),
+            },
+        ),
+        ("pong", FromBridge::Pong(&any)),
+    ]);
+
+    assert!(
+        golden.keys().eq(expected.keys()),
+        "a file without a test, or a test without a file"
+    );
+    for (name, message) in &expected {
+        let decoded = FromBridge::decode(&golden[*name]).unwrap();
+        assert_eq!(comparable(&decoded), comparable(message), "{name}");
+        let mut again = Vec::new();
+        message.encode(&mut again).unwrap();
+        let again = FromBridge::decode(&again).unwrap();
+        assert_eq!(comparable(&again), comparable(message), "{name}");
+    }
+}
+
+/// An event's JSON text may order its keys as it likes.
+fn comparable<'a>(message: &FromBridge<'a>) -> (FromBridge<'a>, Option<Value>) {
+    match message.clone() {
+        FromBridge::Event {
+            shard,
+            session,
+            sequence,
+            kind,
+            data,
+        } => {
+            let value = serde_json::from_str(&data).unwrap();
+            let data = "".into();
+            (
+                FromBridge::Event {
+                    shard,
+                    session,
+                    sequence,
+                    kind,
+                    data,
+                },
+                Some(value),
+            )
+        }
+        other => (other, None),
+    }
+}
