@@ -1,2 +1,73 @@
-//! Stub.
-fn main() {}
+//! `discord-sim`: starts a simulator, prints one line of JSON that says where it is, and runs until it is told to end.
+
+use std::{io::Write, net::SocketAddr, process::ExitCode};
+
+use clap::Parser;
+use discord_sim::{Options, Sim};
+use tokio::{
+    io::AsyncReadExt,
+    signal::unix::{SignalKind, signal},
+};
+use tracing_subscriber::EnvFilter;
+
+/// A local Discord for development and tests.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Serve https and wss, with a certificate authority of its own.
+    #[arg(long)]
+    tls: bool,
+    /// End when stdin closes, so that no test leaves one behind.
+    #[arg(long)]
+    until_stdin_closes: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter =
+        EnvFilter::try_from_env("DISCORD_SIM_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match run(args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "discord-sim ends");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let sim = Sim::start(Options {
+        listen: args.listen,
+        tls: args.tls,
+    })
+    .await?;
+    let mut line = serde_json::to_string(sim.info())?;
+    line.push('\n');
+    let mut stdout = std::io::stdout();
+    stdout.write_all(line.as_bytes())?;
+    stdout.flush()?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = stdin_closed(), if args.until_stdin_closes => {}
+    }
+    drop(sim);
+    // A read of stdin cannot be called off; it would hold up the runtime's end.
+    std::process::exit(0)
+}
+
+async fn stdin_closed() {
+    let mut stdin = tokio::io::stdin();
+    let mut ignored = [0; 1024];
+    while !matches!(stdin.read(&mut ignored).await, Ok(0) | Err(_)) {}
+}

@@ -1,0 +1,295 @@
+//! One WebSocket of the gateway: a reader that judges what the client sends, a writer that sends its session's events.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout_at,
+};
+
+use super::{
+    Compression, Out, Params,
+    commands::{Client, Flow},
+    hub::Connection,
+    session::Pending,
+};
+use crate::{app::App, faults::GatewayFault, id::unix_ms};
+
+/// A payload from a client may have so many bytes.
+const MAX_PAYLOAD: usize = 4096;
+/// Commands that a client may send in a minute.
+const MAX_COMMANDS: usize = 120;
+const COMMAND_WINDOW: Duration = Duration::from_secs(60);
+/// How long a closing connection may take to send what it has to.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a connection ended.
+enum End {
+    /// The client closed with this code, or without one.
+    Client(Option<u16>),
+    /// We close with this code and reason.
+    Close(u16, &'static str),
+    /// We leave without a close frame.
+    Drop,
+}
+
+/// Serves one connection until it ends.
+pub async fn run(app: App, socket: WebSocket, params: Params) {
+    let compression = match Compression::named(params.compress.as_deref()) {
+        Ok(compression) => compression,
+        Err(error) => return tracing::error!(%error, "no gateway connection"),
+    };
+    let (out, to_send) = mpsc::channel(64);
+    let wake = Arc::new(Notify::new());
+    let id = app.state().gateway.connect(Connection {
+        out: out.clone(),
+        wake: wake.clone(),
+        compression: compression.name(),
+        since: unix_ms(),
+    });
+    app.state().log.push(
+        "connect",
+        json!({"connection": id, "compression": compression.name()}),
+    );
+    let (sink, stream) = socket.split();
+    let mut writer = Writer {
+        app: app.clone(),
+        id,
+        sink,
+        compression,
+    };
+    let mut reader = Reader {
+        client: Client::new(app.clone(), id, out.clone()),
+        app: app.clone(),
+        stream,
+        commands: VecDeque::new(),
+    };
+    let end = match (params.v.as_deref(), params.encoding.as_deref()) {
+        (Some("10"), None | Some("json")) => tokio::select! {
+            end = reader.run(&out) => end,
+            end = writer.run(to_send, &wake) => end,
+            () = app.shutdown() => End::Close(1001, "The simulator ends."),
+        },
+        (Some("10"), Some(_)) => End::Close(4002, "This simulator speaks JSON only."),
+        _ => End::Close(4012, "Invalid API version."),
+    };
+    finish(&app, id, &mut writer.sink, end).await;
+}
+
+async fn finish(app: &App, id: u64, sink: &mut SplitSink<WebSocket, Message>, end: End) {
+    let (code, by, ends_session) = match end {
+        // A client that closes with these codes logs off.
+        End::Client(code) => (code, "client", matches!(code, Some(1000 | 1001))),
+        End::Close(code, _) => (Some(code), "server", matches!(code, 4004 | 4010..=4014)),
+        End::Drop => (None, "server", false),
+    };
+    {
+        let mut state = app.state();
+        let session = state
+            .gateway
+            .session_of(id)
+            .map(|session| session.id.clone());
+        let ended = state.gateway.disconnect(id, ends_session);
+        let data = json!({"connection": id, "session_id": session, "code": code, "by": by});
+        state.log.push("disconnect", data);
+        if let Some(user) = ended {
+            state.presence_changed(user);
+        }
+    }
+    if let End::Close(code, reason) = end {
+        let frame = Message::Close(Some(CloseFrame {
+            code,
+            reason: reason.into(),
+        }));
+        // A client that is gone already cannot be told.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
+            sink.send(frame).await?;
+            sink.close().await
+        })
+        .await;
+    }
+}
+
+struct Reader {
+    app: App,
+    client: Client,
+    stream: SplitStream<WebSocket>,
+    /// When the commands of the last minute came.
+    commands: VecDeque<Instant>,
+}
+
+impl Reader {
+    async fn run(&mut self, out: &mpsc::Sender<Out>) -> End {
+        let interval = self.app.state().settings.heartbeat_interval_ms;
+        let hello = json!({"op": 10, "d": {"heartbeat_interval": interval, "_trace": []}, "s": null, "t": null});
+        if out.try_send(Out::Send(hello)).is_err() {
+            return End::Drop;
+        }
+        let patience = Duration::from_millis(interval) * 3 / 2;
+        let mut last_heartbeat = Instant::now();
+        loop {
+            let Ok(message) =
+                timeout_at((last_heartbeat + patience).into(), self.stream.next()).await
+            else {
+                return self.violation("zombie", End::Close(4009, "Session timed out."));
+            };
+            let payload = match message {
+                Some(Ok(Message::Text(text))) => text.as_bytes().to_vec(),
+                Some(Ok(Message::Binary(bytes))) => bytes.to_vec(),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Close(frame))) => {
+                    return End::Client(frame.map(|frame| frame.code));
+                }
+                Some(Err(_)) | None => return End::Client(None),
+            };
+            if payload.len() > MAX_PAYLOAD {
+                return self.violation(
+                    "payload_size",
+                    End::Close(4002, "Error while decoding payload."),
+                );
+            }
+            if !self.count_command() {
+                return self.violation(
+                    "command_rate",
+                    End::Close(4008, "You are being rate limited."),
+                );
+            }
+            let Some((op, data)) = decode(&payload) else {
+                return self.violation("decode", End::Close(4002, "Error while decoding payload."));
+            };
+            if op == 1 {
+                last_heartbeat = Instant::now();
+            }
+            if let Some(end) = self.command(op, data).await {
+                return end;
+            }
+        }
+    }
+
+    /// Applies the faults that are set for the opcode, and carries it out.
+    async fn command(&mut self, op: u64, data: Value) -> Option<End> {
+        let fault = {
+            let mut state = self.app.state();
+            *state.gateway.counts.commands.entry(op).or_default() += 1;
+            state.faults.for_opcode(op)
+        };
+        match fault {
+            Some(GatewayFault::Drop) => return Some(End::Drop),
+            Some(GatewayFault::Close(code)) => return Some(End::Close(code, "Fault.")),
+            Some(GatewayFault::Ignore) => return None,
+            Some(GatewayFault::Delay(delay)) => tokio::time::sleep(delay).await,
+            None => {}
+        }
+        match self.client.command(op, &data) {
+            Flow::Go => None,
+            Flow::Close(code, reason) => Some(End::Close(code, reason)),
+        }
+    }
+
+    fn count_command(&mut self) -> bool {
+        let now = Instant::now();
+        while self
+            .commands
+            .front()
+            .is_some_and(|&at| now.duration_since(at) >= COMMAND_WINDOW)
+        {
+            self.commands.pop_front();
+        }
+        self.commands.push_back(now);
+        self.commands.len() <= MAX_COMMANDS
+    }
+
+    fn violation(&self, kind: &'static str, end: End) -> End {
+        let mut state = self.app.state();
+        state.gateway.count_violation(kind);
+        state.log.push("violation", json!({"kind": kind}));
+        end
+    }
+}
+
+/// A payload's opcode and data.
+fn decode(payload: &[u8]) -> Option<(u64, Value)> {
+    let Ok(Value::Object(mut payload)) = serde_json::from_slice(payload) else {
+        return None;
+    };
+    let op = payload.get("op")?.as_u64()?;
+    Some((op, payload.remove("d").unwrap_or(Value::Null)))
+}
+
+struct Writer {
+    app: App,
+    id: u64,
+    sink: SplitSink<WebSocket, Message>,
+    compression: Compression,
+}
+
+impl Writer {
+    async fn run(&mut self, mut to_send: mpsc::Receiver<Out>, wake: &Notify) -> End {
+        loop {
+            let pending = self.app.state().gateway.take(self.id);
+            match pending {
+                Pending::Lost => return End::Close(4000, "The client reads too slowly."),
+                Pending::Events(events) if events.is_empty() => {}
+                Pending::Events(events) => {
+                    for event in events {
+                        if self.send(&event).await.is_none() {
+                            return End::Client(None);
+                        }
+                    }
+                    // Between batches, what must not wait.
+                    match to_send.try_recv() {
+                        Ok(out) => {
+                            if let Some(end) = self.out(out).await {
+                                return end;
+                            }
+                        }
+                        Err(_) => continue,
+                    }
+                    continue;
+                }
+            }
+            tokio::select! {
+                out = to_send.recv() => {
+                    let Some(out) = out else { return End::Drop };
+                    if let Some(end) = self.out(out).await {
+                        return end;
+                    }
+                }
+                () = wake.notified() => {}
+            }
+        }
+    }
+
+    async fn out(&mut self, out: Out) -> Option<End> {
+        match out {
+            Out::Send(payload) => self
+                .send(&payload.to_string())
+                .await
+                .is_none()
+                .then_some(End::Client(None)),
+            Out::Close(code, reason) => Some(End::Close(code, reason)),
+            Out::Drop => Some(End::Drop),
+        }
+    }
+
+    /// `None`: the client is gone.
+    async fn send(&mut self, payload: &str) -> Option<()> {
+        match self.compression.pack(payload) {
+            Ok(message) => self.sink.send(message).await.ok(),
+            Err(error) => {
+                tracing::error!(%error, "gateway connection ends");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! All connections and sessions of the gateway.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc};
+
+use super::session::{Pending, Session};
+use crate::{id::Id, state::Presence};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Sessions kept at most; beyond, those that lost their connection first go first.
+const KEPT_SESSIONS: usize = 32;
+
+/// What a connection is told to do, beside sending its session's events.
+#[derive(Debug)]
+pub enum Out {
+    /// Send this payload.
+    Send(Value),
+    /// Close with a code and a reason.
+    Close(u16, &'static str),
+    /// End the TCP connection with no close frame.
+    Drop,
+}
+
+/// The hub's end of a connection.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub out: mpsc::Sender<Out>,
+    /// Woken when its session has events.
+    pub wake: Arc<Notify>,
+    /// `none`, `zlib-stream` or `zstd-stream`.
+    pub compression: &'static str,
+    /// When it came, Unix milliseconds.
+    pub since: u64,
+}
+
+/// What clients did.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Counts {
+    /// Sessions that were started.
+    pub identifies: u64,
+    /// Sessions that were resumed, and those that could not be.
+    pub resumes: u64,
+    pub resumes_refused: u64,
+    /// Commands by opcode.
+    pub commands: BTreeMap<u64, u64>,
+    /// Broken rules: `identify_rate`, `identify_budget`, `presence_rate`, `command_rate`, `zombie`, …
+    pub violations: BTreeMap<&'static str, u64>,
+}
+
+/// The gateway's state.
+#[derive(Default)]
+pub struct Hub {
+    pub counts: Counts,
+    connections: BTreeMap<u64, Connection>,
+    sessions: HashMap<String, Session>,
+    last_connection: u64,
+    /// Identifies of the last day, by user.
+    identified: HashMap<Id, VecDeque<Instant>>,
+}
+
+impl Hub {
+    pub fn connect(&mut self, connection: Connection) -> u64 {
+        self.last_connection += 1;
+        self.connections.insert(self.last_connection, connection);
+        self.last_connection
+    }
+
+    /// Ends a connection. Its session stays, unless the client ended it. Returns the user of an ended session.
+    pub fn disconnect(&mut self, connection: u64, ends_session: bool) -> Option<Id> {
+        self.connections.remove(&connection);
+        let session = self.session_of(connection)?;
+        session.connection = None;
+        session.lost_at = Some(Instant::now());
+        let id = session.id.clone();
+        ends_session
+            .then(|| self.sessions.remove(&id))
+            .flatten()
+            .map(|session| session.user)
+    }
+
+    pub fn connections(&self) -> impl Iterator<Item = (u64, &Connection)> {
+        self.connections
+            .iter()
+            .map(|(&id, connection)| (id, connection))
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    /// The session on a connection.
+    pub fn session_of(&mut self, connection: u64) -> Option<&mut Session> {
+        self.sessions
+            .values_mut()
+            .find(|session| session.connection == Some(connection))
+    }
+
+    /// Puts a new session on a connection.
+    pub fn start(&mut self, connection: u64, mut session: Session) {
+        if self.sessions.len() >= KEPT_SESSIONS {
+            let oldest = self
+                .sessions
+                .values()
+                .filter(|s| s.lost_at.is_some())
+                .min_by_key(|s| s.lost_at);
+            if let Some(id) = oldest.map(|session| session.id.clone()) {
+                self.sessions.remove(&id);
+            }
+        }
+        self.counts.identifies += 1;
+        session.connection = Some(connection);
+        self.sessions.insert(session.id.clone(), session);
+    }
+
+    /// Puts a session that lost its connection, or still has one, on this connection, from the event after `sequence`.
+    pub fn resume(&mut self, connection: u64, id: &str, user: Id, sequence: u64) -> bool {
+        let session = self
+            .sessions
+            .get_mut(id)
+            .filter(|session| session.user == user);
+        let Some(session) = session else {
+            self.counts.resumes_refused += 1;
+            return false;
+        };
+        if !session.rewind(sequence) {
+            self.counts.resumes_refused += 1;
+            return false;
+        }
+        let old = session.connection.replace(connection);
+        session.lost_at = None;
+        session.push("RESUMED", &serde_json::json!({"_trace": []}));
+        self.counts.resumes += 1;
+        if let Some(old) = old.and_then(|old| self.connections.get(&old)) {
+            // A full queue means that it is being ended already.
+            let _ = old
+                .out
+                .try_send(Out::Close(4000, "Session resumed elsewhere."));
+        }
+        self.wake(connection);
+        true
+    }
+
+    /// Ends the session on a connection; the connection may identify anew.
+    pub fn end_session_of(&mut self, connection: u64) -> Option<Id> {
+        let id = self.session_of(connection)?.id.clone();
+        self.sessions.remove(&id).map(|session| session.user)
+    }
+
+    /// Ends the sessions that lost their connection longer ago than this; returns their users.
+    pub fn expire(&mut self, timeout: Duration) -> Vec<Id> {
+        let now = Instant::now();
+        let over = |session: &Session| {
+            session
+                .lost_at
+                .is_some_and(|at| now.duration_since(at) > timeout)
+        };
+        let users = self
+            .sessions
+            .values()
+            .filter(|s| over(s))
+            .map(|s| s.user)
+            .collect();
+        self.sessions.retain(|_, session| !over(session));
+        users
+    }
+
+    /// Gives a dispatch to each session that `data` makes one for.
+    pub fn dispatch(&mut self, kind: &str, data: impl Fn(&Session) -> Option<Value>) {
+        for session in self.sessions.values_mut() {
+            if let Some(data) = data(session) {
+                session.push(kind, &data);
+                if let Some(connection) =
+                    session.connection.and_then(|id| self.connections.get(&id))
+                {
+                    connection.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    /// Gives a dispatch to the session on a connection.
+    pub fn dispatch_to(&mut self, connection: u64, kind: &str, data: &Value) {
+        if let Some(session) = self.session_of(connection) {
+            session.push(kind, data);
+            self.wake(connection);
+        }
+    }
+
+    /// Tells a connection to do something. `false`: there is no such connection, or it is stuck.
+    pub fn send(&self, connection: u64, out: Out) -> bool {
+        self.connections
+            .get(&connection)
+            .is_some_and(|connection| connection.out.try_send(out).is_ok())
+    }
+
+    /// What a connection has to send now.
+    pub fn take(&mut self, connection: u64) -> Pending {
+        self.session_of(connection)
+            .map_or(Pending::Events(Vec::new()), Session::take)
+    }
+
+    /// A user's presence: that of the newest of his sessions that have one.
+    pub fn presence(&self, user: Id) -> Option<&Presence> {
+        let of_user = self
+            .sessions
+            .values()
+            .filter(|session| session.user == user);
+        // A session with a connection speaks for its user before one that lost it.
+        of_user
+            .max_by_key(|session| (session.connection, session.lost_at))
+            .map(|session| &session.presence)
+    }
+
+    /// Identifies that a user has left today, and the time until all are back.
+    pub fn identifies_left(&mut self, user: Id, budget: u32) -> (u32, Duration) {
+        let times = self.identified.entry(user).or_default();
+        let now = Instant::now();
+        while times
+            .front()
+            .is_some_and(|&at| now.duration_since(at) >= DAY)
+        {
+            times.pop_front();
+        }
+        let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        let reset = times
+            .front()
+            .map_or(DAY, |&at| DAY.saturating_sub(now.duration_since(at)));
+        (budget.saturating_sub(used), reset)
+    }
+
+    /// Counts an Identify. `false`: the last one was less than `interval` ago.
+    pub fn count_identify(&mut self, user: Id, interval: Duration) -> bool {
+        let times = self.identified.entry(user).or_default();
+        let now = Instant::now();
+        let in_time = times
+            .back()
+            .is_none_or(|&last| now.duration_since(last) >= interval);
+        times.push_back(now);
+        in_time
+    }
+
+    pub fn count_violation(&mut self, kind: &'static str) {
+        *self.counts.violations.entry(kind).or_default() += 1;
+    }
+
+    /// Forgets counts and sessions without a connection.
+    pub fn reset(&mut self) {
+        self.counts = Counts::default();
+        self.identified.clear();
+        self.sessions
+            .retain(|_, session| session.connection.is_some());
+    }
+
+    fn wake(&self, connection: u64) {
+        if let Some(connection) = self.connections.get(&connection) {
+            connection.wake.notify_one();
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A gateway session: what a client identified as, and the events it may still have to be given.
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use serde_json::{Value, json};
+
+use crate::{id::Id, state::Presence};
+
+/// Events of one session that are kept for a resume, and for a connection that reads slowly.
+const KEPT_EVENTS: usize = 50_000;
+/// The same in bytes.
+const KEPT_BYTES: usize = 32 << 20;
+
+/// A session. It outlives its connection for a while.
+pub struct Session {
+    pub id: String,
+    pub user: Id,
+    pub intents: u64,
+    pub shard: [u64; 2],
+    pub presence: Presence,
+    /// The connection it is on, and when it lost the last one.
+    pub connection: Option<u64>,
+    pub lost_at: Option<Instant>,
+    sequence: u64,
+    /// The last event that was given to the connection.
+    given: u64,
+    kept: VecDeque<Arc<str>>,
+    kept_bytes: usize,
+}
+
+/// What a connection has to do for its session.
+pub enum Pending {
+    /// Send these.
+    Events(Vec<Arc<str>>),
+    /// Close: the client read so slowly that events it needs are gone.
+    Lost,
+}
+
+impl Session {
+    pub fn new(id: String, user: Id, intents: u64, shard: [u64; 2], presence: Presence) -> Self {
+        Self {
+            id,
+            user,
+            intents,
+            shard,
+            presence,
+            connection: None,
+            lost_at: None,
+            sequence: 0,
+            given: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+        }
+    }
+
+    /// Whether it asked for at least one of these intents.
+    pub fn wants(&self, intents: u64) -> bool {
+        self.intents & intents != 0
+    }
+
+    /// The number of its last event.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Adds a dispatch.
+    pub fn push(&mut self, kind: &str, data: &Value) {
+        self.sequence += 1;
+        let event = json!({"op": 0, "t": kind, "s": self.sequence, "d": data}).to_string();
+        self.kept_bytes += event.len();
+        self.kept.push_back(event.into());
+        while self.kept.len() > KEPT_EVENTS || self.kept_bytes > KEPT_BYTES {
+            match self.kept.pop_front() {
+                Some(oldest) => self.kept_bytes -= oldest.len(),
+                None => break,
+            }
+        }
+    }
+
+    /// Goes back to the event after `sequence`. `false`: there was no such event, or what follows is gone.
+    pub fn rewind(&mut self, sequence: u64) -> bool {
+        let valid = (self.forgotten()..=self.sequence).contains(&sequence);
+        if valid {
+            self.given = sequence;
+        }
+        valid
+    }
+
+    /// The next events for the connection, at most a few.
+    pub fn take(&mut self) -> Pending {
+        let Some(skip) = self.given.checked_sub(self.forgotten()) else {
+            return Pending::Lost;
+        };
+        let events: Vec<_> = self
+            .kept
+            .iter()
+            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+            .take(64)
+            .cloned()
+            .collect();
+        self.given += events.len() as u64;
+        Pending::Events(events)
+    }
+
+    /// The newest event that is no longer kept.
+    fn forgotten(&self) -> u64 {
+        self.sequence - self.kept.len() as u64
+    }
+}

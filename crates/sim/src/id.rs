@@ -1,0 +1,111 @@
+//! Snowflakes, Discord's ids.
+
+use std::{
+    fmt,
+    num::ParseIntError,
+    str::FromStr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::{Serialize, Serializer};
+
+/// Discord's epoch, 2015-01-01T00:00:00Z, in Unix milliseconds.
+const EPOCH_MS: u64 = 1_420_070_400_000;
+
+/// A snowflake: 42 bits of milliseconds since Discord's epoch, then 22 bits that tell ids of one millisecond apart.
+/// JSON carries it as a string.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(pub u64);
+
+impl Id {
+    /// The moment the id was made, in Unix milliseconds.
+    pub fn created_ms(self) -> u64 {
+        (self.0 >> 22) + EPOCH_MS
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Id {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Makes ids that only grow, so that their order is the order of creation.
+#[derive(Debug, Default)]
+pub struct Ids {
+    last: u64,
+}
+
+impl Ids {
+    /// A new id for the present moment.
+    pub fn next(&mut self) -> Id {
+        let since_epoch = unix_ms().saturating_sub(EPOCH_MS);
+        self.last = (since_epoch << 22).max(self.last + 1);
+        Id(self.last)
+    }
+}
+
+/// Unix time in milliseconds.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Unix milliseconds as Discord writes time: `2026-01-31T12:00:00.000000+00:00`.
+pub fn iso8601(unix_ms: u64) -> String {
+    let moment = time::OffsetDateTime::UNIX_EPOCH + Duration::from_millis(unix_ms);
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+00:00",
+        moment.year(),
+        u8::from(moment.month()),
+        moment.day(),
+        moment.hour(),
+        moment.minute(),
+        moment.second(),
+        moment.microsecond()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_grow_and_tell_their_time() {
+        let mut ids = Ids::default();
+        let before = unix_ms();
+        let made: Vec<Id> = (0..100).map(|_| ids.next()).collect();
+        assert!(made.is_sorted_by(|a, b| a < b));
+        assert!((before..=unix_ms() + 1).contains(&made[0].created_ms()));
+    }
+
+    #[test]
+    fn time_is_written_as_discord_does() {
+        assert_eq!(
+            iso8601(1_769_860_800_123),
+            "2026-01-31T12:00:00.123000+00:00"
+        );
+    }
+}

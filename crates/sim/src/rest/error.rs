@@ -1,0 +1,166 @@
+//! Discord's errors (`developers/topics/opcodes-and-status-codes`, JSON error codes).
+
+use axum::{
+    Json,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Map, Value, json};
+
+/// An error answer: HTTP status, Discord's code, a message, and for code 50035 the tree of what is wrong where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    code: u32,
+    message: String,
+    errors: Option<Value>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: u32, message: &str) -> Self {
+        Self {
+            status,
+            code,
+            message: message.to_owned(),
+            errors: None,
+        }
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 0, "404: Not Found")
+    }
+    pub fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, 0, "405: Method Not Allowed")
+    }
+    pub fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, 0, "401: Unauthorized")
+    }
+    pub fn bad_request() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 0, "400: Bad Request")
+    }
+    pub fn unknown_channel() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10003, "Unknown Channel")
+    }
+    pub fn unknown_guild() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10004, "Unknown Guild")
+    }
+    pub fn unknown_member() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10007, "Unknown Member")
+    }
+    pub fn unknown_message() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10008, "Unknown Message")
+    }
+    pub fn unknown_user() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10013, "Unknown User")
+    }
+    pub fn too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            40005,
+            "Request entity too large",
+        )
+    }
+    pub fn already_crossposted() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            40033,
+            "This message has already been crossposted.",
+        )
+    }
+    pub fn missing_access() -> Self {
+        Self::new(StatusCode::FORBIDDEN, 50001, "Missing Access")
+    }
+    pub fn not_the_author() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            50005,
+            "Cannot edit a message authored by another user",
+        )
+    }
+    pub fn empty_message() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            50006,
+            "Cannot send an empty message",
+        )
+    }
+    pub fn cannot_dm() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            50007,
+            "Cannot send messages to this user",
+        )
+    }
+    pub fn missing_permissions() -> Self {
+        Self::new(StatusCode::FORBIDDEN, 50013, "Missing Permissions")
+    }
+    pub fn wrong_channel_type() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            50024,
+            "Cannot execute action on this channel type",
+        )
+    }
+    pub fn invalid_json() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            50109,
+            "The request body contains invalid JSON.",
+        )
+    }
+    /// Code 50035 with a tree of errors, see [`FormErrors`].
+    pub fn invalid_form(errors: FormErrors) -> Self {
+        Self {
+            errors: Some(Value::Object(errors.0)),
+            ..Self::new(StatusCode::BAD_REQUEST, 50035, "Invalid Form Body")
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut body = json!({"message": self.message, "code": self.code});
+        if let Some(errors) = self.errors {
+            body["errors"] = errors;
+        }
+        (self.status, Json(body)).into_response()
+    }
+}
+
+/// What is wrong in a form: a tree that mirrors the form, with a list `_errors` at each faulty place.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FormErrors(Map<String, Value>);
+
+impl FormErrors {
+    /// One error at one place.
+    pub fn one(path: &[&str], code: &str, message: impl Into<String>) -> Self {
+        let mut errors = Self::default();
+        errors.add(path, code, message);
+        errors
+    }
+
+    /// Adds an error at a place: field names, and indexes of lists as decimal strings.
+    pub fn add<S: AsRef<str>>(&mut self, path: &[S], code: &str, message: impl Into<String>) {
+        let mut node = &mut self.0;
+        for part in path {
+            let child = node
+                .entry(part.as_ref())
+                .or_insert_with(|| Value::Object(Map::new()));
+            let Value::Object(child) = child else { return };
+            node = child;
+        }
+        let error = json!({"code": code, "message": message.into()});
+        if let Value::Array(errors) = node.entry("_errors").or_insert_with(|| json!([])) {
+            errors.push(error);
+        }
+    }
+
+    /// `Ok` when nothing was wrong.
+    pub fn into_result(self) -> Result<(), ApiError> {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::invalid_form(self))
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Routes that show users, the guild and its channels.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{ApiError, Caller, FormErrors, body};
+use crate::{
+    app::App,
+    id::Id,
+    state::{Channel, ChannelKind, Role, permissions},
+};
+
+type Answer = Result<Json<Value>, ApiError>;
+
+/// An id in a path.
+pub fn path_id(name: &str, text: &str) -> Result<Id, ApiError> {
+    text.parse().map_err(|_| {
+        let message = format!("Value \"{text}\" is not snowflake.");
+        ApiError::invalid_form(FormErrors::one(&[name], "NUMBER_TYPE_COERCE", message))
+    })
+}
+
+pub async fn gateway(State(app): State<App>) -> Json<Value> {
+    Json(json!({"url": app.addresses().gateway}))
+}
+
+pub async fn gateway_bot(
+    State(app): State<App>,
+    Extension(Caller(user)): Extension<Caller>,
+) -> Json<Value> {
+    let mut state = app.state();
+    let budget = state.settings.identify_budget;
+    let (remaining, reset) = state.gateway.identifies_left(user, budget);
+    Json(json!({
+        "url": app.addresses().gateway,
+        "shards": 1,
+        "session_start_limit": {
+            "total": budget,
+            "remaining": remaining,
+            "reset_after": u64::try_from(reset.as_millis()).unwrap_or(u64::MAX),
+            "max_concurrency": 1,
+        },
+    }))
+}
+
+/// The application of the bot that asks.
+pub async fn application(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+) -> Answer {
+    let state = app.state();
+    let bot = state
+        .user(caller)
+        .filter(|user| user.bot)
+        .ok_or_else(ApiError::unauthorized)?;
+    let owner = state.user(state.guild.owner).map(|user| user.json());
+    Ok(Json(json!({
+        "id": bot.id,
+        "name": bot.display,
+        "icon": null,
+        "description": "",
+        "type": null,
+        "bot": bot.json(),
+        "bot_public": true,
+        "bot_require_code_grant": false,
+        "verify_key": app.public_key(),
+        "owner": owner,
+        "team": null,
+        "flags": 0,
+        "summary": "",
+        "hook": true,
+        "tags": [],
+        "rpc_origins": [],
+        "redirect_uris": [],
+        "interactions_endpoint_url": null,
+        "role_connections_verification_url": null,
+        "integration_types_config": {},
+        "approximate_guild_count": 1,
+        "approximate_user_install_count": 0,
+    })))
+}
+
+pub async fn own_user(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+) -> Answer {
+    let state = app.state();
+    state
+        .user(caller)
+        .map(|user| Json(user.own_json()))
+        .ok_or_else(ApiError::unknown_user)
+}
+
+pub async fn own_guilds(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+) -> Json<Value> {
+    let state = app.state();
+    let guild = &state.guild;
+    Json(json!([{
+        "id": guild.id,
+        "name": guild.name,
+        "icon": null,
+        "banner": null,
+        "owner": guild.owner == caller,
+        "permissions": guild.base_permissions(caller).to_string(),
+        "features": [],
+    }]))
+}
+
+pub async fn user(State(app): State<App>, Path(user): Path<String>) -> Answer {
+    let user = path_id("user_id", &user)?;
+    app.state()
+        .user(user)
+        .map(|user| Json(user.json()))
+        .ok_or_else(ApiError::unknown_user)
+}
+
+/// Opens a direct channel with another user, or finds the one there is.
+pub async fn open_direct(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    form: body::Form,
+) -> Answer {
+    let text = match form.json.get("recipient_id") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let recipient = path_id("recipient_id", &text)?;
+    let mut state = app.state();
+    let (me, other) = (state.user(caller), state.user(recipient));
+    let other = other.ok_or_else(ApiError::unknown_user)?;
+    // Bots have no direct channels with bots, nor has anybody with himself.
+    if other.id == caller || (other.bot && me.is_some_and(|me| me.bot)) {
+        return Err(ApiError::cannot_dm());
+    }
+    let open = state.directs.iter().find(|channel| {
+        channel
+            .recipient
+            .is_some_and(|pair| pair.contains(&caller) && pair.contains(&recipient))
+    });
+    let channel = match open {
+        Some(channel) => channel.clone(),
+        None => {
+            let channel = Channel {
+                id: state.ids.next(),
+                name: String::new(),
+                kind: ChannelKind::Direct,
+                overwrites: Vec::new(),
+                recipient: Some([caller, recipient]),
+            };
+            state.directs.push(channel.clone());
+            channel
+        }
+    };
+    Ok(Json(state.channel_json(&channel, caller)))
+}
+
+/// Fails unless the id is our guild's.
+fn known_guild(app: &App, guild: &str) -> Result<(), ApiError> {
+    let guild = path_id("guild_id", guild)?;
+    if guild == app.state().guild.id {
+        Ok(())
+    } else {
+        Err(ApiError::unknown_guild())
+    }
+}
+
+pub async fn guild(State(app): State<App>, Path(guild): Path<String>) -> Answer {
+    known_guild(&app, &guild)?;
+    Ok(Json(app.state().guild.json()))
+}
+
+pub async fn guild_channels(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+) -> Answer {
+    known_guild(&app, &guild)?;
+    Ok(Json(app.state().guild_channels_json(caller).into()))
+}
+
+pub async fn guild_roles(State(app): State<App>, Path(guild): Path<String>) -> Answer {
+    known_guild(&app, &guild)?;
+    Ok(Json(
+        app.state().guild.roles.iter().map(Role::json).collect(),
+    ))
+}
+
+pub async fn guild_member(
+    State(app): State<App>,
+    Path((guild, user)): Path<(String, String)>,
+) -> Answer {
+    known_guild(&app, &guild)?;
+    let user = path_id("user_id", &user)?;
+    let state = app.state();
+    if state.user(user).is_none() {
+        return Err(ApiError::unknown_user());
+    }
+    state
+        .members_json(|member| member.id == user)
+        .pop()
+        .map(Json)
+        .ok_or_else(ApiError::unknown_member)
+}
+
+#[derive(Debug, Deserialize)]
+pub struct MembersQuery {
+    limit: Option<usize>,
+    after: Option<u64>,
+}
+
+pub async fn guild_members(
+    State(app): State<App>,
+    Path(guild): Path<String>,
+    Query(query): Query<MembersQuery>,
+) -> Answer {
+    known_guild(&app, &guild)?;
+    let mut members = app
+        .state()
+        .members_json(|user| user.id.0 > query.after.unwrap_or(0));
+    members.truncate(query.limit.unwrap_or(1).clamp(1, 1_000));
+    Ok(Json(members.into()))
+}
+
+pub async fn channel(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(channel): Path<String>,
+) -> Answer {
+    let channel = path_id("channel_id", &channel)?;
+    let state = app.state();
+    let channel = state
+        .channel(channel)
+        .ok_or_else(ApiError::unknown_channel)?;
+    if state.permissions(channel, caller) & permissions::VIEW_CHANNEL == 0 {
+        return Err(ApiError::missing_access());
+    }
+    Ok(Json(state.channel_json(channel, caller)))
+}

@@ -1,0 +1,186 @@
+//! What happens, told to whom it concerns: gateway sessions (as far as intents and permissions go) and the event log.
+
+use serde_json::{Value, json};
+
+use super::{Channel, Message, Presence, State, User, permissions::VIEW_CHANNEL};
+use crate::{gateway::intents, id::Id};
+
+/// The parts of a message that need the MESSAGE_CONTENT intent.
+const CONTENT: [&str; 4] = ["content", "embeds", "attachments", "components"];
+
+impl State {
+    /// MESSAGE_CREATE.
+    pub fn message_created(&mut self, message: &Message) {
+        let mut data = self.message_event(message);
+        if let Some(nonce) = &message.nonce {
+            data["nonce"] = nonce.clone();
+        }
+        self.tell_about_message("MESSAGE_CREATE", message, &data);
+        self.log.push("message_create", json!({"message": data}));
+    }
+
+    /// MESSAGE_UPDATE.
+    pub fn message_updated(&mut self, message: &Message) {
+        let data = self.message_event(message);
+        self.tell_about_message("MESSAGE_UPDATE", message, &data);
+        self.log.push("message_update", json!({"message": data}));
+    }
+
+    /// MESSAGE_DELETE.
+    pub fn message_deleted(&mut self, message: &Message) {
+        let mut data = json!({"id": message.id, "channel_id": message.channel});
+        if let Some(channel) = self.channel(message.channel).cloned() {
+            self.add_guild(&channel, &mut data);
+            let intent = Self::intent(&channel, intents::GUILD_MESSAGES, intents::DIRECT_MESSAGES);
+            self.tell_channel("MESSAGE_DELETE", &channel, intent, |_, _| data.clone());
+        }
+        self.log.push("message_delete", data);
+    }
+
+    /// TYPING_START.
+    pub fn typing_started(&mut self, channel: &Channel, user: Id) {
+        let mut data = json!({
+            "channel_id": channel.id,
+            "user_id": user,
+            "timestamp": crate::id::unix_ms() / 1_000,
+        });
+        self.add_guild(channel, &mut data);
+        let intent = Self::intent(
+            channel,
+            intents::GUILD_MESSAGE_TYPING,
+            intents::DIRECT_MESSAGE_TYPING,
+        );
+        self.tell_channel("TYPING_START", channel, intent, |_, _| data.clone());
+        self.log.push("typing", data);
+    }
+
+    /// PRESENCE_UPDATE, for a user whose presence may have changed.
+    pub fn presence_changed(&mut self, user: Id) {
+        let data = self.presence_json(user);
+        let guild = self.guild.id;
+        self.gateway.dispatch("PRESENCE_UPDATE", |session| {
+            session.wants(intents::GUILD_PRESENCES).then(|| {
+                let mut data = data.clone();
+                data["guild_id"] = json!(guild);
+                data
+            })
+        });
+        let name = self.user(user).map(|user| user.name.clone());
+        self.log.push(
+            "presence",
+            json!({
+                "user_id": user,
+                "name": name,
+                "status": data["status"],
+                "activities": data["activities"],
+            }),
+        );
+    }
+
+    /// VOICE_STATE_UPDATE, after a user joined, left or moved.
+    pub fn voice_state_changed(&mut self, state: &Value) {
+        self.gateway.dispatch("VOICE_STATE_UPDATE", |session| {
+            session
+                .wants(intents::GUILD_VOICE_STATES)
+                .then(|| state.clone())
+        });
+        self.log.push(
+            "voice_state",
+            json!({"user_id": state["user_id"], "channel_id": state["channel_id"]}),
+        );
+    }
+
+    /// What others see of a user: what the newest of his sessions said.
+    pub fn presence(&self, user: Id) -> Presence {
+        self.gateway
+            .presence(user)
+            .cloned()
+            .unwrap_or_else(Presence::offline)
+    }
+
+    /// A presence as PRESENCE_UPDATE has it, without the guild.
+    pub fn presence_json(&self, user: Id) -> Value {
+        let presence = self.presence(user);
+        let client_status = match presence.status {
+            "offline" => json!({}),
+            status => json!({"web": status}),
+        };
+        json!({
+            "user": {"id": user},
+            "status": presence.status,
+            "activities": presence.activities,
+            "client_status": client_status,
+        })
+    }
+
+    fn message_event(&self, message: &Message) -> Value {
+        let mut data = self.message_json(message);
+        if let Some(channel) = self.channel(message.channel) {
+            self.add_guild(channel, &mut data);
+        }
+        if let Some(member) = self.guild.members.iter().find(|m| m.user == message.author)
+            && data.get("guild_id").is_some()
+        {
+            data["member"] = member.json();
+        }
+        data
+    }
+
+    fn add_guild(&self, channel: &Channel, data: &mut Value) {
+        if channel.recipient.is_none() {
+            data["guild_id"] = json!(self.guild.id);
+        }
+    }
+
+    fn intent(channel: &Channel, in_guild: u64, direct: u64) -> u64 {
+        if channel.recipient.is_some() {
+            direct
+        } else {
+            in_guild
+        }
+    }
+
+    fn tell_about_message(&mut self, kind: &str, message: &Message, data: &Value) {
+        let Some(channel) = self.channel(message.channel).cloned() else {
+            return;
+        };
+        let intent = Self::intent(&channel, intents::GUILD_MESSAGES, intents::DIRECT_MESSAGES);
+        self.tell_channel(kind, &channel, intent, |user, session_intents| {
+            let open = session_intents & intents::MESSAGE_CONTENT != 0
+                || channel.recipient.is_some()
+                || message.author == user
+                || message.mentions.users.contains(&user);
+            let mut data = data.clone();
+            if !open {
+                for key in CONTENT {
+                    data[key] = if key == "content" {
+                        json!("")
+                    } else {
+                        json!([])
+                    };
+                }
+            }
+            data
+        });
+    }
+
+    /// Dispatches to the sessions that asked for it and whose user sees the channel.
+    fn tell_channel(
+        &mut self,
+        kind: &str,
+        channel: &Channel,
+        intent: u64,
+        data: impl Fn(Id, u64) -> Value,
+    ) {
+        let viewers: Vec<Id> = self
+            .users
+            .iter()
+            .map(|user: &User| user.id)
+            .filter(|&user| self.permissions(channel, user) & VIEW_CHANNEL != 0)
+            .collect();
+        self.gateway.dispatch(kind, |session| {
+            (session.wants(intent) && viewers.contains(&session.user))
+                .then(|| data(session.user, session.intents))
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! Permission bits, and who may do what in a channel (`developers/topics/permissions`).
+
+use super::{Channel, Guild, Overwrite, OverwriteKind};
+use crate::id::Id;
+
+pub const ADD_REACTIONS: u64 = 1 << 6;
+pub const VIEW_CHANNEL: u64 = 1 << 10;
+pub const SEND_MESSAGES: u64 = 1 << 11;
+pub const MANAGE_MESSAGES: u64 = 1 << 13;
+pub const EMBED_LINKS: u64 = 1 << 14;
+pub const ATTACH_FILES: u64 = 1 << 15;
+pub const READ_MESSAGE_HISTORY: u64 = 1 << 16;
+pub const MENTION_EVERYONE: u64 = 1 << 17;
+pub const CONNECT: u64 = 1 << 20;
+pub const SPEAK: u64 = 1 << 21;
+pub const USE_VAD: u64 = 1 << 25;
+
+/// Everything: what the owner of a guild has.
+pub const ALL: u64 = (1 << 53) - 1;
+
+impl Guild {
+    /// A member's permissions before a channel's overwrites. Who is no member has none.
+    pub fn base_permissions(&self, user: Id) -> u64 {
+        if user == self.owner {
+            return ALL;
+        }
+        let Some(member) = self.members.iter().find(|member| member.user == user) else {
+            return 0;
+        };
+        self.roles
+            .iter()
+            .filter(|role| role.id == self.id || member.roles.contains(&role.id))
+            .fold(0, |sum, role| sum | role.permissions)
+    }
+
+    /// A member's permissions in one channel of the guild.
+    pub fn permissions_in(&self, channel: &Channel, user: Id) -> u64 {
+        let base = self.base_permissions(user);
+        if base == ALL {
+            return ALL;
+        }
+        let roles = self
+            .members
+            .iter()
+            .find(|member| member.user == user)
+            .map_or(&[][..], |member| &member.roles);
+        // Discord's order: @everyone, then all of the member's roles together, then the member.
+        let everyone = apply(base, &channel.overwrites, |o| {
+            o.kind == OverwriteKind::Role && o.id == self.id
+        });
+        let by_role = apply(everyone, &channel.overwrites, |o| {
+            o.kind == OverwriteKind::Role && roles.contains(&o.id)
+        });
+        apply(by_role, &channel.overwrites, |o| {
+            o.kind == OverwriteKind::Member && o.id == user
+        })
+    }
+}
+
+fn apply(permissions: u64, overwrites: &[Overwrite], select: impl Fn(&Overwrite) -> bool) -> u64 {
+    let (allow, deny) = overwrites
+        .iter()
+        .filter(|overwrite| select(overwrite))
+        .fold((0, 0), |(allow, deny), overwrite| {
+            (allow | overwrite.allow, deny | overwrite.deny)
+        });
+    (permissions & !deny) | allow
+}

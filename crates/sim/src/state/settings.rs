@@ -1,0 +1,62 @@
+//! What a test may change about the simulated Discord.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::intents;
+
+/// Settings, with Discord's own values as the defaults.
+#[derive(Debug, Clone, Serialize)]
+pub struct Settings {
+    /// What Hello tells clients, in milliseconds. Applies to new connections.
+    pub heartbeat_interval_ms: u64,
+    /// The least time between two Identifies of one bot, in milliseconds.
+    pub identify_interval_ms: u64,
+    /// Identifies that a bot has in 24 hours.
+    pub identify_budget: u32,
+    /// Privileged intents that the application was granted, as bits.
+    pub privileged_intents: u64,
+    /// How long a session can be resumed after its connection was lost, in milliseconds.
+    pub session_timeout_ms: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat_interval_ms: 41_250,
+            identify_interval_ms: 5_000,
+            identify_budget: 1_000,
+            privileged_intents: intents::PRIVILEGED,
+            session_timeout_ms: 180_000,
+        }
+    }
+}
+
+/// A change of some settings.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChange {
+    heartbeat_interval_ms: Option<u64>,
+    identify_interval_ms: Option<u64>,
+    identify_budget: Option<u32>,
+    privileged_intents: Option<u64>,
+    session_timeout_ms: Option<u64>,
+}
+
+impl Settings {
+    /// Takes over what the change names.
+    pub fn change(&mut self, change: SettingsChange) {
+        fn set<T>(setting: &mut T, new: Option<T>) {
+            if let Some(new) = new {
+                *setting = new;
+            }
+        }
+        set(
+            &mut self.heartbeat_interval_ms,
+            change.heartbeat_interval_ms,
+        );
+        set(&mut self.identify_interval_ms, change.identify_interval_ms);
+        set(&mut self.identify_budget, change.identify_budget);
+        set(&mut self.privileged_intents, change.privileged_intents);
+        set(&mut self.session_timeout_ms, change.session_timeout_ms);
+    }
+}
