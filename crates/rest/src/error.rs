@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use thiserror::Error;
 
 use crate::rate_limit::Scope;
+use crate::request::Response;
+
+/// Longer error bodies are not read for what they say.
+const MAX_ERROR_BODY: usize = 256 << 10;
 
 /// Why a call failed.
 #[derive(Debug, Error)]
@@ -17,8 +22,8 @@ pub enum Error {
     /// Discord answered with another status than 2xx.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The rate limit lasts longer than the call may.
-    #[error("rate limited ({}) for another {} ms, beyond the call's deadline", scope.name(), retry_after.as_millis())]
+    /// Discord's limit does not let the call through in its time (or, as the last of several attempts, just did not).
+    #[error("rate limited ({}) for another {} ms", scope.name(), retry_after.as_millis())]
     RateLimited {
         /// Time until the limit lifts.
         retry_after: Duration,
@@ -26,7 +31,7 @@ pub enum Error {
         scope: Scope,
     },
     /// The call's time was up.
-    #[error("the call's deadline of {} ms passed {phase}, after {attempts} attempts{}", after.as_millis(), because(last.as_deref()))]
+    #[error("the call's deadline of {} ms {phase}, after {attempts} attempts{}", after.as_millis(), because(last.as_deref()))]
     Deadline {
         /// The time the call had.
         after: Duration,
@@ -91,9 +96,9 @@ pub enum Phase {
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Queued => "in the queue",
-            Self::Sent => "while waiting for an answer",
-            Self::Pausing => "before the next attempt",
+            Self::Queued => "passed in the queue",
+            Self::Sent => "passed while waiting for an answer",
+            Self::Pausing => "leaves no time for another attempt",
         })
     }
 }
@@ -110,6 +115,39 @@ pub struct ApiError {
     pub message: String,
     /// The `errors` object of a 50035, which names the fields.
     pub errors: Option<Box<RawValue>>,
+}
+
+impl ApiError {
+    /// Reads what Discord says, in either of the two forms it has: the API's and OAuth2's.
+    pub(crate) fn from_response(response: &Response) -> Self {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Body {
+            code: Option<i64>,
+            message: Option<String>,
+            errors: Option<Box<RawValue>>,
+            error: Option<String>,
+            error_description: Option<String>,
+        }
+        let body = Some(&response.body).filter(|body| body.len() <= MAX_ERROR_BODY);
+        let body: Body = body
+            .and_then(|body| serde_json::from_slice(body).ok())
+            .unwrap_or_default();
+        let oauth = body.error.map(|error| match body.error_description {
+            Some(description) => format!("{error}: {description}"),
+            None => error,
+        });
+        let status = hyper::StatusCode::from_u16(response.status).ok();
+        let reason = status
+            .and_then(|status| status.canonical_reason())
+            .unwrap_or("unknown status");
+        Self {
+            status: response.status,
+            code: body.code,
+            message: body.message.or(oauth).unwrap_or_else(|| reason.to_owned()),
+            errors: body.errors,
+        }
+    }
 }
 
 fn with_code(code: Option<i64>) -> String {

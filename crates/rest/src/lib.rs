@@ -16,6 +16,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod attempt;
 mod client;
 mod config;
 mod error;

@@ -8,20 +8,28 @@
 
 mod breaker;
 mod bucket;
+mod call;
 mod global;
+#[cfg(test)]
+mod model;
 mod pause;
+mod status;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use breaker::Breaker;
 use bucket::{Availability, Bucket};
+use call::{Call, Mark, Place, State};
 use global::Global;
 use pause::Pause;
 
-use crate::rate_limit::{Limited, Limits, Scope};
+pub(crate) use call::{Outcome, Ticket, Verdict};
+pub use status::Status;
+
+use crate::rate_limit::{Limited, Scope};
 use crate::request::Priority;
 use crate::route::{Account, Route};
 
@@ -30,78 +38,6 @@ pub(crate) const MAX_QUEUED: usize = 20_000;
 
 /// Buckets kept before the idle ones are looked for.
 const SWEEP_AT: usize = 1024;
-
-/// Names a call. A lower one has come earlier, and goes earlier.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket(u64);
-
-/// A place in a queue.
-type Place = (Priority, Ticket);
-
-/// Where a bucket that has calls waiting is put down: its head may go as far as the bucket is concerned, or from then on.
-#[derive(Clone, Copy, Debug)]
-enum Mark {
-    Ready(Place),
-    At(Instant, Place),
-}
-
-/// What became of a waiting call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It may send, now.
-    Go,
-    /// The bot token is invalid.
-    Unauthorized,
-    /// Too many requests were rejected; for so long nothing is sent.
-    Breaker(Duration),
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Outcome<'a> {
-    /// With an answer.
-    Answered {
-        status: u16,
-        limits: Option<&'a Limits>,
-        limited: Option<Limited>,
-    },
-    /// Without one; Discord may have seen the request or not.
-    Lost,
-}
-
-/// The state of a client, for those who watch it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// Discord has rejected the bot token.
-    pub unauthorized: bool,
-    /// Time until requests may be sent again, if too many were rejected.
-    pub breaker_open_for: Option<Duration>,
-    /// Time until requests may be sent again, after a 429 of global scope or from the edge.
-    pub paused_for: Option<Duration>,
-    /// Requests rejected (401, 403, 429 but not of shared scope) in the last ten minutes.
-    pub rejected: u32,
-    /// Calls that wait for their turn.
-    pub queued: usize,
-    /// Requests that wait for their answer.
-    pub in_flight: usize,
-    /// Buckets that are known.
-    pub buckets: usize,
-}
-
-#[derive(Debug)]
-struct Call {
-    route: Route,
-    priority: Priority,
-    state: State,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Between two attempts.
-    Idle,
-    Queued,
-    InFlight,
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -206,7 +142,7 @@ impl Limiter {
         bucket.in_flight = bucket.in_flight.saturating_sub(1);
         match outcome {
             Outcome::Lost => {
-                bucket.lost();
+                bucket.lost(now);
                 self.pause.ended(ticket, false, now);
             }
             Outcome::Answered {
@@ -215,7 +151,7 @@ impl Limiter {
                 limited,
             } => {
                 if !deferring {
-                    bucket.observe(limits, (200..300).contains(&status), now);
+                    bucket.observe(status, limits, now);
                 }
                 self.pause.ended(ticket, true, now);
                 self.heed(&route, status, limited, now);
@@ -342,7 +278,7 @@ impl Limiter {
         let route = call.route.clone();
         if let Some(bucket) = self.buckets.get_mut(&route) {
             bucket.queue.remove(&(priority, ticket));
-            bucket.in_flight += 1;
+            bucket.granted(now);
         }
         self.pause.granted(ticket);
         self.verdicts.push((ticket, Verdict::Go));

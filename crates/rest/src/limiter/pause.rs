@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Ticket;
+use super::call::Ticket;
 
 /// When the time is up a single request goes first; the others follow if it comes back well.
 #[derive(Debug, Default)]

@@ -1,0 +1,157 @@
+//! One attempt: a request goes out, and what comes back is judged.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, LengthLimitError, Limited as LimitedBody};
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::error::{ApiError, Error};
+use crate::gate::Turn;
+use crate::limiter::Outcome;
+use crate::prepared::Prepared;
+use crate::rate_limit::{Limited, Limits, retry_after};
+use crate::request::{Response, Retry};
+use crate::route::Account;
+use crate::transport::Transport;
+
+/// The slowest upload that is waited for, in bytes a second.
+const SLOWEST_UPLOAD: u64 = 64 << 10;
+
+/// The longest pause between two attempts.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+
+/// Sends once and tells the limiter what came of it.
+pub(crate) async fn attempt(
+    transport: &Transport,
+    config: &Config,
+    turn: &Turn,
+    prepared: &Prepared,
+) -> Result<Response, Failed> {
+    let upload = Duration::from_secs(prepared.len() as u64 / SLOWEST_UPLOAD);
+    let after = config.attempt_timeout + upload;
+    let answer = timeout(after, exchange(transport, prepared, config.max_response)).await;
+    let response = match answer.unwrap_or(Err(Error::Timeout { after })) {
+        Ok(response) => response,
+        Err(error) => {
+            turn.done(Outcome::Lost);
+            let again = match error {
+                Error::Connect(_) => Again::Yes,
+                Error::ConnectionLost(_) | Error::Timeout { .. } => Again::IfSafe(None),
+                _ => Again::No,
+            };
+            return Err(Failed { error, again });
+        }
+    };
+    let Response {
+        status,
+        headers,
+        body,
+    } = &response;
+    let limits = Limits::from_headers(headers);
+    let limited = (*status == 429).then(|| Limited::from_response(headers, body));
+    turn.done(Outcome::Answered {
+        status: *status,
+        limits: limits.as_ref(),
+        limited,
+    });
+    let (error, again) = match (*status, limited) {
+        (200..=299, _) => return Ok(response),
+        (401, _) if prepared.route.account == Account::Bot => (Error::Unauthorized, Again::No),
+        (_, Some(Limited { retry_after, scope })) => (
+            Error::RateLimited { retry_after, scope },
+            Again::WhenPermitted,
+        ),
+        (500..=599, _) => (
+            ApiError::from_response(&response).into(),
+            Again::IfSafe(retry_after(headers)),
+        ),
+        _ => (ApiError::from_response(&response).into(), Again::No),
+    };
+    Err(Failed { error, again })
+}
+
+async fn exchange(
+    transport: &Transport,
+    prepared: &Prepared,
+    limit: usize,
+) -> Result<Response, Error> {
+    let answer = transport
+        .request(prepared.to_http())
+        .await
+        .map_err(|error| {
+            let reason = innermost(&error);
+            if error.is_connect() {
+                Error::Connect(reason)
+            } else {
+                Error::ConnectionLost(reason)
+            }
+        })?;
+    let (head, body) = answer.into_parts();
+    let body = LimitedBody::new(body, limit)
+        .collect()
+        .await
+        .map_err(|error| {
+            if error.is::<LengthLimitError>() {
+                Error::BodyTooLarge { limit }
+            } else {
+                Error::ConnectionLost(innermost(error.as_ref()))
+            }
+        })?;
+    Ok(Response {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.to_bytes(),
+    })
+}
+
+/// An attempt that came to nothing.
+pub(crate) struct Failed {
+    pub(crate) error: Error,
+    pub(crate) again: Again,
+}
+
+/// Whether to try again.
+pub(crate) enum Again {
+    No,
+    /// Discord cannot have acted upon it.
+    Yes,
+    /// Discord rejected it for now; the limiter knows until when.
+    WhenPermitted,
+    /// Discord may have acted upon it; it may have said how long to wait.
+    IfSafe(Option<Duration>),
+}
+
+impl Again {
+    pub(crate) fn is_allowed(&self, retry: Retry) -> bool {
+        match self {
+            Self::No => false,
+            Self::Yes | Self::WhenPermitted => true,
+            Self::IfSafe(_) => retry == Retry::Safe,
+        }
+    }
+
+    /// How long to pause after so many attempts: twice as long each time, half of it random.
+    pub(crate) fn pause(&self, config: &Config, attempts: u32) -> Option<Duration> {
+        let asked = match self {
+            Self::No | Self::WhenPermitted => return None,
+            Self::Yes => None,
+            Self::IfSafe(asked) => *asked,
+        };
+        let longest = config
+            .backoff
+            .saturating_mul(1 << (attempts - 1).min(16))
+            .min(LONGEST_BACKOFF);
+        let backoff = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        Some(asked.map_or(backoff, |asked| asked.max(backoff)))
+    }
+}
+
+/// The cause at the bottom; the errors above it only say that there is one.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
