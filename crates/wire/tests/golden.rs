@@ -1,4 +1,5 @@
 //! The files that Elixir's tests read too: `test/fixtures/wire/`.
+#![allow(clippy::unwrap_used)]
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

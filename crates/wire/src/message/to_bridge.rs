@@ -16,7 +16,7 @@ pub enum ToBridge<'a> {
         library: Library,
     },
     /// The desired state, by part. A part that is absent is unchanged, null is not wanted. The parts are judged by the bridge: one it
-    /// cannot have is [refused](FromBridge::Refused), which is no error of the protocol.
+    /// cannot have is [refused](crate::FromBridge::Refused), which is no error of the protocol.
     Desired(Map<String, Value>),
     /// The bridge may send so many more events.
     Credit(u32),
@@ -27,7 +27,8 @@ pub enum ToBridge<'a> {
 /// The library on Elixir's side.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Library {
-    /// Its version.
+    /// Its version. Another version of the protocol may say something else here.
+    #[serde(default)]
     pub library: String,
 }
 

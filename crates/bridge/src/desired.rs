@@ -1,0 +1,168 @@
+//! The desired state as Elixir words it, judged.
+
+use crate::presence::Presence;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::sync::Arc;
+use uro_discord_wire::Gateway;
+
+/// What Elixir wants.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    /// Another `Arc` is another wish, even if it says the same.
+    pub gateway: Option<Arc<Gateway>>,
+    pub presence: Option<Presence>,
+}
+
+impl Desired {
+    /// Takes one part of a desired state. What cannot be had leaves that part as it was, and says why.
+    pub fn take(&mut self, part: &str, value: Value) -> Result<(), String> {
+        match part {
+            "gateway" => self.gateway = parse(value, gateway)?.map(Arc::new),
+            "presence" => self.presence = parse(value, Presence::check)?,
+            _ => return Err("there is no such part".into()),
+        }
+        Ok(())
+    }
+}
+
+/// `nil` is not wanted; anything else must be a `T` that passes `check`.
+fn parse<T: DeserializeOwned>(
+    value: Value,
+    check: fn(&T) -> Result<(), String>,
+) -> Result<Option<T>, String> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let part: T = serde_path_to_error::deserialize(value).map_err(|error| {
+        let what = error.inner().to_string();
+        // Of "invalid type: string "…", expected u64" the first half shows the value, which may be a secret.
+        let what = match what.split_once(", expected ") {
+            Some((_, expected)) => format!("expected {expected}"),
+            None => what,
+        };
+        match error.path().to_string().as_str() {
+            "." => what,
+            path => format!("{path}: {what}"),
+        }
+    })?;
+    check(&part)?;
+    Ok(Some(part))
+}
+
+fn gateway(gateway: &Gateway) -> Result<(), String> {
+    if gateway.token.reveal().is_empty() {
+        return Err("token: it is empty".into());
+    }
+    if let Some(url) = &gateway.url {
+        websocket("url", url)?;
+    }
+    if let Some(url) = gateway
+        .session
+        .as_ref()
+        .and_then(|session| session.resume_url.as_ref())
+    {
+        websocket("session.resume_url", url)?;
+    }
+    Ok(())
+}
+
+/// twilight appends its query to the address and panics on one that does not parse.
+fn websocket(key: &str, url: &str) -> Result<(), String> {
+    let fits = url.parse::<http::Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("ws" | "wss"))
+            && uri.host().is_some()
+            && uri.path() == "/"
+            && uri.query().is_none()
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(format!("{key}: expected ws://host:port or wss://host:port"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(part: &str, value: Value) -> String {
+        Desired::default().take(part, value).unwrap_err()
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_had_says_where_and_why_and_changes_nothing() {
+        let mut desired = Desired::default();
+        desired
+            .take(
+                "gateway",
+                json!({"token": "t", "intents": 1, "url": "ws://127.0.0.1:1"}),
+            )
+            .unwrap();
+        desired.take("gateway", json!({"intents": 1})).unwrap_err();
+        assert_eq!(
+            desired.gateway.as_ref().map(|gateway| gateway.intents),
+            Some(1)
+        );
+        desired.take("gateway", Value::Null).unwrap();
+        assert!(desired.gateway.is_none());
+
+        assert_eq!(
+            refused("gateway", json!({"intents": 1})),
+            "missing field `token`"
+        );
+        assert_eq!(
+            refused("gateway", json!({"token": "t", "intents": -1})),
+            "intents: expected u64"
+        );
+        assert_eq!(
+            refused(
+                "gateway",
+                json!({"token": "t", "intents": 1, "events": ["A", 1]})
+            ),
+            "events[1]: expected a string"
+        );
+        assert_eq!(refused("voice", json!({})), "there is no such part");
+    }
+
+    #[test]
+    fn addresses_that_twilight_would_panic_on_are_refused() {
+        let gateway = |url: &str| {
+            Desired::default().take("gateway", json!({"token": "t", "intents": 1, "url": url}))
+        };
+        for good in [
+            "ws://127.0.0.1:8080",
+            "wss://gateway.discord.gg",
+            "ws://[::1]:80",
+        ] {
+            gateway(good).unwrap();
+        }
+        for bad in [
+            "",
+            "http://discord.com",
+            "ws://",
+            "ws://a b",
+            "gateway.discord.gg",
+            "ws://host/path",
+            "ws://host?v=10",
+        ] {
+            assert_eq!(
+                gateway(bad),
+                Err("url: expected ws://host:port or wss://host:port".into()),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_wrong_place_is_not_repeated() {
+        for value in [
+            json!("SECRET"),
+            json!({"token": "t", "intents": "SECRET"}),
+            json!({"token": ["SECRET"], "intents": 1}),
+        ] {
+            assert!(!refused("gateway", value).contains("SECRET"));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What waits to be written to Elixir.
+//!
+//! Messages are encoded straight into one buffer, and the writer takes the buffer whole: one write carries as many messages as came
+//! up during the write before. Whoever sends waits while the buffer is full, so a slow reader slows its senders
+//! and costs no memory.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe::Sender;
+use tokio::sync::Notify;
+use uro_discord_wire::FromBridge;
+use uro_discord_wire::frame::{self, AppendError};
+
+/// From how many waiting bytes on senders wait. The last one in may pass it by a frame.
+const FULL: usize = 1024 * 1024;
+
+/// A handle to send by.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Vec<u8>>,
+    filled: Notify,
+    drained: Notify,
+}
+
+impl Outbox {
+    /// Sends a message once there is room.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be encoded, or not within a frame's length.
+    pub async fn send(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
+        self.append(|waiting| frame::append(waiting, |out| message.encode(out)))
+            .await
+    }
+
+    /// Sends whole frames once there is room.
+    pub async fn send_frames(&self, frames: &[u8]) {
+        self.append(|waiting| waiting.extend_from_slice(frames))
+            .await;
+    }
+
+    /// Writes what comes, until the other side no longer reads.
+    pub async fn write_to(self, mut pipe: Sender) -> io::Result<()> {
+        let mut batch = Vec::new();
+        loop {
+            self.0.filled.notified().await;
+            std::mem::swap(&mut batch, &mut *self.waiting());
+            self.0.drained.notify_waiters();
+            match pipe.write_all(&batch).await {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                result => result?,
+            }
+            batch.clear();
+            // One large message must not be paid for ever after.
+            batch.shrink_to(FULL);
+        }
+    }
+
+    async fn append<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        loop {
+            // Made before looking, so that a drain in between is not missed.
+            let drained = self.0.drained.notified();
+            {
+                let mut waiting = self.waiting();
+                if waiting.len() < FULL {
+                    let result = write(&mut waiting);
+                    self.0.filled.notify_one();
+                    return result;
+                }
+            }
+            drained.await;
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
+        // After a panic the process ends anyway.
+        self.0
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
