@@ -11,6 +11,9 @@ defmodule UroDiscord.Native do
   @typedoc "A REST client: its connections, its limiter and the bot's token, which stays in Rust."
   @opaque rest :: reference()
 
+  @typedoc "An open SQLite file; it is closed when no process holds this any more."
+  @opaque store :: reference()
+
   @doc false
   def load do
     # Without the extension, as :erlang.load_nif/2 wants it.
@@ -31,6 +34,18 @@ defmodule UroDiscord.Native do
   @doc "What the client's limiter knows: whether the token is still good, what waits and what is under way."
   @spec rest_status(rest()) :: map()
   def rest_status(_rest), do: nif()
+
+  @doc "Opens a SQLite file, which is made if it is not there. `UroDiscord.Store.SQLite` gives the shapes."
+  @spec store_open(Path.t()) :: {:ok, store()} | {:error, map()}
+  def store_open(_path), do: nif()
+
+  @doc """
+  Queues `[{sql, parameters}]`, to be done together or not at all; `{:uro_discord_store, ref, {:ok, answers} |
+  {:error, reason}}` comes to the calling process when it is done, and durable.
+  """
+  @spec store_run(store(), reference(), [{String.t(), list()}], :read | :write) ::
+          :ok | {:error, map()}
+  def store_run(_store, _ref, _statements, _mode), do: nif()
 
   @doc """
   Whether `signature` (64 bytes) over `message` is by the holder of Ed25519 `public_key` (32 bytes).

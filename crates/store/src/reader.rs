@@ -15,7 +15,6 @@ pub(crate) fn run(connection: &Connection, jobs: &Receiver<Box<dyn Job>>) {
         if failure.is_none() {
             job.work(&Session::new(connection));
         }
-        // Ending a transaction that only read undoes nothing and cannot fail in a way that matters to its result.
         let ended = control(connection, "ROLLBACK").err();
         job.answer(failure.or(ended));
     }

@@ -73,4 +73,19 @@ rustler::atoms! {
     queued,
     in_flight,
     buckets,
+
+    // The store.
+    uro_discord_store,
+    read,
+    write,
+    blob,
+    rows,
+    num_rows,
+    busy,
+    conflict,
+    constraint,
+    corrupt,
+    invalid,
+    statement,
+    unavailable,
 }

@@ -12,6 +12,7 @@ mod request;
 mod rest;
 mod runtime;
 mod signature;
+mod store;
 
 use rustler::{Env, Term};
 
