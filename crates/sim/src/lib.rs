@@ -1,4 +1,4 @@
-//! A local Discord for development and tests.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod app;

@@ -1,0 +1,258 @@
+//! discord.py and discord.js, which know nothing of us, use the simulator as they would use Discord.
+//!
+//! `test/clients/install` makes the folders that the environment names: `URO_DISCORD_PYTHON`, an interpreter that has
+//! discord.py, and `URO_DISCORD_NODE_MODULES`, where discord.js is.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use support::{Discord, soon};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// A client may take so long for everything.
+const DEADLINE: Duration = Duration::from_secs(90);
+
+#[tokio::test]
+#[ignore = "needs discord.py and discord.js; bin/test installs them"]
+async fn discord_py_with_zstd_stream() {
+    discord_py("zstd-stream").await;
+}
+
+#[tokio::test]
+#[ignore = "needs discord.py and discord.js; bin/test installs them"]
+async fn discord_py_with_zlib_stream() {
+    discord_py("zlib-stream").await;
+}
+
+#[tokio::test]
+#[ignore = "needs discord.py and discord.js; bin/test installs them"]
+async fn discord_js() {
+    let mut command = Command::new("node");
+    command
+        .arg(clients().join("discord_js.mjs"))
+        .env("NODE_MODULES", variable("URO_DISCORD_NODE_MODULES"));
+    let expected = Expected {
+        activity: "with discord.js",
+        compression: "none",
+        close_code: 1000,
+    };
+    judge(&expected, command).await;
+}
+
+async fn discord_py(compression: &'static str) {
+    let mut command = Command::new(variable("URO_DISCORD_PYTHON"));
+    command
+        .arg(clients().join("discord_py.py"))
+        .env("DISCORD_COMPRESS", compression);
+    // discord.py leaves its session open when it is closed in the handler of an event.
+    let expected = Expected {
+        activity: "with discord.py",
+        compression,
+        close_code: 4000,
+    };
+    judge(&expected, command).await;
+}
+
+/// In what clients differ.
+struct Expected {
+    activity: &'static str,
+    compression: &'static str,
+    close_code: u16,
+}
+
+fn clients() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/clients")
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; see test/clients/install"))
+}
+
+/// Runs a client through its program, and compares what it says with what the simulator saw.
+async fn judge(expected: &Expected, command: Command) {
+    let discord = Discord::start().await;
+    tokio::time::timeout(DEADLINE, run(&discord, expected, command))
+        .await
+        .expect("the client hangs");
+}
+
+async fn run(discord: &Discord, expected: &Expected, command: Command) {
+    let mut client = Client::start(discord, command);
+
+    let ready = client.wait_for("ready").await;
+    assert_eq!(ready["user"], discord.info().application_id);
+    assert_eq!(ready["guild"], "V-Sekai");
+    assert_eq!(ready["me"], "uro");
+    let channels = ready["channels"].as_object().unwrap();
+    assert!(
+        channels
+            .keys()
+            .all(|name| discord.info().channels.contains_key(name))
+    );
+    assert!(channels.contains_key("announcements") && channels.contains_key("world"));
+
+    let posted = client.wait_for("posted").await;
+    let read = client.wait_for("read").await;
+    assert_eq!(
+        read,
+        json!({"event": "read", "id": posted["id"], "content": "second words", "edited": true, "embed": "A title", "file": true})
+    );
+    assert_eq!(
+        client.wait_for("history").await["ids"],
+        json!([posted["id"]])
+    );
+    let refused = client.wait_for("refused").await;
+    assert_eq!(
+        (&refused["status"], &refused["code"]),
+        (&json!(400), &json!(50035))
+    );
+    assert!(
+        refused["text"]
+            .as_str()
+            .unwrap()
+            .contains("Must be 2000 or fewer in length.")
+    );
+    client.wait_for("waiting").await;
+
+    let stored = discord.seen("/messages?channel=general").await;
+    assert_eq!(stored.as_array().unwrap().len(), 1);
+    assert_eq!(stored[0]["id"], posted["id"]);
+    assert_eq!(stored[0]["content"], "second words");
+    assert_eq!(stored[0]["embeds"][0]["title"], "A title");
+    let presence = idle(discord).await;
+    assert_eq!(presence["activities"][0]["name"], expected.activity);
+
+    let gateway = discord.seen("/gateway").await;
+    let session = gateway["sessions"][0]["id"].clone();
+    assert_eq!(
+        gateway["connections"][0]["compression"],
+        expected.compression
+    );
+
+    // A message that comes while the client is away: it gets it by resuming.
+    let before = discord.now().await;
+    discord.fault(json!({"opcode": 6, "delay_ms": 300})).await;
+    discord
+        .tell("/gateway", json!({"action": "reconnect"}))
+        .await;
+    let left = discord.wait_for(before, "disconnect").await;
+    assert_eq!(
+        (&left["by"], &left["session_id"]),
+        (&json!("client"), &session)
+    );
+    discord
+        .post_as(
+            "alice",
+            "general",
+            json!({"content": "while you were away"}),
+        )
+        .await;
+    let resumed = discord.wait_for(before, "resume").await;
+    assert_eq!(resumed["session_id"], session);
+    client.wait_for("resumed").await;
+    client.wait_for_message("while you were away").await;
+    let before = discord.now().await;
+    discord
+        .post_as("alice", "general", json!({"content": "goodbye"}))
+        .await;
+    client.wait_for_message("goodbye").await;
+    client.wait_for("closed").await;
+    client.succeeds().await;
+    let left = discord.wait_for(before, "disconnect").await;
+    assert_eq!(
+        (&left["by"], &left["code"]),
+        (&json!("client"), &json!(expected.close_code))
+    );
+
+    let gateway = discord.seen("/gateway").await;
+    assert_eq!(
+        (&gateway["identifies"], &gateway["resumes"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(gateway["violations"], json!({}));
+    let limits = discord.seen("/limits").await;
+    assert_eq!(
+        (&limits["too_early"], &limits["invalid_requests"]),
+        (&json!(0), &json!(0))
+    );
+}
+
+/// Our bot's presence, once it is idle.
+async fn idle(discord: &Discord) -> Value {
+    let mut after = 0;
+    loop {
+        let event = discord.wait_for(after, "presence").await;
+        if event["status"] == "idle" {
+            return discord.seen("/presence").await[0].clone();
+        }
+        after = event["number"].as_u64().unwrap();
+    }
+}
+
+/// A client's process. It is killed when it is dropped.
+struct Client {
+    process: Child,
+    says: Lines<BufReader<ChildStdout>>,
+    /// What it said and was not waited for yet.
+    said: Vec<Value>,
+}
+
+impl Client {
+    fn start(discord: &Discord, mut command: Command) -> Self {
+        let info = discord.info();
+        let mut process = command
+            .env("DISCORD_API", &info.api)
+            .env("DISCORD_GATEWAY", &info.gateway)
+            .env("DISCORD_TOKEN", &info.token)
+            .env("DISCORD_GUILD_ID", &info.guild_id)
+            .env("DISCORD_CHANNEL_ID", discord.channel("general"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the interpreter starts");
+        let says = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self {
+            process,
+            says,
+            said: Vec::new(),
+        }
+    }
+
+    async fn wait_for(&mut self, event: &str) -> Value {
+        self.wait(|said| said["event"] == event).await
+    }
+
+    async fn wait_for_message(&mut self, content: &str) {
+        self.wait(|said| said["event"] == "message" && said["content"] == content)
+            .await;
+    }
+
+    async fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            if let Some(at) = self.said.iter().position(&wanted) {
+                return self.said.remove(at);
+            }
+            let line = soon(self.says.next_line()).await.unwrap();
+            let line =
+                line.unwrap_or_else(|| panic!("the client ended; it had said {:?}", self.said));
+            self.said
+                .push(serde_json::from_str(&line).expect("a line of JSON"));
+        }
+    }
+
+    async fn succeeds(mut self) {
+        let status = soon(self.process.wait()).await.unwrap();
+        assert!(status.success(), "{status}");
+    }
+}
