@@ -1,0 +1,122 @@
+defmodule UroDiscord.Store.Schema do
+  @moduledoc false
+  # The tables, and how they came to be. A version is never edited once released: a change is a new version.
+  #
+  # Every statement may be run twice, so that a migration which stopped half way, or ran in two places at once, is finished
+  # by running it again; CockroachDB does not do schema changes and inserts well in one transaction.
+
+  @type dialect :: :sqlite | :postgres
+
+  # Snowflakes and ids are text, times Unix milliseconds. <integer>, <blob> and <strict> are the dialect's.
+  @versions [
+    {1,
+     [
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_schema (
+          version <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_schema"},
+       # The notifications. status: queued, delivered or failed.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_outbox (
+          id TEXT NOT NULL PRIMARY KEY,
+          channel_id TEXT NOT NULL,
+          position <integer> NOT NULL,
+          status TEXT NOT NULL,
+          body TEXT NOT NULL,
+          crosspost <integer> NOT NULL,
+          accepted_at <integer> NOT NULL,
+          expires_at <integer>,
+          finished_at <integer>,
+          message_id TEXT,
+          error TEXT
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_outbox"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_outbox_channel ON uro_discord_outbox (channel_id, status, position)",
+        "DROP INDEX IF EXISTS uro_discord_outbox_channel"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_outbox_finished ON uro_discord_outbox (status, finished_at)",
+        "DROP INDEX IF EXISTS uro_discord_outbox_finished"},
+       # What is attached to them.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_files (
+          delivery_id TEXT NOT NULL,
+          number <integer> NOT NULL,
+          name TEXT NOT NULL,
+          content_type TEXT,
+          description TEXT,
+          data <blob> NOT NULL,
+          PRIMARY KEY (delivery_id, number)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_files"},
+       # Which node sends in a channel, and until when the others leave that to it.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_channels (
+          channel_id TEXT NOT NULL PRIMARY KEY,
+          owner TEXT NOT NULL,
+          fence <integer> NOT NULL,
+          lease_until <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_channels"}
+     ]}
+  ]
+
+  @current @versions |> List.last() |> elem(0)
+
+  @doc "The versions there are, in order."
+  @spec versions() :: [pos_integer()]
+  def versions, do: for({version, _statements} <- @versions, do: version)
+
+  @doc "The statements of one version, each with the one that undoes it."
+  @spec statements(dialect(), pos_integer()) :: [{up :: String.t(), down :: String.t()}]
+  def statements(dialect, version) do
+    {^version, statements} = List.keyfind(@versions, version, 0)
+
+    for({up, down} <- statements, do: {fill(up, dialect), down}) ++
+      [
+        {"INSERT INTO uro_discord_schema (version) VALUES (#{version})",
+         "DELETE FROM uro_discord_schema WHERE version = #{version}"}
+      ]
+  end
+
+  @doc "What brings the schema from one version (0: nothing is there) to the current one."
+  @spec up(dialect(), non_neg_integer()) :: [String.t()]
+  def up(dialect, from) do
+    for version <- versions(), version > from, {up, _down} <- statements(dialect, version), do: up
+  end
+
+  @doc "The first statement of all: with it, `version_query/0` can be asked."
+  @spec version_table(dialect()) :: String.t()
+  def version_table(dialect), do: dialect |> statements(1) |> hd() |> elem(0)
+
+  @doc "Asks for the version: one row, nil where there is none yet."
+  @spec version_query() :: String.t()
+  def version_query, do: "SELECT MAX(version) FROM uro_discord_schema"
+
+  @spec compare(non_neg_integer()) :: :older | :current | :newer
+  def compare(version) when version < @current, do: :older
+  def compare(@current), do: :current
+  def compare(_version), do: :newer
+
+  @spec newer(pos_integer()) :: String.t()
+  def newer(version) do
+    "its schema is version #{version}, made by a newer uro_discord; this one knows up to #{@current}. " <>
+      "Run the newer uro_discord, or give this one a store of its own."
+  end
+
+  @spec older(non_neg_integer()) :: String.t()
+  def older(version) do
+    found = if version == 0, do: "has no uro_discord tables", else: "is at version #{version}"
+
+    "the database #{found}, and version #{@current} is needed: " <>
+      "run `mix uro_discord.gen.migration` and `mix ecto.migrate`"
+  end
+
+  defp fill(sql, :sqlite),
+    do: replace(sql, %{"<integer>" => "INTEGER", "<blob>" => "BLOB", "<strict>" => " STRICT"})
+
+  defp fill(sql, :postgres),
+    do: replace(sql, %{"<integer>" => "BIGINT", "<blob>" => "BYTEA", "<strict>" => ""})
+
+  defp replace(sql, words),
+    do: sql |> String.trim() |> String.replace(Map.keys(words), &words[&1])
+end

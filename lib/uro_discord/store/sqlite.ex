@@ -1,0 +1,64 @@
+defmodule UroDiscord.Store.SQLite do
+  @moduledoc false
+  # A SQLite file, through the NIF; `crates/store` says how it is written. Its schema migrates forward by itself.
+
+  @behaviour UroDiscord.Store
+
+  alias UroDiscord.{Error, Native}
+  alias UroDiscord.Store.Schema
+
+  @impl true
+  def open(path) do
+    with {:ok, database} <- path |> Path.expand() |> Native.store_open() |> result(),
+         {:ok, version} <- version(database),
+         :ok <- migrate(database, version) do
+      {:ok, database}
+    else
+      {:error, %Error{} = error} ->
+        {:error, %{error | message: "store #{path}: #{error.message}"}}
+    end
+  end
+
+  @impl true
+  def run(database, statements, mode) do
+    ref = make_ref()
+
+    case Native.store_run(database, ref, statements, mode) do
+      :ok ->
+        # No timeout: the store answers every batch, at the latest when it closes.
+        receive do
+          {:uro_discord_store, ^ref, answer} -> result(answer)
+        end
+
+      refused ->
+        result(refused)
+    end
+  end
+
+  defp version(database) do
+    statements = [{Schema.version_table(:sqlite), []}, {Schema.version_query(), []}]
+
+    with {:ok, [_created, %{rows: [[version]]}]} <- run(database, statements, :write),
+         do: {:ok, version || 0}
+  end
+
+  # All new versions at once. Another process that does the same at the same time does no harm: see `Schema`.
+  defp migrate(database, version) do
+    case Schema.compare(version) do
+      :newer ->
+        {:error, %Error{kind: :schema, message: Schema.newer(version)}}
+
+      :older ->
+        statements = for sql <- Schema.up(:sqlite, version), do: {sql, []}
+        with {:ok, _answers} <- run(database, statements, :write), do: :ok
+
+      :current ->
+        :ok
+    end
+  end
+
+  defp result({:ok, value}), do: {:ok, value}
+
+  defp result({:error, %{kind: kind, message: message}}),
+    do: {:error, %Error{kind: kind, message: message}}
+end
