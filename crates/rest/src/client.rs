@@ -58,8 +58,7 @@ impl Client {
     ///
     /// # Errors
     /// Every answer but 2xx, and all that may go wrong before one is here.
-    pub async fn send(&self, request: impl Into<Request>) -> Result<Response, Error> {
-        let request = request.into();
+    pub async fn send(&self, request: Request) -> Result<Response, Error> {
         let (retry, allowed) = (request.retry, request.deadline);
         let deadline = Instant::now() + allowed;
         let priority = request.priority;

@@ -119,7 +119,7 @@ pub struct ApiError {
 
 impl ApiError {
     /// Reads what Discord says, in either of the two forms it has: the API's and OAuth2's.
-    pub(crate) fn from_response(response: &Response) -> Self {
+    pub fn from_response(response: &Response) -> Self {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Body {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -16,10 +15,6 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::config::{Config, ConfigError};
-
-/// An open connection that hears nothing for this long while a request waits is asked whether it lives, and given as
-/// long to answer: well within one attempt.
-const PROBE: Duration = Duration::from_secs(5);
 
 pub(crate) type Transport = Client<TimeoutConnector<HttpsConnector<HttpConnector>>, Full<Bytes>>;
 
@@ -38,12 +33,15 @@ pub(crate) fn new(config: &Config) -> Result<Transport, ConfigError> {
     // Around TLS too, so that a handshake that hangs is a connection that failed: nothing was sent yet.
     let mut connector = TimeoutConnector::new(tls);
     connector.set_connect_timeout(Some(config.connect_timeout));
+    // A connection that hears nothing while a request waits is asked whether it lives, and is closed before the attempt
+    // is over, so that the next one does not take it again.
+    let probe = config.attempt_timeout / 3;
     Ok(Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(config.idle_timeout)
-        .http2_keep_alive_interval(PROBE)
-        .http2_keep_alive_timeout(PROBE)
+        .http2_keep_alive_interval(probe)
+        .http2_keep_alive_timeout(probe)
         .build(connector))
 }
 

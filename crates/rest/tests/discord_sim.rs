@@ -1,0 +1,239 @@
+//! The client against discord-sim, which counts as Discord does and rejects what comes too early.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may")]
+
+use std::time::Duration;
+
+use discord_sim::{Info, Options, Sim};
+use serde_json::{Value, json};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use uro_discord_rest::{Auth, Body, Client, Config, File, Method, Request, Retry};
+
+async fn start(tls: bool) -> Sim {
+    Sim::start(Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        tls,
+    })
+    .await
+    .unwrap()
+}
+
+fn config(info: &Info) -> Config {
+    Config {
+        api_url: info.api.clone(),
+        ca_file: info.ca_file.clone(),
+        ..Config::new(info.token.clone())
+    }
+}
+
+async fn control(info: &Info, request: Request) -> Value {
+    let client = Client::new(Config {
+        api_url: info.control.clone(),
+        ..Config::new("none")
+    })
+    .unwrap();
+    let response = client
+        .send(Request {
+            auth: Auth::None,
+            ..request
+        })
+        .await
+        .unwrap();
+    serde_json::from_slice(&response.body).unwrap_or_default()
+}
+
+fn message(channel: &str, content: &str) -> Request {
+    let path = format!("channels/{channel}/messages");
+    Request::new(Method::POST, path).json(json!({ "content": content }).to_string())
+}
+
+#[tokio::test]
+async fn nothing_is_sent_too_early() {
+    let sim = start(false).await;
+    let info = sim.info();
+    let client = Client::new(config(info)).unwrap();
+    let mut calls = JoinSet::new();
+    let mut send = |request: Request| {
+        let client = client.clone();
+        calls.spawn(async move { client.send(request).await });
+    };
+    for name in ["announcements", "status", "builds", "general", "world"] {
+        let channel = &info.channels[name];
+        for i in 0..12 {
+            send(message(channel, &i.to_string()));
+            send(Request::new(
+                Method::GET,
+                format!("channels/{channel}/messages"),
+            ));
+            send(Request::new(Method::GET, format!("channels/{channel}")));
+        }
+    }
+    for _ in 0..30 {
+        send(Request::new(Method::GET, "users/@me"));
+    }
+    let count = calls.len();
+    assert!(count > 100);
+    for result in calls.join_all().await {
+        result.unwrap();
+    }
+    let expected = json!({ "too_early": 0, "over_global": 0, "invalid_requests": 0 });
+    assert_eq!(
+        control(info, Request::new(Method::GET, "limits")).await,
+        expected,
+        "of {count} requests"
+    );
+}
+
+#[tokio::test]
+async fn a_message_with_a_file_arrives() {
+    let sim = start(false).await;
+    let info = sim.info();
+    let client = Client::new(config(info)).unwrap();
+    let channel = &info.channels["announcements"];
+    let file = File {
+        name: "log \"1\".txt".into(),
+        content_type: Some("text/plain".into()),
+        data: "hello".into(),
+    };
+    let body = Body::Multipart {
+        json: Some(r#"{"content": "see"}"#.into()),
+        files: vec![file],
+    };
+    let path = format!("channels/{channel}/messages");
+    let response = client
+        .send(Request {
+            body,
+            ..Request::new(Method::POST, path)
+        })
+        .await
+        .unwrap();
+    let message: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(message["content"], "see");
+    assert_eq!(message["attachments"][0]["size"], 5);
+}
+
+#[tokio::test]
+async fn a_message_whose_answer_is_lost_arrives_once() {
+    let sim = start(false).await;
+    let info = sim.info();
+    let client = Client::new(config(info)).unwrap();
+    let channel = &info.channels["announcements"];
+    let route = format!("/channels/{channel}/messages");
+    let faults = json!([
+        { "method": "POST", "route": route, "drop": "mid_answer", "times": 1 },
+        { "method": "POST", "route": route, "status": 502, "apply": true, "times": 1 },
+        { "method": "POST", "route": route, "drop": "before_answer", "times": 1 },
+    ]);
+    control(
+        info,
+        Request::new(Method::POST, "faults").json(faults.to_string()),
+    )
+    .await;
+    let message = json!({ "content": "once", "nonce": "n1", "enforce_nonce": true }).to_string();
+    let request = Request::new(Method::POST, format!("channels/{channel}/messages")).json(message);
+    client
+        .send(Request {
+            retry: Retry::Safe,
+            ..request
+        })
+        .await
+        .unwrap();
+    let path = format!("messages?channel={channel}");
+    let messages = control(info, Request::new(Method::GET, path)).await;
+    assert_eq!(messages.as_array().unwrap().len(), 1, "{messages}");
+    let requests = control(info, Request::new(Method::GET, "requests")).await;
+    assert_eq!(requests.as_array().unwrap().len(), 4, "{requests}");
+}
+
+/// Forwards connections to `port`; those that exist when `frozen` changes are silent from then on, and stay open.
+async fn forward(
+    listener: TcpListener,
+    port: u16,
+    frozen: watch::Receiver<()>,
+    count: watch::Sender<usize>,
+) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (mut inside, _) = listener.accept().await.unwrap();
+        count.send_modify(|count| *count += 1);
+        let mut frozen = frozen.clone();
+        frozen.mark_unchanged();
+        connections.spawn(async move {
+            let mut outside = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            tokio::select! {
+                _ = copy_bidirectional(&mut inside, &mut outside) => {}
+                _ = frozen.changed() => std::future::pending().await,
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_dead_http2_connection_is_replaced() {
+    let sim = start(true).await;
+    let info = sim.info();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port: u16 = info
+        .api
+        .split(':')
+        .nth(2)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let api_url = info.api.replace(
+        &port.to_string(),
+        &listener.local_addr().unwrap().port().to_string(),
+    );
+    let (freeze, frozen) = watch::channel(());
+    let (counting, count) = watch::channel(0);
+    let mut proxy = JoinSet::new();
+    proxy.spawn(forward(listener, port, frozen, counting));
+
+    let attempt_timeout = Duration::from_secs(3);
+    let client = Client::new(Config {
+        api_url,
+        attempt_timeout,
+        ..config(info)
+    })
+    .unwrap();
+    let get = |i: usize| {
+        Request::new(
+            Method::GET,
+            format!("channels/{}", info.channels.values().nth(i).unwrap()),
+        )
+    };
+    client.send(get(0)).await.unwrap();
+    let (first, second) = tokio::join!(client.send(get(1)), client.send(get(2)));
+    first.unwrap();
+    second.unwrap();
+    assert_eq!(*count.borrow(), 1, "HTTP/2 carries all on one connection");
+
+    freeze.send(()).unwrap();
+    client.send(get(0)).await.unwrap();
+    assert_eq!(*count.borrow(), 2);
+}
+
+#[tokio::test]
+async fn an_unknown_authority_is_not_trusted() {
+    let sim = start(true).await;
+    let config = Config {
+        ca_file: None,
+        ..config(sim.info())
+    };
+    let request = Request {
+        retry: Retry::Never,
+        deadline: Duration::from_secs(2),
+        ..Request::new(Method::GET, "gateway")
+    };
+    let error = Client::new(config)
+        .unwrap()
+        .send(request)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+}
