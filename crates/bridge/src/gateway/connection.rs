@@ -179,7 +179,11 @@ impl Keeper {
         };
         let mut bytes = Vec::with_capacity(payload.data().len());
         match frame::append(&mut bytes, |out| event.encode(out)) {
-            Ok(()) => self.events.put(bytes),
+            Ok(()) => {
+                // It may wait long, and its room is counted by its length.
+                bytes.shrink_to_fit();
+                self.events.put(bytes);
+            }
             Err(error) => {
                 tracing::error!(kind, sequence = payload.sequence, %error, "an event cannot be carried to Elixir")
             }

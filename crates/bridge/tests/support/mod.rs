@@ -1,0 +1,317 @@
+//! The real program on real pipes, as Elixir would run it.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+
+pub mod sim;
+
+use serde_json::{Map, Value};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use uro_discord_wire::{Active, FromBridge, GatewayState, Library, ToBridge, VERSION, frame};
+
+/// Longer than anything here takes, so that a hang fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let result = tokio::time::timeout(PATIENCE, future).await;
+    result.unwrap_or_else(|_| panic!("waited in vain for {what}"))
+}
+
+/// A running bridge.
+pub struct Bridge {
+    pub child: Child,
+    pub stdin: ChildStdin,
+    pub frames: Frames,
+    stderr: JoinHandle<String>,
+}
+
+/// What the bridge says.
+pub struct Frames {
+    stdout: ChildStdout,
+    buffer: Vec<u8>,
+}
+
+/// How a bridge ended.
+pub struct Ended {
+    pub status: ExitStatus,
+    pub stderr: String,
+}
+
+impl Ended {
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// Its logs of that level: all lines must be logs.
+    pub fn logs(&self, level: &str) -> Vec<String> {
+        let lines = self.stderr.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).expect(line);
+            assert!(
+                line["target"].is_string() && line["fields"].is_object(),
+                "{line}"
+            );
+            line
+        });
+        lines
+            .filter(|line| line["level"] == level)
+            .map(|line| line["message"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// One message's bytes.
+pub struct Message(Vec<u8>);
+
+impl Message {
+    pub fn decode(&self) -> FromBridge<'_> {
+        FromBridge::decode(&self.0).unwrap()
+    }
+}
+
+impl Frames {
+    /// The next message.
+    pub async fn next(&mut self) -> Message {
+        patiently("a message", async {
+            loop {
+                if let Some(content) = frame::first(&self.buffer).unwrap() {
+                    let content = content.to_vec();
+                    self.buffer.drain(..frame::PREFIX + content.len());
+                    return Message(content);
+                }
+                let read = self.stdout.read_buf(&mut self.buffer).await.unwrap();
+                assert_ne!(read, 0, "the bridge ended");
+            }
+        })
+        .await
+    }
+}
+
+impl Bridge {
+    pub fn start() -> Self {
+        Self::logging("info")
+    }
+
+    fn logging(filter: &str) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_uro-discord-bridge"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .env("URO_DISCORD_LOG", filter)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        Self {
+            stdin: child.stdin.take().unwrap(),
+            frames: Frames {
+                stdout: child.stdout.take().unwrap(),
+                buffer: Vec::new(),
+            },
+            stderr: tokio::spawn(async move {
+                let mut text = String::new();
+                stderr.read_to_string(&mut text).await.unwrap();
+                text
+            }),
+            child,
+        }
+    }
+
+    /// A bridge with the hellos exchanged.
+    pub async fn greeted() -> Self {
+        Self::with_log("info").await
+    }
+
+    /// The same, with more or less in its log.
+    pub async fn with_log(filter: &str) -> Self {
+        let mut bridge = Self::logging(filter);
+        assert!(matches!(
+            bridge.next().await.decode(),
+            FromBridge::Hello {
+                version: VERSION,
+                ..
+            }
+        ));
+        bridge.hello(VERSION).await;
+        bridge
+    }
+
+    pub async fn hello(&mut self, version: u32) {
+        let library = Library {
+            library: "0.1.0".into(),
+        };
+        self.say(&ToBridge::Hello { version, library }).await;
+    }
+
+    pub async fn say(&mut self, message: &ToBridge<'_>) {
+        let mut bytes = Vec::new();
+        frame::append(&mut bytes, |out| message.encode(out)).unwrap();
+        self.stdin.write_all(&bytes).await.unwrap();
+    }
+
+    pub async fn desire(&mut self, parts: Value) {
+        let Value::Object(parts): Value = parts else {
+            panic!("the desired state is a map");
+        };
+        self.say(&ToBridge::Desired(parts)).await;
+    }
+
+    pub async fn desire_nothing(&mut self) {
+        let parts = Map::from_iter([
+            ("gateway".into(), Value::Null),
+            ("presence".into(), Value::Null),
+        ]);
+        self.say(&ToBridge::Desired(parts)).await;
+    }
+
+    pub async fn credit(&mut self, more: u32) {
+        self.say(&ToBridge::Credit(more)).await;
+    }
+
+    /// The next message.
+    pub async fn next(&mut self) -> Message {
+        self.frames.next().await
+    }
+
+    /// The next message that `wanted` makes something of; those before are passed over.
+    pub async fn until<T>(&mut self, wanted: impl Fn(FromBridge<'_>) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = wanted(self.next().await.decode()) {
+                return found;
+            }
+        }
+    }
+
+    /// The next fact about the gateway.
+    pub async fn state(&mut self) -> GatewayState {
+        self.until(|message| match message {
+            FromBridge::Gateway { shard: 0, state } => Some(state),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until a session runs, and gives its id.
+    pub async fn active(&mut self) -> String {
+        loop {
+            if let GatewayState::Active(active) = self.state().await {
+                return active.session_id;
+            }
+        }
+    }
+
+    /// The next event's data and the next running session, in whichever order they come.
+    pub async fn event_and_active(&mut self) -> (Value, Active) {
+        let (mut event, mut active) = (None, None);
+        while event.is_none() || active.is_none() {
+            match self.next().await.decode() {
+                FromBridge::Event { data, .. } => event = serde_json::from_str(&data).unwrap(),
+                FromBridge::Gateway {
+                    state: GatewayState::Active(state),
+                    ..
+                } => active = Some(state),
+                _ => {}
+            }
+        }
+        (event.unwrap(), active.unwrap())
+    }
+
+    /// The next presence that was sent, by the state of its first activity.
+    pub async fn presence(&mut self) -> String {
+        self.until(|message| match message {
+            FromBridge::Presence { shard: 0, data } => Some(
+                data["activities"][0]["state"]
+                    .as_str()
+                    .unwrap_or("")
+                    .to_owned(),
+            ),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next event's sequence number, type and data.
+    pub async fn event(&mut self) -> (u64, String, Value) {
+        self.until(|message| match message {
+            FromBridge::Event {
+                sequence,
+                kind,
+                data,
+                ..
+            } => Some((
+                sequence,
+                kind.into_owned(),
+                serde_json::from_str(&data).unwrap(),
+            )),
+            _ => None,
+        })
+        .await
+    }
+
+    /// A ping there and back; no event may come in between.
+    pub async fn no_event_before_pong(&mut self) {
+        self.say(&ToBridge::Ping(b"\x6a")).await;
+        self.until(|message| match message {
+            FromBridge::Pong(_) => Some(()),
+            FromBridge::Event { sequence, kind, .. } => {
+                panic!("an event without credit: {kind} {sequence}")
+            }
+            _ => None,
+        })
+        .await;
+    }
+
+    pub fn os_pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// The most memory that it ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.os_pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Closes its stdin and waits for its end.
+    pub async fn close(self) -> Ended {
+        let Self {
+            child,
+            stdin,
+            frames,
+            stderr,
+        } = self;
+        drop(stdin);
+        ended(child, frames, stderr).await
+    }
+
+    /// Waits for its end, with its stdin open.
+    pub async fn ended(self) -> Ended {
+        let Self {
+            child,
+            stdin,
+            frames,
+            stderr,
+        } = self;
+        let ended = ended(child, frames, stderr).await;
+        drop(stdin);
+        ended
+    }
+}
+
+/// Nobody reads stdout, nor is it closed, until the process is gone.
+async fn ended(mut child: Child, frames: Frames, stderr: JoinHandle<String>) -> Ended {
+    let status = patiently("the bridge's end", child.wait()).await.unwrap();
+    drop(frames);
+    Ended {
+        status,
+        stderr: stderr.await.unwrap(),
+    }
+}
