@@ -292,7 +292,7 @@ async fn act_on_gateway(State(app): State<App>, Body(action): Body<GatewayAction
             }
             GatewayAction::InvalidSession { resumable, .. } => {
                 if !resumable && let Some(user) = state.gateway.end_session_of(connection) {
-                    state.presence_changed(user);
+                    state.session_ended(user);
                 }
                 Out::Send(json!({"op": 9, "d": resumable, "s": null, "t": null}))
             }

@@ -236,7 +236,7 @@ async fn expire_sessions(app: App) {
         let timeout = Duration::from_millis(state.settings.session_timeout_ms);
         let users: Vec<Id> = state.gateway.expire(timeout);
         for user in users {
-            state.presence_changed(user);
+            state.session_ended(user);
         }
     }
 }

@@ -45,6 +45,11 @@ impl Client {
         }
     }
 
+    /// The number of the connection.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// Carries out one command.
     pub fn command(&mut self, op: u64, data: &Value) -> Flow {
         let app = self.app.clone();
@@ -95,16 +100,12 @@ impl Client {
             .identifies_left(user, state.settings.identify_budget);
         if left == 0 {
             // Discord resets the token of a bot that goes over its budget.
-            state.gateway.count_violation("identify_budget");
+            state.violation("identify_budget", Some(user));
             return Flow::Close(4004, "Authentication failed.");
         }
         let interval = Duration::from_millis(state.settings.identify_interval_ms);
         if !state.gateway.count_identify(user, interval) {
-            state.gateway.count_violation("identify_rate");
-            state.log.push(
-                "violation",
-                json!({"kind": "identify_rate", "user_id": user}),
-            );
+            state.violation("identify_rate", Some(user));
             return self.invalid_session();
         }
         if identify.intents & !intents::ALL != 0 {
@@ -201,11 +202,7 @@ impl Client {
             self.presences.pop_front();
         }
         if self.presences.len() == MAX_PRESENCES {
-            state.gateway.count_violation("presence_rate");
-            state.log.push(
-                "violation",
-                json!({"kind": "presence_rate", "user_id": user}),
-            );
+            state.violation("presence_rate", Some(user));
             return Flow::Go;
         }
         self.presences.push_back(now);

@@ -14,7 +14,7 @@ use futures_util::{
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, mpsc},
-    time::timeout_at,
+    time::{timeout, timeout_at},
 };
 
 use super::{
@@ -30,6 +30,8 @@ const MAX_PAYLOAD: usize = 4096;
 /// Commands that a client may send in a minute.
 const MAX_COMMANDS: usize = 120;
 const COMMAND_WINDOW: Duration = Duration::from_secs(60);
+/// What waits to be sent beside dispatches: more than the answers to all commands of a minute.
+const MAX_WAITING: usize = 256;
 /// How long a closing connection may take to send what it has to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -49,7 +51,7 @@ pub async fn run(app: App, socket: WebSocket, params: Params) {
         Ok(compression) => compression,
         Err(error) => return tracing::error!(%error, "no gateway connection"),
     };
-    let (out, to_send) = mpsc::channel(64);
+    let (out, to_send) = mpsc::channel(MAX_WAITING);
     let wake = Arc::new(Notify::new());
     let id = app.state().gateway.connect(Connection {
         out: out.clone(),
@@ -103,21 +105,26 @@ async fn finish(app: &App, id: u64, sink: &mut SplitSink<WebSocket, Message>, en
         let data = json!({"connection": id, "session_id": session, "code": code, "by": by});
         state.log.push("disconnect", data);
         if let Some(user) = ended {
-            state.presence_changed(user);
+            state.session_ended(user);
         }
     }
-    if let End::Close(code, reason) = end {
-        let frame = Message::Close(Some(CloseFrame {
-            code,
-            reason: reason.into(),
-        }));
-        // A client that is gone already cannot be told.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, async {
-            sink.send(frame).await?;
-            sink.close().await
-        })
-        .await;
-    }
+    // A client that is gone already cannot be told.
+    let _ = timeout(CLOSE_TIMEOUT, async {
+        match end {
+            End::Close(code, reason) => {
+                let frame = CloseFrame {
+                    code,
+                    reason: reason.into(),
+                };
+                sink.send(Message::Close(Some(frame))).await?;
+                sink.close().await
+            }
+            // Sends the answer to the client's close frame.
+            End::Client(Some(_)) => sink.close().await,
+            End::Client(None) | End::Drop => Ok(()),
+        }
+    })
+    .await;
 }
 
 struct Reader {
@@ -211,8 +218,11 @@ impl Reader {
 
     fn violation(&self, kind: &'static str, end: End) -> End {
         let mut state = self.app.state();
-        state.gateway.count_violation(kind);
-        state.log.push("violation", json!({"kind": kind}));
+        let user = state
+            .gateway
+            .session_of(self.client.connection())
+            .map(|session| session.user);
+        state.violation(kind, user);
         end
     }
 }

@@ -90,6 +90,19 @@ impl State {
         );
     }
 
+    /// A session ended: who logged off, or nobody resumed it.
+    pub fn session_ended(&mut self, user: Id) {
+        self.log.push("session_end", json!({"user_id": user}));
+        self.presence_changed(user);
+    }
+
+    /// A client broke a rule of the gateway.
+    pub fn violation(&mut self, kind: &'static str, user: Option<Id>) {
+        self.gateway.count_violation(kind);
+        self.log
+            .push("violation", json!({"kind": kind, "user_id": user}));
+    }
+
     /// What others see of a user: what the newest of his sessions said.
     pub fn presence(&self, user: Id) -> Presence {
         self.gateway

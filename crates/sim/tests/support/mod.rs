@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub mod gateway;
+
 use std::time::Duration;
 
 use discord_sim::{Info, Options, Sim};
