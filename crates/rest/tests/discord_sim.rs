@@ -147,6 +147,29 @@ async fn a_message_whose_answer_is_lost_arrives_once() {
     assert_eq!(requests.as_array().unwrap().len(), 4, "{requests}");
 }
 
+#[tokio::test]
+async fn a_proxy_is_left_to_keep_the_limits_but_its_429s_are_heeded() {
+    let sim = start(false).await;
+    let info = sim.info();
+    let rest_proxy = info.api.strip_suffix("/api/v10").map(str::to_owned);
+    let client = Client::new(Config {
+        rest_proxy,
+        ..config(info)
+    })
+    .unwrap();
+    let mut calls = JoinSet::new();
+    for i in 0..7 {
+        let client = client.clone();
+        let message = message(&info.channels["status"], &i.to_string());
+        calls.spawn(async move { client.send(message).await });
+    }
+    for result in calls.join_all().await {
+        result.unwrap();
+    }
+    let limits = control(info, Request::new(Method::GET, "limits")).await;
+    assert_eq!(limits["too_early"], 2, "five fit into the window");
+}
+
 /// Forwards connections to `port`; those that exist when `frozen` changes are silent from then on, and stay open.
 async fn forward(
     listener: TcpListener,

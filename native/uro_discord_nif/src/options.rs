@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rustler::{Atom, Binary, Decoder, Term};
 
+use crate::atoms;
+
 /// The value under `key`, if it is there and not `nil`.
 pub(crate) fn optional<'a, T: Decoder<'a>>(
     map: Term<'a>,
@@ -13,9 +15,14 @@ pub(crate) fn optional<'a, T: Decoder<'a>>(
     let Ok(value) = map.map_get(key) else {
         return Ok(None);
     };
-    value
-        .decode::<Option<T>>()
-        .map_err(|_| format!(":{key:?} must be {expected}"))
+    if value
+        .decode::<Atom>()
+        .is_ok_and(|atom| atom == atoms::nil())
+    {
+        return Ok(None);
+    }
+    let value = value.decode().map(Some);
+    value.map_err(|_| format!(":{key:?} must be {expected}"))
 }
 
 /// The value under `key`.

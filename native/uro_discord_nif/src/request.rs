@@ -116,10 +116,10 @@ fn auth(map: Term<'_>) -> Result<Auth, String> {
     let Some(auth) = auth else {
         return Ok(Auth::Bot);
     };
-    if let Ok((kind, token)) = auth.decode::<(Atom, String)>() {
-        if kind == atoms::bearer() {
-            return Ok(Auth::Bearer(SecretString::from(token)));
-        }
+    if let Ok((kind, token)) = auth.decode::<(Atom, String)>()
+        && kind == atoms::bearer()
+    {
+        return Ok(Auth::Bearer(SecretString::from(token)));
     }
     let named = auth.decode::<Atom>().ok().and_then(|name| {
         choose(

@@ -59,8 +59,8 @@ fn rest_request<'a>(
     }
 }
 
-/// What the client is doing, as a map.
-#[rustler::nif]
+/// What the client is doing, as a map. It may have to wait for the limiter's lock.
+#[rustler::nif(schedule = "DirtyIo")]
 fn rest_status(env: Env<'_>, client: ResourceArc<RestClient>) -> Term<'_> {
     let Status {
         unauthorized,

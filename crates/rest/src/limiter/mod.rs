@@ -294,8 +294,9 @@ impl Limiter {
         if rejected {
             self.breaker.record(now);
         }
-        if status == 401 && route.account == Account::Bot {
+        if status == 401 && route.account == Account::Bot && !self.unauthorized {
             self.unauthorized = true;
+            tracing::error!("Discord rejected the bot token (401): nothing more is sent with it");
         }
         if let Some(Limited { retry_after, scope }) = limited {
             let until = now + retry_after;
