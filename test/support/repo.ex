@@ -99,8 +99,7 @@ defmodule UroDiscord.TestRepo do
 
     with nil <- Pool.prepared(connection, name),
          {:ok, _} <- simple(connection, "PREPARE #{name} AS #{sql}"),
-         types =
-           "SELECT parameter_types::text[]::text FROM pg_prepared_statements WHERE name = '",
+         types = "SELECT parameter_types::text[]::text FROM pg_prepared_statements WHERE name = '",
          {:ok, %{rows: [[types]]}} <- simple(connection, types <> String.downcase(name) <> "'") do
       types = types |> String.trim_leading("{") |> String.trim_trailing("}")
       types = for type <- String.split(types, ",", trim: true), do: String.trim(type, "\"")

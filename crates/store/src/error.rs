@@ -60,6 +60,8 @@ impl From<rusqlite::Error> for Error {
                 | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
                 | ffi::SQLITE_CONSTRAINT_ROWID,
             ) => Self::Unique(message),
+            // A value of another type than the (STRICT) table's column.
+            (_, ffi::SQLITE_CONSTRAINT_DATATYPE) => Self::Statement(message),
             (ErrorCode::ConstraintViolation, _) => Self::Constraint(message),
             (ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _) => Self::Busy(message),
             (ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase, _) => Self::Corrupt(message),

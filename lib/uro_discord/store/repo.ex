@@ -148,8 +148,7 @@ defmodule UroDiscord.Store.Repo do
         {:error, Error.invalid("repo", "#{inspect(repo)} is not an Ecto repo on an SQL database")}
 
       function_exported?(repo, :__adapter__, 0) and repo.__adapter__() in @other_databases ->
-        {:error,
-         Error.invalid("repo", "#{inspect(repo)} is neither on PostgreSQL nor on CockroachDB")}
+        {:error, Error.invalid("repo", "#{inspect(repo)} is neither on PostgreSQL nor on CockroachDB")}
 
       true ->
         :ok

@@ -31,6 +31,8 @@ defmodule UroDiscord.TestRepo.Pool do
 
   @impl true
   def init(options) do
+    # A connection that the server closes exits.
+    Process.flag(:trap_exit, true)
     :ets.new(__MODULE__, [:named_table, :public, read_concurrency: true])
     idle = for _ <- 1..@size, do: connect(options)
     {:ok, %{options: options, idle: idle, taken: %{}, waiting: :queue.new()}}
@@ -42,19 +44,29 @@ defmodule UroDiscord.TestRepo.Pool do
 
   @impl true
   def handle_cast({:give, connection}, state) do
-    {monitor, taken} = Map.pop!(state.taken, connection)
-    Process.demonitor(monitor, [:flush])
-    {:noreply, hand_out(%{state | taken: taken, idle: [connection | state.idle]})}
+    case Map.pop(state.taken, connection) do
+      {nil, _taken} ->
+        {:noreply, state}
+
+      {monitor, taken} ->
+        Process.demonitor(monitor, [:flush])
+        {:noreply, hand_out(%{state | taken: taken, idle: [connection | state.idle]})}
+    end
   end
 
-  # Its holder died: what it was doing is undone by closing it.
+  # Its holder died: what it was doing is undone by closing it, of which the clause below hears.
   @impl true
   def handle_info({:DOWN, monitor, :process, _pid, _reason}, state) do
     {connection, ^monitor} = List.keyfind(Map.to_list(state.taken), monitor, 1)
-    Process.unlink(connection)
     Process.exit(connection, :kill)
-    state = %{state | taken: Map.delete(state.taken, connection)}
-    {:noreply, hand_out(%{state | idle: [connect(state.options) | state.idle]})}
+    {:noreply, state}
+  end
+
+  def handle_info({:EXIT, connection, _reason}, state) do
+    {monitor, taken} = Map.pop(state.taken, connection)
+    if monitor, do: Process.demonitor(monitor, [:flush])
+    idle = [connect(state.options) | List.delete(state.idle, connection)]
+    {:noreply, hand_out(%{state | taken: taken, idle: idle})}
   end
 
   defp hand_out(%{idle: [connection | idle]} = state) do
@@ -72,8 +84,18 @@ defmodule UroDiscord.TestRepo.Pool do
   defp hand_out(state), do: state
 
   defp connect(options) do
+    {isolation, options} = Keyword.pop(options, :isolation)
     connection = UroDiscord.Postgres.connect!(options)
     Process.link(connection)
+
+    if isolation do
+      ["SET"] =
+        UroDiscord.Postgres.query(
+          connection,
+          "SET default_transaction_isolation = '#{isolation}'"
+        )
+    end
+
     connection
   end
 end
