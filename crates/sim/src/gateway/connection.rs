@@ -35,6 +35,8 @@ const MAX_WAITING: usize = 256;
 /// How long a closing connection may take to send what it has to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+type Sink = SplitSink<WebSocket, Message>;
+
 /// How a connection ended.
 enum End {
     /// The client closed with this code, or without one.
@@ -85,29 +87,33 @@ pub async fn run(app: App, socket: WebSocket, params: Params) {
         (Some("10"), Some(_)) => End::Close(4002, "This simulator speaks JSON only."),
         _ => End::Close(4012, "Invalid API version."),
     };
-    finish(&app, id, &mut writer.sink, end).await;
+    forget(&app, id, &end);
+    say_goodbye(writer.sink, reader.stream, end).await;
 }
 
-async fn finish(app: &App, id: u64, sink: &mut SplitSink<WebSocket, Message>, end: End) {
-    let (code, by, ends_session) = match end {
+/// Takes the connection out of the state.
+fn forget(app: &App, id: u64, end: &End) {
+    let (code, by, ends_session) = match *end {
         // A client that closes with these codes logs off.
         End::Client(code) => (code, "client", matches!(code, Some(1000 | 1001))),
         End::Close(code, _) => (Some(code), "server", matches!(code, 4004 | 4010..=4014)),
         End::Drop => (None, "server", false),
     };
-    {
-        let mut state = app.state();
-        let session = state
-            .gateway
-            .session_of(id)
-            .map(|session| session.id.clone());
-        let ended = state.gateway.disconnect(id, ends_session);
-        let data = json!({"connection": id, "session_id": session, "code": code, "by": by});
-        state.log.push("disconnect", data);
-        if let Some(user) = ended {
-            state.session_ended(user);
-        }
+    let mut state = app.state();
+    let session = state
+        .gateway
+        .session_of(id)
+        .map(|session| session.id.clone());
+    let ended = state.gateway.disconnect(id, ends_session);
+    let data = json!({"connection": id, "session_id": session, "code": code, "by": by});
+    state.log.push("disconnect", data);
+    if let Some(user) = ended {
+        state.session_ended(user);
     }
+}
+
+/// Sends a close frame, or the answer to the client's.
+async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<WebSocket>, end: End) {
     // A client that is gone already cannot be told.
     let _ = timeout(CLOSE_TIMEOUT, async {
         match end {
@@ -117,9 +123,10 @@ async fn finish(app: &App, id: u64, sink: &mut SplitSink<WebSocket, Message>, en
                     reason: reason.into(),
                 };
                 sink.send(Message::Close(Some(frame))).await?;
-                sink.close().await
+                // What the client still sends is read: TCP would reset the connection otherwise, and the code be lost.
+                while let Some(Ok(_)) = stream.next().await {}
+                Ok(())
             }
-            // Sends the answer to the client's close frame.
             End::Client(Some(_)) => sink.close().await,
             End::Client(None) | End::Drop => Ok(()),
         }
@@ -239,7 +246,7 @@ fn decode(payload: &[u8]) -> Option<(u64, Value)> {
 struct Writer {
     app: App,
     id: u64,
-    sink: SplitSink<WebSocket, Message>,
+    sink: Sink,
     compression: Compression,
 }
 

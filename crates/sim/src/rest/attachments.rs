@@ -1,4 +1,4 @@
-//! The contents of attachments, as Discord's CDN serves them.
+//! The contents of attachments, as Discord's CDN serves them, and attachment objects.
 
 use axum::{
     extract::{Path, State},
@@ -6,7 +6,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{app::App, id::Id};
+use serde_json::{Value, json};
+
+use super::{body::File, validate::AttachmentForm};
+use crate::{
+    app::App,
+    id::Id,
+    state::{State as Discord, StoredFile},
+};
 
 /// `GET /attachments/{channel_id}/{attachment_id}/{name}`
 pub async fn attachment(
@@ -34,4 +41,54 @@ pub async fn attachment(
                 .into_response()
         }
     }
+}
+
+/// Stores files that came along; returns their attachment objects. `described` tells more about some of them.
+pub fn attach(
+    state: &mut Discord,
+    app: &App,
+    channel: Id,
+    files: Vec<File>,
+    described: Option<&[AttachmentForm]>,
+) -> Vec<Value> {
+    let mut attach_one = |file: File| {
+        let id = state.ids.next();
+        let about = described
+            .into_iter()
+            .flatten()
+            .find(|about| about.id == file.number);
+        let name = about
+            .and_then(|about| about.filename.clone())
+            .unwrap_or(file.name);
+        // What Discord leaves of a file's name.
+        let safe = |c: char| {
+            if c.is_ascii_alphanumeric() || "._-".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        };
+        let name: String = name.chars().map(safe).collect();
+        let url = format!("{}/attachments/{channel}/{id}/{name}", app.addresses().cdn);
+        let mut attachment = json!({
+            "id": id,
+            "filename": name,
+            "size": file.content.len(),
+            "url": url,
+            "proxy_url": url,
+        });
+        if let Some(kind) = &file.content_type {
+            attachment["content_type"] = json!(kind);
+        }
+        if let Some(description) = about.and_then(|about| about.description.as_ref()) {
+            attachment["description"] = json!(description);
+        }
+        state.files.push(StoredFile {
+            id,
+            content_type: file.content_type,
+            content: file.content,
+        });
+        attachment
+    };
+    files.into_iter().map(&mut attach_one).collect()
 }

@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, Caller, FormErrors,
-    body::{File, Form},
+    attachments::attach,
+    body::Form,
     reading::path_id,
-    validate::{AllowedMentions, AttachmentForm, MessageForm},
+    validate::{AllowedMentions, MessageForm},
 };
 use crate::{
     app::App,
     id::{Id, unix_ms},
-    state::{Channel, ChannelKind, Message, State as Discord, StoredFile, flags, permissions as p},
+    state::{Channel, ChannelKind, Message, State as Discord, flags, permissions as p},
 };
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -124,56 +125,6 @@ fn not_empty(message: &Message) -> Result<(), ApiError> {
     } else {
         Ok(())
     }
-}
-
-/// Stores files that came along; returns their attachment objects. `described` tells more about some of them.
-fn attach(
-    state: &mut Discord,
-    app: &App,
-    channel: Id,
-    files: Vec<File>,
-    described: Option<&[AttachmentForm]>,
-) -> Vec<Value> {
-    let mut attach_one = |file: File| {
-        let id = state.ids.next();
-        let about = described
-            .into_iter()
-            .flatten()
-            .find(|about| about.id == file.number);
-        let name = about
-            .and_then(|about| about.filename.clone())
-            .unwrap_or(file.name);
-        // What Discord leaves of a file's name.
-        let safe = |c: char| {
-            if c.is_ascii_alphanumeric() || "._-".contains(c) {
-                c
-            } else {
-                '_'
-            }
-        };
-        let name: String = name.chars().map(safe).collect();
-        let url = format!("{}/attachments/{channel}/{id}/{name}", app.addresses().cdn);
-        let mut attachment = json!({
-            "id": id,
-            "filename": name,
-            "size": file.content.len(),
-            "url": url,
-            "proxy_url": url,
-        });
-        if let Some(kind) = &file.content_type {
-            attachment["content_type"] = json!(kind);
-        }
-        if let Some(description) = about.and_then(|about| about.description.as_ref()) {
-            attachment["description"] = json!(description);
-        }
-        state.files.push(StoredFile {
-            id,
-            content_type: file.content_type,
-            content: file.content,
-        });
-        attachment
-    };
-    files.into_iter().map(&mut attach_one).collect()
 }
 
 #[derive(Debug, Deserialize)]

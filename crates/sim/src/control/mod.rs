@@ -1,0 +1,204 @@
+//! The control interface: what a test sees of the simulator, and does to it.
+
+mod events;
+mod gateway;
+
+use std::time::Instant;
+
+use axum::{
+    Json, Router,
+    extract::{FromRequest, Query, Request, State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use crate::{
+    app::App,
+    faults::{Rule, RuleError},
+    id::Id,
+    state::{RequestRecord, SettingsChange, State as Discord},
+};
+
+/// All under `/control`.
+pub fn router() -> Router<App> {
+    Router::new()
+        .route("/messages", get(messages))
+        .route("/presence", get(presence))
+        .route("/requests", get(requests))
+        .route("/limits", get(limits))
+        .route("/guild", get(guild))
+        .route("/events", get(events::wait))
+        .route("/gateway", get(gateway::show).post(gateway::act))
+        .route("/faults", get(faults).post(add_faults).delete(clear_faults))
+        .route("/settings", get(settings).post(change_settings))
+        .route("/dispatch", post(gateway::dispatch))
+        .route("/reset", post(reset))
+        .fallback(async || ControlError::UnknownPath)
+}
+
+/// A request to the control interface that cannot be served: 400 or 404, and `{"error": "…"}`.
+#[derive(Debug, thiserror::Error)]
+enum ControlError {
+    #[error("no such control; see the documentation of the crate discord-sim")]
+    UnknownPath,
+    #[error("no channel `{0}`")]
+    UnknownChannel(String),
+    #[error("no user `{0}`")]
+    UnknownUser(String),
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    #[error(transparent)]
+    Json(#[from] JsonRejection),
+    #[error("`close` needs a `code` that a server may send")]
+    CloseCode,
+}
+
+impl IntoResponse for ControlError {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::UnknownPath | Self::UnknownChannel(_) | Self::UnknownUser(_) => {
+                StatusCode::NOT_FOUND
+            }
+            Self::Rule(_) | Self::Json(_) | Self::CloseCode => StatusCode::BAD_REQUEST,
+        };
+        (status, Json(json!({"error": self.to_string()}))).into_response()
+    }
+}
+
+/// A JSON body, whose errors are ours to word.
+struct Body<T>(T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = ControlError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ControlError> {
+        let Json(value) = Json::from_request(request, state).await?;
+        Ok(Self(value))
+    }
+}
+
+type Answer = Result<Json<Value>, ControlError>;
+
+/// A user by name or id.
+fn user_id(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
+    let user = state
+        .users
+        .iter()
+        .find(|user| user.name == wanted || user.id.to_string() == wanted);
+    user.map(|user| user.id)
+        .ok_or_else(|| ControlError::UnknownUser(wanted.to_owned()))
+}
+
+/// A channel by name or id.
+fn channel_id(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
+    let known = state.guild.channels.iter().chain(&state.directs);
+    let channel = known
+        .into_iter()
+        .find(|c| c.name == wanted || c.id.to_string() == wanted);
+    channel
+        .map(|channel| channel.id)
+        .ok_or_else(|| ControlError::UnknownChannel(wanted.to_owned()))
+}
+
+#[derive(Debug, Deserialize)]
+struct MessagesQuery {
+    channel: Option<String>,
+}
+
+async fn messages(State(app): State<App>, Query(query): Query<MessagesQuery>) -> Answer {
+    let state = app.state();
+    let channels = match &query.channel {
+        Some(channel) => vec![channel_id(&state, channel)?],
+        None => state
+            .guild
+            .channels
+            .iter()
+            .chain(&state.directs)
+            .map(|channel| channel.id)
+            .collect(),
+    };
+    let mut messages: Vec<_> = channels
+        .into_iter()
+        .flat_map(|channel| state.messages.of(channel))
+        .collect();
+    messages.sort_by_key(|message| message.id);
+    let shown = messages.into_iter().map(|message| {
+        let mut json = state.message_json(message);
+        json["nonce"] = message.nonce.clone().unwrap_or_default();
+        json
+    });
+    Ok(Json(shown.collect()))
+}
+
+async fn presence(State(app): State<App>) -> Json<Value> {
+    let state = app.state();
+    let shown = state.users.iter().map(|user| {
+        let presence = state.presence(user.id);
+        json!({
+            "user_id": user.id,
+            "name": user.name,
+            "bot": user.bot,
+            "status": presence.status,
+            "activities": presence.activities,
+        })
+    });
+    Json(shown.collect())
+}
+
+async fn requests(State(app): State<App>) -> Json<Vec<RequestRecord>> {
+    Json(app.state().requests.iter().cloned().collect())
+}
+
+async fn limits(State(app): State<App>) -> Json<Value> {
+    let limits = &mut app.state().limits;
+    Json(json!({
+        "too_early": limits.too_early,
+        "over_global": limits.over_global,
+        "invalid_requests": limits.invalid_requests(Instant::now()),
+    }))
+}
+
+async fn guild(State(app): State<App>) -> Json<Value> {
+    let state = app.state();
+    let mut guild = state.guild.json();
+    guild["channels"] = state.guild_channels_json(state.guild.owner).into();
+    guild["members"] = state.members_json(|_| true).into();
+    guild["voice_states"] = state.voice.values().cloned().collect();
+    Json(guild)
+}
+
+async fn faults(State(app): State<App>) -> Json<Value> {
+    Json(json!(app.state().faults.rules()))
+}
+
+async fn add_faults(State(app): State<App>, Body(rules): Body<Vec<Rule>>) -> Answer {
+    let mut state = app.state();
+    state.faults.add(rules)?;
+    Ok(Json(json!(state.faults.rules())))
+}
+
+async fn clear_faults(State(app): State<App>) -> Json<Value> {
+    app.state().faults.clear();
+    Json(json!([]))
+}
+
+async fn settings(State(app): State<App>) -> Json<Value> {
+    Json(json!(app.state().settings))
+}
+
+async fn change_settings(
+    State(app): State<App>,
+    Body(change): Body<SettingsChange>,
+) -> Json<Value> {
+    let mut state = app.state();
+    state.settings.change(change);
+    Json(json!(state.settings))
+}
+
+async fn reset(State(app): State<App>) -> Json<Value> {
+    app.state().reset();
+    Json(json!({}))
+}

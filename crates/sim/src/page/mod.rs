@@ -1,0 +1,55 @@
+//! The page that shows what people would see in Discord.
+
+use std::sync::LazyLock;
+
+use axum::{
+    Router,
+    http::{HeaderName, header},
+    response::Html,
+    routing::get,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ring::digest;
+
+use crate::app::App;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// The page, with its style and script in it.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    include_str!("page.html")
+        .replace("/* page.css */", STYLE)
+        .replace("/* page.js */", SCRIPT)
+});
+
+/// Nothing but the page's own style and script is applied, whatever a message contains.
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; connect-src 'self'; img-src http: https: data:; base-uri 'none'; form-action 'none'; \
+         style-src '{}'; script-src '{}'",
+        source(STYLE),
+        source(SCRIPT)
+    )
+});
+
+/// Names an inline style or script in a content security policy.
+fn source(text: &str) -> String {
+    format!(
+        "sha256-{}",
+        STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
+    )
+}
+
+/// The page, at `/`.
+pub fn router() -> Router<App> {
+    Router::new().route("/", get(page))
+}
+
+async fn page() -> ([(HeaderName, &'static str); 2], Html<&'static str>) {
+    let headers = [
+        (header::CONTENT_SECURITY_POLICY, POLICY.as_str()),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, Html(PAGE.as_str()))
+}
