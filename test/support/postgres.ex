@@ -39,7 +39,8 @@ defmodule UroDiscord.Postgres do
     connection_options(name, port)
   end
 
-  # p1_pgsql is Debian's and no dependency of ours, which the compiler would warn of: so it is called by name.
+  # p1_pgsql is Debian's and no dependency of ours: the compiler would warn of calls to it, and Mix (since 1.15) takes it
+  # from the code path.
   @doc "A connection, which is a process."
   @spec connect!(keyword()) :: pid()
   def connect!(options) do
@@ -61,8 +62,14 @@ defmodule UroDiscord.Postgres do
   end
 
   defp connection_options(database, port) do
-    [host: '127.0.0.1', port: port, user: 'postgres', database: to_charlist(database)] ++
-      [password: '', as_binary: true]
+    [
+      host: ~c"127.0.0.1",
+      port: port,
+      user: ~c"postgres",
+      password: ~c"",
+      database: to_charlist(database),
+      as_binary: true
+    ]
   end
 
   defp port! do
@@ -126,9 +133,12 @@ defmodule UroDiscord.Postgres do
   end
 
   defp binaries do
-    case "/usr/lib/postgresql/*/bin/postgres" |> Path.wildcard() |> List.last() do
-      nil -> {:error, "it is not installed: apt-get install postgresql erlang-p1-pgsql"}
-      postgres -> {:ok, Path.dirname(postgres)}
+    with [_ | _] = servers <- Path.wildcard("/usr/lib/postgresql/*/bin/postgres"),
+         [_ | _] = drivers <- Path.wildcard("#{:code.lib_dir()}/p1_pgsql-*/ebin") do
+      true = drivers |> List.last() |> Code.append_path()
+      {:ok, servers |> List.last() |> Path.dirname()}
+    else
+      [] -> {:error, "it is not installed: apt-get install postgresql erlang-p1-pgsql"}
     end
   end
 
