@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Body, ControlError, user_id};
-use crate::{app::App, gateway::Out};
+use crate::{app::App, gateway::End};
 
 pub async fn show(State(app): State<App>) -> Json<Value> {
     let state = app.state();
@@ -86,23 +86,28 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         .collect();
     let mut reached = 0;
     for connection in chosen {
-        let payload =
-            |op: u8, data: Value| Out::Send(json!({"op": op, "d": data, "s": null, "t": null}));
-        let out = match action.action {
-            Kind::Reconnect => payload(7, Value::Null),
+        let gateway = &mut state.gateway;
+        let payload = |op: u8, data: Value| json!({"op": op, "d": data, "s": null, "t": null});
+        let was_reached = match action.action {
+            Kind::Reconnect => gateway.send(connection, payload(7, Value::Null)),
             Kind::InvalidSession => {
                 if !action.resumable
-                    && let Some(user) = state.gateway.end_session_of(connection)
+                    && let Some(user) = gateway.end_session_of(connection)
                 {
                     state.session_ended(user);
                 }
-                payload(9, json!(action.resumable))
+                state
+                    .gateway
+                    .send(connection, payload(9, json!(action.resumable)))
             }
-            Kind::Close => Out::Close(code.unwrap_or(4000), "Closed by the control interface."),
-            Kind::Drop => Out::Drop,
-            Kind::Heartbeat => payload(1, Value::Null),
+            Kind::Close => gateway.end(
+                connection,
+                End::Close(code.unwrap_or(4000), "Closed by the control interface."),
+            ),
+            Kind::Drop => gateway.end(connection, End::Drop),
+            Kind::Heartbeat => gateway.send(connection, payload(1, Value::Null)),
         };
-        reached += u64::from(state.gateway.send(connection, out));
+        reached += u64::from(was_reached);
     }
     Ok(Json(json!({"connections": reached})))
 }

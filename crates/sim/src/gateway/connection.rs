@@ -7,10 +7,7 @@ use std::{
 };
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{SplitSink, SplitStream},
-};
+use futures_util::{SinkExt, StreamExt, stream::SplitStream};
 use serde_json::{Value, json};
 use tokio::{
     sync::{Notify, mpsc},
@@ -18,10 +15,10 @@ use tokio::{
 };
 
 use super::{
-    Compression, Out, Params,
+    Compression, Params,
     commands::{Client, Flow},
     hub::Connection,
-    session::Pending,
+    writer::{Sink, Writer},
 };
 use crate::{app::App, faults::GatewayFault, id::unix_ms};
 
@@ -35,10 +32,9 @@ const MAX_WAITING: usize = 256;
 /// How long a closing connection may take to send what it has to.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Sink = SplitSink<WebSocket, Message>;
-
-/// How a connection ended.
-enum End {
+/// How a connection ends.
+#[derive(Debug, Clone, Copy)]
+pub enum End {
     /// The client closed with this code, or without one.
     Client(Option<u16>),
     /// We close with this code and reason.
@@ -53,10 +49,12 @@ pub async fn run(app: App, socket: WebSocket, params: Params) {
         Ok(compression) => compression,
         Err(error) => return tracing::error!(%error, "no gateway connection"),
     };
-    let (out, to_send) = mpsc::channel(MAX_WAITING);
+    let (payloads, to_send) = mpsc::channel(MAX_WAITING);
+    let (ends, mut told_to_end) = mpsc::channel(1);
     let wake = Arc::new(Notify::new());
     let id = app.state().gateway.connect(Connection {
-        out: out.clone(),
+        payloads: payloads.clone(),
+        ends,
         wake: wake.clone(),
         compression: compression.name(),
         since: unix_ms(),
@@ -68,19 +66,21 @@ pub async fn run(app: App, socket: WebSocket, params: Params) {
     let (sink, stream) = socket.split();
     let mut writer = Writer {
         app: app.clone(),
-        id,
+        connection: id,
         sink,
         compression,
     };
     let mut reader = Reader {
-        client: Client::new(app.clone(), id, out.clone()),
+        client: Client::new(app.clone(), id, payloads.clone()),
         app: app.clone(),
         stream,
         commands: VecDeque::new(),
     };
     let end = match (params.v.as_deref(), params.encoding.as_deref()) {
         (Some("10"), None | Some("json")) => tokio::select! {
-            end = reader.run(&out) => end,
+            // The hub has the sender as long as the connection is there.
+            Some(end) = told_to_end.recv() => end,
+            end = reader.run(&payloads) => end,
             end = writer.run(to_send, &wake) => end,
             () = app.shutdown() => End::Close(1001, "The simulator ends."),
         },
@@ -143,10 +143,10 @@ struct Reader {
 }
 
 impl Reader {
-    async fn run(&mut self, out: &mpsc::Sender<Out>) -> End {
+    async fn run(&mut self, payloads: &mpsc::Sender<Value>) -> End {
         let interval = self.app.state().settings.heartbeat_interval_ms;
         let hello = json!({"op": 10, "d": {"heartbeat_interval": interval, "_trace": []}, "s": null, "t": null});
-        if out.try_send(Out::Send(hello)).is_err() {
+        if payloads.try_send(hello).is_err() {
             return End::Drop;
         }
         let patience = Duration::from_millis(interval) * 3 / 2;
@@ -241,72 +241,4 @@ fn decode(payload: &[u8]) -> Option<(u64, Value)> {
     };
     let op = payload.get("op")?.as_u64()?;
     Some((op, payload.remove("d").unwrap_or(Value::Null)))
-}
-
-struct Writer {
-    app: App,
-    id: u64,
-    sink: Sink,
-    compression: Compression,
-}
-
-impl Writer {
-    async fn run(&mut self, mut to_send: mpsc::Receiver<Out>, wake: &Notify) -> End {
-        loop {
-            let pending = self.app.state().gateway.take(self.id);
-            match pending {
-                Pending::Lost => return End::Close(4000, "The client reads too slowly."),
-                Pending::Events(events) if events.is_empty() => {}
-                Pending::Events(events) => {
-                    for event in events {
-                        if self.send(&event).await.is_none() {
-                            return End::Client(None);
-                        }
-                    }
-                    // Between batches, what must not wait.
-                    match to_send.try_recv() {
-                        Ok(out) => {
-                            if let Some(end) = self.out(out).await {
-                                return end;
-                            }
-                        }
-                        Err(_) => continue,
-                    }
-                    continue;
-                }
-            }
-            tokio::select! {
-                out = to_send.recv() => {
-                    let Some(out) = out else { return End::Drop };
-                    if let Some(end) = self.out(out).await {
-                        return end;
-                    }
-                }
-                () = wake.notified() => {}
-            }
-        }
-    }
-
-    async fn out(&mut self, out: Out) -> Option<End> {
-        match out {
-            Out::Send(payload) => self
-                .send(&payload.to_string())
-                .await
-                .is_none()
-                .then_some(End::Client(None)),
-            Out::Close(code, reason) => Some(End::Close(code, reason)),
-            Out::Drop => Some(End::Drop),
-        }
-    }
-
-    /// `None`: the client is gone.
-    async fn send(&mut self, payload: &str) -> Option<()> {
-        match self.compression.pack(payload) {
-            Ok(message) => self.sink.send(message).await.ok(),
-            Err(error) => {
-                tracing::error!(%error, "gateway connection ends");
-                None
-            }
-        }
-    }
 }

@@ -9,28 +9,23 @@ use std::{
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
-use super::session::{Pending, Session};
+use super::{
+    connection::End,
+    session::{Pending, Session},
+};
 use crate::{id::Id, state::Presence};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Sessions kept at most; beyond, those that lost their connection first go first.
 const KEPT_SESSIONS: usize = 32;
 
-/// What a connection is told to do, beside sending its session's events.
-#[derive(Debug)]
-pub enum Out {
-    /// Send this payload.
-    Send(Value),
-    /// Close with a code and a reason.
-    Close(u16, &'static str),
-    /// End the TCP connection with no close frame.
-    Drop,
-}
-
 /// The hub's end of a connection.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    pub out: mpsc::Sender<Out>,
+    /// Payloads to send beside its session's events.
+    pub payloads: mpsc::Sender<Value>,
+    /// Ends it at once, even while it waits for the client to read.
+    pub ends: mpsc::Sender<End>,
     /// Woken when its session has events.
     pub wake: Arc<Notify>,
     /// `none`, `zlib-stream` or `zstd-stream`.
@@ -139,8 +134,8 @@ impl Hub {
         if let Some(old) = old.and_then(|old| self.connections.get(&old)) {
             // A full queue means that it is being ended already.
             let _ = old
-                .out
-                .try_send(Out::Close(4000, "Session resumed elsewhere."));
+                .ends
+                .try_send(End::Close(4000, "Session resumed elsewhere."));
         }
         self.wake(connection);
         true
@@ -192,11 +187,16 @@ impl Hub {
         }
     }
 
-    /// Tells a connection to do something. `false`: there is no such connection, or it is stuck.
-    pub fn send(&self, connection: u64, out: Out) -> bool {
-        self.connections
-            .get(&connection)
-            .is_some_and(|connection| connection.out.try_send(out).is_ok())
+    /// Sends a payload on a connection. `false`: there is no such connection, or it is stuck.
+    pub fn send(&self, connection: u64, payload: Value) -> bool {
+        let connection = self.connections.get(&connection);
+        connection.is_some_and(|connection| connection.payloads.try_send(payload).is_ok())
+    }
+
+    /// Ends a connection. `false`: there is no such connection, or it is ending already.
+    pub fn end(&self, connection: u64, end: End) -> bool {
+        let connection = self.connections.get(&connection);
+        connection.is_some_and(|connection| connection.ends.try_send(end).is_ok())
     }
 
     /// What a connection has to send now.

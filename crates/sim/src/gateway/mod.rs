@@ -6,6 +6,7 @@ mod connection;
 mod hub;
 pub mod intents;
 mod session;
+mod writer;
 
 use axum::{
     extract::{Query, State, WebSocketUpgrade},
@@ -13,11 +14,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-pub use self::{
-    compression::Compression,
-    hub::{Hub, Out},
-    session::Session,
-};
+pub use self::{compression::Compression, connection::End, hub::Hub, session::Session};
 use crate::app::App;
 
 /// The largest frame that is read at all; what is over 4096 bytes is answered with a close.

@@ -154,3 +154,11 @@ pub async fn heartbeat_interval(discord: &Discord, interval: Duration) {
         .tell("/settings", json!({"heartbeat_interval_ms": ms}))
         .await;
 }
+
+/// The types of dispatches.
+pub fn kinds(events: &[Value]) -> Vec<&str> {
+    events
+        .iter()
+        .map(|event| event["t"].as_str().unwrap())
+        .collect()
+}

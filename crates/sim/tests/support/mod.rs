@@ -189,3 +189,23 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
         .await
         .expect("nothing happened for 20 s")
 }
+
+/// Code 50035 and its errors.
+pub fn form_errors(answer: &Answer) -> Value {
+    let body = answer.json();
+    assert_eq!(
+        (answer.status.as_u16(), &body["code"]),
+        (400, &json!(50035)),
+        "{body}"
+    );
+    assert_eq!(body["message"], "Invalid Form Body");
+    body["errors"].clone()
+}
+
+/// Status and code of another error.
+pub fn error(answer: &Answer) -> (u16, u64) {
+    (
+        answer.status.as_u16(),
+        answer.json()["code"].as_u64().unwrap(),
+    )
+}

@@ -12,7 +12,6 @@ use std::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::Out;
 use crate::{
     app::App,
     id::Id,
@@ -34,17 +33,17 @@ pub enum Flow {
 pub struct Client {
     app: App,
     connection: u64,
-    out: mpsc::Sender<Out>,
+    payloads: mpsc::Sender<Value>,
     /// When the presences of the last 20 seconds came.
     presences: VecDeque<Instant>,
 }
 
 impl Client {
-    pub fn new(app: App, connection: u64, out: mpsc::Sender<Out>) -> Self {
+    pub fn new(app: App, connection: u64, payloads: mpsc::Sender<Value>) -> Self {
         Self {
             app,
             connection,
-            out,
+            payloads,
             presences: VecDeque::new(),
         }
     }
@@ -79,7 +78,7 @@ impl Client {
 
     /// A client that does not take even control payloads is dropped.
     fn send(&self, payload: Value) -> Flow {
-        match self.out.try_send(Out::Send(payload)) {
+        match self.payloads.try_send(payload) {
             Ok(()) => Flow::Go,
             Err(_) => Flow::Close(4000, "The client reads too slowly."),
         }
