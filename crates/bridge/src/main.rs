@@ -12,28 +12,34 @@ mod outbox;
 mod presence;
 mod stdio;
 
+use fault::Fault;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    log::install();
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(fault) => {
+    let ended = log::install().map_err(Fault::Io).and_then(|stderr| {
+        let result = run();
+        if let Err(fault) = &result {
             fault.report();
-            fault.exit_code()
         }
+        stderr.flush();
+        result
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => fault.exit_code(),
     }
 }
 
-fn run() -> Result<(), fault::Fault> {
+fn run() -> Result<(), Fault> {
     // twilight's TLS takes the process's provider, and panics when there is none. An error means there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+    // One thread: a hop to another one would make each answer to Elixir take three times as long.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(bridge::run());
+    // A task of its own, so that a panic in it ends like one in any other.
+    let result = runtime.block_on(async { tokio::spawn(bridge::run()).await });
     // What is still running, such as a name being resolved, must not keep the process.
     runtime.shutdown_background();
-    result
+    result.unwrap_or(Err(Fault::Panic))
 }

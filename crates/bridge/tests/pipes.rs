@@ -269,3 +269,28 @@ async fn a_panic_is_one_error_and_the_end() {
     assert_eq!(errors.len(), 1, "{errors:?}");
     assert!(errors[0].starts_with("panicked: valid URL"), "{errors:?}");
 }
+
+#[tokio::test]
+async fn logs_that_nobody_reads_hold_nothing_up() {
+    let mut bridge = Bridge::with_log_unread().await;
+    // Each refused part is a line of its log: far more than a pipe holds.
+    for _ in 0..5_000 {
+        bridge
+            .desire(json!({"presence": {"status": "asleep", "activities": []}}))
+            .await;
+        bridge.next().await;
+    }
+    let start = Instant::now();
+    let ended = bridge.close().await;
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(ended.code(), Some(0));
+    assert!(
+        ended.stderr.len() > 60_000,
+        "{} bytes of log",
+        ended.stderr.len()
+    );
+}

@@ -167,6 +167,7 @@ fn every_message_from_the_bridge() {
     let active = |resumed, user: Option<&str>| {
         gateway(GatewayState::Active(Active {
             session_id: SESSION.into(),
+            sequence: 1,
             resume_url: Some("wss://gateway-us-east1-b.discord.gg".into()),
             resumed,
             user_id: user.map(str::to_owned),

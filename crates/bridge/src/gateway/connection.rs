@@ -1,18 +1,18 @@
-use super::payload::{Payload, Ready};
-use super::{Keeper, Resumable, SHARD, same_connection};
+use super::{Keeper, Resumable, same_connection};
 use futures_util::StreamExt as _;
-use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use twilight_gateway::error::ReceiveMessageErrorType;
 use twilight_gateway::{CloseFrame, Message, Shard, ShardState};
-use twilight_model::gateway::OpCode;
-use uro_discord_wire::{Active, Closed, FromBridge, Gateway, GatewayState, frame};
+use uro_discord_wire::{Closed, Gateway};
 
 /// How long Discord may take to answer a close.
 const CLOSING: Duration = Duration::from_millis(400);
+
+/// How long Discord may take to say hello. twilight gives the connecting itself 10 s, and would then wait for ever.
+const HELLO: Duration = Duration::from_secs(20);
 
 /// How long a connection may last on which Discord has asked for another.
 const LINGERING: Duration = Duration::from_secs(2);
@@ -31,11 +31,47 @@ pub enum End {
 }
 
 /// A connection's own story.
-#[derive(Default)]
-struct Story {
-    active: Option<Instant>,
-    /// Discord asked to connect anew: when it is over here, and the reason.
-    leaving: Option<(Instant, &'static str)>,
+pub struct Story {
+    /// Since when its session runs.
+    pub active: Option<Instant>,
+    /// When it is over unless it went on until then, and the reason.
+    deadline: Option<(Instant, &'static str)>,
+    /// Discord has asked for another connection, for this reason.
+    leaving: Option<&'static str>,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self {
+            active: None,
+            deadline: Some((Instant::now() + HELLO, "Discord did not say hello")),
+            leaving: None,
+        }
+    }
+
+    /// Notes that Discord has said hello.
+    pub fn hello(&mut self) {
+        self.deadline = None;
+    }
+
+    /// Notes that Discord wants another connection. twilight closes this one.
+    pub fn leave(&mut self, reason: &'static str) {
+        self.leaving = Some(reason);
+        self.deadline = Some((Instant::now() + LINGERING, reason));
+    }
+
+    /// Why it was closed.
+    fn closed(&self, frame: Option<CloseFrame<'_>>) -> Closed {
+        match (self.leaving, frame) {
+            (Some(reason), _) => closed(reason),
+            // twilight's way to say that there was no close frame.
+            (None, None | Some(CloseFrame { code: 1006, .. })) => closed("the connection was lost"),
+            (None, Some(frame)) => Closed {
+                code: Some(frame.code),
+                reason: frame.reason.into(),
+            },
+        }
+    }
 }
 
 impl Keeper {
@@ -45,7 +81,7 @@ impl Keeper {
         shard: &mut Shard,
         gateway: &mut Arc<Gateway>,
     ) -> End {
-        let mut story = Story::default();
+        let mut story = Story::new();
         let ended = loop {
             // While there is no room for events nothing is read, so nothing is sent either: twilight does both at once.
             let reading = self.events.has_room();
@@ -67,26 +103,20 @@ impl Keeper {
                     }
                 }
                 () = self.events.room(), if !reading => {}
-                () = at(due), if due.is_some() => self.show_presence(shard).await,
-                () = at(story.leaving.map(|(end, _)| end)) => break closed("the connection did not close in time"),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.show_presence(shard).await,
+                reason = over(story.deadline), if reading => break closed(reason),
                 item = shard.next(), if reading => match item {
                     Some(Ok(Message::Text(text))) => {
                         self.payload(shard, gateway, &text, &mut story).await;
                         // The old connection broke before it was closed, and twilight has opened another by itself.
-                        if let (Some((_, reason)), ShardState::Identifying | ShardState::Resuming) = (story.leaving, shard.state()) {
+                        if let (Some(reason), ShardState::Identifying | ShardState::Resuming) = (story.leaving, shard.state()) {
                             break closed(reason);
                         }
                     }
-                    Some(Ok(Message::Close(frame))) => break Closed {
-                        code: frame.as_ref().map(|frame| frame.code),
-                        reason: match (story.leaving, frame) {
-                            (Some((_, reason)), _) => reason.into(),
-                            (None, Some(frame)) => frame.reason.into(),
-                            (None, None) => String::new(),
-                        },
-                    },
+                    Some(Ok(Message::Close(frame))) => break story.closed(frame),
                     Some(Err(error)) if matches!(error.kind(), ReceiveMessageErrorType::Deserializing { .. }) => {
-                        tracing::warn!(reason = chain(&error), "Discord sent what twilight does not understand");
+                        // Not the error itself: it repeats the whole payload.
+                        tracing::warn!(reason = error.source().map(chain), "Discord sent what twilight does not understand");
                     }
                     Some(Err(error)) => break closed(chain(&error)),
                     None => break closed("the connection ended"),
@@ -107,98 +137,6 @@ impl Keeper {
         End::Lost {
             closed: ended,
             active: story.active.map(|since| since.elapsed()),
-        }
-    }
-
-    /// Takes a payload that twilight has seen already.
-    async fn payload(
-        &mut self,
-        shard: &mut Shard,
-        gateway: &Gateway,
-        text: &str,
-        story: &mut Story,
-    ) {
-        let payload: Payload<'_> = match serde_json::from_str(text) {
-            Ok(payload) => payload,
-            Err(error) => {
-                tracing::error!(%error, "Discord sent a payload that is not understood");
-                return;
-            }
-        };
-        let mut leave = |reason| story.leaving = Some((Instant::now() + LINGERING, reason));
-        match OpCode::from(payload.op) {
-            Some(OpCode::Hello) if shard.state() == ShardState::Resuming => {
-                self.report(GatewayState::Resuming).await
-            }
-            Some(OpCode::Hello) => self.report(GatewayState::Identifying).await,
-            Some(OpCode::Reconnect) => leave("Discord asked to reconnect"),
-            Some(OpCode::InvalidSession) => leave("Discord found the session invalid"),
-            Some(OpCode::Dispatch) => {
-                let kind = payload.kind.as_deref().unwrap_or_default();
-                if matches!(kind, "READY" | "RESUMED") {
-                    story.active = Some(Instant::now());
-                    self.active(shard, &payload, kind == "RESUMED").await;
-                }
-                if gateway.events.contains(kind) {
-                    self.event(shard, kind, &payload);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    async fn active(&mut self, shard: &mut Shard, payload: &Payload<'_>, resumed: bool) {
-        if !resumed {
-            self.pace.renewed();
-            match serde_json::from_str::<Ready>(payload.data()) {
-                Ok(ready) => self.user_id = Some(ready.user.id),
-                Err(error) => tracing::error!(%error, "READY does not say who the bot is"),
-            }
-        }
-        tracing::info!(resumed, "gateway active");
-        let active = Active {
-            session_id: shard
-                .session()
-                .map_or("", |session| session.id())
-                .to_owned(),
-            resume_url: shard.resume_url().map(str::to_owned),
-            resumed,
-            user_id: self.user_id.clone(),
-        };
-        self.report(GatewayState::Active(active)).await;
-    }
-
-    /// Puts a dispatch into the queue.
-    fn event(&self, shard: &Shard, kind: &str, payload: &Payload<'_>) {
-        let event = FromBridge::Event {
-            shard: SHARD,
-            session: shard.session().map_or("", |session| session.id()).into(),
-            sequence: payload.sequence.unwrap_or_default(),
-            kind: kind.into(),
-            data: Cow::Borrowed(payload.data()),
-        };
-        let mut bytes = Vec::with_capacity(payload.data().len());
-        match frame::append(&mut bytes, |out| event.encode(out)) {
-            Ok(()) => {
-                // It may wait long, and its room is counted by its length.
-                bytes.shrink_to_fit();
-                self.events.put(bytes);
-            }
-            Err(error) => {
-                tracing::error!(kind, sequence = payload.sequence, %error, "an event cannot be carried to Elixir")
-            }
-        }
-    }
-
-    async fn show_presence(&mut self, shard: &mut Shard) {
-        let presence = self.pace.send(Instant::now());
-        shard.send(presence.command());
-        match serde_json::to_value(&presence) {
-            Ok(data) => {
-                self.tell(&FromBridge::Presence { shard: SHARD, data })
-                    .await
-            }
-            Err(error) => tracing::error!(%error, "a presence cannot be carried to Elixir"),
         }
     }
 }
@@ -224,12 +162,13 @@ async fn close(shard: &mut Shard, frame: CloseFrame<'static>) {
     }
 }
 
-/// Sleeps until `time`, or for ever.
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
-    }
+/// Waits until a deadline has passed, and gives its reason.
+async fn over(deadline: Option<(Instant, &'static str)>) -> &'static str {
+    let Some((end, reason)) = deadline else {
+        return std::future::pending().await;
+    };
+    sleep_until(end).await;
+    reason
 }
 
 /// A [`Closed`] without a close code.

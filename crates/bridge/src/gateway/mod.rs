@@ -2,7 +2,7 @@
 
 mod backoff;
 mod connection;
-mod payload;
+mod dispatch;
 
 use crate::desired::Desired;
 use crate::events::Events;

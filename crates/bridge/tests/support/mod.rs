@@ -5,9 +5,11 @@ pub mod sim;
 
 use serde_json::{Map, Value};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use uro_discord_wire::{Active, FromBridge, GatewayState, Library, ToBridge, VERSION, frame};
 
@@ -25,6 +27,8 @@ pub struct Bridge {
     pub stdin: ChildStdin,
     pub frames: Frames,
     stderr: JoinHandle<String>,
+    /// Said when the process has ended.
+    over: Arc<Notify>,
 }
 
 /// What the bridge says.
@@ -90,10 +94,10 @@ impl Frames {
 
 impl Bridge {
     pub fn start() -> Self {
-        Self::logging("info")
+        Self::spawn("info", true)
     }
 
-    fn logging(filter: &str) -> Self {
+    fn spawn(filter: &str, logs_are_read: bool) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_uro-discord-bridge"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -103,13 +107,18 @@ impl Bridge {
             .spawn()
             .unwrap();
         let mut stderr = child.stderr.take().unwrap();
+        let over = Arc::new(Notify::new());
         Self {
             stdin: child.stdin.take().unwrap(),
             frames: Frames {
                 stdout: child.stdout.take().unwrap(),
                 buffer: Vec::new(),
             },
+            over: over.clone(),
             stderr: tokio::spawn(async move {
+                if !logs_are_read {
+                    over.notified().await;
+                }
                 let mut text = String::new();
                 stderr.read_to_string(&mut text).await.unwrap();
                 text
@@ -120,12 +129,20 @@ impl Bridge {
 
     /// A bridge with the hellos exchanged.
     pub async fn greeted() -> Self {
-        Self::with_log("info").await
+        Self::greet(Self::start()).await
     }
 
     /// The same, with more or less in its log.
     pub async fn with_log(filter: &str) -> Self {
-        let mut bridge = Self::logging(filter);
+        Self::greet(Self::spawn(filter, true)).await
+    }
+
+    /// The same, with nobody who reads its log until it has ended.
+    pub async fn with_log_unread() -> Self {
+        Self::greet(Self::spawn("info", false)).await
+    }
+
+    async fn greet(mut bridge: Self) -> Self {
         assert!(matches!(
             bridge.next().await.decode(),
             FromBridge::Hello {
@@ -287,9 +304,13 @@ impl Bridge {
             stdin,
             frames,
             stderr,
+            over,
         } = self;
         drop(stdin);
-        ended(child, frames, stderr).await
+        // Nobody reads stdout, nor is it closed, until the process is gone.
+        let ended = ended(child, stderr, &over).await;
+        drop(frames);
+        ended
     }
 
     /// Waits for its end, with its stdin open.
@@ -299,17 +320,17 @@ impl Bridge {
             stdin,
             frames,
             stderr,
+            over,
         } = self;
-        let ended = ended(child, frames, stderr).await;
-        drop(stdin);
+        let ended = ended(child, stderr, &over).await;
+        drop((stdin, frames));
         ended
     }
 }
 
-/// Nobody reads stdout, nor is it closed, until the process is gone.
-async fn ended(mut child: Child, frames: Frames, stderr: JoinHandle<String>) -> Ended {
+async fn ended(mut child: Child, stderr: JoinHandle<String>, over: &Notify) -> Ended {
     let status = patiently("the bridge's end", child.wait()).await.unwrap();
-    drop(frames);
+    over.notify_one();
     Ended {
         status,
         stderr: stderr.await.unwrap(),

@@ -25,6 +25,8 @@ pub enum GatewayState {
 pub struct Active {
     /// Discord's session id.
     pub session_id: String,
+    /// The sequence number of READY or RESUMED itself: where a resume of a session without events would begin.
+    pub sequence: u64,
     /// Where the session would be resumed.
     pub resume_url: Option<String>,
     /// Whether it was resumed just now, rather than new.

@@ -3,16 +3,28 @@
 //! `{"level":"info","target":"…","message":"…","fields":{…}}`. What is logged is chosen by `URO_DISCORD_LOG`, such as `debug` or
 //! `info,twilight_gateway=debug`; it is `info` unless said.
 
+mod stderr;
+
+pub use stderr::Stderr;
+
 use serde_json::{Map, Value, json};
 use std::fmt;
-use std::io::Write as _;
+use std::io;
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Sends what the process logs, and its panics, to stderr.
-pub fn install() {
+pub fn install() -> io::Result<Stderr> {
+    let stderr = Stderr::start(|lost| {
+        line(
+            "warn",
+            module_path!(),
+            &format!("{lost} log lines were lost"),
+            &Map::new(),
+        )
+    })?;
     let (filter, mistake) =
         match std::env::var("URO_DISCORD_LOG").map(|text| text.parse::<Targets>()) {
             Ok(Ok(filter)) => (filter, None),
@@ -20,7 +32,7 @@ pub fn install() {
             Err(_) => (default_filter(), None),
         };
     tracing_subscriber::registry()
-        .with(Lines.with_filter(filter))
+        .with(Lines(stderr.clone()).with_filter(filter))
         .init();
     if let Some(error) = mistake {
         tracing::warn!("URO_DISCORD_LOG is not understood, logging from info up: {error}");
@@ -29,28 +41,32 @@ pub fn install() {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("?"));
     }));
+    Ok(stderr)
 }
 
 fn default_filter() -> Targets {
     Targets::new().with_default(LevelFilter::INFO)
 }
 
-/// Writes each event as one line.
-struct Lines;
+fn line(level: &str, target: &str, message: &str, fields: &Map<String, Value>) -> String {
+    json!({"level": level, "target": target, "message": message, "fields": fields}).to_string()
+}
+
+/// Makes a line of each event.
+struct Lines(Stderr);
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let metadata = event.metadata();
-        let line = json!({
-            "level": metadata.level().as_str().to_ascii_lowercase(),
-            "target": metadata.target(),
-            "message": fields.message,
-            "fields": fields.others,
-        });
-        // In one write, so that lines do not mix. Nobody is there to be told that stderr is gone.
-        let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+        let level = metadata.level().as_str().to_ascii_lowercase();
+        self.0.line(line(
+            &level,
+            metadata.target(),
+            &fields.message,
+            &fields.others,
+        ));
     }
 }
 
