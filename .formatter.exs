@@ -1,1 +1,1 @@
-[inputs: ["{mix,.formatter}.exs", "{bench,config,lib,test}/**/*.{ex,exs}"]]
+[inputs: ["{mix,.formatter}.exs", "{bench,bin,config,lib,test}/**/*.{ex,exs}"], line_length: 120]

@@ -106,8 +106,7 @@ end
 Bench.title("Port: 1 KiB terms a second, there and back, #{window} under way")
 
 for {name, fun} <- [
-      {"uro-discord-bridge",
-       fn -> Bench.Bridge.flood(transport.port, payload, window, total) end},
+      {"uro-discord-bridge", fn -> Bench.Bridge.flood(transport.port, payload, window, total) end},
       {"cat", fn -> Bench.Cat.flood(cat, frame, window, total) end}
     ] do
   {microseconds, :ok} = :timer.tc(fun)

@@ -14,12 +14,10 @@ headers = [{'authorization', String.to_charlist("Bot " <> sim.info["token"])}]
 Bench.title("REST: GET /users/@me over loopback")
 
 for {name, fun} <- [
-      {"UroDiscord.Rest (NIF)",
-       fn -> {:ok, %{body: %{"id" => _}}} = Rest.call(rest, :get, "users/@me") end},
+      {"UroDiscord.Rest (NIF)", fn -> {:ok, %{body: %{"id" => _}}} = Rest.call(rest, :get, "users/@me") end},
       {":httpc, and json_decode/1",
        fn ->
-         {:ok, {{_, 200, _}, _, body}} =
-           :httpc.request(:get, {url, headers}, [], body_format: :binary)
+         {:ok, {{_, 200, _}, _, body}} = :httpc.request(:get, {url, headers}, [], body_format: :binary)
 
          {:ok, %{"id" => _}} = UroDiscord.Native.json_decode(body)
        end}

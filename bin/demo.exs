@@ -21,16 +21,31 @@ defmodule Demo.Discord do
   end
 
   def message(%{sim: sim}, delivery) do
-    sim |> DiscordSim.messages("announcements") |> Map.fetch!("messages") |> Enum.find(%{}, &(&1["id"] == delivery.message_id))
+    sim |> DiscordSim.messages("announcements") |> Enum.find(%{}, &(&1["id"] == delivery.message_id))
   end
 
-  @doc "The status text that Discord shows. A bot cannot read its own presence, so of the real one we know what was sent."
-  def presence_text(%{sim: nil}) do
+  @doc """
+  Waits until Discord shows this status text, and returns what it shows. A bot cannot read its own presence, so of the real
+  Discord we know what was sent there.
+  """
+  def presence_text(%{sim: nil}, text, _mark) do
+    Demo.Story.wait_for(
+      &match?({:presence, 0, %{"activities" => [%{"state" => ^text}]}}, &1),
+      "the presence #{inspect(text)}"
+    )
+
     {:ok, status} = UroDiscord.status()
     status.bridge.presence |> Map.get(0, %{}) |> activity()
   end
 
-  def presence_text(%{sim: sim}), do: sim |> DiscordSim.get("/presence") |> Map.get("presence") |> activity()
+  def presence_text(%{sim: sim}, text, mark) do
+    DiscordSim.wait_for_presence(sim, text, after: mark, timeout: 30_000)
+    sim |> DiscordSim.presence() |> activity()
+  end
+
+  @doc "What has happened until now, for `presence_text/3` to look at what comes after."
+  def mark(%{sim: nil}), do: 0
+  def mark(%{sim: sim}), do: DiscordSim.now(sim)
 
   defp activity(%{"activities" => [%{"state" => text} | _]}), do: text
   defp activity(_none), do: nil
@@ -91,8 +106,7 @@ defmodule Demo.Story do
     UroDiscord.subscribe(:status)
     Worlds.open("1", 3)
     before = "3 players in 1 world"
-    wait_for_presence(before)
-    presence_before = {"presence with one world", before, Discord.presence_text(discord)}
+    presence_before = {"presence with one world", before, Discord.presence_text(discord, before, 0)}
 
     content = "**Plaza** has opened. Come and see!"
     {:ok, delivery} = UroDiscord.notify(:announcements, content)
@@ -103,28 +117,24 @@ defmodule Demo.Story do
     Worlds.open("1", 4)
     Worlds.open("2", 7)
     now = "11 players in 2 worlds"
-    wait_for_presence(now)
-    presence_after = {"presence after players came", now, Discord.presence_text(discord)}
+    presence_after = {"presence after players came", now, Discord.presence_text(discord, now, 0)}
 
-    {pid, ms} = kill_bridge(now)
-    back = {"bridge #{pid} killed with SIGKILL, and back after #{ms} ms", now, Discord.presence_text(discord)}
+    mark = Discord.mark(discord)
+    {os_pid, killed} = kill_bridge()
+    text = Discord.presence_text(discord, now, mark)
+    ms = System.monotonic_time(:millisecond) - killed
+    back = {"bridge #{os_pid} killed with SIGKILL, and back after #{ms} ms", now, text}
 
     [delivered, presence_before, presence_after, back]
   end
 
-  @doc "Kills the bridge and waits until its successor is connected and has stated the presence."
-  def kill_bridge(text) do
+  defp kill_bridge do
     {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
     killed = System.monotonic_time(:millisecond)
     {_, 0} = System.cmd("kill", ["-KILL", "#{os_pid}"])
     wait_for(&match?({:bridge, :waiting, _}, &1), "the bridge to end")
     wait_for(&match?({:gateway, 0, %{state: :active}}, &1), "the gateway to be active again")
-    wait_for_presence(text)
-    {os_pid, System.monotonic_time(:millisecond) - killed}
-  end
-
-  def wait_for_presence(text) do
-    wait_for(&match?({:presence, 0, %{"activities" => [%{"state" => ^text}]}}, &1), "the presence #{inspect(text)}")
+    {os_pid, killed}
   end
 
   def wait_for(matches?, what) do
@@ -136,12 +146,18 @@ defmodule Demo.Story do
   end
 
   def print(steps) do
-    rows = for {what, expected, seen} <- steps, do: [what, inspect(expected), inspect(seen), if(expected == seen, do: "ok", else: "FAILED")]
+    rows =
+      for {what, expected, seen} <- steps,
+          do: [what, inspect(expected), inspect(seen), if(expected == seen, do: "ok", else: "FAILED")]
+
     rows = [["step", "expected", "seen", ""] | rows]
     widths = for column <- 0..3, do: rows |> Enum.map(&String.length(Enum.at(&1, column))) |> Enum.max()
 
     for row <- rows do
-      row |> Enum.zip(widths) |> Enum.map_join("  ", fn {cell, width} -> String.pad_trailing(cell, width) end) |> IO.puts()
+      row
+      |> Enum.zip(widths)
+      |> Enum.map_join("  ", fn {cell, width} -> String.pad_trailing(cell, width) end)
+      |> IO.puts()
     end
 
     Enum.all?(steps, fn {_what, expected, seen} -> expected == seen end)
@@ -157,16 +173,23 @@ defmodule Demo do
 
   def main(arguments) do
     discord = Discord.start!()
-    {:ok, _supervisor} = Supervisor.start_link([{UroDiscord, discord.config}], strategy: :one_for_one)
+    {:ok, supervisor} = Supervisor.start_link([{UroDiscord, discord.config}], strategy: :one_for_one)
     if discord.sim && arguments == [], do: IO.puts("\nThe simulated Discord: #{discord.sim.info["page"]}\n")
 
     steps = Story.steps(discord)
     IO.puts("")
     well? = Story.print(steps)
-    if arguments == ["--once"], do: finish(discord, if(well?, do: 0, else: 1))
-
-    IO.puts("\nWorlds open and close from now on#{if discord.sim, do: ": watch #{discord.sim.info["page"]}"}. Ctrl-C ends it.\n")
     UroDiscord.unsubscribe(:status)
+
+    if arguments == ["--once"] do
+      Supervisor.stop(supervisor)
+      System.halt(if(well?, do: 0, else: 1))
+    end
+
+    IO.puts(
+      "\nWorlds open and close from now on#{if discord.sim, do: ": watch #{discord.sim.info["page"]}"}. Ctrl-C ends it.\n"
+    )
+
     live()
   end
 
@@ -180,12 +203,6 @@ defmodule Demo do
     end
 
     live()
-  end
-
-  defp finish(discord, status) do
-    Supervisor.stop(UroDiscord)
-    if discord.sim, do: UroDiscord.DiscordSim.stop(discord.sim)
-    System.halt(status)
   end
 end
 

@@ -248,7 +248,7 @@ defmodule UroDiscord.Bridge do
   ## What the bridge says
 
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
-    Transport.forget_fifo(state.transport)
+    Transport.up(state.transport)
 
     if version == Protocol.version() do
       Process.send_after(self(), {:stable, state.run}, @stable_after)
@@ -383,7 +383,7 @@ defmodule UroDiscord.Bridge do
     sequence =
       case sessions[shard] do
         %{"id" => ^id, "sequence" => sequence} -> sequence
-        _ -> 0
+        _ -> info["sequence"]
       end
 
     Map.put(sessions, shard, %{

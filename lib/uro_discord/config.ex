@@ -70,8 +70,7 @@ defmodule UroDiscord.Config do
     enabled? = Keyword.get(options, :enabled, true) != false
 
     {values, problems} =
-      Enum.reduce(schema, {[enabled: true], unknown(options, schema)}, fn option,
-                                                                          {values, problems} ->
+      Enum.reduce(schema, {[enabled: true], unknown(options, schema)}, fn option, {values, problems} ->
         case value(option, Keyword.fetch(options, option.key), enabled?) do
           {:ok, value} -> {Keyword.put(values, option.key, value), problems}
           {:error, wrong} -> {values, [problem(option, wrong) | problems]}
@@ -108,8 +107,7 @@ defmodule UroDiscord.Config do
         key: key,
         wrong: "is not an option",
         allowed: keys |> Enum.sort() |> Enum.join(", "),
-        example:
-          "did you mean #{Enum.max_by(keys, &String.jaro_distance(to_string(&1), to_string(key)))}?"
+        example: "did you mean #{Enum.max_by(keys, &String.jaro_distance(to_string(&1), to_string(key)))}?"
       }
     end
   end

@@ -54,14 +54,12 @@ defmodule UroDiscord.Case do
     end
   end
 
-  def wait_for_presence(text) do
-    wait_for(&match?({:presence, 0, %{"activities" => [%{"state" => ^text}]}}, &1), 30_000)
-  end
-
-  def presence_text(sim) do
-    case DiscordSim.get(sim, "/presence")["presence"] do
-      %{"activities" => [%{"state" => text}]} -> text
-      other -> other
+  @doc "Whether it becomes true soon: for what has no event to wait for, such as the operating system's own books."
+  def eventually(true?, tries \\ 60) do
+    cond do
+      true?.() -> true
+      tries == 0 -> false
+      true -> Process.sleep(50) && eventually(true?, tries - 1)
     end
   end
 end

@@ -46,6 +46,11 @@ defmodule UroDiscord.DiscordSim do
     get(sim, "/messages?channel=#{sim.info["channels"][channel]}")
   end
 
+  @doc "What Discord shows of our bot: its status and activities."
+  def presence(sim) do
+    sim |> get("/presence") |> Enum.find(&(&1["user_id"] == sim.info["application_id"]))
+  end
+
   @doc "GET and POST of the control interface, as terms."
   def get(sim, path), do: request(:get, {url(sim, path), []})
 
@@ -54,29 +59,39 @@ defmodule UroDiscord.DiscordSim do
     request(:post, {url(sim, path), [], 'application/json', json})
   end
 
+  @doc "The number of the newest entry of the event log, to wait for what comes `:after` it."
+  def now(sim), do: get(sim, "/events?types=none")["last"]
+
   @doc """
-  Waits for an entry of the event log that `matches?` likes, after entry `after_id` (0: from the beginning), and returns it.
+  Waits for an entry of the event log of this type that `matches?` likes, and returns it. Options: `:after`, the number of an
+  entry to begin after (0: from the beginning), and `:timeout` in ms.
   """
-  def wait_for(sim, matches?, options \\ []) do
-    deadline = System.monotonic_time(:millisecond) + Keyword.get(options, :timeout, 10_000)
-    wait_for(sim, matches?, Keyword.get(options, :after, 0), deadline)
+  def wait_for(sim, type, matches? \\ fn _ -> true end, options \\ []) do
+    deadline = System.monotonic_time(:millisecond) + Keyword.get(options, :timeout, 15_000)
+    wait_for(sim, type, matches?, Keyword.get(options, :after, 0), deadline)
   end
 
-  defp wait_for(sim, matches?, after_id, deadline) do
+  @doc "Waits until our bot's status says this."
+  def wait_for_presence(sim, text, options \\ []) do
+    wait_for(sim, "presence", &(state(&1["activities"]) == text), options)
+  end
+
+  @doc "The text of our bot's status."
+  def presence_text(sim), do: sim |> presence() |> Map.fetch!("activities") |> state()
+
+  defp state([%{"state" => text} | _]), do: text
+  defp state(_none), do: nil
+
+  defp wait_for(sim, type, matches?, after_number, deadline) do
     left = deadline - System.monotonic_time(:millisecond)
 
     if left <= 0,
-      do:
-        raise(
-          "discord-sim saw nothing of the kind; its log: #{inspect(get(sim, "/events?after=0"))}"
-        )
+      do: raise("discord-sim saw no such #{type}; its log: #{inspect(get(sim, "/events"), limit: :infinity)}")
 
-    events = get(sim, "/events?after=#{after_id}&timeout_ms=#{min(left, 5_000)}")["events"]
+    %{"events" => events, "last" => last} =
+      get(sim, "/events?types=#{type}&after=#{after_number}&timeout_ms=#{min(left, 5_000)}")
 
-    case Enum.find(events, matches?) do
-      nil -> wait_for(sim, matches?, Enum.reduce(events, after_id, &max(&1["id"], &2)), deadline)
-      event -> event
-    end
+    Enum.find(events, matches?) || wait_for(sim, type, matches?, last, deadline)
   end
 
   defp url(sim, path), do: String.to_charlist(sim.info["control"] <> path)
@@ -84,8 +99,7 @@ defmodule UroDiscord.DiscordSim do
   defp request(method, request) do
     {:ok, _} = Application.ensure_all_started(:inets)
 
-    {:ok, {{_, 200, _}, _headers, body}} =
-      :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
+    {:ok, {{_, 200, _}, _headers, body}} = :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
 
     {:ok, term} = Native.json_decode(body)
     term

@@ -26,8 +26,7 @@ defmodule UroDiscord.BridgeTest do
 
       assert {:ok, %{enabled: true, bridge: bridge, rest: rest}} = UroDiscord.status()
 
-      assert %{state: :up, restarts: 0, last_end: nil, gateway: %{0 => %{state: :active}}} =
-               bridge
+      assert %{state: :up, restarts: 0, last_end: nil, gateway: %{0 => %{state: :active}}} = bridge
 
       assert DateTime.compare(bridge.since, before) == :gt
       assert File.exists?("/proc/#{bridge.os_pid}")
@@ -47,8 +46,7 @@ defmodule UroDiscord.BridgeTest do
 
       events =
         for _ <- 1..3,
-            do:
-              assert_receive({:uro_discord, {:gateway, "CHANNEL_UPDATE"}, event}, 5_000) && event
+            do: assert_receive({:uro_discord, {:gateway, "CHANNEL_UPDATE"}, event}, 5_000) && event
 
       assert Enum.map(events, & &1.data["n"]) == [1, 2, 3]
 
@@ -69,24 +67,13 @@ defmodule UroDiscord.BridgeTest do
       start_connected!(sim)
       UroDiscord.subscribe({:gateway, "CHANNEL_UPDATE"})
       {:ok, _} = Bridge.ping(:settled)
-      parent = self()
+      DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: %{}, times: 10_000})
+      assert_receive {:uro_discord, {:gateway, "CHANNEL_UPDATE"}, %{seq: first}}, 5_000
 
-      # Many to a request would be quicker; one each is what a gateway does.
-      spawn_link(fn ->
-        for n <- 1..10_000,
-            do: DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: %{n: n}})
-
-        send(parent, :dispatched)
-      end)
-
-      for n <- 1..10_000 do
-        assert_receive {:uro_discord, {:gateway, "CHANNEL_UPDATE"}, %{data: %{"n" => seen}}},
-                       15_000
-
-        assert seen == n
+      for seq <- (first + 1)..(first + 9_999) do
+        assert_receive {:uro_discord, {:gateway, "CHANNEL_UPDATE"}, %{seq: seen}}, 5_000
+        assert seen == seq
       end
-
-      assert_receive :dispatched, 5_000
     end
 
     test "the presence follows the players, and is stated again to a bridge that was killed", %{
@@ -94,16 +81,16 @@ defmodule UroDiscord.BridgeTest do
     } do
       start_connected!(sim, @quick)
       :ok = Shards.put(id: 1, name: "Plaza", players: 1)
-      wait_for_presence("1 player in 1 world")
-      assert presence_text(sim) == "1 player in 1 world"
+      DiscordSim.wait_for_presence(sim, "1 player in 1 world")
 
+      before = DiscordSim.now(sim)
       kill(os_pid())
       wait_for(&match?({:gateway, 0, %{state: :active, resumed: true}}, &1))
-      wait_for_presence("1 player in 1 world")
+      DiscordSim.wait_for_presence(sim, "1 player in 1 world", after: before)
 
       :ok = Shards.put(id: 1, name: "Plaza", players: 5)
-      wait_for_presence("5 players in 1 world")
-      assert presence_text(sim) == "5 players in 1 world"
+      DiscordSim.wait_for_presence(sim, "5 players in 1 world")
+      assert DiscordSim.presence_text(sim) == "5 players in 1 world"
 
       gateway = DiscordSim.get(sim, "/gateway")
       assert gateway["identifies"] == 1
@@ -113,7 +100,7 @@ defmodule UroDiscord.BridgeTest do
     test "a hundred SIGKILLs leave nothing behind, and the right presence at the end", %{sim: sim} do
       start_connected!(sim, @quick)
       :ok = Shards.put(id: 1, name: "Plaza", players: 0)
-      wait_for_presence("0 players in 1 world")
+      DiscordSim.wait_for_presence(sim, "0 players in 1 world")
       before = leftovers()
 
       for n <- 1..100 do
@@ -122,11 +109,10 @@ defmodule UroDiscord.BridgeTest do
         wait_for(&match?({:bridge, :up, _}, &1))
       end
 
-      wait_for_presence("100 players in 1 world")
-      assert presence_text(sim) == "100 players in 1 world"
+      DiscordSim.wait_for_presence(sim, "100 players in 1 world", timeout: 30_000)
+      assert DiscordSim.presence_text(sim) == "100 players in 1 world"
 
-      assert {:ok, %{bridge: %{state: :up, restarts: 100, last_end: "killed by signal 9" <> _}}} =
-               UroDiscord.status()
+      assert {:ok, %{bridge: %{state: :up, restarts: 100, last_end: "killed by signal 9" <> _}}} = UroDiscord.status()
 
       # The `cat` of the last run but one may be on its way out.
       assert eventually(fn -> leftovers() == before end),
@@ -166,19 +152,22 @@ defmodule UroDiscord.BridgeTest do
     test "the bridge ends when its owner does", %{sim: sim} do
       start_connected!(sim)
       bridge = os_pid()
+      # A subscriber is linked to what it subscribed to.
+      Process.flag(:trap_exit, true)
       stop_supervised!(UroDiscord)
       assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
     end
 
     test "the bridge's log lines are Logger events with level and fields", %{sim: sim} do
-      log =
-        capture_log([metadata: [:bridge]], fn ->
-          start_connected!(sim) && Bridge.ping(:settled)
-        end)
-
-      assert log =~ "the bridge is up"
-      assert log =~ ~r/\[info\].*bridge: /
+      :ok = :logger.add_handler(__MODULE__, __MODULE__, %{config: self()})
+      on_exit(fn -> :logger.remove_handler(__MODULE__) end)
+      start_connected!(sim)
+      assert_receive {:logged, :info, %{target: "uro_discord_bridge" <> _, fields: %{"resumed" => false}}}, 5_000
     end
+
+    # A handler of Erlang's logger that tells the test.
+    def log(%{level: level, meta: %{bridge: bridge}}, %{config: test}), do: send(test, {:logged, level, bridge})
+    def log(_event, _config), do: :ok
   end
 
   describe "a bridge that misbehaves" do
@@ -223,8 +212,7 @@ defmodule UroDiscord.BridgeTest do
       File.write!(path, "#!/bin/sh\ncat #{path}.out\nexit 3\n")
       start_uro_discord!(sim, bridge_executable: path, bridge_restart: {10, 40})
 
-      assert {:bridge, :waiting, %{last_end: last_end}} =
-               wait_for(&match?({:bridge, :waiting, _}, &1))
+      assert {:bridge, :waiting, %{last_end: last_end}} = wait_for(&match?({:bridge, :waiting, _}, &1))
 
       assert last_end == "exited with status 3, in the middle of a frame (9 bytes of it)"
     end
@@ -249,9 +237,7 @@ defmodule UroDiscord.BridgeTest do
       File.rm!(path)
 
       assert {:bridge, :waiting, %{last_end: last_end}} =
-               wait_for(
-                 &match?({:bridge, :waiting, %{last_end: "exited with status 12" <> _}}, &1)
-               )
+               wait_for(&match?({:bridge, :waiting, %{last_end: "exited with status 12" <> _}}, &1))
 
       assert last_end =~ ~r/exited with status 12[67]/
     end
@@ -275,14 +261,5 @@ defmodule UroDiscord.BridgeTest do
       {name, if(state == "Z", do: :zombie, else: :alive)}
     end
     |> Enum.sort()
-  end
-
-  # For what has no event to wait for: the operating system's own books.
-  defp eventually(true?, tries \\ 60) do
-    cond do
-      true?.() -> true
-      tries == 0 -> false
-      true -> Process.sleep(50) && eventually(true?, tries - 1)
-    end
   end
 end

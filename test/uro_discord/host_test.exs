@@ -61,26 +61,24 @@ defmodule UroDiscord.HostTest do
     {:os_pid, os_pid} = Port.info(port, :os_pid)
     on_exit(fn -> System.cmd("kill", ["-KILL", "#{os_pid}"], stderr_to_stdout: true) end)
 
-    DiscordSim.wait_for(sim, &(&1["type"] == "message_create"), timeout: 30_000)
+    DiscordSim.wait_for(sim, "message_create", fn _ -> true end, timeout: 30_000)
 
-    assert [%{"content" => "the host is up"}] =
-             DiscordSim.messages(sim, "announcements")["messages"]
+    assert [%{"content" => "the host is up"}] = DiscordSim.messages(sim, "announcements")
 
-    DiscordSim.wait_for(sim, &(inspect(&1) =~ "2 players in 1 world"), timeout: 30_000)
+    DiscordSim.wait_for_presence(sim, "2 players in 1 world", timeout: 30_000)
     assert [bridge] = bridges(release)
 
     {_, 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
     assert_receive {^port, {:exit_status, 0}}, 15_000
-    DiscordSim.wait_for(sim, &(&1["type"] == "disconnect"))
-    refute File.exists?("/proc/#{bridge}") and bridges(release) != []
+    DiscordSim.wait_for(sim, "disconnect")
+    assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
   end
 
   test "a wrong configuration stops the release with what is wrong", %{release: release} do
     sim = start_sim!()
     env = Map.to_list(environment(sim, "hunter2"))
 
-    {output, status} =
-      System.cmd(Path.join(release, "bin/host"), ["start"], env: env, stderr_to_stdout: true)
+    {output, status} = System.cmd(Path.join(release, "bin/host"), ["start"], env: env, stderr_to_stdout: true)
 
     assert status != 0
     assert output =~ "token: has not the shape of a bot token (7 bytes, not shown)"

@@ -67,8 +67,7 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
           artifacts(output)
 
         {_output, status} ->
-          {:error,
-           "cargo build of uro_discord's native parts failed with status #{status}; see above"}
+          {:error, "cargo build of uro_discord's native parts failed with status #{status}; see above"}
       end
     else
       {:error,
@@ -99,9 +98,7 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
 
     if nif && bridge,
       do: {:ok, [{@nif, nif}, {@bridge, bridge}]},
-      else:
-        {:error,
-         "cargo built neither a NIF nor a bridge for this platform; uro_discord runs on Linux and macOS"}
+      else: {:error, "cargo built neither a NIF nor a bridge for this platform; uro_discord runs on Linux and macOS"}
   end
 
   # By a temporary file and a rename: a running VM has the old NIF mapped, and writing into it would crash that VM.

@@ -2,10 +2,15 @@ defmodule UroDiscord.Bridge.Log do
   @moduledoc false
   # The bridge's stderr as Logger events. A port carries stdout only, so stderr goes through a FIFO, and a `cat` of it is a
   # port of ours: it ends with the bridge, whichever way that ends.
+  #
+  # Opening one end of a FIFO waits for the other, and the VM may be killed in between. So the reader holds both ends until
+  # it is told that the bridge has opened its own (or until our end of its stdin closes), and only then reads on to the end.
 
   use GenServer
   require Logger
   alias UroDiscord.Native
+
+  @reader ~S(exec 3<>"$0" 4<"$0"; read -r _; rm -f "$0"; exec cat <&4 3>&- 2>/dev/null)
 
   # A longer line comes in pieces, which are not JSON and are logged as they are.
   @line_limit 65_536
@@ -36,26 +41,39 @@ defmodule UroDiscord.Bridge.Log do
   @spec start_link(Path.t()) :: GenServer.on_start()
   def start_link(fifo), do: GenServer.start_link(__MODULE__, fifo)
 
+  @doc "The bridge has opened the FIFO, or is over: read what there is, to the end."
+  @spec read(pid()) :: :ok
+  def read(log), do: GenServer.cast(log, :read)
+
   @impl true
   def init(fifo) do
     port =
-      Port.open({:spawn_executable, System.find_executable("cat")}, [
+      Port.open({:spawn_executable, "/bin/sh"}, [
         :binary,
         :exit_status,
         {:line, @line_limit},
-        args: [fifo]
+        args: ["-c", @reader, fifo]
       ])
 
-    {:ok, port}
+    {:ok, %{port: port, reading: false}}
   end
 
   @impl true
-  def handle_info({port, {:data, {_end_of_line?, line}}}, port) do
-    log(line)
-    {:noreply, port}
+  def handle_cast(:read, %{reading: true} = state), do: {:noreply, state}
+
+  def handle_cast(:read, state) do
+    Port.command(state.port, "\n")
+    {:noreply, %{state | reading: true}}
   end
 
-  def handle_info({port, {:exit_status, _status}}, port), do: {:stop, :normal, port}
+  @impl true
+  def handle_info({port, {:data, {_end_of_line?, line}}}, %{port: port} = state) do
+    log(line)
+    {:noreply, state}
+  end
+
+  def handle_info({port, {:exit_status, _status}}, %{port: port} = state),
+    do: {:stop, :normal, state}
 
   defp log(line) do
     case Native.json_decode(line) do

@@ -69,8 +69,7 @@ defmodule UroDiscord.Bridge.Protocol do
     {:ok, :erlang.binary_to_term(bytes, [:safe])}
   rescue
     ArgumentError ->
-      {:error,
-       "the bridge sent #{byte_size(bytes)} bytes that are not a term, or name an unknown atom"}
+      {:error, "the bridge sent #{byte_size(bytes)} bytes that are not a term, or name an unknown atom"}
   end
 
   defp message({:hello, version, info} = hello) when is_integer(version) and is_map(info),
@@ -93,7 +92,6 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:pong, _term} = pong), do: {:ok, pong}
 
   defp message(other) do
-    {:error,
-     "the bridge sent a message that is not in the protocol: #{inspect(other, limit: 5, printable_limit: 100)}"}
+    {:error, "the bridge sent a message that is not in the protocol: #{inspect(other, limit: 5, printable_limit: 100)}"}
   end
 end

@@ -5,10 +5,10 @@ defmodule UroDiscord.Bridge.Transport do
 
   alias UroDiscord.Bridge.Log
 
-  @enforce_keys [:port, :os_pid, :fifo]
+  @enforce_keys [:port, :os_pid, :log]
   defstruct @enforce_keys
 
-  @type t :: %__MODULE__{port: port(), os_pid: pos_integer(), fifo: Path.t()}
+  @type t :: %__MODULE__{port: port(), os_pid: pos_integer(), log: pid()}
 
   # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
   @queue {65_536, 4 * 1024 * 1024}
@@ -17,7 +17,7 @@ defmodule UroDiscord.Bridge.Transport do
   @spec open(Path.t() | nil) :: {:ok, t()} | {:error, String.t()}
   def open(executable) do
     with {:ok, fifo} <- Log.make_fifo(),
-         {:ok, _log} <- Log.start_link(fifo) do
+         {:ok, log} <- Log.start_link(fifo) do
       # The shell only opens the FIFO and becomes the bridge; paths are arguments, never part of the script.
       port =
         Port.open({:spawn_executable, "/bin/sh"}, [
@@ -25,12 +25,16 @@ defmodule UroDiscord.Bridge.Transport do
           :exit_status,
           :hide,
           busy_limits_port: @queue,
-          args: ["-c", ~s(exec "$0" 2>"$1"), executable || built(), fifo]
+          args: ["-c", ~S(exec "$0" 2>"$1"), executable || built(), fifo]
         ])
 
       case Port.info(port, :os_pid) do
-        {:os_pid, os_pid} -> {:ok, %__MODULE__{port: port, os_pid: os_pid, fifo: fifo}}
-        nil -> {:error, "the bridge ended as it was started"}
+        {:os_pid, os_pid} ->
+          {:ok, %__MODULE__{port: port, os_pid: os_pid, log: log}}
+
+        nil ->
+          Log.read(log)
+          {:error, "the bridge ended as it was started"}
       end
     end
   end
@@ -44,18 +48,15 @@ defmodule UroDiscord.Bridge.Transport do
     ArgumentError -> :ok
   end
 
-  @doc "The bridge has opened the FIFO, so its name is not needed any more."
-  @spec forget_fifo(t()) :: :ok
-  def forget_fifo(%__MODULE__{fifo: fifo}) do
-    _ = File.rm(fifo)
-    :ok
-  end
+  @doc "The bridge runs, so its log can be read."
+  @spec up(t()) :: :ok
+  def up(%__MODULE__{log: log}), do: Log.read(log)
 
   @doc "Closes its stdin, which a sound bridge takes for the order to end."
   @spec close(t()) :: :ok
   def close(%__MODULE__{port: port} = transport) do
     if Port.info(port), do: Port.close(port)
-    forget_fifo(transport)
+    up(transport)
   end
 
   @doc "Ends a bridge that does not react. Its exit status still comes."

@@ -56,8 +56,7 @@ defmodule UroDiscord.Config.Schema do
     [
       option(:enabled, &boolean/1,
         default: true,
-        doc:
-          "false starts nothing: no token is needed, and notifications are accepted and dropped",
+        doc: "false starts nothing: no token is needed, and notifications are accepted and dropped",
         allowed: "true or false",
         example: "enabled: config_env() != :test"
       ),
@@ -196,8 +195,7 @@ defmodule UroDiscord.Config.Schema do
       {:ok, %URI{scheme: scheme, host: host}} when is_binary(host) and host != "" ->
         if scheme in schemes,
           do: {:ok, String.trim_trailing(value, "/")},
-          else:
-            {:error, "#{inspect(value)} does not begin with #{Enum.join(schemes, ":// or ")}://"}
+          else: {:error, "#{inspect(value)} does not begin with #{Enum.join(schemes, ":// or ")}://"}
 
       _ ->
         {:error, "#{inspect(value)} is not a URL"}

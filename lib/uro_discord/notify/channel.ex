@@ -28,8 +28,7 @@ defmodule UroDiscord.Notify.Channel do
       {:error,
        %Error{
          kind: :timeout,
-         message:
-           "the outcome is not known after #{timeout} ms; the notification is still on its way"
+         message: "the outcome is not known after #{timeout} ms; the notification is still on its way"
        }}
   end
 
@@ -85,9 +84,7 @@ defmodule UroDiscord.Notify.Channel do
         {:noreply, update_in(state.waiting[id], &[from | &1 || []])}
 
       true ->
-        {:reply,
-         {:error,
-          %Error{kind: :unknown, message: "nothing is known of delivery #{delivery.id} any more"}},
+        {:reply, {:error, %Error{kind: :unknown, message: "nothing is known of delivery #{delivery.id} any more"}},
          state}
     end
   end

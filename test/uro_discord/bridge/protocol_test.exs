@@ -52,15 +52,13 @@ defmodule UroDiscord.Bridge.ProtocolTest do
   end
 
   test "a frame that is not a term, or not a message, or has an atom nobody knows" do
-    assert {:error, "the bridge sent 3 bytes that are not a term" <> _} =
-             Protocol.decode(frame("abc"))
+    assert {:error, "the bridge sent 3 bytes that are not a term" <> _} = Protocol.decode(frame("abc"))
 
     # SMALL_ATOM_UTF8_EXT, written by hand: the atom must not exist in this VM.
     assert {:error, reason} = Protocol.decode(frame(<<131, 119, 20, "an_atom_nobody_knows">>))
     assert reason =~ "unknown atom"
 
-    assert {:error, reason} =
-             Protocol.decode(frame(:erlang.term_to_binary({:gateway, 0, :error, %{}})))
+    assert {:error, reason} = Protocol.decode(frame(:erlang.term_to_binary({:gateway, 0, :error, %{}})))
 
     assert reason =~ "not in the protocol: {:gateway, 0, :error"
   end
@@ -70,8 +68,7 @@ defmodule UroDiscord.Bridge.ProtocolTest do
     sound = for {_name, _term, bytes} <- fixtures("from_bridge"), do: frame(bytes)
 
     for _ <- 1..2_000 do
-      bytes =
-        Enum.random([:crypto.strong_rand_bytes(:rand.uniform(64)), damage(Enum.random(sound))])
+      bytes = Enum.random([:crypto.strong_rand_bytes(:rand.uniform(64)), damage(Enum.random(sound))])
 
       assert elem(Protocol.decode(bytes), 0) in [:ok, :error]
     end
