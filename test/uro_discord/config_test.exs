@@ -77,8 +77,7 @@ defmodule UroDiscord.ConfigTest do
           {:presence, String.duplicate("a", 129), "has 129 characters"},
           {:presence_idle, <<0xFF>>, "is not valid UTF-8"},
           {:api_url, "127.0.0.1:80", ~s("127.0.0.1:80" is not a URL)},
-          {:gateway_url, "http://127.0.0.1",
-           ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
+          {:gateway_url, "http://127.0.0.1", ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
           {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"}
         ] do
@@ -87,8 +86,7 @@ defmodule UroDiscord.ConfigTest do
   end
 
   test "every problem is told at once" do
-    assert {:error, %ConfigError{problems: problems}} =
-             Config.new(channels: 1, intents: 2, foo: 3)
+    assert {:error, %ConfigError{problems: problems}} = Config.new(channels: 1, intents: 2, foo: 3)
 
     assert problems |> Enum.map(& &1.key) |> Enum.sort() == [:channels, :foo, :intents, :token]
   end

@@ -86,13 +86,11 @@ defmodule UroDiscord.NativeTest do
 
     test "depth is limited both ways, however deep" do
       for depth <- [200, 10_000, 1_000_000] do
-        assert {:error, reason} =
-                 Native.json_encode(Enum.reduce(1..depth, nil, fn _, term -> [term] end))
+        assert {:error, reason} = Native.json_encode(Enum.reduce(1..depth, nil, fn _, term -> [term] end))
 
         assert reason =~ "deep"
 
-        assert {:error, _} =
-                 Native.json_decode(:binary.copy("[", depth) <> :binary.copy("]", depth))
+        assert {:error, _} = Native.json_decode(:binary.copy("[", depth) <> :binary.copy("]", depth))
       end
     end
 
