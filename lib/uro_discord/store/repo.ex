@@ -4,7 +4,8 @@ defmodule UroDiscord.Store.Repo do
   # not known here but by name.
   #
   # Called inside a transaction of the Repo's own, a batch becomes part of that: it is durable, and seen by others, when
-  # that commits. It cannot be tried again there, as what was done before is not known.
+  # that commits. It cannot be tried again there, as what was done before is not known; and if it fails, so does the
+  # transaction around it.
 
   @behaviour UroDiscord.Store
 
@@ -82,7 +83,7 @@ defmodule UroDiscord.Store.Repo do
         failed
 
       {:error, :rollback} ->
-        {:error, %Error{kind: :statement, message: "the transaction around it has failed"}}
+        {:error, %Error{kind: :unavailable, message: "the transaction around it has failed"}}
     end
   end
 
@@ -97,6 +98,10 @@ defmodule UroDiscord.Store.Repo do
       {:ok, %{rows: rows, num_rows: num_rows}} -> {:ok, %{rows: rows || [], num_rows: num_rows}}
       {:error, exception} -> failure(exception)
     end
+  rescue
+    # Its message has the values in it, which may be secrets.
+    _ in [DBConnection.EncodeError, ArgumentError] ->
+      {:error, %Error{kind: :statement, message: "the parameters do not fit the statement: #{sql}"}}
   end
 
   # {:again, error} where the database has undone the transaction and asks for it to be tried again.
@@ -109,10 +114,6 @@ defmodule UroDiscord.Store.Repo do
 
   defp failure(%{__struct__: DBConnection.ConnectionError, reason: :queue_timeout} = exception),
     do: {:error, %Error{kind: :busy, message: Exception.message(exception)}}
-
-  defp failure(%{__struct__: encoding} = exception)
-       when encoding in [DBConnection.EncodeError, ArgumentError],
-       do: {:error, %Error{kind: :statement, message: Exception.message(exception)}}
 
   defp failure(exception),
     do: {:error, %Error{kind: :unavailable, message: Exception.message(exception)}}
@@ -128,10 +129,8 @@ defmodule UroDiscord.Store.Repo do
   defp kind("57014"), do: :busy
   defp kind("XX001"), do: :corrupt
   defp kind("XX002"), do: :corrupt
-  # Syntax errors, wrong types; failed or read-only transactions.
   defp kind("42" <> _), do: :statement
-  defp kind("25" <> _), do: :statement
-  # Connections, resources, shutdown, and 40003: it is not known whether the statement was done.
+  # Connections, resources, shutdown, 40003 (it is not known whether it was done), a failed or read-only transaction.
   defp kind(_), do: :unavailable
 
   defp inside_transaction?(repo),

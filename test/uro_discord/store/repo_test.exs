@@ -100,7 +100,7 @@ defmodule UroDiscord.Store.RepoTest do
     assert {:error, :rollback} =
              TestRepo.transaction(fn ->
                assert error_kind(store, [insert("3"), insert("1")]) == :conflict
-               assert error_kind(store, insert("4")) == :statement
+               assert error_kind(store, insert("4")) == :unavailable
              end)
 
     assert ids(store) == ["1", "2"]
@@ -133,6 +133,12 @@ defmodule UroDiscord.Store.RepoTest do
     add = {"UPDATE uro_discord_outbox SET expires_at = expires_at + 1 WHERE id = 'a'", []}
     concurrently(4, fn _ -> for _ <- 1..25, do: write!(store, [read, add]) end)
     assert read!(store, elem(read, 0)) == [[100]]
+  end
+
+  test "an error does not show parameters", %{store: store} do
+    statement = insert("1", position: "hunter2")
+    assert {:error, %Error{kind: :statement, message: message}} = Store.run(store, [statement], :write)
+    assert message =~ "INSERT INTO uro_discord_outbox" and not (message =~ "hunter2")
   end
 
   test "a lost connection is an error, and the next one works", %{store: store} do
