@@ -106,12 +106,13 @@ impl Call {
 async fn answer(app: &App, call: Call, mut request: Request, next: Next) -> Response {
     let verdict = {
         let mut state = app.state();
-        let limits = &mut state.limits;
-        limits.check(
+        let factor = state.settings.rate_limit_factor;
+        state.limits.check(
             call.user,
             &call.method,
             call.template(),
             call.major(),
+            factor,
             Instant::now(),
         )
     };

@@ -25,6 +25,15 @@ struct Rate {
     window: Duration,
 }
 
+impl Rate {
+    fn times(self, factor: u32) -> Self {
+        Self {
+            limit: self.limit.saturating_mul(factor.max(1)),
+            ..self
+        }
+    }
+}
+
 fn rate(method: &Method, route: &str) -> Rate {
     let (limit, seconds) = match (method.as_str(), route) {
         ("POST", "/channels/{channel_id}/messages") => (5, 5),
@@ -108,23 +117,25 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Counts a request. `major` is the id of the channel, guild or webhook in its path.
+    /// Counts a request. `major` is the id of the channel, guild or webhook in its path; `factor` multiplies every limit.
     pub fn check(
         &mut self,
         subject: Option<Id>,
         method: &Method,
         route: &str,
         major: &str,
+        factor: u32,
         now: Instant,
     ) -> Verdict {
         self.prune(now);
         let bucket = bucket(method, route);
-        let limit = rate(method, route);
-        let (window, fits) = Window::take(self.global.get_mut(&subject), GLOBAL, now);
+        let limit = rate(method, route).times(factor);
+        let global = GLOBAL.times(factor);
+        let (window, fits) = Window::take(self.global.get_mut(&subject), global, now);
         self.global.insert(subject, window);
         if !fits {
             self.over_global += 1;
-            let mut headers = headers(&bucket, GLOBAL, window, now);
+            let mut headers = headers(&bucket, global, window, now);
             headers.insert("x-ratelimit-global", HeaderValue::from_static("true"));
             return limited(headers, true, window.ends - now);
         }

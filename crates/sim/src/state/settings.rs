@@ -17,6 +17,8 @@ pub struct Settings {
     pub privileged_intents: u64,
     /// How long a session can be resumed after its connection was lost, in milliseconds.
     pub session_timeout_ms: u64,
+    /// How many times Discord's rate limits are allowed. For tests and benchmarks of something else.
+    pub rate_limit_factor: u32,
 }
 
 impl Default for Settings {
@@ -27,6 +29,7 @@ impl Default for Settings {
             identify_budget: 1_000,
             privileged_intents: intents::PRIVILEGED,
             session_timeout_ms: 180_000,
+            rate_limit_factor: 1,
         }
     }
 }
@@ -40,6 +43,7 @@ pub struct SettingsChange {
     identify_budget: Option<u32>,
     privileged_intents: Option<u64>,
     session_timeout_ms: Option<u64>,
+    rate_limit_factor: Option<u32>,
 }
 
 impl Settings {
@@ -58,5 +62,6 @@ impl Settings {
         set(&mut self.identify_budget, change.identify_budget);
         set(&mut self.privileged_intents, change.privileged_intents);
         set(&mut self.session_timeout_ms, change.session_timeout_ms);
+        set(&mut self.rate_limit_factor, change.rate_limit_factor);
     }
 }
