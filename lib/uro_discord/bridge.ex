@@ -371,10 +371,12 @@ defmodule UroDiscord.Bridge do
   defp sync_events(state) do
     case Events.wanted() do
       events when events == state.events -> state
-      events -> state |> Map.put(:events, events) |> desire_gateway()
+      events -> desire_gateway(%{state | events: events})
     end
   end
 
+  # A gateway that Discord closed for good is tried again only when it is desired again, and nothing has changed for Discord.
+  defp desire_gateway(%{gateway: %{0 => %{state: :fatal}}} = state), do: state
   defp desire_gateway(state), do: tell(state, {:desired, %{"gateway" => gateway(state)}})
 
   # The session as the bridge last had it, so that the next one resumes where it ended. A replayed event is a repeat with

@@ -141,7 +141,10 @@ defmodule UroDiscord.BridgeTest do
         capture_log(fn ->
           start_uro_discord!(sim, token: wrong)
           wait_for(&match?({:gateway, 0, %{state: :fatal, code: 4004}}, &1))
+          # Nor because somebody wants other events.
+          UroDiscord.subscribe({:gateway, "CHANNEL_UPDATE"})
           {:ok, _} = Bridge.ping(:settled)
+          refute_receive {:uro_discord, :status, {:gateway, 0, _}}, 500
         end)
 
       assert log =~ "The token is not valid: set :token"
