@@ -76,9 +76,8 @@ defmodule UroDiscord do
   @doc """
   Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id.
 
-  `message` is a string, or a keyword list or map of `:content` (at most 2000 characters), `:embeds` (at most 10) and
-  `:allowed_mentions` (nobody is pinged unless this says so). The fields are Discord's own, as
-  [Create Message](https://discord.com/developers/docs/resources/message#create-message) has them.
+  `message` is a string, or a keyword list or map of what `UroDiscord.Notify.Message` describes: content, embeds, components,
+  files, a reply. Nobody is pinged unless it says so.
 
   A wrong channel or message is refused at once, and nothing is sent. `{:ok, delivery}` means that it is queued; messages of
   one channel keep their order. `await/2` waits for the outcome.
@@ -89,9 +88,9 @@ defmodule UroDiscord do
           {:ok, Delivery.t()} | {:error, Error.t()}
   def notify(channel, message) do
     with {:ok, %{config: config}} <- Runtime.fetch(),
-         {:ok, message} <- Notify.Message.new(message),
+         {:ok, messages} <- Notify.Message.new(message),
          {:ok, channel_id} <- channel_id(config, channel) do
-      queue(config, channel_id, message)
+      queue(config, channel_id, messages)
     end
   end
 
@@ -155,11 +154,18 @@ defmodule UroDiscord do
     end
   end
 
-  defp queue(%Config{enabled: false}, channel_id, _message),
+  defp queue(%Config{enabled: false}, channel_id, _messages),
     do: {:ok, Delivery.new(channel_id, :dropped)}
 
-  defp queue(_config, channel_id, message) do
-    delivery = Delivery.new(channel_id, :queued)
-    with :ok <- Notify.Channel.push(delivery, message), do: {:ok, delivery}
+  # Where content was split, the last part stands for all: the channel's order has the others before it.
+  defp queue(_config, channel_id, messages) do
+    Enum.reduce_while(messages, nil, fn message, _before ->
+      delivery = Delivery.new(channel_id, :queued)
+
+      case Notify.Channel.push(delivery, message) do
+        :ok -> {:cont, {:ok, delivery}}
+        {:error, error} -> {:halt, {:error, error}}
+      end
+    end)
   end
 end

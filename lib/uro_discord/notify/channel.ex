@@ -110,8 +110,8 @@ defmodule UroDiscord.Notify.Channel do
 
       {{:value, {delivery, message}}, queue} ->
         # Discord answers a repeat of a nonce with the message it has, so a request may be repeated.
-        body = Map.merge(message, %{"nonce" => delivery.id, "enforce_nonce" => true})
-        options = [json: body, retry: :safe, deadline_ms: @deadline_ms]
+        body = Map.merge(message.body, %{"nonce" => delivery.id, "enforce_nonce" => true})
+        options = [json: body, files: message.files, retry: :safe, deadline_ms: @deadline_ms]
         state = %{state | queue: queue}
 
         case Rest.request(state.rest, :post, "channels/#{state.channel_id}/messages", options) do

@@ -1,93 +1,193 @@
 defmodule UroDiscord.Notify.Message do
-  @moduledoc false
-  # What `UroDiscord.notify/2` takes, checked and in the shape that Discord's Create Message wants.
+  @moduledoc """
+  A message for `UroDiscord.notify/2`: a string, or a keyword list or map of these fields.
+
+    * `:content`: the text, at most 2000 characters. A character is a Unicode code point here.
+    * `:embeds`: at most 10 [embeds](https://discord.com/developers/docs/resources/message#embed-object), with at most 6000
+      characters together. A timestamp may be a `DateTime`.
+    * `:components`: [components](https://discord.com/developers/docs/components/reference) as Discord's JSON has them. With any
+      other than an action row at the top this is a message of Components V2: it has no content and no embeds, and shows only
+      those files that its components name (`attachment://name`).
+    * `:files`: at most 10 of a path, `{name, data}`, or `%{name:, data: or path:, content_type:, description:}`; each at most
+      10 MiB, and 25 MiB for the whole request. A path is read at once.
+    * `:reply_to`: the id of a message in the channel. If it is gone, this becomes a message like any other.
+    * `:allowed_mentions`: who may be pinged. Nobody by default; `[:users, :roles, :everyone]` or some of them; or
+      [parse, users, roles and replied_user](https://discord.com/developers/docs/resources/message#allowed-mentions-object).
+    * `:crosspost`: publish it to the followers of an announcement channel.
+    * `:silent`: no push and no desktop notification.
+    * `:suppress_embeds`: no previews of links.
+    * `:tts`: have it read aloud.
+    * `:expires_in`: how long it is worth sending, in ms, at most a year.
+    * `:overflow`: what to do with content that is too long: `:error` (the default), `:split` into several messages (at most 100,000
+      characters; embeds, components and files go with the last), or `:truncate`. See `UroDiscord.Notify.Split`.
+
+  Embeds, components and the rest have the keys of Discord's JSON, as atoms or strings. An unknown key is an error.
+  """
 
   alias UroDiscord.Error
+  alias UroDiscord.Notify.Message.{Attachments, Components, Embed, File, Mentions, Shape}
+  alias UroDiscord.Notify.Split
 
-  # https://discord.com/developers/docs/resources/message#create-message-jsonform-params
-  @content_length 2_000
-  @fields [:content, :embeds, :allowed_mentions]
+  @content 2_000
+  # Fifty messages, which take a channel most of a minute.
+  @split 100_000
+  @year_ms 365 * 24 * 60 * 60 * 1000
 
-  @type input :: String.t() | keyword() | map()
-  @type t :: %{required(String.t()) => term()}
+  # https://discord.com/developers/docs/resources/message#message-object-message-flags
+  @suppress_embeds 0x4
+  @suppress_notifications 0x1000
+  @components_v2 0x8000
+
+  @enforce_keys [:body]
+  defstruct [:body, files: [], crosspost: false, expires_in: nil]
+
+  @type input :: String.t() | keyword() | %{optional(atom() | String.t()) => term()}
+
+  @typedoc """
+    * `body`: what [Create Message](https://discord.com/developers/docs/resources/message#create-message) takes as JSON, without a
+      nonce;
+    * `files`: what goes beside it, in the order of the body's attachments;
+    * `crosspost`: whether to publish it once it is there;
+    * `expires_in`: for how many ms to try.
+  """
+  @type t :: %__MODULE__{
+          body: %{required(String.t()) => term()},
+          files: [%{name: String.t(), content_type: String.t() | nil, data: binary()}],
+          crosspost: boolean(),
+          expires_in: pos_integer() | nil
+        }
 
   @doc """
-      iex> UroDiscord.Notify.Message.new("hello")
-      {:ok, %{"content" => "hello", "allowed_mentions" => %{"parse" => []}}}
+  The messages that an input stands for: one, or with `overflow: :split` as many as its content needs, in their order.
+
+      iex> {:ok, [message]} = UroDiscord.Notify.Message.new("hello")
+      iex> message.body
+      %{"content" => "hello", "allowed_mentions" => %{"parse" => []}}
 
       iex> {:error, error} = UroDiscord.Notify.Message.new(content: "")
       iex> Exception.message(error)
       "content: is empty, and there is nothing else to send"
+
+      iex> {:error, error} = UroDiscord.Notify.Message.new(embeds: [%{title: "Open", fields: [%{name: "Players"}]}])
+      iex> Exception.message(error)
+      "embeds.0.fields.0.value: is missing"
   """
-  @spec new(input()) :: {:ok, t()} | {:error, Error.t()}
+  @spec new(input()) :: {:ok, [t(), ...]} | {:error, Error.t()}
   def new(content) when is_binary(content), do: new(content: content)
 
   def new(fields) when is_list(fields) or is_map(fields) do
-    with {:ok, fields} <- known(fields),
-         :ok <- content(fields[:content]),
-         :ok <- embeds(fields[:embeds]),
-         :ok <- something(fields) do
-      # Nobody is pinged unless the caller says so.
-      message = Map.put_new(fields, :allowed_mentions, %{"parse" => []})
-
-      {:ok,
-       for({field, value} <- message, value != nil, into: %{}, do: {Atom.to_string(field), value})}
-    end
+    with {:ok, given} <- Shape.cast(fields, shape(), []),
+         v2? = Components.v2?(Map.get(given, "components", [])),
+         :ok <- something(given),
+         :ok <- only_components(v2?, given),
+         {:ok, contents} <- contents(given),
+         messages = messages(contents, given, v2?),
+         :ok <- Attachments.check(List.last(messages)),
+         do: {:ok, messages}
   end
 
-  def new(other),
-    do:
-      {:error,
-       Error.invalid(
-         nil,
-         "a message is a string, a keyword list or a map, not #{inspect(other, limit: 5)}"
-       )}
+  def new(other), do: Shape.is_not(other, "a string, a keyword list or a map", [])
 
-  defp known(fields) do
-    Enum.reduce_while(fields, {:ok, %{}}, fn
-      {field, value}, {:ok, known} when field in @fields ->
-        {:cont, {:ok, Map.put(known, field, value)}}
-
-      {field, _value}, _known ->
-        {:halt,
-         {:error,
-          Error.invalid(
-            inspect(field),
-            "is not a field of a message; there are #{Enum.join(@fields, ", ")}"
-          )}}
-
-      other, _known ->
-        {:halt,
-         {:error, Error.invalid(nil, "#{inspect(other, limit: 5)} is not a field with a value")}}
-    end)
+  defp shape do
+    {:object, "a message",
+     [
+       {"content", {:text, 0, :infinity}},
+       {"embeds", &Embed.cast_all/2},
+       {"components", &Components.cast_all/2},
+       {"files", &File.cast_all/2},
+       {"reply_to", :snowflake},
+       {"allowed_mentions", &Mentions.cast/2},
+       {"crosspost", :boolean},
+       {"silent", :boolean},
+       {"suppress_embeds", :boolean},
+       {"tts", :boolean},
+       {"expires_in", {:integer, 1, @year_ms}},
+       {"overflow", {:one_of, ["error", "split", "truncate"]}}
+     ]}
   end
 
-  defp content(nil), do: :ok
-
-  defp content(content) when is_binary(content) do
-    cond do
-      not String.valid?(content) ->
-        {:error, Error.invalid("content", "is not valid UTF-8")}
-
-      (length = String.length(content)) > @content_length ->
-        {:error,
-         Error.invalid("content", "has #{length} characters, and #{@content_length} is the limit")}
-
-      true ->
-        :ok
-    end
-  end
-
-  defp content(other),
-    do: {:error, Error.invalid("content", "is not a string but #{inspect(other, limit: 5)}")}
-
-  defp embeds(nil), do: :ok
-  defp embeds(embeds) when is_list(embeds) and length(embeds) <= 10, do: :ok
-  defp embeds(_other), do: {:error, Error.invalid("embeds", "is not a list of at most 10 embeds")}
-
-  defp something(fields) do
-    if fields[:content] in [nil, ""] and fields[:embeds] in [nil, []],
-      do: {:error, Error.invalid("content", "is empty, and there is nothing else to send")},
+  defp something(given) do
+    if content(given) == nil and Enum.all?(["embeds", "components", "files"], &none?(given, &1)),
+      do: Shape.invalid(["content"], "is empty, and there is nothing else to send"),
       else: :ok
   end
+
+  defp only_components(true, given) do
+    case Enum.find(["content", "embeds"], &(not none?(given, &1))) do
+      nil ->
+        :ok
+
+      field ->
+        Shape.invalid(
+          [field],
+          "cannot go with Components V2, whose text and media are components"
+        )
+    end
+  end
+
+  defp only_components(false, _given), do: :ok
+
+  defp none?(given, field), do: Map.get(given, field, []) in ["", []]
+
+  # Discord trims content, so white space alone is none.
+  defp content(%{"content" => content}), do: if(not Shape.blank?(content), do: content)
+  defp content(_given), do: nil
+
+  defp contents(given) do
+    content = content(given)
+    length = Shape.code_points(content || "")
+
+    case Map.get(given, "overflow", "error") do
+      _any when length <= @content -> {:ok, [content]}
+      "truncate" -> {:ok, [Split.truncate(content, @content)]}
+      "split" when length <= @split -> {:ok, Split.split(content, @content)}
+      "split" -> too_long(length, @split, "")
+      "error" -> too_long(length, @content, " (overflow: :split or :truncate would send it)")
+    end
+  end
+
+  defp too_long(length, limit, hint),
+    do: Shape.invalid(["content"], "has #{length} characters; #{limit} is the limit#{hint}")
+
+  # What shows below the text goes with the last message, and the reply is the first.
+  defp messages(contents, given, v2?) do
+    last = length(contents) - 1
+    every = put(%{}, "flags", flags(given, v2?)) |> put("tts", given["tts"])
+
+    every = Map.put(every, "allowed_mentions", Map.get(given, "allowed_mentions", Mentions.none()))
+
+    for {content, index} <- Enum.with_index(contents) do
+      body = put(every, "content", content)
+      body = if index == 0, do: put(body, "message_reference", reference(given)), else: body
+      files = if index == last, do: Map.get(given, "files", []), else: []
+
+      %__MODULE__{
+        body: if(index == last, do: below(body, given, files), else: body),
+        files: Enum.map(files, &Map.delete(&1, :description)),
+        crosspost: Map.get(given, "crosspost", false),
+        expires_in: given["expires_in"]
+      }
+    end
+  end
+
+  defp below(body, given, files) do
+    body
+    |> put("embeds", given["embeds"])
+    |> put("components", given["components"])
+    |> put("attachments", Attachments.of(files))
+  end
+
+  defp put(body, _field, nothing) when nothing in [nil, false, 0, []], do: body
+  defp put(body, field, value), do: Map.put(body, field, value)
+
+  defp reference(%{"reply_to" => id}), do: %{"message_id" => id, "fail_if_not_exists" => false}
+  defp reference(_given), do: nil
+
+  defp flags(given, v2?) do
+    bit(given["suppress_embeds"], @suppress_embeds) +
+      bit(given["silent"], @suppress_notifications) + bit(v2?, @components_v2)
+  end
+
+  defp bit(true, bit), do: bit
+  defp bit(_not, _bit), do: 0
 end

@@ -1,0 +1,71 @@
+defmodule UroDiscord.Notify.Message.MentionsTest do
+  use ExUnit.Case, async: true
+  alias UroDiscord.Error
+  alias UroDiscord.Notify.Message
+
+  @id 1_100_000_000_000_000_001
+
+  defp allowed(given) do
+    case Message.new(content: "hi", allowed_mentions: given) do
+      {:ok, [message]} -> message.body["allowed_mentions"]
+      {:error, %Error{kind: :invalid} = error} -> {error.field, error.message}
+    end
+  end
+
+  test "nobody by default" do
+    for nobody <- [nil, [], %{}, [parse: []], %{"parse" => nil}],
+        do: assert(allowed(nobody) == %{"parse" => []})
+  end
+
+  test "kinds in short, as atoms or strings" do
+    assert allowed([:users, :roles, :everyone]) == %{"parse" => ["users", "roles", "everyone"]}
+    assert allowed(["users", :users]) == %{"parse" => ["users"]}
+  end
+
+  test "in full, as Discord has it" do
+    assert allowed(parse: [:roles], users: [@id, "#{@id}"], replied_user: true) ==
+             %{"parse" => ["roles"], "users" => ["#{@id}"], "replied_user" => true}
+
+    assert allowed(%{"roles" => ["#{@id}"], "replied_user" => false}) ==
+             %{"parse" => [], "roles" => ["#{@id}"], "replied_user" => false}
+  end
+
+  test "a kind that is parsed has no list, but an empty one" do
+    for kind <- [:users, :roles] do
+      assert allowed(%{:parse => [kind], kind => []}) == %{
+               "parse" => ["#{kind}"],
+               "#{kind}" => []
+             }
+
+      assert allowed(%{:parse => [kind], kind => [@id]}) ==
+               {"allowed_mentions.#{kind}", "lists ids while parse has #{kind}; only one of them may"}
+    end
+  end
+
+  test "100 ids of each kind, and not one more" do
+    ids = Enum.to_list(@id..(@id + 99))
+
+    for kind <- [:users, :roles] do
+      assert length(allowed([{kind, ids}])["#{kind}"]) == 100
+
+      assert allowed([{kind, [@id - 1 | ids]}]) ==
+               {"allowed_mentions.#{kind}", "has 101 entries; 100 is the limit"}
+    end
+  end
+
+  test "refused" do
+    assert allowed([:here]) ==
+             {"allowed_mentions.0", "is not one of users, roles, everyone but :here"}
+
+    assert allowed(parse: [:users, "@everyone"]) ==
+             {"allowed_mentions.parse.1", "is not one of users, roles, everyone but \"@everyone\""}
+
+    assert allowed(users: ["general"]) ==
+             {"allowed_mentions.users.0", "is not an id (17 to 20 digits) but \"general\""}
+
+    assert allowed(user: [@id]) ==
+             {"allowed_mentions.user", "is not a field of allowed_mentions; did you mean users?"}
+
+    assert {"allowed_mentions", "is not a map or keyword list (allowed_mentions) but :all"} = allowed(:all)
+  end
+end
