@@ -99,9 +99,11 @@ defmodule UroDiscord.Store.Repo do
       {:error, exception} -> failure(exception)
     end
   rescue
-    # Its message has the values in it, which may be secrets.
-    _ in [DBConnection.EncodeError, ArgumentError] ->
-      {:error, %Error{kind: :statement, message: "the parameters do not fit the statement: #{sql}"}}
+    # Their messages have the values in them, which may be secrets.
+    exception ->
+      if exception.__struct__ in [DBConnection.EncodeError, ArgumentError],
+        do: {:error, %Error{kind: :statement, message: "the parameters do not fit the statement: #{sql}"}},
+        else: reraise(exception, __STACKTRACE__)
   end
 
   # {:again, error} where the database has undone the transaction and asks for it to be tried again.

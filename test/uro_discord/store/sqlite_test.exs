@@ -66,4 +66,20 @@ defmodule UroDiscord.Store.SQLiteTest do
     assert {:error, %Error{kind: :statement}} = Store.run(store, [insert("1")], :read)
     assert ids(store) == []
   end
+
+  test "copies nothing large while a scheduler waits", %{store: {_adapter, database}} do
+    blob = {:blob, :binary.copy(<<7>>, 9 * 1024 * 1024)}
+    text = String.duplicate("x", 1024 * 1024)
+    statements = [{"SELECT LENGTH($1), LENGTH($2)", [blob, text]} | List.duplicate(insert("1", body: text), 9)]
+
+    call = fn ->
+      ref = make_ref()
+      {time, :ok} = :timer.tc(fn -> UroDiscord.Native.store_run(database, ref, statements, :write) end)
+      assert_receive {:uro_discord_store, ^ref, {:error, %{kind: :conflict}}}, 10_000
+      time
+    end
+
+    # In microseconds; the fastest of some, as the thread that it wakes may take the core from it.
+    assert Enum.min(for _ <- 1..10, do: call.()) < 500
+  end
 end
