@@ -34,6 +34,13 @@ need_packages() {
     { tail -n 20 "$cache/apt.log" >&2; die "apt-get could not install ${missing[*]} (the whole log: $cache/apt.log)"; }
 }
 
+# need_command NAME PACKAGE…: the packages, unless the command is there, wherever it came from.
+need_command() {
+  local name="$1"
+  shift
+  command -v "$name" >/dev/null || need_packages "$@"
+}
+
 # Rust, with the components named, as Cargo.toml's rust-version wants it.
 need_rust() {
   local wanted have
@@ -52,6 +59,7 @@ need_rust() {
 
 # What building and running takes: Elixir, and a C compiler for zstd and the linker.
 need_toolchain() {
-  need_packages elixir erlang-crypto erlang-inets erlang-ssl gcc libc6-dev git
+  need_command elixir elixir
+  need_packages erlang-crypto erlang-inets erlang-ssl gcc libc6-dev git
   need_rust
 }
