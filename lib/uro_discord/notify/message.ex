@@ -3,23 +3,25 @@ defmodule UroDiscord.Notify.Message do
   A message for `UroDiscord.notify/2`: a string, or a keyword list or map of these fields.
 
     * `:content`: the text, at most 2000 characters. A character is a Unicode code point here.
-    * `:embeds`: at most 10 [embeds](https://discord.com/developers/docs/resources/message#embed-object), with at most 6000
-      characters together. A timestamp may be a `DateTime`.
-    * `:components`: [components](https://discord.com/developers/docs/components/reference) as Discord's JSON has them. With any
-      other than an action row at the top this is a message of Components V2: it has no content and no embeds, and shows only
-      those files that its components name (`attachment://name`).
-    * `:files`: at most 10 of a path, `{name, data}`, or `%{name:, data: or path:, content_type:, description:}`; each at most
-      10 MiB, and 25 MiB for the whole request. A path is read at once.
+    * `:embeds`: at most 10 [embeds](https://discord.com/developers/docs/resources/message#embed-object), with at most
+      6000 characters together. A timestamp may be a `DateTime`.
+    * `:components`: [components](https://discord.com/developers/docs/components/reference) as Discord's JSON has them.
+      With any other than an action row at the top this is a message of Components V2: it has no content and no embeds,
+      and shows only those files that its components name (`attachment://name`).
+    * `:files`: at most 10 of a path, `{name, data}`, or `%{name:, data: or path:, content_type:, description:}`; each at
+      most 10 MiB, and 25 MiB for the whole request. A path is read at once.
     * `:reply_to`: the id of a message in the channel. If it is gone, this becomes a message like any other.
-    * `:allowed_mentions`: who may be pinged. Nobody by default; `[:users, :roles, :everyone]` or some of them; or
-      [parse, users, roles and replied_user](https://discord.com/developers/docs/resources/message#allowed-mentions-object).
+    * `:allowed_mentions`: who may be pinged. Nobody by default; `[:users, :roles, :everyone]` or some of them; or parse,
+      users, roles and replied_user as
+      [Discord has them](https://discord.com/developers/docs/resources/message#allowed-mentions-object).
     * `:crosspost`: publish it to the followers of an announcement channel.
     * `:silent`: no push and no desktop notification.
     * `:suppress_embeds`: no previews of links.
     * `:tts`: have it read aloud.
     * `:expires_in`: how long it is worth sending, in ms, at most a year.
-    * `:overflow`: what to do with content that is too long: `:error` (the default), `:split` into several messages (at most 100,000
-      characters; embeds, components and files go with the last), or `:truncate`. See `UroDiscord.Notify.Split`.
+    * `:overflow`: what to do with content that is too long: `:error` (the default), `:split` into several messages (at
+      most 100,000 characters; embeds, components and files go with the last), or `:truncate`. See
+      `UroDiscord.Notify.Split`.
 
   Embeds, components and the rest have the keys of Discord's JSON, as atoms or strings. An unknown key is an error.
   """
@@ -29,7 +31,7 @@ defmodule UroDiscord.Notify.Message do
   alias UroDiscord.Notify.Split
 
   @content 2_000
-  # Fifty messages, which take a channel most of a minute.
+  # About fifty messages, which take a channel most of a minute.
   @split 100_000
   @year_ms 365 * 24 * 60 * 60 * 1000
 
@@ -44,8 +46,8 @@ defmodule UroDiscord.Notify.Message do
   @type input :: String.t() | keyword() | %{optional(atom() | String.t()) => term()}
 
   @typedoc """
-    * `body`: what [Create Message](https://discord.com/developers/docs/resources/message#create-message) takes as JSON, without a
-      nonce;
+    * `body`: what [Create Message](https://discord.com/developers/docs/resources/message#create-message) takes as JSON,
+      without a nonce;
     * `files`: what goes beside it, in the order of the body's attachments;
     * `crosspost`: whether to publish it once it is there;
     * `expires_in`: for how many ms to try.
@@ -114,14 +116,8 @@ defmodule UroDiscord.Notify.Message do
 
   defp only_components(true, given) do
     case Enum.find(["content", "embeds"], &(not none?(given, &1))) do
-      nil ->
-        :ok
-
-      field ->
-        Shape.invalid(
-          [field],
-          "cannot go with Components V2, whose text and media are components"
-        )
+      nil -> :ok
+      field -> Shape.invalid([field], "cannot go with Components V2, whose text and media are components")
     end
   end
 
@@ -152,9 +148,8 @@ defmodule UroDiscord.Notify.Message do
   # What shows below the text goes with the last message, and the reply is the first.
   defp messages(contents, given, v2?) do
     last = length(contents) - 1
-    every = put(%{}, "flags", flags(given, v2?)) |> put("tts", given["tts"])
-
-    every = Map.put(every, "allowed_mentions", Map.get(given, "allowed_mentions", Mentions.none()))
+    mentions = Map.get(given, "allowed_mentions", Mentions.none())
+    every = %{"allowed_mentions" => mentions} |> put("flags", flags(given, v2?)) |> put("tts", given["tts"])
 
     for {content, index} <- Enum.with_index(contents) do
       body = put(every, "content", content)

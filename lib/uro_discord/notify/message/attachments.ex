@@ -25,8 +25,8 @@ defmodule UroDiscord.Notify.Message.Attachments do
   end
 
   @doc """
-  Whether each `attachment://name` in the body names one of the files (Discord refuses a component without its file, and shows an
-  embed without its picture), and the request is not too large.
+  Whether each `attachment://name` in the body names one of the files (Discord refuses a component without its file, and
+  shows an embed without its picture), and the request is not too large.
   """
   @spec check(Message.t()) :: :ok | {:error, Error.t()}
   def check(%Message{body: body, files: files}) do

@@ -41,7 +41,7 @@ defmodule UroDiscord.Notify.Message.Component do
   @selects [@string_select, @user_select, @role_select, @mentionable_select, @channel_select]
   @top [@row, @section, @text, @gallery, @file_display, @separator, @container]
 
-  # Whom the values that a select begins with may name.
+  # What the values that a select begins with may be.
   @default_types %{
     @user_select => ["user"],
     @role_select => ["role"],
@@ -140,7 +140,7 @@ defmodule UroDiscord.Notify.Message.Component do
       {"emoji", &__MODULE__.emoji/2},
       {"custom_id", {:text, 1, 100}},
       {"sku_id", :snowflake},
-      # https://github.com/discord/discord-api-docs/issues/3129 asked for the third, and got it.
+      # The third is from https://github.com/discordjs/discord.js/pull/6559.
       {"url", {:url, ["http", "https", "discord"], 512}},
       {"disabled", :boolean}
     ]

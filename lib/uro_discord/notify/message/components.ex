@@ -8,14 +8,14 @@ defmodule UroDiscord.Notify.Message.Components do
   # Without Components V2: https://discord.com/developers/docs/components/reference#legacy-message-component-behavior
   @rows 5
 
-  # With it: https://discord.com/developers/docs/components/reference#what-is-a-component. The limit for text is not in the
-  # docs, but in https://github.com/discord/discord-api-docs/pull/8562.
+  # With it: https://discord.com/developers/docs/components/reference#what-is-a-component. The limit for text is not yet in
+  # the docs, but in https://github.com/discord/discord-api-docs/pull/8562.
   @components 40
   @text 4_000
 
   # Over these Discord answers 500, which would be taken for a passing fault and tried again: 64 pictures
-  # (https://github.com/discord/discord-api-docs/issues/7528), and 10,170 bytes of text where each piece of it counts 12 more
-  # (https://github.com/discord/discord-api-docs/issues/8554).
+  # (https://github.com/discord/discord-api-docs/issues/7528), and 10,170 bytes of text where each piece of it counts 12
+  # more (https://github.com/discord/discord-api-docs/issues/8554).
   @media 64
   @text_bytes 10_170
   @text_overhead 12

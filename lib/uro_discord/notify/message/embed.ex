@@ -1,7 +1,7 @@
 defmodule UroDiscord.Notify.Message.Embed do
   @moduledoc false
-  # The embeds of a message: https://discord.com/developers/docs/resources/message#embed-object. The fields that only Discord
-  # sets (type, provider, video, sizes and proxies of pictures) are no fields here.
+  # The embeds of a message: https://discord.com/developers/docs/resources/message#embed-object. The fields that only
+  # Discord sets (type, provider, video, sizes and proxies of pictures) are no fields here.
 
   alias UroDiscord.Notify.Message.Shape
 

@@ -27,8 +27,8 @@ defmodule UroDiscord.Notify.Message.File do
         }
 
   @doc """
-  From a list of paths, of `{name, data}`, and of maps with `:path` or `:data` and `:name`, and if wanted `:content_type` and
-  `:description`.
+  From a list of paths, of `{name, data}`, and of maps with `:path` or `:data` and `:name`, and if wanted `:content_type`
+  and `:description`.
   """
   @spec cast_all(term(), Shape.path()) :: {:ok, [t()]} | {:error, UroDiscord.Error.t()}
   def cast_all(value, path), do: Shape.cast(value, {:list, 0, @files, &file/2}, path)

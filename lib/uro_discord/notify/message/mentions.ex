@@ -1,7 +1,7 @@
 defmodule UroDiscord.Notify.Message.Mentions do
   @moduledoc false
-  # Whom a message may ping: https://discord.com/developers/docs/resources/message#allowed-mentions-object. Nobody, unless the
-  # caller says so: Discord's own default is everybody who is named in the text.
+  # Whom a message may ping: https://discord.com/developers/docs/resources/message#allowed-mentions-object. Nobody, unless
+  # the caller says so: Discord's own default is everybody who is named in the text.
 
   alias UroDiscord.Notify.Message.Shape
 

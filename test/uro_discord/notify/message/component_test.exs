@@ -267,11 +267,10 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
              "is not one of role but :user"},
             {%{type: 5}, "custom_id", "is missing"},
             {%{type: 5, custom_id: "u", options: []}, "options",
-             "is not a field of a component of type 5 (user select); did you mean disabled?"}
+             "is not a field of a component of type 5 (user select); there are type, id, default_values, custom_id, " <>
+               "placeholder, min_values, max_values, disabled"}
           ] do
-        assert {at, said} = refused(new([row([select])]))
-        assert at == "components.0.components.0.#{field}"
-        if field != "options" or select.type == 3, do: assert(said == message)
+        assert refused(new([row([select])])) == {"components.0.components.0.#{field}", message}
       end
     end
   end
