@@ -24,18 +24,7 @@ defmodule UroDiscord do
   use Supervisor
   require Logger
 
-  alias UroDiscord.{
-    Bridge,
-    Config,
-    Delivery,
-    Error,
-    Events,
-    Native,
-    Notify,
-    Rest,
-    Runtime,
-    Shards
-  }
+  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Native, Notify, Runtime, Shards, Telemetry}
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -47,31 +36,19 @@ defmodule UroDiscord do
   end
 
   @impl true
-  def init(%Config{enabled: false} = config) do
-    Logger.info("uro_discord is disabled (enabled: false)")
-    Runtime.init(%{config: config, rest: nil})
-    Supervisor.init([Events, Shards], strategy: :rest_for_one)
-  end
-
   def init(%Config{} = config) do
-    case Rest.client(config) do
-      {:ok, rest} -> Runtime.init(%{config: config, rest: rest})
-      {:error, error} -> raise error
-    end
-
-    # A process depends on those above it: the presence is stated anew to a new bridge owner.
-    Supervisor.init(
-      [
-        Events,
-        Shards,
-        {Registry, keys: :unique, name: Notify.Registry},
-        {DynamicSupervisor, name: Notify.Supervisor},
-        {Bridge, config},
-        {Shards.Presence, config}
-      ],
-      strategy: :rest_for_one
-    )
+    with {:error, error} <- Runtime.init(config), do: raise(error)
+    Telemetry.load()
+    # A process depends on those above it: the presence is stated anew to a new owner of the bridge.
+    Supervisor.init(children(config), strategy: :rest_for_one)
   end
+
+  defp children(%Config{enabled: false}) do
+    Logger.info("uro_discord is disabled (enabled: false)")
+    [Events, Shards]
+  end
+
+  defp children(config), do: [Events, Shards, Notify, {Bridge, config}, {Shards.Presence, config}]
 
   @doc """
   Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id.
@@ -79,26 +56,49 @@ defmodule UroDiscord do
   `message` is a string, or a keyword list or map of what `UroDiscord.Notify.Message` describes: content, embeds, components,
   files, a reply. Nobody is pinged unless it says so.
 
-  A wrong channel or message is refused at once, and nothing is sent. `{:ok, delivery}` means that it is queued; messages of
-  one channel keep their order. `await/2` waits for the outcome.
+  A wrong channel or message is refused at once, and nothing is stored. `{:ok, delivery}` means that it is stored, and from then
+  on it arrives once, in the order of its channel, whatever stops and starts again; or it fails for a reason that no
+  retry mends, is logged, and is listed by `dead_letters/1`. `await/2` waits for the outcome.
 
-  > The queue is in memory: what has not been sent when the VM stops is lost.
+  With `overflow: :split` the delivery is that of the last part.
   """
-  @spec notify(atom() | String.t() | pos_integer(), Notify.Message.input()) ::
-          {:ok, Delivery.t()} | {:error, Error.t()}
-  def notify(channel, message) do
-    with {:ok, %{config: config}} <- Runtime.fetch(),
-         {:ok, messages} <- Notify.Message.new(message),
-         {:ok, channel_id} <- channel_id(config, channel) do
-      queue(config, channel_id, messages)
+  @spec notify(atom() | String.t() | pos_integer(), Notify.Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  defdelegate notify(channel, message), to: Notify
+
+  @doc "As `notify/2`, but raises the `UroDiscord.Error`."
+  @spec notify!(atom() | String.t() | pos_integer(), Notify.Message.input()) :: Delivery.t()
+  def notify!(channel, message) do
+    case notify(channel, message) do
+      {:ok, delivery} -> delivery
+      {:error, error} -> raise error
     end
   end
 
-  @doc "Waits until a delivery is `:delivered` or `:failed`, for at most `timeout` ms."
+  @doc """
+  Waits until a delivery is `:delivered` or `:failed`, for at most `timeout` ms. Outcomes are kept for a week.
+  """
   @spec await(Delivery.t(), timeout()) :: {:ok, Delivery.t()} | {:error, Error.t()}
-  def await(delivery, timeout \\ 30_000)
-  def await(%Delivery{status: :dropped} = delivery, _timeout), do: {:ok, delivery}
-  def await(%Delivery{} = delivery, timeout), do: Notify.Channel.await(delivery, timeout)
+  def await(%Delivery{} = delivery, timeout \\ 30_000), do: Notify.await(delivery, timeout)
+
+  @doc """
+  Replaces what a delivered message says; one that is on its way is awaited first. What `message` does not name stays as it is.
+  """
+  @spec edit(Delivery.t(), Notify.Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  defdelegate edit(delivery, message), to: Notify
+
+  @doc "Deletes a delivered message; one that is on its way is awaited first."
+  @spec delete(Delivery.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  defdelegate delete(delivery), to: Notify
+
+  @doc """
+  The notifications that failed, the latest first, at most `:limit` (100) of them; each has its `error`. They are kept for a month.
+  """
+  @spec dead_letters(keyword()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}
+  defdelegate dead_letters(options \\ []), to: Notify
+
+  @doc "Queues a failed notification again, when what failed it is mended."
+  @spec retry(Delivery.t() | String.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  defdelegate retry(delivery_or_id), to: Notify
 
   @doc """
   Sends the calling process `{:uro_discord, topic, event}` for what happens:
@@ -120,52 +120,18 @@ defmodule UroDiscord do
 
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`), `since`, `os_pid`, `restarts`, and how the last
       one ended; its `gateway` has the state of each of Discord's gateway connections, its `presence` what was last sent there;
-    * `rest`: what the REST client knows (is the token still good, what waits, what is under way).
+    * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
+    * `notifications`: how many are `queued`, and how many have `failed`.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   def status do
-    with {:ok, %{config: config, rest: rest}} <- Runtime.fetch() do
-      if config.enabled,
-        do: {:ok, %{enabled: true, bridge: Bridge.status(), rest: Native.rest_status(rest)}},
-        else: {:ok, %{enabled: false}}
-    end
-  end
-
-  defp channel_id(config, channel) do
-    case Config.channel_id(config, channel) do
-      {:ok, id} ->
-        {:ok, id}
-
-      :error when is_atom(channel) ->
-        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
-
-        {:error,
-         Error.invalid(
-           "channel",
-           "#{inspect(channel)} is not in `config :uro_discord, channels:` (there: #{known})"
-         )}
-
-      :error ->
-        {:error,
-         Error.invalid(
-           "channel",
-           "#{inspect(channel)} is neither an alias nor a channel's id (17 to 20 digits)"
-         )}
-    end
-  end
-
-  defp queue(%Config{enabled: false}, channel_id, _messages),
-    do: {:ok, Delivery.new(channel_id, :dropped)}
-
-  # Where content was split, the last part stands for all: the channel's order has the others before it.
-  defp queue(_config, channel_id, messages) do
-    Enum.reduce_while(messages, nil, fn message, _before ->
-      delivery = Delivery.new(channel_id, :queued)
-
-      case Notify.Channel.push(delivery, message) do
-        :ok -> {:cont, {:ok, delivery}}
-        {:error, error} -> {:halt, {:error, error}}
+    with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
+      if config.enabled do
+        status = %{bridge: Bridge.status(), rest: Native.rest_status(rest), notifications: Notify.status(store)}
+        {:ok, Map.put(status, :enabled, true)}
+      else
+        {:ok, %{enabled: false}}
       end
-    end)
+    end
   end
 end

@@ -52,15 +52,57 @@ defmodule UroDiscordTest do
       assert [%{"mention_everyone" => false}] = DiscordSim.messages(sim, "announcements")
     end
 
-    test "what Discord refuses fails with its code, and the next one goes on", %{sim: sim} do
-      {:ok, bad} = UroDiscord.notify(:announcements, embeds: [%{title: String.duplicate("a", 257)}])
+    test "what Discord refuses fails with its code, is a dead letter, and the next one goes on", %{sim: sim} do
+      errors = %{"embeds" => %{"0" => %{"title" => %{"_errors" => [%{"code" => "BASE_TYPE_MAX_LENGTH"}]}}}}
+      body = %{code: 50_035, message: "Invalid Form Body", errors: errors}
+      DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", status: 400, body: body}])
 
-      {:ok, good} = UroDiscord.notify(:announcements, "after")
-      assert {:ok, %Delivery{status: :failed, error: error}} = UroDiscord.await(bad)
-      assert %Error{kind: :api, status: 400, code: 50_035} = error
-      assert %{"embeds" => %{"0" => %{"title" => %{"_errors" => [_]}}}} = error.errors
+      {:ok, bad} = UroDiscord.notify(:announcements, "bad")
+      {:ok, good} = UroDiscord.notify(:announcements, "good")
+      assert {:ok, %Delivery{status: :failed, error: error} = failed} = UroDiscord.await(bad)
+      assert %Error{kind: :api, status: 400, code: 50_035, errors: ^errors} = error
       assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(good)
-      assert contents(sim, "announcements") == ["after"]
+      assert contents(sim, "announcements") == ["good"]
+
+      assert {:ok, [^failed]} = UroDiscord.dead_letters()
+      assert {:ok, %{notifications: %{queued: 0, failed: 1}}} = UroDiscord.status()
+      assert {:ok, again} = UroDiscord.retry(failed)
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(again)
+      assert contents(sim, "announcements") == ["good", "bad"]
+      assert {:ok, []} = UroDiscord.dead_letters()
+      assert {:error, %Error{kind: :unknown}} = UroDiscord.retry(failed)
+    end
+
+    test "edits and deletes what it delivered", %{sim: sim} do
+      {:ok, delivery} = UroDiscord.notify(:announcements, "building …")
+      assert {:ok, %Delivery{status: :delivered} = delivered} = UroDiscord.edit(delivery, "built")
+      assert contents(sim, "announcements") == ["built"]
+      assert {:ok, ^delivered} = UroDiscord.delete(delivered)
+      assert contents(sim, "announcements") == []
+      # It is gone, which is what was wanted.
+      assert {:ok, ^delivered} = UroDiscord.delete(delivered)
+      assert {:error, %Error{kind: :api, code: 10_008}} = UroDiscord.edit(delivered, "too late")
+    end
+
+    test "sends files, splits what is too long, and publishes", %{sim: sim} do
+      {:ok, delivery} = UroDiscord.notify(:builds, content: "log", files: [{"build.log", "all well"}])
+      {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+      assert [%{"attachments" => [%{"filename" => "build.log", "size" => 8}]}] = DiscordSim.messages(sim, "builds")
+
+      {:ok, last} = UroDiscord.notify(:general, content: String.duplicate("word ", 900), overflow: :split)
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(last)
+      assert [_, _, _] = contents(sim, "general")
+
+      {:ok, delivery} = UroDiscord.notify(:announcements, content: "news", crosspost: true)
+      assert {:ok, %Delivery{status: :delivered, error: nil}} = UroDiscord.await(delivery)
+      assert [%{"flags" => flags}] = DiscordSim.messages(sim, "announcements")
+      assert Bitwise.band(flags, 1) == 1
+    end
+
+    test "what is not delivered in its time fails", %{sim: sim} do
+      DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 300, status: 500}])
+      {:ok, delivery} = UroDiscord.notify(:announcements, content: "short-lived", expires_in: 100)
+      assert {:ok, %Delivery{status: :failed, error: %Error{kind: :expired}}} = UroDiscord.await(delivery)
     end
 
     test "refuses at once what cannot be sent", %{sim: sim} do
@@ -70,7 +112,7 @@ defmodule UroDiscordTest do
             {:builds, "", "content"},
             {:builds, <<0xFF>>, "content"},
             {:builds, String.duplicate("a", 2001), "content"},
-            {:builds, [contents: "typo"], ":contents"},
+            {:builds, [contents: "typo"], "contents"},
             {:builds, [content: 5], "content"},
             {:builds, [embeds: %{}], "embeds"}
           ] do

@@ -16,6 +16,10 @@ defmodule UroDiscord.Error do
     * `:api`: Discord refused it;
     * `:unauthorized`: Discord does not accept the token;
     * `:timeout`: the wait was over before the outcome was known;
+    * `:expired`: it was not delivered in its time;
+    * `:unknown`: there is no such notification;
+    * `:disabled`: UroDiscord is configured with `enabled: false`;
+    * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
     * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker_open` …).
   """
   @type kind :: atom()

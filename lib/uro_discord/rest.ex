@@ -22,13 +22,13 @@ defmodule UroDiscord.Rest do
   @doc """
   Starts a request and returns its reference. The answer comes as a message that `answer/2` understands.
 
-  Options: `:json` (the body), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
+  Options: `:json` (the body as a term) or `:body` (as JSON), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
   (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`.
   """
   @spec request(Native.rest(), atom(), String.t(), keyword()) ::
           {:ok, reference()} | {:error, Error.t()}
   def request(client, method, path, options \\ []) do
-    with {:ok, body} <- encode(options[:json]) do
+    with {:ok, body} <- body(options) do
       ref = make_ref()
 
       request = %{
@@ -77,10 +77,11 @@ defmodule UroDiscord.Rest do
     end
   end
 
-  defp encode(nil), do: {:ok, nil}
-
-  defp encode(term) do
-    with {:error, reason} <- Native.json_encode(term), do: {:error, Error.invalid(nil, reason)}
+  defp body(options) do
+    case Keyword.fetch(options, :json) do
+      {:ok, term} -> with {:error, reason} <- Native.json_encode(term), do: {:error, Error.invalid(nil, reason)}
+      :error -> {:ok, options[:body]}
+    end
   end
 
   # 204 No Content, and some 200s, have no body.

@@ -35,10 +35,11 @@ defmodule UroDiscord.DiscordSim do
 
   def stop(%__MODULE__{port: port}), do: if(Port.info(port), do: Port.close(port))
 
-  @doc "The options for UroDiscord that point it at this simulator."
+  @doc "The options for UroDiscord that point it at this simulator, with a database of this VM's own."
   def config(%__MODULE__{info: info}) do
     channels = for {name, id} <- info["channels"], do: {String.to_atom(name), id}
-    [token: info["token"], channels: channels, api_url: info["api"], gateway_url: info["gateway"]]
+    database = Path.join(System.tmp_dir!(), "uro_discord-#{System.pid()}/#{System.unique_integer([:positive])}.sqlite3")
+    [token: info["token"], channels: channels, api_url: info["api"], gateway_url: info["gateway"], database: database]
   end
 
   @doc "The messages of a channel, by its name, oldest first."

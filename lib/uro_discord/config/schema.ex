@@ -93,6 +93,18 @@ defmodule UroDiscord.Config.Schema do
         allowed: "a text of at most #{@status_length} characters, or nil",
         example: ~s|presence_idle: "no world is open"|
       ),
+      option(:repo, &repo/1,
+        doc:
+          "the host's Ecto Repo (PostgreSQL, CockroachDB), to keep notifications in; `mix uro_discord.gen.migration` writes its migration",
+        allowed: "a module with query/3 and transaction/2",
+        example: "repo: Uro.Repo"
+      ),
+      option(:database, &path/1,
+        default: "uro_discord.sqlite3",
+        doc: "the SQLite file in which notifications are kept when there is no :repo; it must outlive a restart",
+        allowed: "a path; the folder is made when it is missing",
+        example: ~s|database: "/var/lib/uro/uro_discord.sqlite3"|
+      ),
       option(:api_url, &url(&1, ["https", "http"]),
         doc: "where Discord's REST API is, when not at Discord (discord-sim prints its own)",
         allowed: "a http or https URL that ends in /api/v10",
@@ -203,6 +215,23 @@ defmodule UroDiscord.Config.Schema do
   end
 
   defp url(value, _schemes), do: is_not(value, "a string")
+
+  defp repo(nil), do: {:ok, nil}
+
+  defp repo(value) when is_atom(value) do
+    if Code.ensure_loaded?(value) and function_exported?(value, :query, 3) and
+         function_exported?(value, :transaction, 2),
+       do: {:ok, value},
+       else: is_not(value, "a Repo")
+  end
+
+  defp repo(value), do: is_not(value, "a module")
+
+  defp path(value) when is_binary(value) and value != "" do
+    if String.valid?(value) and not String.contains?(value, <<0>>), do: {:ok, value}, else: is_not(value, "a path")
+  end
+
+  defp path(value), do: is_not(value, "a path")
 
   defp file(nil), do: {:ok, nil}
 

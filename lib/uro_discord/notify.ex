@@ -1,0 +1,217 @@
+defmodule UroDiscord.Notify do
+  @moduledoc false
+  # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
+
+  use Supervisor
+  alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Telemetry}
+  alias UroDiscord.Notify.{Channel, Dispatcher, Message, Outbox}
+
+  # Another node may deliver, whose outcome only the store tells.
+  @look_ms 1_000
+
+  def start_link(_argument), do: Supervisor.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @impl true
+  def init(nil) do
+    Supervisor.init(
+      [
+        {Registry, keys: :unique, name: UroDiscord.Notify.Registry},
+        {DynamicSupervisor, name: UroDiscord.Notify.Supervisor},
+        Dispatcher
+      ],
+      strategy: :rest_for_one
+    )
+  end
+
+  @spec notify(term(), Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def notify(channel, input) do
+    with {:ok, runtime} <- Runtime.fetch(),
+         {:ok, channel_id} <- channel_id(runtime.config, channel),
+         {:ok, messages} <- Message.new(input),
+         {:ok, deliveries} <- accept(runtime, channel_id, messages) do
+      # Where content was split, the last part stands for all: the others are before it in the channel's order.
+      {:ok, List.last(deliveries)}
+    end
+  end
+
+  defp accept(%{config: %Config{enabled: false}}, channel_id, messages),
+    do: {:ok, for(_ <- messages, do: Delivery.new(channel_id, :dropped))}
+
+  defp accept(runtime, channel_id, messages) do
+    deliveries = for _ <- messages, do: Delivery.new(channel_id, :queued)
+    now = System.os_time(:millisecond)
+
+    with {:ok, rows} <- rows(deliveries, messages, runtime, now, []),
+         :ok <- Outbox.accept(runtime.store, rows) do
+      Telemetry.execute([:notify, :accepted], %{count: length(rows)}, %{channel_id: channel_id})
+      Channel.wake(channel_id)
+      {:ok, deliveries}
+    end
+  end
+
+  defp rows([], [], _runtime, _now, rows), do: {:ok, Enum.reverse(rows)}
+
+  defp rows([delivery | deliveries], [message | messages], runtime, now, rows) do
+    # Discord answers a repeat of a nonce with the message it has.
+    body = Map.merge(message.body, %{"nonce" => delivery.id, "enforce_nonce" => true})
+
+    with {:ok, json} <- json(body) do
+      row = %{
+        id: delivery.id,
+        channel_id: delivery.channel_id,
+        position: Runtime.next_position(runtime),
+        body: json,
+        files: message.files,
+        crosspost: message.crosspost,
+        accepted_at: now,
+        expires_at: message.expires_in && now + message.expires_in
+      }
+
+      rows(deliveries, messages, runtime, now, [row | rows])
+    end
+  end
+
+  defp json(body) do
+    with {:error, reason} <- Native.json_encode(body), do: {:error, Error.invalid(nil, reason)}
+  end
+
+  @spec await(Delivery.t(), timeout()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def await(%Delivery{status: :queued, id: id}, timeout) do
+    with {:ok, runtime} <- Runtime.fetch() do
+      Events.subscribe({:delivery, id})
+      outcome = await(runtime.store, id, deadline(timeout), timeout)
+      Events.unsubscribe({:delivery, id})
+      # One may have come while we looked.
+      receive(do: ({:uro_discord, {:delivery, ^id}, _} -> outcome), after: (0 -> outcome))
+    end
+  end
+
+  def await(%Delivery{} = finished, _timeout), do: {:ok, finished}
+
+  defp deadline(:infinity), do: :infinity
+  defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
+
+  defp await(store, id, deadline, timeout) do
+    case Outbox.fetch(store, id) do
+      {:ok, %{status: :queued}} -> wait(store, id, deadline, timeout)
+      {:ok, finished} -> {:ok, finished}
+      :error -> {:error, unknown(id)}
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp wait(store, id, deadline, timeout) do
+    left = if deadline == :infinity, do: @look_ms, else: deadline - System.monotonic_time(:millisecond)
+
+    if left <= 0 do
+      {:error, %Error{kind: :timeout, message: "the outcome is not known after #{timeout} ms; it is still on its way"}}
+    else
+      receive do
+        {:uro_discord, {:delivery, ^id}, delivery} -> {:ok, delivery}
+      after
+        min(left, @look_ms) -> await(store, id, deadline, timeout)
+      end
+    end
+  end
+
+  @spec edit(Delivery.t(), Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def edit(delivery, input) do
+    with {:ok, messages} <- Message.new(input),
+         {:ok, message} <- single(messages),
+         {:ok, delivered, runtime} <- delivered(delivery) do
+      # What only a new message can have.
+      body = Map.drop(message.body, ["message_reference", "tts"])
+      change(delivered, runtime, :patch, json: body, files: message.files)
+    end
+  end
+
+  @spec delete(Delivery.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def delete(delivery) do
+    with {:ok, delivered, runtime} <- delivered(delivery) do
+      case change(delivered, runtime, :delete, []) do
+        # Somebody was quicker. https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
+        {:error, %Error{code: 10_008}} -> {:ok, delivered}
+        answer -> answer
+      end
+    end
+  end
+
+  defp single([message]), do: {:ok, message}
+  defp single(_parts), do: {:error, Error.invalid("overflow", "an edit cannot be split into several messages")}
+
+  defp change(delivery, runtime, method, options) do
+    path = "channels/#{delivery.channel_id}/messages/#{delivery.message_id}"
+    with {:ok, _} <- Rest.call(runtime.rest, method, path, [retry: :safe] ++ options), do: {:ok, delivery}
+  end
+
+  # Only what is in the channel can be changed there.
+  defp delivered(delivery) do
+    with {:ok, runtime} <- Runtime.fetch(),
+         {:ok, delivery} <- await(delivery, 30_000) do
+      case delivery do
+        %{status: :delivered} -> {:ok, delivery, runtime}
+        %{status: status} -> {:error, Error.invalid("delivery", "is #{status}: there is no message to change")}
+      end
+    end
+  end
+
+  @spec dead_letters(keyword()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}
+  def dead_letters(options) do
+    with {:ok, store} <- store(), do: Outbox.failed(store, Keyword.get(options, :limit, 100))
+  end
+
+  @spec retry(Delivery.t() | String.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def retry(%Delivery{id: id}), do: retry(id)
+
+  def retry(id) when is_binary(id) do
+    with {:ok, store} <- store(), {:ok, runtime} <- Runtime.fetch() do
+      case Outbox.requeue(store, id, Runtime.next_position(runtime)) do
+        {:ok, delivery} ->
+          Channel.wake(delivery.channel_id)
+          {:ok, delivery}
+
+        :error ->
+          {:error, unknown(id)}
+
+        {:error, error} ->
+          {:error, error}
+      end
+    end
+  end
+
+  @doc "How much waits, and how much has failed."
+  @spec status(UroDiscord.Store.t()) :: map()
+  def status(store) do
+    case Outbox.counts(store) do
+      {:ok, counts} -> %{queued: Map.get(counts, "queued", 0), failed: Map.get(counts, "failed", 0)}
+      {:error, error} -> %{error: error}
+    end
+  end
+
+  defp store do
+    case Runtime.fetch() do
+      {:ok, %{store: nil}} -> {:error, %Error{kind: :disabled, message: "uro_discord is disabled (enabled: false)"}}
+      {:ok, %{store: store}} -> {:ok, store}
+      error -> error
+    end
+  end
+
+  defp unknown(id), do: %Error{kind: :unknown, message: "there is no such notification as #{inspect(id)} (any more)"}
+
+  defp channel_id(config, channel) do
+    case Config.channel_id(config, channel) do
+      {:ok, id} ->
+        {:ok, id}
+
+      :error when is_atom(channel) ->
+        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
+
+        {:error,
+         Error.invalid("channel", "#{inspect(channel)} is not in `config :uro_discord, channels:` (there: #{known})")}
+
+      :error ->
+        {:error,
+         Error.invalid("channel", "#{inspect(channel)} is neither an alias nor a channel's id (17 to 20 digits)")}
+    end
+  end
+end

@@ -1,0 +1,68 @@
+defmodule UroDiscord.Notify.Dispatcher do
+  @moduledoc false
+  # Sees to it that whatever waits in the store is sent: after a start, when another node has died, when a process of ours has.
+  # `UroDiscord.notify/2` wakes its channel by itself.
+
+  use GenServer
+  require Logger
+
+  alias UroDiscord.{Native, Runtime}
+  alias UroDiscord.Notify.{Channel, Outbox}
+
+  @poll_ms 5_000
+  @prune_ms 3_600_000
+  # How long outcomes are kept, for `await/2` and for the admin.
+  @delivered_ms 7 * 24 * 3_600_000
+  @failed_ms 30 * 24 * 3_600_000
+
+  @spec start_link(term()) :: GenServer.on_start()
+  def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @impl true
+  def init(nil) do
+    {:ok, runtime} = Runtime.fetch()
+    send(self(), :poll)
+    send(self(), :prune)
+    {:ok, %{runtime: runtime, unauthorized: false}}
+  end
+
+  @impl true
+  def handle_info(:poll, state) do
+    Process.send_after(self(), :poll, @poll_ms)
+
+    case Outbox.waiting(state.runtime.store) do
+      {:ok, channels} -> Enum.each(channels, &Channel.wake/1)
+      {:error, error} -> Logger.error("the store of notifications failed: #{Exception.message(error)}")
+    end
+
+    {:noreply, tell_unauthorized(state)}
+  end
+
+  def handle_info(:prune, state) do
+    Process.send_after(self(), :prune, @prune_ms)
+    now = System.os_time(:millisecond)
+
+    with {:error, error} <- Outbox.prune(state.runtime.store, now - @delivered_ms, now - @failed_ms),
+         do: Logger.error("old notifications could not be forgotten: #{Exception.message(error)}")
+
+    {:noreply, state}
+  end
+
+  # Once, however many channels wait.
+  defp tell_unauthorized(%{unauthorized: false} = state) do
+    case Native.rest_status(state.runtime.rest) do
+      %{unauthorized: true} ->
+        Logger.error(
+          "Discord does not accept the bot's token (401), so nothing is sent. Set :token to the one on the Bot page of the " <>
+            "developer portal and restart; what waits is kept and sent then"
+        )
+
+        %{state | unauthorized: true}
+
+      _ ->
+        state
+    end
+  end
+
+  defp tell_unauthorized(state), do: state
+end
