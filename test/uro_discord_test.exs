@@ -100,7 +100,7 @@ defmodule UroDiscordTest do
     end
 
     test "what is not delivered in its time fails", %{sim: sim} do
-      DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 300, status: 500}])
+      DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 1_500, status: 500}])
       {:ok, delivery} = UroDiscord.notify(:announcements, content: "short-lived", expires_in: 100)
       assert {:ok, %Delivery{status: :failed, error: %Error{kind: :expired}}} = UroDiscord.await(delivery)
     end

@@ -150,12 +150,13 @@ defmodule UroDiscord.Notify.Channel do
 
   defp begin(row, state) do
     now = System.os_time(:millisecond)
+    expired? = row.expires_at != nil and row.expires_at <= now
 
     cond do
-      state.unsure and now - row.accepted_at > @nonce_ms ->
+      state.unsure and (expired? or now - row.accepted_at > @nonce_ms) ->
         request(:look, :get, "channels/#{state.channel_id}/messages?limit=100", [], row, state)
 
-      row.expires_at != nil and row.expires_at < now ->
+      expired? ->
         finish(
           row,
           {:error, %Error{kind: :expired, message: "it could not be delivered in its time (expires_in)"}},
@@ -178,7 +179,7 @@ defmodule UroDiscord.Notify.Channel do
   end
 
   defp request(purpose, method, path, options, row, state) do
-    case Rest.request(state.runtime.rest, method, path, [retry: :safe, deadline_ms: @deadline_ms] ++ options) do
+    case Rest.request(state.runtime.rest, method, path, [retry: :safe, deadline_ms: deadline(row)] ++ options) do
       {:ok, ref} ->
         %{state | current: {ref, row, purpose}}
 
@@ -186,6 +187,10 @@ defmodule UroDiscord.Notify.Channel do
         finish(row, {:error, error}, state)
     end
   end
+
+  # No longer than the notification is worth sending.
+  defp deadline(%{expires_at: nil}), do: @deadline_ms
+  defp deadline(row), do: (row.expires_at - System.os_time(:millisecond)) |> max(1_000) |> min(@deadline_ms)
 
   ## What became of a request
 
