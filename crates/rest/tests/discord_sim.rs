@@ -15,6 +15,7 @@ async fn start(tls: bool) -> Sim {
     Sim::start(Options {
         listen: ([127, 0, 0, 1], 0).into(),
         tls,
+        channels: 0,
     })
     .await
     .unwrap()

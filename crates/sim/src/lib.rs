@@ -37,6 +37,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// `https` and `wss` instead of `http` and `ws`, with a certificate of the simulator's own.
     pub tls: bool,
+    /// How many more text channels there are than the guild's own: `channel-1`, `channel-2` …
+    pub channels: u16,
 }
 
 /// What a client needs to know; `discord-sim` prints it as one line of JSON.
@@ -135,7 +137,7 @@ impl Sim {
             gateway: format!("ws{secure}://{address}/gateway"),
             cdn: format!("http{secure}://{address}"),
         };
-        let state = State::new()?;
+        let state = State::new(options.channels)?;
         let public_key = public_key()?;
         let info = Info {
             api: addresses.api.clone(),

@@ -10,6 +10,9 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// A guild of Discord's has room for 500 channels.
+const MOST_CHANNELS: i64 = 400;
+
 /// A local Discord for development and tests.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -20,6 +23,9 @@ struct Args {
     /// Serve https and wss, with a certificate authority of its own.
     #[arg(long)]
     tls: bool,
+    /// How many more text channels there are: channel-1, channel-2 …
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_CHANNELS))]
+    channels: u16,
     /// End when stdin closes, so that no test leaves one behind.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -49,6 +55,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let sim = Sim::start(Options {
         listen: args.listen,
         tls: args.tls,
+        channels: args.channels,
     })
     .await?;
     let mut line = serde_json::to_string(sim.info())?;

@@ -73,6 +73,17 @@ async fn it_prints_where_it_is_and_ends_with_stdin() {
 }
 
 #[tokio::test]
+async fn it_has_as_many_channels_as_told() {
+    let (mut sim, info, stdout) = start(&["--until-stdin-closes", "--channels", "20"]).await;
+    for number in 1..=20 {
+        assert!(info["channels"][format!("channel-{number}")].is_string());
+    }
+    assert!(info["channels"].get("channel-21").is_none());
+    drop(sim.stdin.take());
+    ended(sim, stdout).await;
+}
+
+#[tokio::test]
 async fn it_ends_on_sigterm() {
     let (sim, _, stdout) = start(&[]).await;
     let pid = sim.id().unwrap().to_string();

@@ -15,7 +15,12 @@ pub struct Discord(Sim);
 impl Discord {
     pub async fn start() -> Self {
         let listen = "127.0.0.1:0".parse().unwrap();
-        Self(Sim::start(Options { listen, tls: false }).await.unwrap())
+        let options = Options {
+            listen,
+            tls: false,
+            channels: 0,
+        };
+        Self(Sim::start(options).await.unwrap())
     }
 
     pub fn info(&self) -> &Info {

@@ -50,13 +50,13 @@ pub struct State {
 }
 
 impl State {
-    /// A fresh Discord.
-    pub fn new() -> Result<Self, StartError> {
+    /// A fresh Discord, with so many more channels.
+    pub fn new(more_channels: u16) -> Result<Self, StartError> {
         Ok(Self {
             settings: Settings::default(),
             ids: Ids::default(),
             users: seed::users()?,
-            guild: seed::guild(),
+            guild: seed::guild(more_channels),
             directs: Vec::new(),
             messages: Messages::default(),
             files: Files::default(),

@@ -40,8 +40,9 @@ pub fn users() -> Result<Vec<User>, StartError> {
     ])
 }
 
-/// The guild. `staff` is hidden from all but staff, `rules` is for reading: they show errors 50001 and 50013.
-pub fn guild() -> Guild {
+/// The guild. `staff` is hidden from all but staff, `rules` is for reading: they show errors 50001 and 50013. `more_channels`
+/// for text come after its own.
+pub fn guild(more_channels: u16) -> Guild {
     use ChannelKind::{Announcement, Text, Voice};
     let everyone = |deny| {
         vec![Overwrite {
@@ -58,7 +59,7 @@ pub fn guild() -> Guild {
         allow: p::VIEW_CHANNEL,
         deny: 0,
     });
-    let channels = [
+    let own = [
         ("announcements", Announcement, vec![]),
         ("status", Text, vec![]),
         ("builds", Text, vec![]),
@@ -67,6 +68,8 @@ pub fn guild() -> Guild {
         ("staff", Text, staff),
         ("world", Voice, vec![]),
     ];
+    let own = own.map(|(name, kind, overwrites)| (name.to_owned(), kind, overwrites));
+    let more = (1..=more_channels).map(|number| (format!("channel-{number}"), Text, vec![]));
     let member = |user, roles: &[Id]| Member {
         user,
         roles: roles.to_vec(),
@@ -104,10 +107,10 @@ pub fn guild() -> Guild {
             ),
         ],
         channels: (FIRST_CHANNEL..)
-            .zip(channels)
+            .zip(own.into_iter().chain(more))
             .map(|(id, (name, kind, overwrites))| Channel {
                 id: Id(id),
-                name: name.to_owned(),
+                name,
                 kind,
                 overwrites,
                 recipient: None,

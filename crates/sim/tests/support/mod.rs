@@ -51,6 +51,7 @@ impl Discord {
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
             tls: false,
+            channels: 0,
         };
         Self {
             sim: Sim::start(options).await.unwrap(),
