@@ -21,7 +21,7 @@ defmodule UroDiscord.Notify.RandomMessage do
         ])
       end,
       silent: &boolean/0,
-      expires_in: fn -> one_of([0, 1, 5_000]) end,
+      expires_in: fn -> one_of([0, 600_000, 31_536_000_000]) end,
       overflow: fn -> one_of([:error, :split, :truncate]) end
     })
   end

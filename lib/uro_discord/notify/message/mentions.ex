@@ -5,7 +5,7 @@ defmodule UroDiscord.Notify.Message.Mentions do
 
   alias UroDiscord.Notify.Message.Shape
 
-  @kinds {:list, 0, 100, {:one_of, ["users", "roles", "everyone"]}}
+  @kinds {:list, 0, 3, {:one_of, ["users", "roles", "everyone"]}}
   @ids 100
 
   @shape {:object, "allowed_mentions",

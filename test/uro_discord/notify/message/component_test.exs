@@ -50,6 +50,17 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
     assert %{"components" => [%{"default_values" => [%{"type" => "role"}]}]} = Enum.at(message.body["components"], 5)
   end
 
+  test "texts may be as short as one character, or empty where they are optional" do
+    option = %{label: "l", value: "v", description: "", emoji: %{name: "e"}}
+
+    assert {:ok, _} =
+             new([
+               row([button("i", label: "", emoji: %{name: "e"})]),
+               row([select(placeholder: "", options: [option])]),
+               %{type: 12, items: [Map.put(media(), :description, "")]}
+             ])
+  end
+
   test "action rows alone are no Components V2, and go with content and embeds" do
     assert {:ok, [message]} = new([row([button(1)])], content: "hi", embeds: [%{title: "t"}])
     refute Map.has_key?(message.body, "flags")
@@ -151,6 +162,18 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
         {"spacing", {:spacing, 2}, {:spacing, 3}, "components.0.spacing", "is not an integer from 1 to 2 but 3"},
         {"accent_color", {:accent, 0xFFFFFF}, {:accent, 0x1000000}, "components.0.accent_color",
          "is not an integer from 0 to 16777215 but 16777216"},
+        {"no channel type", {:channel_type, 16}, {:channel_type, 17}, "components.0.components.0.channel_types.0",
+         "is not one of 0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16 but 17"},
+        {"values that a select begins with", {:default_values, 25}, {:default_values, 26},
+         "components.0.components.0.default_values", "has 26 entries; 25 is the limit"},
+        {"channels that a select begins with", {:default_channels, 25}, {:default_channels, 26},
+         "components.0.components.0.default_values", "has 26 entries; 25 is the limit"},
+        {"min_values", {:min_values, 25}, {:min_values, 26}, "components.0.components.0.min_values",
+         "is not an integer from 0 to 25 but 26"},
+        {"an emoji's name", {:emoji, 32}, {:emoji, 33}, "components.0.components.0.emoji.name",
+         "has 33 characters; 32 is the limit"},
+        {"the url of media", {:media_url, 2_048}, {:media_url, 2_049}, "components.0.items.0.media.url",
+         "has 2049 characters; 2048 is the limit"},
         {"an id", {:id, 0x7FFF_FFFF}, {:id, 0x8000_0000}, "components.0.id",
          "is not an integer from 0 to 2147483647 but 2147483648"}
       ] do
@@ -160,6 +183,11 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
       assert refused(new([limited(unquote(over))])) ==
                {unquote(field), unquote(message)}
     end
+  end
+
+  defp defaults(type, kind, count) do
+    values = List.duplicate(%{id: @id, type: kind}, count)
+    %{type: type, custom_id: "c", max_values: 25, default_values: values}
   end
 
   defp limited({what, n}) do
@@ -214,6 +242,24 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
 
       :id ->
         %{type: 10, content: "a", id: n}
+
+      :channel_type ->
+        row([%{type: 8, custom_id: "c", channel_types: [n]}])
+
+      :default_values ->
+        row([defaults(5, "user", n)])
+
+      :default_channels ->
+        row([defaults(8, "channel", n)])
+
+      :min_values ->
+        row([select(min_values: n, max_values: 25, options: options(25))])
+
+      :emoji ->
+        row([link(emoji: %{name: string})])
+
+      :media_url ->
+        %{type: 12, items: [%{media: %{url: String.pad_trailing("https://a.b/", n, "u")}}]}
     end
   end
 
@@ -244,6 +290,18 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
   end
 
   describe "selects" do
+    test "of every kind are checked, and may leave out what is optional" do
+      for type <- [3, 5, 6, 7, 8] do
+        select = fn more -> if(type == 3, do: select(more), else: with_more(%{type: type, custom_id: "c"}, more)) end
+        none = if(type == 3, do: [], else: [default_values: []])
+        assert {:ok, _} = new([row([select.([placeholder: "", min_values: 0] ++ none)])])
+        at = "components.0.components.0.min_values"
+        assert refused(new([row([select.(min_values: 2)])])) == {at, "is 2, and max_values is 1"}
+      end
+
+      assert {:ok, _} = new([row([%{type: 8, custom_id: "c", channel_types: []}])])
+    end
+
     test "fill their row" do
       assert refused(new([row([select([]), button(1)])])) ==
                {"components.0.components", "has a select and 1 more; a select fills its row"}

@@ -67,6 +67,9 @@ defmodule UroDiscord.Notify.Message.FileTest do
 
     assert {"files.0", message} = refused(files(["a\0b"]))
     assert message =~ "cannot be read"
+
+    assert refused(files([String.duplicate("a", 4_097)])) ==
+             {"files.0.path", "has 4097 characters; 4096 is the limit"}
   end
 
   test "10 files, and not one more" do
@@ -91,8 +94,8 @@ defmodule UroDiscord.Notify.Message.FileTest do
   end
 
   test "25 MiB for the request with all that goes beside the files" do
-    # JSON writes each of these in six bytes.
-    content = String.duplicate("\a", 2_000)
+    # JSON writes the first in six bytes, the others in two.
+    content = String.duplicate("\a\"\\", 666)
     full = :binary.copy("a", 10 * @mib)
     new = &Message.new(content: content, files: [{"a", full}, {"b", full}, {"c", &1}])
     sized = &binary_part(full, 0, &1)
@@ -100,9 +103,9 @@ defmodule UroDiscord.Notify.Message.FileTest do
     largest = largest(&match?({:ok, _}, new.(sized.(&1))), 0, 5 * @mib)
     assert {:ok, [message]} = new.(sized.(largest))
     {:ok, json} = Native.json_encode(message.body)
-    assert 20 * @mib + largest + byte_size(json) < 25 * @mib
-    # What the frame of each part may take is all that is given away.
-    assert 20 * @mib + largest + byte_size(json) > 25 * @mib - 4 * 1024
+    # All that is left is for the frames of the four parts: 512 bytes each, and the names in their longest form.
+    left = 25 * @mib - (20 * @mib + largest + byte_size(json))
+    assert left in 2_057..2_080
 
     assert refused(new.(sized.(largest + 1))) ==
              {"files", "make a request of 26214401 bytes; 26214400 (25 MiB) is the limit"}
@@ -119,6 +122,7 @@ defmodule UroDiscord.Notify.Message.FileTest do
     file = &[Map.merge(%{name: "a", data: "a"}, Map.new(&1))]
     assert {:ok, _} = files(file.(name: String.duplicate("ä", 255)))
     assert {:ok, _} = files(file.(description: String.duplicate("ä", 1_024)))
+    assert {:ok, _} = files(file.(description: "", content_type: "text/" <> String.duplicate("a", 250)))
 
     for {fields, field, message} <- [
           {[name: String.duplicate("ä", 256)], "name", "has 256 characters; 255 is the limit"},
@@ -127,6 +131,8 @@ defmodule UroDiscord.Notify.Message.FileTest do
           {[name: "a\r\nb"], "name", "has a slash or a control character in it"},
           {[name: <<255>>], "name", "is not valid UTF-8 (1 bytes)"},
           {[description: String.duplicate("ä", 1_025)], "description", "has 1025 characters; 1024 is the limit"},
+          {[content_type: "text/" <> String.duplicate("a", 251)], "content_type",
+           "has 256 characters; 255 is the limit"},
           {[content_type: "png"], "content_type", "is not a media type such as image/png but \"png\""},
           {[content_type: "text/plain\r\nX: y"], "content_type",
            "is not a media type such as image/png but \"text/plain\\r\\nX: y\""},

@@ -53,6 +53,11 @@ defmodule UroDiscord.Notify.Message.MentionsTest do
     end
   end
 
+  test "three kinds, and not one more" do
+    assert allowed([:users, :roles, :everyone, :users]) ==
+             {"allowed_mentions", "has 4 entries; 3 is the limit"}
+  end
+
   test "refused" do
     assert allowed([:here]) ==
              {"allowed_mentions.0", "is not one of users, roles, everyone but :here"}
