@@ -19,7 +19,7 @@ defmodule UroDiscord.MixProject do
   end
 
   def application do
-    # :inets is the HTTP client of the tests.
-    [extra_applications: [:logger, :crypto] ++ if(Mix.env() == :test, do: [:inets], else: [])]
+    # :inets is the HTTP client of the tests, and wants :ssl.
+    [extra_applications: [:logger, :crypto] ++ if(Mix.env() == :test, do: [:inets, :ssl], else: [])]
   end
 end

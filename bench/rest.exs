@@ -11,7 +11,7 @@ proxy = String.replace_suffix(sim.info["api"], "/api/v10", "")
 {:ok, rest} = Rest.client(config)
 times = 5_000
 url = String.to_charlist(sim.info["api"] <> "/users/@me")
-headers = [{'authorization', String.to_charlist("Bot " <> sim.info["token"])}]
+headers = [{~c"authorization", String.to_charlist("Bot " <> sim.info["token"])}]
 
 Bench.title("REST: GET /users/@me over loopback")
 

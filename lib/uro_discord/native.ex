@@ -17,7 +17,7 @@ defmodule UroDiscord.Native do
   @doc false
   def load do
     # Without the extension, as :erlang.load_nif/2 wants it.
-    :erlang.load_nif(:filename.join(:code.priv_dir(:uro_discord), 'native/uro_discord_nif'), 0)
+    :erlang.load_nif(:filename.join(:code.priv_dir(:uro_discord), ~c"native/uro_discord_nif"), 0)
   end
 
   @doc "A new REST client from `%{token:, api_url:, rest_proxy:, ca_file:, user_agent:}`."

@@ -4,7 +4,7 @@ defmodule UroDiscord.Secret do
   # Inspect of its own does not do: Erlang's own reports print with ~p, which knows nothing of protocols. A fun prints
   # as #Fun<…> everywhere.
 
-  @type t :: (() -> String.t())
+  @type t :: function()
 
   @spec wrap(String.t()) :: t()
   def wrap(value) when is_binary(value), do: fn -> value end

@@ -57,7 +57,7 @@ defmodule UroDiscord.DiscordSim do
 
   def post(sim, path, body) do
     {:ok, json} = Native.json_encode(body)
-    request(:post, {url(sim, path), [], 'application/json', json})
+    request(:post, {url(sim, path), [], ~c"application/json", json})
   end
 
   @doc "The number of the newest entry of the event log, to wait for what comes `:after` it."

@@ -25,7 +25,8 @@ defmodule UroDiscord.Notify.Channel do
   @idle_ms 300_000
   # For the request under way when everything stops.
   @drain_ms 10_000
-  @retry_ms 500..30_000
+  # The first and the longest pause before another try.
+  @retry_ms {500, 30_000}
   # Discord does not take the token: only a new one helps, and the attempt costs nothing, since the client refuses it.
   @unauthorized_ms 30_000
 
@@ -324,7 +325,7 @@ defmodule UroDiscord.Notify.Channel do
 
   # Doubles, and half of it is chance, so that channels do not come back in step.
   defp backoff(failures) do
-    shortest..longest = @retry_ms
+    {shortest, longest} = @retry_ms
     full = min(longest, shortest * Integer.pow(2, min(failures, 10)))
     div(full, 2) + :rand.uniform(div(full, 2))
   end
