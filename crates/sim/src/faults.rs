@@ -37,6 +37,9 @@ pub struct Rule {
     /// Wait so long first.
     #[serde(default)]
     delay_ms: u64,
+    /// Wait so long with the answer, when the request has been carried out.
+    #[serde(default)]
+    answer_delay_ms: u64,
     /// End the connection: before the answer, or in the middle of its body.
     #[serde(skip_serializing_if = "Option::is_none")]
     drop: Option<Cut>,
@@ -69,6 +72,7 @@ pub enum Cut {
 #[derive(Debug, Clone)]
 pub struct RestFault {
     pub delay: Duration,
+    pub answer_delay: Duration,
     /// Status and body to answer with.
     pub answer: Option<(StatusCode, Option<Value>)>,
     pub headers: Vec<(HeaderName, Option<HeaderValue>)>,
@@ -190,6 +194,7 @@ impl Rule {
         let answers = self.status.is_some() || self.body.is_some();
         RestFault {
             delay: Duration::from_millis(self.delay_ms),
+            answer_delay: Duration::from_millis(self.answer_delay_ms),
             answer: answers.then(|| {
                 let status = self
                     .status

@@ -103,6 +103,19 @@ async fn an_answer_is_late_as_told() {
 }
 
 #[tokio::test]
+async fn a_request_is_carried_out_long_before_its_answer() {
+    let discord = Discord::start().await;
+    let path = format!("/channels/{}/messages", discord.channel("status"));
+    discord
+        .fault(json!({"route": &path, "answer_delay_ms": 60_000}))
+        .await;
+    tokio::select! {
+        answer = discord.post("status", json!({"content": "done"})) => panic!("{answer:?}"),
+        _ = discord.wait_for(0, "message_create") => {}
+    }
+}
+
+#[tokio::test]
 async fn bad_rules_are_refused_with_a_reason() {
     let discord = Discord::start().await;
     for (rules, reason) in [

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use http_body_util::Full;
 use hyper::{Method, Request, body::Bytes, header};
 use serde_json::{Value, json};
@@ -107,6 +109,19 @@ async fn a_nonce_makes_a_retry_harmless_when_it_is_enforced() {
         form_errors(&long)["nonce"]["_errors"][0]["code"],
         "BASE_TYPE_MAX_LENGTH"
     );
+}
+
+#[tokio::test]
+async fn a_nonce_is_forgotten_in_time() {
+    let discord = Discord::start().await;
+    let body = json!({"content": "once", "nonce": "n-1", "enforce_nonce": true});
+    let first = discord.post("status", body.clone()).await.json();
+    discord
+        .tell("/settings", json!({"nonce_memory_ms": 1}))
+        .await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let second = discord.post("status", body).await.json();
+    assert_ne!(first["id"], second["id"]);
 }
 
 #[tokio::test]

@@ -168,6 +168,7 @@ fn add_headers(to: &mut HeaderMap, headers: HeaderMap) {
 
 /// Turns an answer into what a fault makes of it.
 async fn spoil(fault: RestFault, mut response: Response) -> Response {
+    tokio::time::sleep(fault.answer_delay).await;
     if let Some((status, body)) = fault.answer {
         *response.status_mut() = status;
         let (kind, body) = match body {

@@ -60,7 +60,10 @@ pub async fn create(
         need(permissions, p::ATTACH_FILES)?;
     }
     if let Some(nonce) = form.nonce.as_ref().filter(|_| form.enforce_nonce)
-        && let Some(earlier) = state.messages.by_nonce(author, nonce)
+        && let Some(earlier) =
+            state
+                .messages
+                .by_nonce(author, nonce, state.settings.nonce_memory_ms)
     {
         let mut answer = state.message_json(earlier);
         answer["nonce"] = nonce.clone();

@@ -9,9 +9,6 @@ use crate::id::{Id, iso8601, unix_ms};
 /// Messages kept for a channel; the oldest go first.
 const KEPT_PER_CHANNEL: usize = 1_000;
 
-/// How long Discord remembers a nonce. Its documentation says "in the past few minutes".
-const NONCE_MEMORY_MS: u64 = 3 * 60 * 1_000;
-
 /// Bits of a message's `flags`.
 pub mod flags {
     /// Published to the channels that follow an announcement channel.
@@ -122,9 +119,9 @@ impl Messages {
         self.of(channel).next_back().map(|message| message.id)
     }
 
-    /// The message that this author sent with this nonce in the past few minutes, in whatever channel.
-    pub fn by_nonce(&self, author: Id, nonce: &Value) -> Option<&Message> {
-        let since = unix_ms().saturating_sub(NONCE_MEMORY_MS);
+    /// The message that this author sent with this nonce in the past `memory_ms`, in whatever channel.
+    pub fn by_nonce(&self, author: Id, nonce: &Value, memory_ms: u64) -> Option<&Message> {
+        let since = unix_ms().saturating_sub(memory_ms);
         self.channels.values().find_map(|messages| {
             messages
                 .iter()

@@ -19,6 +19,8 @@ pub struct Settings {
     pub session_timeout_ms: u64,
     /// How many times Discord's rate limits are allowed. For tests and benchmarks of something else.
     pub rate_limit_factor: u32,
+    /// How long a message's nonce is remembered, in milliseconds. Discord's documentation says "in the past few minutes".
+    pub nonce_memory_ms: u64,
 }
 
 impl Default for Settings {
@@ -30,6 +32,7 @@ impl Default for Settings {
             privileged_intents: intents::PRIVILEGED,
             session_timeout_ms: 180_000,
             rate_limit_factor: 1,
+            nonce_memory_ms: 3 * 60 * 1_000,
         }
     }
 }
@@ -44,6 +47,7 @@ pub struct SettingsChange {
     privileged_intents: Option<u64>,
     session_timeout_ms: Option<u64>,
     rate_limit_factor: Option<u32>,
+    nonce_memory_ms: Option<u64>,
 }
 
 impl Settings {
@@ -63,5 +67,6 @@ impl Settings {
         set(&mut self.privileged_intents, change.privileged_intents);
         set(&mut self.session_timeout_ms, change.session_timeout_ms);
         set(&mut self.rate_limit_factor, change.rate_limit_factor);
+        set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
     }
 }
