@@ -6,12 +6,13 @@ defmodule UroDiscord.Notify.Channel do
   #
   # A notification arrives once. Discord answers a repeat with the same nonce with the message it has, but forgets nonces after
   # some minutes. So where it is not known whether an attempt got through, and that may be long ago, the channel's recent
-  # messages are looked through first (UroDiscord.Notify.Sent).
+  # messages are looked through first (UroDiscord.Notify.Sent). That need not be the next notification: one that was accepted
+  # at the same time, by another process or node, may have come before it since.
 
   use GenServer, restart: :temporary, shutdown: 15_000
   require Logger
 
-  alias UroDiscord.{Delivery, Error, Events, Rest, Runtime, Telemetry}
+  alias UroDiscord.{Backoff, Delivery, Error, Events, Rest, Runtime, Telemetry}
   alias UroDiscord.Notify.{Outbox, Owner, Sent}
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
@@ -21,6 +22,8 @@ defmodule UroDiscord.Notify.Channel do
   @margin_ms @deadline_ms + 5_000
   # Discord remembers a nonce for "a few minutes"; this is surely within it.
   @nonce_ms 60_000
+  # Nodes' clocks may differ by this much.
+  @skew_ms 5_000
   # How long a process waits for something to send.
   @idle_ms 300_000
   # For the request under way when everything stops.
@@ -31,7 +34,7 @@ defmodule UroDiscord.Notify.Channel do
   @unauthorized_ms 30_000
 
   # The request was not what Discord wants, and never will be.
-  @final [:api, :invalid, :invalid_request, :body_too_large, :response]
+  @final [:api, :invalid, :invalid_request]
 
   @doc "There is something to send in this channel."
   @spec wake(String.t()) :: :ok
@@ -61,8 +64,10 @@ defmodule UroDiscord.Notify.Channel do
       leased_until: 0,
       # The request under way: its reference, its notification, and what it is for (:send, :look, :publish).
       current: nil,
-      # Whether an attempt of the next notification may have got through.
-      unsure: true,
+      # Notifications accepted up to here may have been sent already, for all we know.
+      sent_until: 0,
+      # What the channel has said, as far as we looked since that: pages of messages, the newest page last.
+      history: [],
       failures: 0,
       pause: nil,
       idle_since: monotonic()
@@ -147,27 +152,40 @@ defmodule UroDiscord.Notify.Channel do
     end
   end
 
-  defp begin(nil, state), do: {:idle, %{state | unsure: false}}
+  defp begin(nil, state), do: {:idle, %{state | history: []}}
 
   defp begin(row, state) do
     now = System.os_time(:millisecond)
     expired? = row.expires_at != nil and row.expires_at <= now
 
-    cond do
-      state.unsure and (expired? or now - row.accepted_at > @nonce_ms) ->
-        request(:look, :get, "channels/#{state.channel_id}/messages?limit=100", [], row, state)
+    # Discord would not recognise it any more, or is not to be asked.
+    if row.accepted_at <= state.sent_until and (expired? or now - row.accepted_at > @nonce_ms),
+      do: look(row, expired?, state),
+      else: send_new(row, expired?, %{state | history: []})
+  end
 
-      expired? ->
-        finish(
-          row,
-          {:error, %Error{kind: :expired, message: "it could not be delivered in its time (expires_in)"}},
-          state
-        )
+  defp look(row, expired?, state) do
+    with :enough <- Sent.query(state.history, row),
+         {:ok, nil} <- Sent.find(state.history, row, state.runtime) do
+      send_new(row, expired?, state)
+    else
+      {:more, query} ->
+        request(:look, :get, "channels/#{state.channel_id}/messages?#{query}", [], row, state)
 
-      true ->
-        post(row, state)
+      {:ok, message_id} ->
+        finish(row, {:ok, message_id}, state)
+
+      {:error, error} ->
+        store_failed(error, state)
     end
   end
+
+  defp send_new(row, true = _expired?, state) do
+    error = %Error{kind: :expired, message: "it could not be delivered in its time (expires_in)"}
+    finish(row, {:error, error}, state)
+  end
+
+  defp send_new(row, false, state), do: post(row, state)
 
   defp post(row, state) do
     case Outbox.files(state.runtime.store, row.id) do
@@ -210,21 +228,17 @@ defmodule UroDiscord.Notify.Channel do
 
   defp answered(:publish, _answer, row, state), do: finish(row, {:ok, row.message_id}, state)
 
-  defp answered(:look, {:ok, %{body: messages}}, row, state) do
-    case Outbox.message_ids(state.runtime.store, state.channel_id, row.accepted_at) do
-      {:ok, others} ->
-        case Sent.find(messages, row, state.runtime.bot_id, others) do
-          nil -> {:again, %{state | unsure: false}}
-          message_id -> finish(row, {:ok, message_id}, state)
-        end
-
-      {:error, error} ->
-        store_failed(error, state)
-    end
-  end
+  defp answered(:look, {:ok, %{body: messages}}, _row, state) when is_list(messages),
+    do: {:again, %{state | history: [messages | state.history]}}
 
   # A bot that may write but not read the history cannot look, and sends.
-  defp answered(:look, {:error, %Error{kind: :api}}, _row, state), do: {:again, %{state | unsure: false}}
+  defp answered(:look, {:error, %Error{kind: :api}}, _row, state), do: {:again, %{state | history: [[]]}}
+
+  # Not Discord's answer. A message may be there all the same.
+  defp answered(purpose, {:ok, %{status: status}}, row, state) do
+    error = %Error{kind: :response, status: status, message: "Discord answered #{status} without what was asked for"}
+    answered(purpose, {:error, error}, row, state)
+  end
 
   defp answered(_purpose, {:error, %Error{kind: :unauthorized}}, _row, state), do: {:pause, @unauthorized_ms, state}
   # Discord's own failures (5xx) come as other kinds, once the client has repeated them in vain.
@@ -232,10 +246,10 @@ defmodule UroDiscord.Notify.Channel do
     do: finish(row, {:error, error}, state)
 
   defp answered(_purpose, {:error, error}, row, state) do
-    delay = max(backoff(state.failures), error.retry_after_ms || 0)
+    delay = max(Backoff.delay(@retry_ms, state.failures), error.retry_after_ms || 0)
     Logger.info("notification #{row.id} is tried again in #{delay} ms: #{Exception.message(error)}")
     Telemetry.execute([:notify, :retry], %{delay_ms: delay}, metadata(row, state, %{kind: error.kind}))
-    {:pause, delay, %{state | failures: state.failures + 1, unsure: true}}
+    {:pause, delay, unsure(%{state | failures: state.failures + 1})}
   end
 
   defp finish(row, outcome, state) do
@@ -244,16 +258,18 @@ defmodule UroDiscord.Notify.Channel do
     case Outbox.finish(state.runtime.store, state.lease, delivery) do
       :ok ->
         report(delivery, row, state)
-        {:again, %{state | failures: 0, unsure: false, leased_until: leased_until()}}
+        {:again, %{state | failures: 0, leased_until: leased_until()}}
 
       # Another node goes on from here.
       :lost ->
-        {:again, %{state | lease: nil, unsure: true}}
+        {:again, %{state | lease: nil}}
 
       {:error, error} ->
-        store_failed(error, %{state | unsure: true})
+        store_failed(error, unsure(state))
     end
   end
+
+  defp unsure(state), do: %{state | sent_until: System.os_time(:millisecond) + @skew_ms, history: []}
 
   defp delivery(row, {:ok, message_id}, state), do: delivery(row, {:ok, message_id, nil}, state)
 
@@ -296,7 +312,7 @@ defmodule UroDiscord.Notify.Channel do
 
     # Under a new lease nothing is known of what was under way before.
     with {:ok, lease} <- Outbox.claim(runtime.store, state.channel_id, runtime.owner, &Owner.dead?/1),
-         do: {:ok, %{state | lease: lease, leased_until: until, unsure: true}}
+         do: {:ok, unsure(%{state | lease: lease, leased_until: until})}
   end
 
   defp renew(state) do
@@ -318,15 +334,8 @@ defmodule UroDiscord.Notify.Channel do
 
   defp store_failed(error, state) do
     Logger.error("the store of notifications failed: #{Exception.message(error)}")
-    {:pause, backoff(state.failures), %{state | failures: state.failures + 1}}
+    {:pause, Backoff.delay(@retry_ms, state.failures), %{state | failures: state.failures + 1}}
   end
 
   defp pause(state, delay), do: %{state | pause: Process.send_after(self(), :work, delay)}
-
-  # Doubles, and half of it is chance, so that channels do not come back in step.
-  defp backoff(failures) do
-    {shortest, longest} = @retry_ms
-    full = min(longest, shortest * Integer.pow(2, min(failures, 10)))
-    div(full, 2) + :rand.uniform(div(full, 2))
-  end
 end

@@ -154,13 +154,12 @@ defmodule UroDiscord.Notify.Outbox do
     end
   end
 
-  @doc "Whether one of these messages is the outcome of some notification: those are not another one's."
-  @spec message_ids(Store.t(), String.t(), integer()) :: {:ok, MapSet.t(String.t())} | {:error, Error.t()}
-  def message_ids(store, channel_id, since) do
-    sql =
-      "SELECT message_id FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'delivered' AND finished_at >= $2"
+  @doc "Whether this message is what some notification became."
+  @spec outcome?(Store.t(), String.t(), String.t()) :: {:ok, boolean()} | {:error, Error.t()}
+  def outcome?(store, channel_id, message_id) do
+    sql = "SELECT 1 FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'delivered' AND message_id = $2"
 
-    with {:ok, rows} <- rows(store, sql, [channel_id, since]), do: {:ok, MapSet.new(rows, &hd/1)}
+    with {:ok, rows} <- rows(store, sql, [channel_id, message_id]), do: {:ok, rows != []}
   end
 
   @doc "Stores an outcome and extends the lease; `:lost` when another owner has it by now, and nothing is changed."

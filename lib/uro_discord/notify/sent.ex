@@ -2,25 +2,58 @@ defmodule UroDiscord.Notify.Sent do
   @moduledoc false
   # Finds a notification among a channel's messages. Discord does not keep the nonce, so it is known by its author, its time and
   # what it says.
+  #
+  # https://discord.com/developers/docs/resources/message#get-channel-messages gives the newest first, 100 at most. Pages are
+  # a list, the newest page last.
 
-  alias UroDiscord.Native
+  alias UroDiscord.{Error, Native, Runtime}
+  alias UroDiscord.Notify.Outbox
 
   # 2015-01-01, where Discord's ids begin: https://discord.com/developers/docs/reference#snowflakes
   @epoch_ms 1_420_070_400_000
   # Discord's clock and ours.
   @skew_ms 10_000
+  @page 100
+  # Where people write more than this between two attempts, a notification may come twice.
+  @most_pages 10
 
-  @doc "The id of the message that this notification became; `others` are those that are known to be another's."
-  @spec find([map()], %{body: String.t(), accepted_at: integer()}, String.t(), MapSet.t(String.t())) :: String.t() | nil
-  def find(messages, row, bot_id, others) do
+  @type row :: %{body: String.t(), accepted_at: integer()}
+
+  @doc "What to ask the channel for next; `:enough` when its messages since the notification are there."
+  @spec query([[map()]], row()) :: {:more, String.t()} | :enough
+  def query([], _row), do: {:more, "limit=#{@page}"}
+  def query([page | _], _row) when length(page) < @page, do: :enough
+  def query(pages, _row) when length(pages) >= @most_pages, do: :enough
+
+  def query([page | _], row) do
+    oldest = List.last(page)["id"]
+    if since?(oldest, row), do: {:more, "limit=#{@page}&before=#{oldest}"}, else: :enough
+  end
+
+  @doc "The id of the message that this notification became, or nil."
+  @spec find([[map()]], row(), Runtime.t()) :: {:ok, String.t() | nil} | {:error, Error.t()}
+  def find(pages, row, runtime) do
     {:ok, body} = Native.json_decode(row.body)
     wanted = features(body)
 
-    Enum.find_value(Enum.reverse(messages), fn message ->
-      if message["author"]["id"] == bot_id and message["id"] not in others and
-           created_ms(message["id"]) >= row.accepted_at - @skew_ms and features(message) == wanted,
-         do: message["id"]
-    end)
+    for(
+      page <- pages,
+      message <- Enum.reverse(page),
+      message["author"]["id"] == runtime.bot_id and since?(message["id"], row) and features(message) == wanted,
+      do: message
+    )
+    |> first_unknown(runtime.store)
+  end
+
+  # One that says the same may be what another notification became.
+  defp first_unknown([], _store), do: {:ok, nil}
+
+  defp first_unknown([%{"id" => id, "channel_id" => channel_id} | messages], store) do
+    case Outbox.outcome?(store, channel_id, id) do
+      {:ok, true} -> first_unknown(messages, store)
+      {:ok, false} -> {:ok, id}
+      error -> error
+    end
   end
 
   # What Discord gives back as it was sent. It trims texts, and adds to embeds what it finds out about them.
@@ -39,5 +72,5 @@ defmodule UroDiscord.Notify.Sent do
 
   defp text(text), do: String.trim(text || "")
 
-  defp created_ms(id), do: Bitwise.bsr(String.to_integer(id), 22) + @epoch_ms
+  defp since?(id, row), do: Bitwise.bsr(String.to_integer(id), 22) + @epoch_ms >= row.accepted_at - @skew_ms
 end

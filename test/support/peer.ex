@@ -1,0 +1,58 @@
+defmodule UroDiscord.Peer do
+  @moduledoc """
+  Another BEAM: a process of the operating system with the code of this one, to be killed or stopped. It ends with the VM
+  that started it. It is no node of a cluster: calls go over its stdin and stdout, and its logs nowhere.
+  """
+
+  @enforce_keys [:pid, :os_pid]
+  defstruct @enforce_keys
+
+  @type t :: %__MODULE__{pid: pid(), os_pid: String.t()}
+
+  @quiet ~w(-kernel logger [{handler,default,undefined}] -logger backends [] -logger default_handler false)
+
+  @doc "Starts one, with the applications that UroDiscord needs."
+  @spec start!() :: t()
+  def start! do
+    # Started by Mix, these are on the path of the VM only.
+    paths = Enum.flat_map(:code.get_path(), &["-pa", to_string(&1)])
+    # Not linked: whoever kills it means to go on.
+    {:ok, pid, _node} = :peer.start(%{connection: :standard_io, args: Enum.map(@quiet ++ paths, &to_charlist/1)})
+    peer = %__MODULE__{pid: pid, os_pid: to_string(:peer.call(pid, :os, :getpid, []))}
+    {:ok, _} = call(peer, Application, :ensure_all_started, [:uro_discord])
+    peer
+  end
+
+  @doc "Calls a function there. What it starts must not be linked to it: the process that runs it ends."
+  @spec call(t(), module(), atom(), list()) :: term()
+  def call(peer, module, function, arguments), do: :peer.call(peer.pid, module, function, arguments, 60_000)
+
+  @doc "Has a function run there; returns at once."
+  @spec cast(t(), module(), atom(), list()) :: :ok
+  def cast(peer, module, function, arguments), do: :peer.cast(peer.pid, module, function, arguments)
+
+  @doc "Starts UroDiscord there."
+  @spec start_uro_discord!(t(), keyword()) :: :ok
+  def start_uro_discord!(peer, config), do: :ok = call(peer, __MODULE__, :start_here, [config])
+
+  @doc false
+  def start_here(config) do
+    {:ok, pid} = UroDiscord.start_link(config)
+    Process.unlink(pid)
+    :ok
+  end
+
+  @doc "SIGKILL; returns when it is gone."
+  @spec kill!(t()) :: :ok
+  def kill!(peer) do
+    ref = Process.monitor(peer.pid)
+    signal!(peer, "KILL")
+    receive do: ({:DOWN, ^ref, :process, _, _} -> :ok)
+  end
+
+  @spec signal!(t(), String.t()) :: :ok
+  def signal!(peer, signal) do
+    {_, 0} = System.cmd("kill", ["-#{signal}", peer.os_pid], stderr_to_stdout: true)
+    :ok
+  end
+end
