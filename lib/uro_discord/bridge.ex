@@ -7,8 +7,8 @@ defmodule UroDiscord.Bridge do
   use GenServer, shutdown: 2_000
   require Logger
 
-  alias UroDiscord.{Config, Events, Secret}
-  alias UroDiscord.Bridge.{Protocol, Transport}
+  alias UroDiscord.{Backoff, Config, Events, Secret}
+  alias UroDiscord.Bridge.{Gateway, Protocol, Sessions, Transport}
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -201,16 +201,7 @@ defmodule UroDiscord.Bridge do
   end
 
   defp retry(state) do
-    {shortest, longest} = state.config.bridge_restart
-    # Half of it is chance, so that many nodes do not come back in step.
-    full = min(longest, shortest * Integer.pow(2, min(state.failures, 20)))
-
-    Process.send_after(
-      self(),
-      {:start, state.run},
-      div(full, 2) + :rand.uniform(div(full, 2) + 1)
-    )
-
+    Process.send_after(self(), {:start, state.run}, Backoff.delay(state.config.bridge_restart, state.failures))
     phase(%{state | failures: state.failures + 1}, :waiting)
   end
 
@@ -266,14 +257,14 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle({:gateway, shard, gateway_state, info}, state) do
-    fact = Map.merge(%{state: gateway_state, since: DateTime.utc_now()}, known(info))
-    log_gateway(shard, gateway_state, info)
+    fact = Gateway.fact(gateway_state, info)
+    Gateway.log(shard, gateway_state, info)
     Events.publish(:status, {:gateway, shard, fact})
 
     %{
       state
       | gateway: Map.put(state.gateway, shard, fact),
-        sessions: session(state.sessions, shard, gateway_state, info)
+        sessions: Sessions.fact(state.sessions, shard, gateway_state, info)
     }
   end
 
@@ -286,7 +277,7 @@ defmodule UroDiscord.Bridge do
         _ -> state
       end
 
-    %{state | handled: state.handled + 1, sessions: seen(state.sessions, shard, session, seq)}
+    %{state | handled: state.handled + 1, sessions: Sessions.handled(state.sessions, shard, session, seq)}
   end
 
   defp handle({:presence, shard, data}, state) do
@@ -319,41 +310,6 @@ defmodule UroDiscord.Bridge do
     state
   end
 
-  defp known(info) do
-    %{
-      session: info["session_id"],
-      resumed: info["resumed"],
-      user_id: info["user_id"],
-      code: info["code"],
-      reason: info["reason"]
-    }
-    |> Map.reject(fn {_key, value} -> is_nil(value) end)
-  end
-
-  defp log_gateway(shard, :fatal, info) do
-    Logger.error(
-      "Discord's gateway closed shard #{shard} for good: #{info["code"]} #{info["reason"]}. #{advice(info["code"])}"
-    )
-  end
-
-  defp log_gateway(shard, :active, %{"resumed" => true}),
-    do: Logger.info("gateway shard #{shard} resumed")
-
-  defp log_gateway(shard, :active, _info), do: Logger.info("gateway shard #{shard} is ready")
-  defp log_gateway(_shard, _state, _info), do: :ok
-
-  # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
-  defp advice(4004),
-    do: "The token is not valid: set :token to the one on the Bot page of the developer portal"
-
-  defp advice(4013), do: "The intents are not valid: look at :intents"
-
-  defp advice(4014),
-    do:
-      "A privileged intent of :intents is not allowed: turn it on on the Bot page of the developer portal, or take it out"
-
-  defp advice(_code), do: "It is not tried again until UroDiscord restarts"
-
   ## What is wanted
 
   defp gateway(state) do
@@ -378,34 +334,6 @@ defmodule UroDiscord.Bridge do
   # A gateway that Discord closed for good is tried again only when it is desired again, and nothing has changed for Discord.
   defp desire_gateway(%{gateway: %{0 => %{state: :fatal}}} = state), do: state
   defp desire_gateway(state), do: tell(state, {:desired, %{"gateway" => gateway(state)}})
-
-  # The session as the bridge last had it, so that the next one resumes where it ended. A replayed event is a repeat with
-  # the same session and sequence; a missed one would be a loss.
-  defp session(sessions, shard, :active, %{"session_id" => id} = info) do
-    sequence =
-      case sessions[shard] do
-        %{"id" => ^id, "sequence" => sequence} -> sequence
-        _ -> info["sequence"]
-      end
-
-    Map.put(sessions, shard, %{
-      "id" => id,
-      "sequence" => sequence,
-      "resume_url" => info["resume_url"]
-    })
-  end
-
-  defp session(sessions, shard, state, _info) when state in [:identifying, :fatal],
-    do: Map.delete(sessions, shard)
-
-  defp session(sessions, _shard, _state, _info), do: sessions
-
-  defp seen(sessions, shard, session, seq) do
-    case sessions[shard] do
-      %{"id" => ^session} = known -> Map.put(sessions, shard, %{known | "sequence" => seq})
-      _ -> sessions
-    end
-  end
 
   defp grant(%{handled: handled} = state) when handled >= div(@credit, 4),
     do: tell(%{state | handled: 0}, {:credit, handled})

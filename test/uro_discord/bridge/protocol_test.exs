@@ -2,6 +2,9 @@ defmodule UroDiscord.Bridge.ProtocolTest do
   use ExUnit.Case, async: true
   alias UroDiscord.Bridge.Protocol
 
+  doctest UroDiscord.Backoff
+  doctest UroDiscord.Bridge.Sessions
+
   # The same files are read by the tests of crates/wire.
   @fixtures Path.expand("../../fixtures/wire", __DIR__)
 
