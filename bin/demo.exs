@@ -10,7 +10,7 @@ defmodule Demo.Discord do
     case {System.get_env("DISCORD_BOT_TOKEN"), System.get_env("DISCORD_CHANNEL_ID")} do
       {nil, _} -> simulated()
       {_token, nil} -> fail("DISCORD_CHANNEL_ID is not set: the id of the channel to post to")
-      {token, channel} -> %{sim: nil, config: [token: token, channels: [announcements: channel]]}
+      {token, channel} -> %{sim: nil, config: [token: token, channels: [announcements: channel], database: database()]}
     end
   end
 
@@ -52,7 +52,14 @@ defmodule Demo.Discord do
 
   defp simulated do
     sim = DiscordSim.start!()
-    %{sim: sim, config: DiscordSim.config(sim)}
+    %{sim: sim, config: Keyword.put(DiscordSim.config(sim), :database, database())}
+  end
+
+  # Anew each time: what an interrupted demo had not sent is not worth sending now.
+  defp database do
+    folder = Path.join(System.tmp_dir!(), "uro_discord-demo")
+    File.rm_rf!(folder)
+    Path.join(folder, "uro_discord.sqlite3")
   end
 
   defp fail(message) do

@@ -38,9 +38,12 @@ defmodule UroDiscord.DiscordSim do
   @doc "The options for UroDiscord that point it at this simulator, with a database of this VM's own."
   def config(%__MODULE__{info: info}) do
     channels = for {name, id} <- info["channels"], do: {String.to_atom(name), id}
-    database = Path.join(System.tmp_dir!(), "uro_discord-#{System.pid()}/#{System.unique_integer([:positive])}.sqlite3")
+    database = Path.join(scratch(), "#{System.unique_integer([:positive])}.sqlite3")
     [token: info["token"], channels: channels, api_url: info["api"], gateway_url: info["gateway"], database: database]
   end
+
+  @doc "The folder of those databases, to be removed at the end."
+  def scratch, do: Path.join(System.tmp_dir!(), "uro_discord-#{System.pid()}")
 
   @doc "The messages of a channel, by its name, oldest first."
   def messages(sim, channel) do
