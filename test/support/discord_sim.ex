@@ -55,8 +55,10 @@ defmodule UroDiscord.DiscordSim do
     sim |> get("/presence") |> Enum.find(&(&1["user_id"] == sim.info["application_id"]))
   end
 
-  @doc "GET and POST of the control interface, as terms."
+  @doc "GET, DELETE and POST of the control interface, as terms."
   def get(sim, path), do: request(:get, {url(sim, path), []})
+
+  def delete(sim, path), do: request(:delete, {url(sim, path), []})
 
   def post(sim, path, body) do
     {:ok, json} = Native.json_encode(body)
