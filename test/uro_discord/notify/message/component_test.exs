@@ -136,6 +136,8 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
          "has 81 characters; 80 is the limit"},
         {"a custom_id", {:custom_id, 100}, {:custom_id, 101}, "components.0.components.0.custom_id",
          "has 101 characters; 100 is the limit"},
+        {"a select's custom_id", {:select_id, 100}, {:select_id, 101}, "components.0.components.0.custom_id",
+         "has 101 characters; 100 is the limit"},
         {"a button's url", {:button_url, 512}, {:button_url, 513}, "components.0.components.0.url",
          "has 513 characters; 512 is the limit"},
         {"options of a select", {:options, 25}, {:options, 26}, "components.0.components.0.options",
@@ -203,6 +205,9 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
 
       :custom_id ->
         row([button(string)])
+
+      :select_id ->
+        row([select(custom_id: string)])
 
       :button_url ->
         row([link(url: String.pad_trailing("https://a.b/", n, "u"))])
