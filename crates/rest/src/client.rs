@@ -1,9 +1,12 @@
 //! The client: one call becomes one or more attempts.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::attempt::attempt;
 use crate::config::{Config, ConfigError};
@@ -84,7 +87,7 @@ impl Client {
             }
             attempts += 1;
             let attempt = attempt(&self.0.transport, &self.0.config, &turn, &prepared);
-            let Ok(result) = timeout_at(deadline, attempt).await else {
+            let Some(result) = before(deadline, attempt).await else {
                 return Err(out_of_time(Phase::Sent, attempts, last));
             };
             let failed = match result {
@@ -117,7 +120,7 @@ impl Client {
     }
 
     async fn wait(&self, turn: &Turn, deadline: Instant) -> Result<(), Refused> {
-        let mut waiting = std::pin::pin!(timeout_at(deadline, turn.wait()));
+        let mut waiting = pin!(before(deadline, turn.wait()));
         // A first look, so that a call that cannot make it says so at once.
         let verdict = tokio::select! {
             biased;
@@ -130,14 +133,29 @@ impl Client {
             }
         };
         match verdict {
-            Ok(Verdict::Go) => Ok(()),
-            Ok(Verdict::Unauthorized) => Err(Refused::Error(Error::Unauthorized)),
-            Ok(Verdict::Breaker(retry_after)) => {
+            Some(Verdict::Go) => Ok(()),
+            Some(Verdict::Unauthorized) => Err(Refused::Error(Error::Unauthorized)),
+            Some(Verdict::Breaker(retry_after)) => {
                 Err(Refused::Error(Error::Breaker { retry_after }))
             }
-            Err(_) => Err(turn.held_until().map_or(Refused::Deadline, rate_limited)),
+            None => Err(turn.held_until().map_or(Refused::Deadline, rate_limited)),
         }
     }
+}
+
+/// What the future comes to before the deadline, if it does. After the deadline it is not polled even once: a process that
+/// was stopped for a while must not send what its caller has given up, and another process may have sent by now.
+async fn before<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut timer = pin!(sleep_until(deadline));
+    poll_fn(|cx| {
+        // The timer alone may not know yet.
+        if Instant::now() >= deadline || timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(cx).map(Some)
+    })
+    .await
 }
 
 /// Why a call does not get its turn.
@@ -151,4 +169,21 @@ fn rate_limited((until, scope): (Instant, Scope)) -> Refused {
         retry_after: until.saturating_duration_since(Instant::now()),
         scope,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn what_is_ready_after_the_deadline_is_too_late() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(60);
+        assert_eq!(before(later, async { 1 }).await, Some(1));
+        assert_eq!(before(now, async { 1 }).await, None);
+        let soon = now + Duration::from_millis(20);
+        assert_eq!(before(soon, std::future::pending::<()>()).await, None);
+        assert!(Instant::now() >= soon);
+    }
 }
