@@ -23,7 +23,7 @@ defmodule UroDiscord.Peer do
     peer
   end
 
-  @doc "Calls a function there. What it starts must not be linked to it: the process that runs it ends."
+  @doc "Calls a function there."
   @spec call(t(), module(), atom(), list()) :: term()
   def call(peer, module, function, arguments), do: :peer.call(peer.pid, module, function, arguments, 60_000)
 
@@ -31,13 +31,14 @@ defmodule UroDiscord.Peer do
   @spec cast(t(), module(), atom(), list()) :: :ok
   def cast(peer, module, function, arguments), do: :peer.cast(peer.pid, module, function, arguments)
 
-  @doc "Starts UroDiscord there."
-  @spec start_uro_discord!(t(), keyword()) :: :ok
-  def start_uro_discord!(peer, config), do: :ok = call(peer, __MODULE__, :start_here, [config])
+  @doc "Starts a process there by its `start_link/1`; it ends with the VM."
+  @spec start_child!(t(), {module(), term()}) :: :ok
+  def start_child!(peer, {module, argument}), do: :ok = call(peer, __MODULE__, :start_here, [module, argument])
 
   @doc false
-  def start_here(config) do
-    {:ok, pid} = UroDiscord.start_link(config)
+  def start_here(module, argument) do
+    {:ok, pid} = module.start_link(argument)
+    # From the process of this call, which ends.
     Process.unlink(pid)
     :ok
   end

@@ -15,7 +15,7 @@ defmodule UroDiscord.Notify.SentTest do
   # Notifies in another BEAM, and kills that when Discord has the first message and not said so.
   defp lose_the_answer!(sim, config, messages) do
     peer = Peer.start!()
-    Peer.start_uro_discord!(peer, config)
+    Peer.start_child!(peer, {UroDiscord, config})
     hold_answer(sim)
 
     deliveries =
@@ -58,7 +58,7 @@ defmodule UroDiscord.Notify.SentTest do
 
   test "one that did not get through is sent", %{sim: sim, config: config} do
     peer = Peer.start!()
-    Peer.start_uro_discord!(peer, config)
+    Peer.start_child!(peer, {UroDiscord, config})
     DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 60_000}])
     {:ok, delivery} = Peer.call(peer, UroDiscord, :notify, [:builds, "once"])
     DiscordSim.wait_for(sim, "fault")
@@ -71,7 +71,7 @@ defmodule UroDiscord.Notify.SentTest do
 
   test "one that says what another said just before is sent, too", %{sim: sim, config: config} do
     peer = Peer.start!()
-    Peer.start_uro_discord!(peer, config)
+    Peer.start_child!(peer, {UroDiscord, config})
     {:ok, first} = Peer.call(peer, UroDiscord, :notify, [:builds, "deployed"])
     {:ok, %Delivery{status: :delivered}} = Peer.call(peer, UroDiscord, :await, [first])
     DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 60_000}])
@@ -109,7 +109,7 @@ defmodule UroDiscord.Notify.SentTest do
 
   test "somebody else saying it does not count", %{sim: sim, config: config} do
     peer = Peer.start!()
-    Peer.start_uro_discord!(peer, config)
+    Peer.start_child!(peer, {UroDiscord, config})
     DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 60_000}])
     {:ok, delivery} = Peer.call(peer, UroDiscord, :notify, [:builds, "hello"])
     DiscordSim.wait_for(sim, "fault")
