@@ -19,7 +19,9 @@ defmodule UroDiscord.Notify.Owner do
   @spec dead?(String.t()) :: boolean()
   def dead?(name) do
     with [place, pid, started] <- String.split(name, "/"),
-         {:ok, ^place} <- place() do
+         {:ok, ^place} <- place(),
+         # The first process is always there, and not seen by one from which others' are hidden (hidepid).
+         {:ok, _} <- started("1") do
       started(pid) != {:ok, started}
     else
       _ -> false
@@ -32,10 +34,12 @@ defmodule UroDiscord.Notify.Owner do
          do: {:ok, String.trim(boot) <> namespace}
   end
 
-  # The 22nd field of stat; the second may hold blanks and brackets, so count from its end.
+  # The 22nd field of stat; the second may hold blanks and brackets, so count from its end. A process that was killed and whose
+  # parent does not ask for it (the first process of some containers) stays in the books, as a zombie (Z).
   defp started(pid) do
     with {:ok, stat} <- File.read("/proc/#{pid}/stat"),
          [_, fields] <- Regex.run(~r/.*\) (.*)/s, stat),
-         do: {:ok, fields |> String.split() |> Enum.at(19)}
+         [state | _] = fields when state not in ["Z", "X"] <- String.split(fields),
+         do: {:ok, Enum.at(fields, 19)}
   end
 end
