@@ -77,6 +77,11 @@ defmodule UroDiscordTest do
       {:ok, delivery} = UroDiscord.notify(:announcements, "building …")
       assert {:ok, %Delivery{status: :delivered} = delivered} = UroDiscord.edit(delivery, "built")
       assert contents(sim, "announcements") == ["built"]
+
+      assert {:ok, ^delivered} =
+               UroDiscord.edit(delivered, components: [%{type: 10, content: "built, with components"}])
+
+      assert [%{"content" => "", "components" => [%{"type" => 10}]}] = DiscordSim.messages(sim, "announcements")
       assert {:ok, ^delivered} = UroDiscord.delete(delivered)
       assert contents(sim, "announcements") == []
       # It is gone, which is what was wanted.

@@ -6,6 +6,9 @@ defmodule UroDiscord.Notify do
   alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Telemetry}
   alias UroDiscord.Notify.{Channel, Dispatcher, Message, Outbox}
 
+  # https://discord.com/developers/docs/resources/message#message-object-message-flags
+  @components_v2 0x8000
+
   # Another node may deliver, whose outcome only the store tells.
   @look_ms 1_000
 
@@ -119,10 +122,17 @@ defmodule UroDiscord.Notify do
     with {:ok, messages} <- Message.new(input),
          {:ok, message} <- single(messages),
          {:ok, delivered, runtime} <- delivered(delivery) do
-      # What only a new message can have.
-      body = Map.drop(message.body, ["message_reference", "tts"])
-      change(delivered, runtime, :patch, json: body, files: message.files)
+      change(delivered, runtime, :patch, json: edited(message.body), files: message.files)
     end
+  end
+
+  # Without what only a new message can have. One that becomes Components V2 gives up its text and embeds.
+  defp edited(body) do
+    body = Map.drop(body, ["message_reference", "tts"])
+
+    if Bitwise.band(body["flags"] || 0, @components_v2) == 0,
+      do: body,
+      else: Map.merge(body, %{"content" => nil, "embeds" => nil})
   end
 
   @spec delete(Delivery.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
