@@ -75,7 +75,19 @@ defmodule UroDiscord.Native do
       {:ok, ~s({"content":"hi","tts":false})}
   """
   @spec json_encode(term()) :: {:ok, binary()} | {:error, String.t()}
-  def json_encode(_term), do: nif()
+  def json_encode(term) do
+    # Moving to a dirty scheduler costs more than a message's JSON. How long that is shows while it is written.
+    case json_encode_inline(term) do
+      :too_long -> json_encode_dirty(term)
+      answer -> answer
+    end
+  end
+
+  @doc false
+  def json_encode_inline(_term), do: nif()
+
+  @doc false
+  def json_encode_dirty(_term), do: nif()
 
   @doc """
   A term from JSON; objects become maps with binary keys, null becomes nil.
@@ -84,7 +96,15 @@ defmodule UroDiscord.Native do
       {:ok, %{"code" => 50035, "errors" => nil}}
   """
   @spec json_decode(binary()) :: {:ok, term()} | {:error, String.t()}
-  def json_decode(_json), do: nif()
+  # Most answers of Discord's are shorter, and take well below a millisecond.
+  def json_decode(json) when byte_size(json) <= 8_192, do: json_decode_inline(json)
+  def json_decode(json), do: json_decode_dirty(json)
+
+  @doc false
+  def json_decode_inline(_json), do: nif()
+
+  @doc false
+  def json_decode_dirty(_json), do: nif()
 
   @doc false
   # Panics in Rust, for the test that shows what becomes of a panic.

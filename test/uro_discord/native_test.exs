@@ -84,6 +84,30 @@ defmodule UroDiscord.NativeTest do
       end
     end
 
+    test "long JSON, which is not written and read inline, is the same JSON" do
+      for count <- [1, 100, 1_000, 100_000] do
+        term = for n <- 1..count, do: %{"id" => n, "text" => "é\n"}
+        assert {:ok, json} = Native.json_encode(term)
+        assert Native.json_decode(json) == {:ok, term}
+        assert {:error, reason} = Native.json_encode(term ++ [self()])
+        assert reason =~ "#{count}: cannot be JSON"
+        assert {:error, reason} = Native.json_encode(%{"improper" => term ++ 1})
+        assert reason =~ "improper: cannot be JSON"
+      end
+
+      # On either side of the limit.
+      for size <- [8_192, 8_193], text = :binary.copy(<<0xFF>>, size) do
+        assert {:error, reason} = Native.json_encode(%{"a" => text})
+        assert reason == "a: not valid UTF-8, from byte 0 on"
+        assert {:error, reason} = Native.json_encode(%{text => 1})
+        assert reason == "a key is not valid UTF-8, from byte 0 on"
+      end
+
+      assert Native.json_encode_inline(:binary.copy("x", 8_191)) == :too_long
+      assert {:ok, _} = Native.json_encode_inline(:binary.copy("x", 8_190))
+      assert Native.json_encode(:binary.copy("x", 33_554_433)) == {:error, "more than 33554432 bytes of JSON"}
+    end
+
     test "depth is limited both ways, however deep" do
       for depth <- [200, 10_000, 1_000_000] do
         assert {:error, reason} = Native.json_encode(Enum.reduce(1..depth, nil, fn _, term -> [term] end))

@@ -43,6 +43,7 @@ rustler::atoms! {
     bearer,
 
     // Answers.
+    too_long,
     status,
     headers,
     kind,
