@@ -210,6 +210,9 @@ fn headers(bucket: &str, rate: Rate, window: Window, now: Instant) -> HeaderMap 
         ("x-ratelimit-reset", seconds(reset)),
         ("x-ratelimit-reset-after", seconds(left)),
         ("x-ratelimit-bucket", bucket.to_owned()),
+        // Discord's own answers have it and those of the Cloudflare before it do not: discord.py takes a 429 without it
+        // for a ban.
+        ("via", "1.1 google".to_owned()),
     ];
     pairs
         .into_iter()
