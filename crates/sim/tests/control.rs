@@ -113,6 +113,12 @@ async fn a_request_is_carried_out_long_before_its_answer() {
         answer = discord.post("status", json!({"content": "done"})) => panic!("{answer:?}"),
         _ = discord.wait_for(0, "message_create") => {}
     }
+    // Who asked has gone; that he had asked is known all the same.
+    let logged = async || discord.seen("/requests").await[0].clone();
+    while logged().await.is_null() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(logged().await["status"], json!(null));
 }
 
 #[tokio::test]

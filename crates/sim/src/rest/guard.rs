@@ -34,32 +34,46 @@ const OPEN: [&str; 1] = ["/gateway"];
 
 /// The middleware around all routes.
 pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
     let call = Call::new(&app, &request);
-    let mut record = RequestRecord {
-        time: unix_ms(),
-        method: call.method.to_string(),
-        path: request
-            .uri()
-            .path_and_query()
-            .map_or_else(String::new, ToString::to_string),
-        route: call.route.clone(),
-        status: None,
-        bucket: bucket(&call.method, call.template()),
-        user_id: call.user,
-        took: 0,
+    let mut log = Log {
+        app: app.clone(),
+        started: Instant::now(),
+        record: RequestRecord {
+            time: unix_ms(),
+            method: call.method.to_string(),
+            path: request
+                .uri()
+                .path_and_query()
+                .map_or_else(String::new, ToString::to_string),
+            route: call.route.clone(),
+            status: None,
+            bucket: bucket(&call.method, call.template()),
+            user_id: call.user,
+            took: 0,
+        },
     };
     let response = answer(&app, call, request, next).await;
     if response.extensions().get::<HangUp>().is_none() {
-        record.status = Some(response.status().as_u16());
+        log.record.status = Some(response.status().as_u16());
     }
-    record.took = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut state = app.state();
     if counts_as_invalid(&response) {
-        state.limits.count_invalid(Instant::now());
+        app.state().limits.count_invalid(Instant::now());
     }
-    state.requests.push(record);
     response
+}
+
+/// Logs a request when it is over: also when the client has gone before its answer.
+struct Log {
+    app: App,
+    started: Instant,
+    record: RequestRecord,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.record.took = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.app.state().requests.push(self.record.clone());
+    }
 }
 
 /// What a request is, as far as all routes have it in common.
