@@ -39,8 +39,11 @@ defmodule UroDiscord.Notify.Channel do
   @doc "There is something to send in this channel."
   @spec wake(String.t()) :: :ok
   def wake(channel_id) do
-    case DynamicSupervisor.start_child(UroDiscord.Notify.Supervisor, {__MODULE__, channel_id}) do
-      {:ok, _pid} -> :ok
+    with [] <- Registry.lookup(UroDiscord.Notify.Registry, channel_id),
+         {:ok, _pid} <- DynamicSupervisor.start_child(UroDiscord.Notify.Supervisor, {__MODULE__, channel_id}) do
+      :ok
+    else
+      [{pid, _value}] -> GenServer.cast(pid, :wake)
       {:error, {:already_started, pid}} -> GenServer.cast(pid, :wake)
     end
   end
@@ -79,6 +82,9 @@ defmodule UroDiscord.Notify.Channel do
   @impl true
   def handle_continue(:work, state), do: work(state)
 
+  def handle_continue({:begin, row}, state),
+    do: if(lasts?(state), do: row |> begin(state) |> next(), else: work(state))
+
   @impl true
   def handle_cast(:wake, state), do: work(state)
 
@@ -89,7 +95,7 @@ defmodule UroDiscord.Notify.Channel do
     Process.send_after(self(), :tick, @tick_ms)
 
     cond do
-      state.current != nil and state.lease != nil -> {:noreply, renew(state)}
+      state.current != nil and state.lease != nil and not lasts?(state) -> {:noreply, renew(state)}
       idle?(state) and monotonic() - state.idle_since > @idle_ms -> {:stop, :normal, state}
       true -> {:noreply, state}
     end
@@ -118,6 +124,7 @@ defmodule UroDiscord.Notify.Channel do
       {:uro_discord_rest, ^ref, _} = message ->
         case answered(purpose, Rest.answer(message, ref), row, %{state | current: nil}) do
           {:again, state} -> state
+          {:begin, _row, state} -> state
           {:pause, _delay, state} -> state
           state -> drain(state)
         end
@@ -131,6 +138,7 @@ defmodule UroDiscord.Notify.Channel do
   ## One notification after the other
 
   defp next({:again, state}), do: {:noreply, state, {:continue, :work}}
+  defp next({:begin, row, state}), do: {:noreply, state, {:continue, {:begin, row}}}
   defp next({:pause, delay, state}), do: {:noreply, pause(state, delay)}
   defp next({:taken, state}), do: {:stop, :normal, state}
   defp next({:idle, state}), do: {:noreply, %{state | idle_since: monotonic()}}
@@ -188,7 +196,7 @@ defmodule UroDiscord.Notify.Channel do
   defp send_new(row, false, state), do: post(row, state)
 
   defp post(row, state) do
-    case Outbox.files(state.runtime.store, row.id) do
+    case Outbox.files(state.runtime.store, row) do
       {:ok, files} ->
         request(:send, :post, "channels/#{state.channel_id}/messages", [body: row.body, files: files], row, state)
 
@@ -254,11 +262,12 @@ defmodule UroDiscord.Notify.Channel do
 
   defp finish(row, outcome, state) do
     delivery = delivery(row, outcome, state)
+    until = leased_until()
 
     case Outbox.finish(state.runtime.store, state.lease, delivery) do
-      :ok ->
+      {:ok, following} ->
         report(delivery, row, state)
-        {:again, %{state | failures: 0, leased_until: leased_until()}}
+        {:begin, following, %{state | failures: 0, leased_until: until}}
 
       # Another node goes on from here.
       :lost ->
@@ -299,13 +308,15 @@ defmodule UroDiscord.Notify.Channel do
   ## The lease
 
   # One that lasts for a request yet, by a clock that nobody sets.
-  defp lease(%{lease: lease, leased_until: until} = state) do
+  defp lease(%{lease: lease} = state) do
     cond do
       lease == nil -> claim(state)
-      until - monotonic() > @margin_ms -> {:ok, state}
+      lasts?(state) -> {:ok, state}
       true -> state |> renew() |> then(&if(&1.lease, do: {:ok, &1}, else: claim(&1)))
     end
   end
+
+  defp lasts?(state), do: state.leased_until - monotonic() > @margin_ms
 
   defp claim(%{runtime: runtime} = state) do
     until = leased_until()

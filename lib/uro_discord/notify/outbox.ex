@@ -128,25 +128,36 @@ defmodule UroDiscord.Notify.Outbox do
   @doc "The next notification of a channel, its files left out."
   @spec next(Store.t(), String.t()) :: {:ok, map() | nil} | {:error, Error.t()}
   def next(store, channel_id) do
-    sql = """
-    SELECT id, body, crosspost, accepted_at, expires_at FROM uro_discord_outbox
-    WHERE channel_id = $1 AND status = 'queued' ORDER BY position LIMIT 1
-    """
-
-    case rows(store, sql, [channel_id]) do
-      {:ok, []} ->
-        {:ok, nil}
-
-      {:ok, [[id, body, crosspost, accepted_at, expires_at]]} ->
-        {:ok, %{id: id, body: body, crosspost: crosspost == 1, accepted_at: accepted_at, expires_at: expires_at}}
-
-      error ->
-        error
-    end
+    {sql, params} = queued(channel_id)
+    with {:ok, rows} <- rows(store, sql, params), do: {:ok, first(rows)}
   end
 
-  @spec files(Store.t(), String.t()) :: {:ok, [map()]} | {:error, Error.t()}
-  def files(store, id) do
+  defp queued(channel_id) do
+    {"""
+     SELECT id, body, crosspost, accepted_at, expires_at,
+       CASE WHEN EXISTS (SELECT 1 FROM uro_discord_files WHERE delivery_id = uro_discord_outbox.id) THEN 1 ELSE 0 END
+     FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued' ORDER BY position LIMIT 1
+     """, [channel_id]}
+  end
+
+  defp first([]), do: nil
+
+  defp first([[id, body, crosspost, accepted_at, expires_at, files]]) do
+    %{
+      id: id,
+      body: body,
+      crosspost: crosspost == 1,
+      accepted_at: accepted_at,
+      expires_at: expires_at,
+      files?: files == 1
+    }
+  end
+
+  @doc "The files of what `next/2` gave."
+  @spec files(Store.t(), map()) :: {:ok, [map()]} | {:error, Error.t()}
+  def files(_store, %{files?: false}), do: {:ok, []}
+
+  def files(store, %{id: id}) do
     sql = "SELECT name, content_type, data FROM uro_discord_files WHERE delivery_id = $1 ORDER BY number"
 
     with {:ok, rows} <- rows(store, sql, [id]) do
@@ -162,8 +173,11 @@ defmodule UroDiscord.Notify.Outbox do
     with {:ok, rows} <- rows(store, sql, [channel_id, message_id]), do: {:ok, rows != []}
   end
 
-  @doc "Stores an outcome and extends the lease; `:lost` when another owner has it by now, and nothing is changed."
-  @spec finish(Store.t(), lease(), Delivery.t()) :: :ok | :lost | {:error, Error.t()}
+  @doc """
+  Stores an outcome, extends the lease, and gives the channel's next notification, as `next/2` does; `:lost` when another owner
+  has the lease by now, and nothing is changed.
+  """
+  @spec finish(Store.t(), lease(), Delivery.t()) :: {:ok, map() | nil} | :lost | {:error, Error.t()}
   def finish(store, lease, delivery) do
     statements = [
       {"""
@@ -185,11 +199,13 @@ defmodule UroDiscord.Notify.Outbox do
        DELETE FROM uro_discord_files WHERE delivery_id = $1
        AND EXISTS (SELECT 1 FROM uro_discord_outbox WHERE id = $1 AND status = 'delivered')
        """, [delivery.id]},
-      renewal(lease)
+      renewal(lease),
+      # Here it costs no trip of its own to the store.
+      queued(lease.channel_id)
     ]
 
-    with {:ok, [%{num_rows: changed} | _]} <- Store.run(store, statements, :write),
-         do: if(changed == 1, do: :ok, else: :lost)
+    with {:ok, [%{num_rows: changed}, _, _, %{rows: following}]} <- Store.run(store, statements, :write),
+         do: if(changed == 1, do: {:ok, first(following)}, else: :lost)
   end
 
   ## Looking
