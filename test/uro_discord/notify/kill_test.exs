@@ -17,6 +17,9 @@ defmodule UroDiscord.Notify.KillTest do
     sim = start_sim!(["--channels", "#{@channels}"])
     # It knows nothing of the requests of the life before, and would otherwise wait for their windows.
     DiscordSim.post(sim, "/settings", %{rate_limit_factor: 100, identify_interval_ms: 0, identify_budget: 100_000})
+    # So that there are always some that Discord has and of which it has not said so.
+    late = %{method: "POST", route: "/channels/*/messages", answer_delay_ms: 30, times: 1_000_000}
+    DiscordSim.post(sim, "/faults", [late])
     config = DiscordSim.config(sim)
     channels = for n <- 1..@channels, do: sim.info["channels"]["channel-#{n}"]
     journal = config[:database] <> ".journal"
@@ -45,9 +48,15 @@ defmodule UroDiscord.Notify.KillTest do
       assert Enum.filter(nonces, &(&1 in expected)) == expected
     end
 
-    sent = sim |> DiscordSim.get("/messages") |> length()
+    messages = sim |> DiscordSim.get("/messages") |> length()
+    repeats = posts(sim) - messages
     assert length(accepted) >= @accepted
-    IO.puts("#{lives} kills: #{length(accepted)} accepted and known to be, #{sent - length(accepted)} accepted unknown")
+    assert repeats > 0
+
+    IO.puts(
+      "#{lives} kills, #{messages} messages: #{length(accepted)} known to be accepted, #{messages - length(accepted)} accepted " <>
+        "and not known; #{repeats} were sent twice and shown once"
+    )
   end
 
   # At least so many kills, and at least so many accepted.
@@ -61,6 +70,10 @@ defmodule UroDiscord.Notify.KillTest do
       do: life,
       else: kill(journal, config, channels, life + 1)
   end
+
+  # Of the newest 10,000 requests.
+  defp posts(sim),
+    do: sim |> DiscordSim.get("/requests") |> Enum.count(&(&1["method"] == "POST"))
 
   defp contents(messages), do: Enum.map(messages, & &1["content"])
 
