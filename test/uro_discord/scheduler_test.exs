@@ -65,7 +65,7 @@ defmodule UroDiscord.SchedulerTest do
            "#{found} of #{4 * @calls} calls held a scheduler for over 1 ms"
 
     # The fastest of some: the thread that it wakes may take the core from it.
-    assert Enum.min(for _ <- 1..20, do: request |> :timer.tc() |> elem(0)) < 1_000
+    assert Enum.min(for _ <- 1..50, do: request |> :timer.tc() |> elem(0)) < 1_000
 
     # The watch sees what it should: the same work, inline.
     large = :binary.copy(body, 64)
