@@ -34,6 +34,7 @@ defmodule Bench do
     IO.puts(String.pad_trailing(name, 44) <> figures)
   end
 
+  defp format(figure) when is_integer(figure), do: Integer.to_string(figure)
   defp format(figure) when figure >= 1_000, do: figure |> round() |> Integer.to_string()
   defp format(figure), do: :erlang.float_to_binary(figure * 1.0, decimals: 1)
 end
