@@ -47,6 +47,9 @@ defmodule UroDiscord.Bridge.Log do
 
   @impl true
   def init(fifo) do
+    # To remove the FIFO also when the reader never came to run.
+    Process.flag(:trap_exit, true)
+
     port =
       Port.open({:spawn_executable, "/bin/sh"}, [
         :binary,
@@ -55,7 +58,7 @@ defmodule UroDiscord.Bridge.Log do
         args: ["-c", @reader, fifo]
       ])
 
-    {:ok, %{port: port, reading: false}}
+    {:ok, %{port: port, fifo: fifo, reading: false}}
   end
 
   @impl true
@@ -72,8 +75,12 @@ defmodule UroDiscord.Bridge.Log do
     {:noreply, state}
   end
 
-  def handle_info({port, {:exit_status, _status}}, %{port: port} = state),
-    do: {:stop, :normal, state}
+  def handle_info({port, {:exit_status, _status}}, %{port: port} = state), do: {:stop, :normal, state}
+  # The port's own end, of which the exit status tells.
+  def handle_info({:EXIT, port, _reason}, %{port: port} = state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_reason, state), do: File.rm(state.fifo)
 
   defp log(line) do
     case Native.json_decode(line) do

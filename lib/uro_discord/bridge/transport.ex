@@ -18,14 +18,15 @@ defmodule UroDiscord.Bridge.Transport do
   def open(executable) do
     with {:ok, fifo} <- Log.make_fifo(),
          {:ok, log} <- Log.start_link(fifo) do
-      # The shell only opens the FIFO and becomes the bridge; paths are arguments, never part of the script.
+      # The shell only opens the FIFO (both ways, which does not wait for a reader) and becomes the bridge; paths are
+      # arguments, never part of the script.
       port =
         Port.open({:spawn_executable, "/bin/sh"}, [
           :binary,
           :exit_status,
           :hide,
           busy_limits_port: @queue,
-          args: ["-c", ~S(exec "$0" 2>"$1"), executable || built(), fifo]
+          args: ["-c", ~S([ -p "$1" ] && exec "$0" 2<>"$1"), executable || built(), fifo]
         ])
 
       case Port.info(port, :os_pid) do
