@@ -23,42 +23,40 @@ defmodule UroDiscord.Bridge.Log do
     "trace" => :debug
   }
 
-  @doc "A FIFO of our own, for the stderr of one run of the bridge."
-  @spec make_fifo() :: {:ok, Path.t()} | {:error, String.t()}
-  def make_fifo do
-    path =
-      Path.join(
-        System.tmp_dir!(),
-        "uro_discord-#{System.pid()}-#{System.unique_integer([:positive])}"
-      )
+  @spec start_link() :: GenServer.on_start()
+  def start_link, do: GenServer.start_link(__MODULE__, nil)
 
-    case System.cmd("mkfifo", ["-m", "600", path], stderr_to_stdout: true) do
-      {_, 0} -> {:ok, path}
-      {output, _} -> {:error, String.trim(output)}
-    end
-  end
-
-  @spec start_link(Path.t()) :: GenServer.on_start()
-  def start_link(fifo), do: GenServer.start_link(__MODULE__, fifo)
+  @doc "The FIFO that the bridge's stderr is to be."
+  @spec fifo(pid()) :: {:ok, Path.t()} | {:error, String.t()}
+  def fifo(log), do: GenServer.call(log, :fifo)
 
   @doc "The bridge has opened the FIFO, or is over: read what there is, to the end."
   @spec read(pid()) :: :ok
   def read(log), do: GenServer.cast(log, :read)
 
   @impl true
-  def init(fifo) do
-    # To remove the FIFO also when the reader never came to run.
+  def init(nil) do
+    # To remove the FIFO however early we are stopped.
     Process.flag(:trap_exit, true)
+    fifo = Path.join(System.tmp_dir!(), "uro_discord-#{System.pid()}-#{System.unique_integer([:positive])}")
+    {:ok, %{port: nil, fifo: fifo, reading: false}}
+  end
 
-    port =
-      Port.open({:spawn_executable, "/bin/sh"}, [
-        :binary,
-        :exit_status,
-        {:line, @line_limit},
-        args: ["-c", @reader, fifo]
-      ])
+  @impl true
+  def handle_call(:fifo, _from, state) do
+    case System.cmd("mkfifo", ["-m", "600", state.fifo], stderr_to_stdout: true) do
+      {_, 0} -> {:reply, {:ok, state.fifo}, %{state | port: reader(state.fifo)}}
+      {output, _} -> {:stop, :normal, {:error, String.trim(output)}, state}
+    end
+  end
 
-    {:ok, %{port: port, fifo: fifo, reading: false}}
+  defp reader(fifo) do
+    Port.open({:spawn_executable, "/bin/sh"}, [
+      :binary,
+      :exit_status,
+      {:line, @line_limit},
+      args: ["-c", @reader, fifo]
+    ])
   end
 
   @impl true
@@ -76,8 +74,8 @@ defmodule UroDiscord.Bridge.Log do
   end
 
   def handle_info({port, {:exit_status, _status}}, %{port: port} = state), do: {:stop, :normal, state}
-  # The port's own end, of which the exit status tells.
-  def handle_info({:EXIT, port, _reason}, %{port: port} = state), do: {:noreply, state}
+  # A port's own end: the reader's, of which the exit status tells, or that of mkfifo.
+  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, state}
 
   @impl true
   def terminate(_reason, state), do: File.rm(state.fifo)

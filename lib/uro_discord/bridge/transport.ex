@@ -16,8 +16,8 @@ defmodule UroDiscord.Bridge.Transport do
   @doc "Starts the bridge: the one that was built with this library, or another."
   @spec open(Path.t() | nil) :: {:ok, t()} | {:error, String.t()}
   def open(executable) do
-    with {:ok, fifo} <- Log.make_fifo(),
-         {:ok, log} <- Log.start_link(fifo) do
+    with {:ok, log} <- Log.start_link(),
+         {:ok, fifo} <- Log.fifo(log) do
       # The shell only opens the FIFO (both ways, which does not wait for a reader) and becomes the bridge; paths are
       # arguments, never part of the script.
       port =
