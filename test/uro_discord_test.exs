@@ -140,6 +140,26 @@ defmodule UroDiscordTest do
     end
   end
 
+  test "what is under way when it stops is finished, and what waits is sent after the next start" do
+    Process.flag(:trap_exit, true)
+    sim = start_sim!()
+    database = [database: DiscordSim.config(sim)[:database]]
+    start_uro_discord!(sim, database)
+    DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 1_000}])
+    {:ok, first} = UroDiscord.notify(:builds, "under way")
+    {:ok, second} = UroDiscord.notify(:builds, "waiting")
+    DiscordSim.wait_for(sim, "fault")
+    stop_supervised!(UroDiscord)
+    assert ["under way"] = for(message <- DiscordSim.messages(sim, "builds"), do: message["content"])
+
+    start_uro_discord!(sim, database)
+    assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(first)
+    assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(second)
+    assert [_, _] = DiscordSim.messages(sim, "builds")
+    # Its outcome was stored before the stop: it is not sent again.
+    assert 2 == Enum.count(DiscordSim.get(sim, "/requests"), &(&1["method"] == "POST"))
+  end
+
   test "the token does not show in the state of any process, in its crash report, or in the log" do
     sim = start_sim!()
     token = sim.info["token"]

@@ -20,7 +20,7 @@ defmodule UroDiscord.Error do
     * `:unknown`: there is no such notification;
     * `:disabled`: UroDiscord is configured with `enabled: false`;
     * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
-    * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker_open` …).
+    * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker` …).
   """
   @type kind :: atom()
 
