@@ -107,6 +107,8 @@ defmodule UroDiscord do
     * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}` and `{:presence, shard, data}`, see `status/0`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
+
+  A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again.
   """
   @spec subscribe(Events.topic()) :: :ok
   defdelegate subscribe(topic), to: Events
