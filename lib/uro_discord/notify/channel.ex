@@ -260,6 +260,9 @@ defmodule UroDiscord.Notify.Channel do
     {:pause, delay, unsure(%{state | failures: state.failures + 1})}
   end
 
+  # The lease went while the request was under way: whoever has it now stores the outcome.
+  defp finish(_row, _outcome, %{lease: nil} = state), do: {:again, state}
+
   defp finish(row, outcome, state) do
     delivery = delivery(row, outcome, state)
     until = leased_until()
