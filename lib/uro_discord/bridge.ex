@@ -317,7 +317,7 @@ defmodule UroDiscord.Bridge do
 
     %{
       "token" => Secret.reveal(config.token),
-      "intents" => Config.Schema.intent_bits(config.intents),
+      "intents" => Config.Checks.intent_bits(config.intents),
       "url" => config.gateway_url,
       "session" => state.sessions[0],
       "events" => state.events

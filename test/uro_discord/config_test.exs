@@ -92,7 +92,7 @@ defmodule UroDiscord.ConfigTest do
   end
 
   test "intents are the bits that Discord documents" do
-    assert Config.Schema.intent_bits([:guilds, :guild_messages, :message_content]) ==
+    assert Config.Checks.intent_bits([:guilds, :guild_messages, :message_content]) ==
              1 + 512 + 32_768
   end
 

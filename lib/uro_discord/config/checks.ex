@@ -1,0 +1,158 @@
+defmodule UroDiscord.Config.Checks do
+  @moduledoc false
+  # The checks of `UroDiscord.Config.Schema`: each takes what was given and returns it in the form the rest of the code uses,
+  # or says what is wrong with it (without a secret's value).
+
+  alias UroDiscord.{Secret, Snowflake}
+
+  # https://discord.com/developers/docs/events/gateway#gateway-intents
+  @intents [
+    guilds: 0,
+    guild_members: 1,
+    guild_moderation: 2,
+    guild_expressions: 3,
+    guild_integrations: 4,
+    guild_webhooks: 5,
+    guild_invites: 6,
+    guild_voice_states: 7,
+    guild_presences: 8,
+    guild_messages: 9,
+    guild_message_reactions: 10,
+    guild_message_typing: 11,
+    direct_messages: 12,
+    direct_message_reactions: 13,
+    direct_message_typing: 14,
+    message_content: 15,
+    guild_scheduled_events: 16,
+    auto_moderation_configuration: 20,
+    auto_moderation_execution: 21,
+    guild_message_polls: 24,
+    direct_message_polls: 25
+  ]
+
+  # Discord's limit for the text of a custom status.
+  @status_length 128
+
+  @type result :: {:ok, term()} | {:error, String.t()}
+
+  @doc "The bits of a list of intents, as IDENTIFY wants them."
+  @spec intent_bits([atom()]) :: non_neg_integer()
+  def intent_bits(intents) do
+    Enum.reduce(intents, 0, fn intent, bits ->
+      Bitwise.bor(bits, Bitwise.bsl(1, Keyword.fetch!(@intents, intent)))
+    end)
+  end
+
+  @spec intent_names() :: [atom()]
+  def intent_names, do: Keyword.keys(@intents)
+
+  @spec status_length() :: pos_integer()
+  def status_length, do: @status_length
+
+  def boolean(value) when is_boolean(value), do: {:ok, value}
+  def boolean(value), do: is_not(value, "a boolean")
+
+  # The first part is the application's id in Base64; the rest is opaque. https://discord.com/developers/docs/reference
+  def token(value) when is_binary(value) do
+    with [id, _time, _hmac] <- String.split(value, "."),
+         {:ok, id} <- Base.decode64(id, padding: false),
+         {:ok, _id} <- Snowflake.cast(id),
+         true <- value =~ ~r/\A[A-Za-z0-9_.=-]+\z/ do
+      {:ok, Secret.wrap(value)}
+    else
+      _ -> {:error, "has not the shape of a bot token (#{byte_size(value)} bytes, not shown)"}
+    end
+  end
+
+  def token(_value), do: {:error, "is not a string (not shown)"}
+
+  def channels(value) when is_map(value), do: value |> Map.to_list() |> channels()
+
+  def channels(value) when is_list(value) do
+    Enum.reduce_while(value, {:ok, %{}}, fn
+      {name, id}, {:ok, channels} when is_atom(name) ->
+        case Snowflake.cast(id) do
+          {:ok, id} -> {:cont, {:ok, Map.put(channels, name, id)}}
+          :error -> {:halt, {:error, "#{name} is #{inspect(id)}, which is not a channel's id"}}
+        end
+
+      other, _channels ->
+        {:halt, {:error, "#{inspect(other)} is not a name with an id"}}
+    end)
+  end
+
+  def channels(value), do: is_not(value, "a keyword list or a map")
+
+  def intents(value) when is_list(value) do
+    case Enum.reject(value, &(is_atom(&1) and Keyword.has_key?(@intents, &1))) do
+      [] -> {:ok, value}
+      [unknown | _] -> {:error, "#{inspect(unknown)} is not an intent"}
+    end
+  end
+
+  def intents(value), do: is_not(value, "a list")
+
+  def status_text(nil), do: {:ok, nil}
+
+  def status_text(value) when is_binary(value) do
+    cond do
+      not String.valid?(value) -> {:error, "is not valid UTF-8"}
+      String.length(value) in 1..@status_length -> {:ok, value}
+      true -> {:error, "has #{String.length(value)} characters"}
+    end
+  end
+
+  def status_text(value), do: is_not(value, "a string")
+
+  def url(nil, _schemes), do: {:ok, nil}
+
+  def url(value, schemes) when is_binary(value) do
+    case URI.new(value) do
+      {:ok, %URI{scheme: scheme, host: host}} when is_binary(host) and host != "" ->
+        if scheme in schemes,
+          do: {:ok, String.trim_trailing(value, "/")},
+          else: {:error, "#{inspect(value)} does not begin with #{Enum.join(schemes, ":// or ")}://"}
+
+      _ ->
+        {:error, "#{inspect(value)} is not a URL"}
+    end
+  end
+
+  def url(value, _schemes), do: is_not(value, "a string")
+
+  def repo(nil), do: {:ok, nil}
+
+  def repo(value) when is_atom(value) do
+    if Code.ensure_loaded?(value) and function_exported?(value, :query, 3) and
+         function_exported?(value, :transaction, 2),
+       do: {:ok, value},
+       else: is_not(value, "a Repo")
+  end
+
+  def repo(value), do: is_not(value, "a module")
+
+  def path(value) when is_binary(value) and value != "" do
+    if String.valid?(value) and not String.contains?(value, <<0>>), do: {:ok, value}, else: is_not(value, "a path")
+  end
+
+  def path(value), do: is_not(value, "a path")
+
+  def file(nil), do: {:ok, nil}
+
+  def file(value) when is_binary(value) do
+    if File.regular?(value),
+      do: {:ok, value},
+      else: {:error, "there is no file #{inspect(value)}"}
+  end
+
+  def file(value), do: is_not(value, "a string")
+
+  def restart({first, longest})
+      when is_integer(first) and is_integer(longest) and first > 0 and longest >= first,
+      do: {:ok, {first, longest}}
+
+  def restart(value), do: is_not(value, "two such integers")
+
+  defp is_not(value, expected),
+    do: {:error, "#{inspect(value, limit: 5, printable_limit: 100)} is not #{expected}"}
+end
