@@ -19,7 +19,7 @@ use crate::{
     app::App,
     faults::{Rule, RuleError},
     id::Id,
-    state::{RequestRecord, SettingsChange, State as Discord},
+    state::{ChannelKind, RequestRecord, SettingsChange, State as Discord},
 };
 
 /// All under `/control`.
@@ -165,6 +165,13 @@ async fn guild(State(app): State<App>) -> Json<Value> {
     let state = app.state();
     let mut guild = state.guild.json();
     guild["channels"] = state.guild_channels_json(state.guild.owner).into();
+    for channel in guild["channels"].as_array_mut().into_iter().flatten() {
+        if channel["type"] == ChannelKind::Voice as u8 {
+            let id = channel["id"].as_str().and_then(|id| id.parse().ok());
+            let status = id.and_then(|id: Id| state.voice_statuses.get(&id));
+            channel["status"] = json!(status);
+        }
+    }
     guild["members"] = state.members_json(|_| true).into();
     guild["voice_states"] = state.voice.values().cloned().collect();
     Json(guild)

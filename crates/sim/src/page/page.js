@@ -304,6 +304,7 @@ function showChannels() {
   });
   const voice = guild.channels.filter((c) => c.type === 2).map((channel) => make('div', { role: 'listitem' },
     make('div', { class: 'channel voice' }, sign(channel), channel.name),
+    channel.status ? make('div', { class: 'status', title: channel.status }, channel.status) : null,
     guild.voice_states.filter((v) => v.channel_id === channel.id)
       .map((v) => make('div', { class: 'speaker' }, avatar(member(v.user_id).user), userName(v.user_id), v.self_mute || v.mute ? icon('muted') : null))));
   $('guild').textContent = guild.name;

@@ -26,7 +26,7 @@ use crate::{
 type Answer = Result<Json<Value>, ApiError>;
 
 /// A channel that the caller sees.
-fn seen(state: &Discord, channel: &str, caller: Id) -> Result<(Channel, u64), ApiError> {
+pub fn seen(state: &Discord, channel: &str, caller: Id) -> Result<(Channel, u64), ApiError> {
     let channel = path_id("channel_id", channel)?;
     let channel = state
         .channel(channel)
@@ -38,7 +38,7 @@ fn seen(state: &Discord, channel: &str, caller: Id) -> Result<(Channel, u64), Ap
     Ok((channel.clone(), permissions))
 }
 
-fn need(permissions: u64, needed: u64) -> Result<(), ApiError> {
+pub fn need(permissions: u64, needed: u64) -> Result<(), ApiError> {
     if permissions & needed == needed {
         Ok(())
     } else {

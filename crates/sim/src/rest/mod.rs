@@ -8,13 +8,14 @@ mod limits;
 mod messages;
 mod reading;
 mod validate;
+mod voice;
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 
 pub use self::{
@@ -52,6 +53,10 @@ pub fn router(app: App) -> Router {
         )
         .route("/channels/{channel_id}", get(reading::channel))
         .route("/channels/{channel_id}/typing", post(messages::typing))
+        .route(
+            "/channels/{channel_id}/voice-status",
+            put(voice::set_status),
+        )
         .route(
             "/channels/{channel_id}/messages",
             get(messages::list).post(messages::create),

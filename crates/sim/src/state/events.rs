@@ -90,6 +90,22 @@ impl State {
         );
     }
 
+    /// VOICE_CHANNEL_STATUS_UPDATE.
+    pub fn voice_channel_status_changed(&mut self, channel: &Channel) {
+        let data = json!({
+            "id": channel.id,
+            "guild_id": self.guild.id,
+            "status": self.voice_statuses.get(&channel.id),
+        });
+        self.tell_channel(
+            "VOICE_CHANNEL_STATUS_UPDATE",
+            channel,
+            intents::GUILDS,
+            |_, _| data.clone(),
+        );
+        self.log.push("voice_channel_status", data);
+    }
+
     /// A session ended: who logged off, or nobody resumed it.
     pub fn session_ended(&mut self, user: Id) {
         self.log.push("session_end", json!({"user_id": user}));

@@ -42,6 +42,8 @@ pub struct State {
     pub files: Files,
     /// Voice states by user, of those who are in a voice channel.
     pub voice: BTreeMap<Id, Value>,
+    /// What voice channels say of themselves.
+    pub voice_statuses: BTreeMap<Id, String>,
     pub limits: Limits,
     pub faults: Faults,
     pub gateway: Hub,
@@ -61,6 +63,7 @@ impl State {
             messages: Messages::default(),
             files: Files::default(),
             voice: BTreeMap::new(),
+            voice_statuses: BTreeMap::new(),
             limits: Limits::default(),
             faults: Faults::default(),
             gateway: Hub::default(),
@@ -75,6 +78,7 @@ impl State {
         self.messages = Messages::default();
         self.files = Files::default();
         self.directs.clear();
+        self.voice_statuses.clear();
         self.limits = Limits::default();
         self.faults = Faults::default();
         self.requests.clear();

@@ -3,6 +3,7 @@
 use super::{Channel, Guild, Overwrite, OverwriteKind};
 use crate::id::Id;
 
+pub const MANAGE_CHANNELS: u64 = 1 << 4;
 pub const ADD_REACTIONS: u64 = 1 << 6;
 pub const VIEW_CHANNEL: u64 = 1 << 10;
 pub const SEND_MESSAGES: u64 = 1 << 11;
@@ -14,6 +15,7 @@ pub const MENTION_EVERYONE: u64 = 1 << 17;
 pub const CONNECT: u64 = 1 << 20;
 pub const SPEAK: u64 = 1 << 21;
 pub const USE_VAD: u64 = 1 << 25;
+pub const SET_VOICE_CHANNEL_STATUS: u64 = 1 << 48;
 
 /// Everything: what the owner of a guild has.
 pub const ALL: u64 = (1 << 53) - 1;

@@ -18,8 +18,9 @@ const BOT_ROLE: Id = Id(1_300_000_000_000_000_101);
 const STAFF_ROLE: Id = Id(1_300_000_000_000_000_102);
 const FIRST_CHANNEL: u64 = 1_300_000_000_000_000_200;
 
-/// CREATE_INSTANT_INVITE, MANAGE_WEBHOOKS, MANAGE_ROLES, MANAGE_NICKNAMES: what our bot asks for when it is invited.
-const BOT_PERMISSIONS: u64 = 1 | (1 << 27) | (1 << 28) | (1 << 29);
+/// What our bot asks for when it is invited; the bits are CREATE_INSTANT_INVITE, MANAGE_WEBHOOKS, MANAGE_ROLES,
+/// MANAGE_NICKNAMES.
+const BOT_PERMISSIONS: u64 = 1 | (1 << 27) | (1 << 28) | (1 << 29) | p::MANAGE_CHANNELS;
 
 /// Two bots (`uro`, ours, and `peer`, somebody else's) and two people, with fresh tokens.
 pub fn users() -> Result<Vec<User>, StartError> {
@@ -92,7 +93,8 @@ pub fn guild(more_channels: u16) -> Guild {
                     | p::ADD_REACTIONS
                     | p::CONNECT
                     | p::SPEAK
-                    | p::USE_VAD,
+                    | p::USE_VAD
+                    | p::SET_VOICE_CHANNEL_STATUS,
             ),
             Role {
                 bot: Some(APPLICATION),
