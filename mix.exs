@@ -19,7 +19,7 @@ defmodule UroDiscord.MixProject do
   end
 
   def application do
-    # :inets is the HTTP client of the tests, and wants :ssl.
-    [extra_applications: [:logger, :crypto] ++ if(Mix.env() == :test, do: [:inets, :ssl], else: [])]
+    # :inets has the HTTP client (`UroDiscord.HTTP`), which wants the other two.
+    [extra_applications: [:logger, :crypto, :inets, :ssl, :public_key]]
   end
 end
