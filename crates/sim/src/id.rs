@@ -18,6 +18,11 @@ const EPOCH_MS: u64 = 1_420_070_400_000;
 pub struct Id(pub u64);
 
 impl Id {
+    /// The first id of a moment, in Unix milliseconds.
+    pub fn at(unix_ms: u64) -> Self {
+        Self(unix_ms.saturating_sub(EPOCH_MS) << 22)
+    }
+
     /// The moment the id was made, in Unix milliseconds.
     pub fn created_ms(self) -> u64 {
         (self.0 >> 22) + EPOCH_MS
@@ -59,8 +64,7 @@ pub struct Ids {
 impl Ids {
     /// A new id for the present moment.
     pub fn next(&mut self) -> Id {
-        let since_epoch = unix_ms().saturating_sub(EPOCH_MS);
-        self.last = (since_epoch << 22).max(self.last + 1);
+        self.last = Id::at(unix_ms()).0.max(self.last + 1);
         Id(self.last)
     }
 }

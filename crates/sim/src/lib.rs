@@ -10,6 +10,7 @@ mod page;
 mod rest;
 mod server;
 mod state;
+mod stream;
 mod tls;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -2,6 +2,7 @@
 
 mod events;
 mod gateway;
+mod stream;
 
 use std::time::Instant;
 
@@ -14,12 +15,14 @@ use axum::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
+use tokio::task::JoinError;
 
 use crate::{
     app::App,
     faults::{Rule, RuleError},
     id::Id,
     state::{ChannelKind, RequestRecord, SettingsChange, State as Discord},
+    stream::PlanError,
 };
 
 /// All under `/control`.
@@ -35,6 +38,7 @@ pub fn router() -> Router<App> {
         .route("/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/settings", get(settings).post(change_settings))
         .route("/dispatch", post(gateway::dispatch))
+        .route("/stream", post(stream::play))
         .route("/reset", post(reset))
         .fallback(async || ControlError::UnknownPath)
 }
@@ -48,6 +52,12 @@ enum ControlError {
     UnknownChannel(String),
     #[error("no user `{0}`")]
     UnknownUser(String),
+    #[error("a stream is for a user who has one session with a connection; `{0}` has not")]
+    NotConnected(String),
+    #[error("the stream could not be made: {0}")]
+    Stream(#[from] JoinError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     #[error(transparent)]
     Rule(#[from] RuleError),
     #[error(transparent)]
@@ -62,7 +72,12 @@ impl IntoResponse for ControlError {
             Self::UnknownPath | Self::UnknownChannel(_) | Self::UnknownUser(_) => {
                 StatusCode::NOT_FOUND
             }
-            Self::Rule(_) | Self::Json(_) | Self::CloseCode => StatusCode::BAD_REQUEST,
+            Self::NotConnected(_)
+            | Self::Stream(_)
+            | Self::Plan(_)
+            | Self::Rule(_)
+            | Self::Json(_)
+            | Self::CloseCode => StatusCode::BAD_REQUEST,
         };
         (status, Json(json!({"error": self.to_string()}))).into_response()
     }

@@ -13,7 +13,7 @@ use super::{
     connection::End,
     session::{Pending, Session},
 };
-use crate::{id::Id, state::Presence};
+use crate::{id::Id, state::Presence, stream::Recording};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Sessions kept at most; beyond, those that lost their connection first go first.
@@ -185,6 +185,21 @@ impl Hub {
             session.push(kind, data);
             self.wake(connection);
         }
+    }
+
+    /// Plays a recording to a user's session. `false`: he has none with a connection, or several.
+    pub fn play(&mut self, user: Id, recording: Recording) -> bool {
+        let mut sessions = self
+            .sessions
+            .values_mut()
+            .filter_map(|session| Some((session.connection?, session)))
+            .filter(|(_, session)| session.user == user);
+        let (Some((connection, session)), None) = (sessions.next(), sessions.next()) else {
+            return false;
+        };
+        session.play(recording);
+        self.wake(connection);
+        true
     }
 
     /// Sends a payload on a connection. `false`: there is no such connection, or it is stuck.

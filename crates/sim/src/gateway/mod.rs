@@ -14,7 +14,13 @@ use axum::{
 };
 use serde::Deserialize;
 
-pub use self::{compression::Compression, connection::End, hub::Hub, session::Session};
+pub use self::{
+    compression::{Compression, CompressionError},
+    connection::End,
+    hub::Hub,
+    session::Session,
+    writer::Writer,
+};
 use crate::app::App;
 
 /// The largest frame that is read at all; what is over 4096 bytes is answered with a close.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
-use crate::{id::Id, state::Presence};
+use crate::{id::Id, state::Presence, stream::Recording};
 
 /// Events of one session that are kept for a resume, and for a connection that reads slowly.
 const KEPT_EVENTS: usize = 50_000;
@@ -26,12 +26,16 @@ pub struct Session {
     given: u64,
     kept: VecDeque<Arc<str>>,
     kept_bytes: usize,
+    /// What is played when all events before it were given.
+    recording: Option<Recording>,
 }
 
 /// What a connection has to do for its session.
 pub enum Pending {
     /// Send these.
     Events(Vec<Arc<str>>),
+    /// Play this; its first event has this number.
+    Recording(Recording, u64),
     /// Close: the client read so slowly that events it needs are gone.
     Lost,
 }
@@ -50,6 +54,7 @@ impl Session {
             given: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            recording: None,
         }
     }
 
@@ -86,8 +91,23 @@ impl Session {
         valid
     }
 
+    /// Adds all events of a recording. They are too many to be kept: the session cannot be resumed before their end.
+    pub fn play(&mut self, recording: Recording) {
+        self.recording = Some(recording);
+    }
+
     /// The next events for the connection, at most a few.
     pub fn take(&mut self) -> Pending {
+        if self.given == self.sequence
+            && let Some(recording) = self.recording.take()
+        {
+            let first = self.sequence + 1;
+            self.sequence += recording.len();
+            self.given = self.sequence;
+            self.kept.clear();
+            self.kept_bytes = 0;
+            return Pending::Recording(recording, first);
+        }
         let Some(skip) = self.given.checked_sub(self.forgotten()) else {
             return Pending::Lost;
         };

@@ -35,6 +35,11 @@ impl Writer {
                 let pending = self.app.state().gateway.take(self.connection);
                 match pending {
                     Pending::Lost => return End::Close(4000, "The client reads too slowly."),
+                    Pending::Recording(recording, first) => {
+                        if !self.play(recording, first).await {
+                            return End::Client(None);
+                        }
+                    }
                     Pending::Events(events) if events.is_empty() => break,
                     Pending::Events(events) => {
                         for event in events {

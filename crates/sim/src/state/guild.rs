@@ -10,6 +10,7 @@ use crate::id::{Id, iso8601};
 const JOINED_MS: u64 = 1_735_689_600_000;
 
 /// A user: a bot or a person.
+#[derive(Clone)]
 pub struct User {
     pub id: Id,
     pub name: String,
