@@ -43,12 +43,12 @@ defmodule UroDiscord do
     Supervisor.init(children(config), strategy: :rest_for_one)
   end
 
-  defp children(%Config{enabled: false}) do
+  defp children(%Config{enabled: false} = config) do
     Logger.info("uro_discord is disabled (enabled: false)")
-    [Events, Shards]
+    [Events, {Shards, config}]
   end
 
-  defp children(config), do: [Events, Shards, Notify, {Bridge, config}, {Shards.Presence, config}]
+  defp children(config), do: [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}]
 
   @doc """
   Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id.
@@ -104,7 +104,8 @@ defmodule UroDiscord do
   Sends the calling process `{:uro_discord, topic, event}` for what happens:
 
     * `:shards`: see `UroDiscord.Shards`;
-    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}` and `{:presence, shard, data}`, see `status/0`;
+    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}` and `{:presence, shard, data}`, see `status/0`; `{:shards, status}`,
+      see `UroDiscord.Shards.source_status/0`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
 

@@ -11,7 +11,8 @@ defmodule UroDiscord.Config do
   A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config` prints the table of options.
   """
 
-  alias UroDiscord.{Config.Schema, ConfigError, Secret, Snowflake}
+  alias UroDiscord.{ConfigError, Secret, Snowflake}
+  alias UroDiscord.Config.{Checks, Schema}
 
   @enforce_keys [:enabled]
   defstruct [
@@ -21,6 +22,7 @@ defmodule UroDiscord.Config do
     :intents,
     :presence,
     :presence_idle,
+    :shards,
     :repo,
     :database,
     :api_url,
@@ -37,7 +39,8 @@ defmodule UroDiscord.Config do
           channels: %{atom() => Snowflake.t()},
           intents: [atom()],
           presence: String.t() | nil,
-          presence_idle: String.t(),
+          presence_idle: String.t() | nil,
+          shards: map(),
           repo: module() | nil,
           database: Path.t(),
           api_url: String.t() | nil,
@@ -70,20 +73,11 @@ defmodule UroDiscord.Config do
   @doc "As `new!/1`, with the error as a value."
   @spec new(keyword()) :: {:ok, t()} | {:error, ConfigError.t()}
   def new(options) do
-    schema = Schema.options()
     enabled? = Keyword.get(options, :enabled, true) != false
 
-    {values, problems} =
-      Enum.reduce(schema, {[enabled: true], unknown(options, schema)}, fn option, {values, problems} ->
-        case value(option, Keyword.fetch(options, option.key), enabled?) do
-          {:ok, value} -> {Keyword.put(values, option.key, value), problems}
-          {:error, wrong} -> {values, [problem(option, wrong) | problems]}
-        end
-      end)
-
-    case problems do
-      [] -> {:ok, struct!(__MODULE__, values)}
-      problems -> {:error, %ConfigError{problems: Enum.reverse(problems)}}
+    case values(Schema.options(), options, enabled?) do
+      {values, []} -> {:ok, struct!(__MODULE__, Map.put_new(values, :enabled, true))}
+      {_values, problems} -> {:error, %ConfigError{problems: problems}}
     end
   end
 
@@ -94,11 +88,38 @@ defmodule UroDiscord.Config do
 
   def channel_id(%__MODULE__{}, id), do: Snowflake.cast(id)
 
+  defp values(schema, options, enabled?) do
+    {values, problems} =
+      Enum.reduce(schema, {%{}, unknown(options, schema)}, fn option, {values, problems} ->
+        case value(option, Keyword.fetch(options, option.key), enabled?) do
+          {:ok, value} -> {Map.put(values, option.key, value), problems}
+          {:error, wrong} when is_binary(wrong) -> {values, [problem(option, wrong) | problems]}
+          {:error, inner} -> {values, Enum.reverse(inner, problems)}
+        end
+      end)
+
+    {values, Enum.reverse(problems)}
+  end
+
+  defp value(%{options: options} = group, :error, enabled?) when is_list(options), do: group(group, [], enabled?)
+
+  defp value(%{options: options} = group, {:ok, given}, enabled?) when is_list(options) do
+    if Keyword.keyword?(given), do: group(group, given, enabled?), else: Checks.is_not(given, "a keyword list")
+  end
+
   # A disabled UroDiscord needs no token, and one that is there is not looked at.
   defp value(%{required: true}, _given, false), do: {:ok, nil}
   defp value(%{required: true}, :error, true), do: {:error, "is missing"}
   defp value(%{default: default}, :error, _enabled?), do: {:ok, default}
   defp value(%{check: check}, {:ok, value}, _enabled?), do: check.(value)
+
+  # The values of a group are a map, and its problems have keys such as "shards.source".
+  defp group(group, given, enabled?) do
+    case values(group.options, given, enabled?) do
+      {values, []} -> {:ok, values}
+      {_values, problems} -> {:error, for(problem <- problems, do: %{problem | key: "#{group.key}.#{problem.key}"})}
+    end
+  end
 
   defp problem(option, wrong),
     do: %{key: option.key, wrong: wrong, allowed: option.allowed, example: option.example}

@@ -6,8 +6,11 @@ defmodule UroDiscord.ConfigError do
 
   defexception [:problems]
 
-  @typedoc "A key of `config :uro_discord`, what is wrong with its value, what is allowed, and an example of a good one."
-  @type problem :: %{key: atom(), wrong: String.t(), allowed: String.t(), example: String.t()}
+  @typedoc """
+  A key of `config :uro_discord`, what is wrong with its value, what is allowed, and an example of a good one. A key within a
+  group is `"shards.source"`.
+  """
+  @type problem :: %{key: atom() | String.t(), wrong: String.t(), allowed: String.t(), example: String.t()}
 
   @type t :: %__MODULE__{problems: [problem()]}
 

@@ -18,6 +18,7 @@ defmodule UroDiscord.Error do
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
     * `:unknown`: there is no such notification;
+    * `:full`: there are as many already as are kept;
     * `:disabled`: UroDiscord is configured with `enabled: false`;
     * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
     * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker` …).

@@ -85,6 +85,34 @@ defmodule UroDiscord.ConfigTest do
     end
   end
 
+  test "a group has its defaults, its values and its problems" do
+    assert {:ok, %{shards: %{source: :put, poll: 5_000, trusted: []}}} = Config.new(token: @token)
+    url = "https://uro.example/api/v1/shards"
+    assert {:ok, config} = Config.new(token: @token, shards: [source: {:http, url <> "/"}, poll: 1_000])
+    assert config.shards.source == {:http, url}
+
+    for {options, key, wrong} <- [
+          {[source: :ftp], "shards.source", ":ftp is not a source of shards"},
+          {[source: {:http, "ftp://x"}], "shards.source", ~s("ftp://x" does not begin with https:// or http://)},
+          {[source: {:http, nil}], "shards.source", "{:http, nil} is not a source of shards"},
+          {[source: {:uro, Enum, :nothing, []}], "shards.source", "there is no Enum.nothing/0"},
+          {[poll: 5], "shards.poll", "5 is not an integer from 100 to 3600000"},
+          {[freshness: "30s"], "shards.freshness", ~s("30s" is not an integer from 1000 to 86400000)},
+          {[telemetry_prefix: "uro"], "shards.telemetry_prefix", ~s("uro" is not a list of atoms)},
+          {[pubsub: "Uro.PubSub"], "shards.pubsub", ~s("Uro.PubSub" is not a name)},
+          {[trusted: [1]], "shards.trusted", "[1] is not a list of strings"},
+          {[trusted_only: 1], "shards.trusted_only", "1 is not a boolean"},
+          {:uro, :shards, ":uro is not a keyword list"},
+          {[:uro], :shards, "[:uro] is not a keyword list"}
+        ] do
+      assert {^key, ^wrong} = problem(token: @token, shards: options)
+    end
+
+    assert {:error, %ConfigError{problems: problems}} = Config.new(token: @token, shards: [surce: :uro, poll: 0])
+    assert Enum.map(problems, & &1.key) == ["shards.surce", "shards.poll"]
+    assert hd(problems).example == "did you mean source?"
+  end
+
   test "every problem is told at once" do
     assert {:error, %ConfigError{problems: problems}} = Config.new(channels: 1, intents: 2, foo: 3)
 

@@ -9,15 +9,22 @@ defmodule Mix.Tasks.UroDiscord.Config do
 
   @impl true
   def run(_args) do
-    for option <- UroDiscord.Config.Schema.options() do
-      default = if option.required, do: "none: it is required", else: inspect(option.default)
+    Enum.each(UroDiscord.Config.Schema.options(), &print(&1, ""))
+  end
 
-      Mix.shell().info("""
-      #{option.key}: #{option.doc}
-        allowed: #{option.allowed}
-        default: #{default}
-        example: #{option.example}
-      """)
-    end
+  defp print(%{options: nil} = option, group) do
+    default = if option.required, do: "none: it is required", else: inspect(option.default)
+
+    Mix.shell().info("""
+    #{group}#{option.key}: #{option.doc}
+      allowed: #{option.allowed}
+      default: #{default}
+      example: #{option.example}
+    """)
+  end
+
+  defp print(group, _group) do
+    Mix.shell().info("#{group.key}: #{group.doc}\n")
+    Enum.each(group.options, &print(&1, "#{group.key}."))
   end
 end

@@ -153,6 +153,6 @@ defmodule UroDiscord.Config.Checks do
 
   def restart(value), do: is_not(value, "two such integers")
 
-  defp is_not(value, expected),
+  def is_not(value, expected),
     do: {:error, "#{inspect(value, limit: 5, printable_limit: 100)} is not #{expected}"}
 end

@@ -4,6 +4,7 @@ defmodule UroDiscord.Config.Schema do
   # given and returns it in the form the rest of the code uses, or says what is wrong with it (without a secret's value).
 
   import UroDiscord.Config.Checks
+  alias UroDiscord.Config
 
   @type option :: %{
           key: atom(),
@@ -12,7 +13,8 @@ defmodule UroDiscord.Config.Schema do
           check: (term() -> {:ok, term()} | {:error, String.t()}),
           doc: String.t(),
           allowed: String.t(),
-          example: String.t()
+          example: String.t(),
+          options: [option()] | nil
         }
 
   @spec options() :: [option()]
@@ -57,6 +59,7 @@ defmodule UroDiscord.Config.Schema do
         allowed: "a text of at most #{status_length()} characters, or nil",
         example: ~s|presence_idle: "no world is open"|
       ),
+      group(:shards, Config.Shards.options(), "where shards come from, and which are shown"),
       option(:repo, &repo/1,
         doc:
           "the host's Ecto Repo (PostgreSQL, CockroachDB), to keep notifications in; `mix uro_discord.gen.migration` writes its migration",
@@ -104,8 +107,17 @@ defmodule UroDiscord.Config.Schema do
     ]
   end
 
-  defp option(key, check, fields) do
-    %{key: key, check: check, required: false, default: nil, doc: nil, allowed: nil, example: nil}
+  @doc "An option; `fields` are those of `t:option/0`."
+  @spec option(atom(), (term() -> {:ok, term()} | {:error, String.t()}), keyword()) :: option()
+  def option(key, check, fields) do
+    %{key: key, check: check, required: false, default: nil, doc: nil, allowed: nil, example: nil, options: nil}
     |> Map.merge(Map.new(fields))
+  end
+
+  # A keyword list of options: its value is a map of theirs.
+  defp group(key, options, doc) do
+    first = hd(options)
+    allowed = "a keyword list of " <> Enum.map_join(options, ", ", & &1.key)
+    option(key, nil, doc: doc, allowed: allowed, example: first.example, options: options)
   end
 end

@@ -35,7 +35,7 @@ defmodule UroDiscord.Shards.Presence do
   end
 
   defp state_presence(state) do
-    case text(state.config, Shards.list()) do
+    case text(state.config, Shards.visible()) do
       text when text == state.text ->
         state
 
