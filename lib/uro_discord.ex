@@ -24,7 +24,7 @@ defmodule UroDiscord do
   use Supervisor
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Native, Notify, Runtime, Shards, Telemetry}
+  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Native, Notify, Runtime, Shards, Telemetry, Web}
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -48,7 +48,10 @@ defmodule UroDiscord do
     [Events, {Shards, config}]
   end
 
-  defp children(config), do: [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}]
+  defp children(config) do
+    [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}, Web.RateLimit] ++
+      if(config.web.port, do: [{Web.Server, config.web}], else: [])
+  end
 
   @doc """
   Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id.
@@ -124,14 +127,15 @@ defmodule UroDiscord do
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`), `since`, `os_pid`, `restarts`, and how the last
       one ended; its `gateway` has the state of each of Discord's gateway connections, its `presence` what was last sent there;
     * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
-    * `notifications`: how many are `queued`, and how many have `failed`.
+    * `notifications`: how many are `queued`, and how many have `failed`;
+    * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   def status do
     with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
       if config.enabled do
         status = %{bridge: Bridge.status(), rest: Native.rest_status(rest), notifications: Notify.status(store)}
-        {:ok, Map.put(status, :enabled, true)}
+        {:ok, Map.merge(status, %{enabled: true, web: Web.Server.url()})}
       else
         {:ok, %{enabled: false}}
       end

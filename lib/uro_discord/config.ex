@@ -30,7 +30,8 @@ defmodule UroDiscord.Config do
     :rest_proxy,
     :ca_file,
     :bridge_executable,
-    :bridge_restart
+    :bridge_restart,
+    :web
   ]
 
   @type t :: %__MODULE__{
@@ -48,7 +49,8 @@ defmodule UroDiscord.Config do
           rest_proxy: String.t() | nil,
           ca_file: Path.t() | nil,
           bridge_executable: Path.t() | nil,
-          bridge_restart: {pos_integer(), pos_integer()}
+          bridge_restart: {pos_integer(), pos_integer()},
+          web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil}
         }
 
   @doc """
@@ -87,6 +89,16 @@ defmodule UroDiscord.Config do
     do: Map.fetch(channels, name)
 
   def channel_id(%__MODULE__{}, id), do: Snowflake.cast(id)
+
+  @doc "As `channel_id/2`, from what came as text, such as a path: an alias by its name, or a snowflake."
+  @spec channel_named(t(), String.t()) :: {:ok, Snowflake.t()} | :error
+  def channel_named(%__MODULE__{channels: channels}, text) do
+    # Not by an atom of it: texts from outside must not become atoms.
+    case Enum.find(channels, fn {name, _id} -> Atom.to_string(name) == text end) do
+      {_name, id} -> {:ok, id}
+      nil -> Snowflake.cast(text)
+    end
+  end
 
   defp values(schema, options, enabled?) do
     {values, problems} =

@@ -3,7 +3,7 @@ defmodule UroDiscord.Notify do
   # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
 
   use Supervisor
-  alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Telemetry}
+  alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Store, Telemetry}
   alias UroDiscord.Notify.{Channel, Dispatcher, Message, Outbox}
 
   # https://discord.com/developers/docs/resources/message#message-object-message-flags
@@ -26,26 +26,28 @@ defmodule UroDiscord.Notify do
     )
   end
 
-  @spec notify(term(), Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
-  def notify(channel, input) do
+  @doc "`also` are statements that are stored with the notification, or fail with it."
+  @spec notify(term(), Message.input(), (Delivery.t() -> [Store.statement()])) ::
+          {:ok, Delivery.t()} | {:error, Error.t()}
+  def notify(channel, input, also \\ fn _delivery -> [] end) do
     with {:ok, runtime} <- Runtime.fetch(),
          {:ok, channel_id} <- channel_id(runtime.config, channel),
          {:ok, messages} <- Message.new(input),
-         {:ok, deliveries} <- accept(runtime, channel_id, messages) do
+         {:ok, deliveries} <- accept(runtime, channel_id, messages, also) do
       # Where content was split, the last part stands for all: the others are before it in the channel's order.
       {:ok, List.last(deliveries)}
     end
   end
 
-  defp accept(%{config: %Config{enabled: false}}, channel_id, messages),
+  defp accept(%{config: %Config{enabled: false}}, channel_id, messages, _also),
     do: {:ok, for(_ <- messages, do: Delivery.new(channel_id, :dropped))}
 
-  defp accept(runtime, channel_id, messages) do
+  defp accept(runtime, channel_id, messages, also) do
     deliveries = for _ <- messages, do: Delivery.new(channel_id, :queued)
     now = System.os_time(:millisecond)
 
     with {:ok, rows} <- rows(deliveries, messages, runtime, now, []),
-         :ok <- Outbox.accept(runtime.store, rows) do
+         :ok <- Outbox.accept(runtime.store, rows, also.(List.last(deliveries))) do
       Telemetry.execute([:notify, :accepted], %{count: length(rows)}, %{channel_id: channel_id})
       Channel.wake(channel_id)
       {:ok, deliveries}

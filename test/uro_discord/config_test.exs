@@ -79,7 +79,8 @@ defmodule UroDiscord.ConfigTest do
           {:api_url, "127.0.0.1:80", ~s("127.0.0.1:80" is not a URL)},
           {:gateway_url, "http://127.0.0.1", ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
-          {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"}
+          {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"},
+          {:web, 4001, "4001 is not a keyword list"}
         ] do
       assert {^key, ^wrong} = problem([{:token, @token}, {key, value}])
     end
@@ -111,6 +112,16 @@ defmodule UroDiscord.ConfigTest do
     assert {:error, %ConfigError{problems: problems}} = Config.new(token: @token, shards: [surce: :uro, poll: 0])
     assert Enum.map(problems, & &1.key) == ["shards.surce", "shards.poll"]
     assert hd(problems).example == "did you mean source?"
+  end
+
+  test "where HTTP is served" do
+    assert {:ok, %Config{web: %{port: nil, ip: {127, 0, 0, 1}}}} = Config.new(token: @token)
+
+    assert {:ok, %Config{web: %{port: 0, ip: {0, 0, 0, 0, 0, 0, 0, 1}}}} =
+             Config.new(token: @token, web: [port: 0, ip: "::1"])
+
+    assert {"web.port", "65536 is not a port"} = problem(token: @token, web: [port: 65_536])
+    assert {"web.ip", ~s("localhost" is not an address)} = problem(token: @token, web: [port: 1, ip: "localhost"])
   end
 
   test "every problem is told at once" do

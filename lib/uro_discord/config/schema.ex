@@ -103,7 +103,8 @@ defmodule UroDiscord.Config.Schema do
           "the first and the longest pause before a bridge that ended is started again, in ms; it doubles in between",
         allowed: "two positive integers, the second not smaller than the first",
         example: "bridge_restart: {100, 30_000}"
-      )
+      ),
+      group(:web, Config.Web.options(), "where HTTP is served without Phoenix")
     ]
   end
 

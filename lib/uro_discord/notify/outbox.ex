@@ -32,10 +32,10 @@ defmodule UroDiscord.Notify.Outbox do
 
   ## Accepting
 
-  @doc "Stores notifications. They are accepted when this returns `:ok`, and not at all otherwise."
-  @spec accept(Store.t(), [row()]) :: :ok | {:error, Error.t()}
-  def accept(store, rows) do
-    with {:ok, _} <- Store.run(store, Enum.flat_map(rows, &insert/1), :write), do: :ok
+  @doc "Stores notifications, and what goes `also`. They are accepted when this returns `:ok`, and not at all otherwise."
+  @spec accept(Store.t(), [row()], [Store.statement()]) :: :ok | {:error, Error.t()}
+  def accept(store, rows, also \\ []) do
+    with {:ok, _} <- Store.run(store, Enum.flat_map(rows, &insert/1) ++ also, :write), do: :ok
   end
 
   defp insert(row) do
@@ -263,10 +263,10 @@ defmodule UroDiscord.Notify.Outbox do
     old = "(status = 'delivered' AND finished_at < $1) OR (status = 'failed' AND finished_at < $2)"
     times = [delivered_before, failed_before]
 
-    statements = [
-      {"DELETE FROM uro_discord_files WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE #{old})", times},
-      {"DELETE FROM uro_discord_outbox WHERE #{old}", times}
-    ]
+    statements =
+      for table <- ["uro_discord_files", "uro_discord_posts"] do
+        {"DELETE FROM #{table} WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE #{old})", times}
+      end ++ [{"DELETE FROM uro_discord_outbox WHERE #{old}", times}]
 
     with {:ok, _} <- Store.run(store, statements, :write), do: :ok
   end

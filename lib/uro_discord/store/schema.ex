@@ -57,6 +57,36 @@ defmodule UroDiscord.Store.Schema do
           lease_until <integer> NOT NULL
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_channels"}
+     ]},
+    {2,
+     [
+       # The keys of the HTTP API, by a part of them that is no secret. A name may have several, one of them its current one.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_keys (
+          id TEXT NOT NULL PRIMARY KEY,
+          name TEXT NOT NULL,
+          current_name TEXT,
+          hash TEXT NOT NULL,
+          channels TEXT NOT NULL,
+          per_minute <integer> NOT NULL,
+          created_at <integer> NOT NULL,
+          expires_at <integer>,
+          revoked_at <integer>
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_keys"},
+       {"CREATE UNIQUE INDEX IF NOT EXISTS uro_discord_keys_current ON uro_discord_keys (current_name)",
+        "DROP INDEX IF EXISTS uro_discord_keys_current"},
+       # Which of them posted which notification.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_posts (
+          delivery_id TEXT NOT NULL PRIMARY KEY,
+          key_name TEXT NOT NULL,
+          idempotency_key TEXT,
+          request_hash TEXT NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_posts"},
+       {"CREATE UNIQUE INDEX IF NOT EXISTS uro_discord_posts_once ON uro_discord_posts (key_name, idempotency_key)",
+        "DROP INDEX IF EXISTS uro_discord_posts_once"}
      ]}
   ]
 

@@ -4,6 +4,7 @@ defmodule UroDiscord.Store.RepoTest do
   use UroDiscord.Store.Conformance, async: false
 
   alias UroDiscord.{Postgres, TestRepo}
+  alias UroDiscord.Store.Schema
 
   @tables ~w(uro_discord_outbox uro_discord_files uro_discord_channels)
 
@@ -17,7 +18,7 @@ defmodule UroDiscord.Store.RepoTest do
 
   setup %{database: database, folder: folder} do
     start_supervised!({TestRepo, database})
-    [migration] = migrations(folder)
+    migration = folder |> migrations() |> Enum.concat()
     for {up, _down} <- migration, do: {:ok, _} = TestRepo.query(up, [])
     {:ok, store} = Store.open({:repo, TestRepo})
     for table <- @tables, do: {:ok, _} = TestRepo.query("DELETE FROM #{table}", [])
@@ -43,8 +44,11 @@ defmodule UroDiscord.Store.RepoTest do
   describe "the migration" do
     test "is written once", %{folder: folder} do
       before = File.ls!(Path.join(folder, "migrations"))
-      assert [name] = before
-      assert name =~ ~r/^\d{14}_uro_discord_v1\.exs$/
+      assert length(before) == length(Schema.versions())
+
+      for {name, version} <- Enum.zip(Enum.sort(before), Schema.versions()),
+          do: assert(name =~ ~r/^\d{14}_uro_discord_v#{version}\.exs$/)
+
       Mix.Task.rerun("uro_discord.gen.migration", ["--repo-path", folder])
       assert File.ls!(Path.join(folder, "migrations")) == before
     end

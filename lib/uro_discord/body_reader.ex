@@ -1,0 +1,42 @@
+defmodule UroDiscord.BodyReader do
+  @moduledoc """
+  A body reader for `Plug.Parsers` that keeps the body of requests to UroDiscord as it came, for their signatures. For who
+  cannot have `UroDiscord.Plug` above the parsers:
+
+      plug Plug.Parsers,
+        parsers: [:urlencoded, :multipart, :json],
+        body_reader: {UroDiscord.BodyReader, :read_body, ["/api/v1/discord"]},
+        json_decoder: Phoenix.json_library()
+
+  The last argument is the path that UroDiscord is at, `/discord` if there is none.
+  """
+
+  @compile {:no_warn_undefined, [Plug.Conn]}
+
+  @key :uro_discord_body
+
+  @doc "As `Plug.Conn.read_body/2`, with a copy kept where the path is UroDiscord's."
+  @spec read_body(struct(), keyword(), String.t()) :: {:ok | :more, binary(), struct()} | {:error, term()}
+  def read_body(conn, options, at \\ "/discord") do
+    case Plug.Conn.read_body(conn, options) do
+      {status, part, conn} when status in [:ok, :more] ->
+        {status, part, keep(conn, part, String.split(at, "/", trim: true))}
+
+      error ->
+        error
+    end
+  end
+
+  @doc false
+  @spec read(struct()) :: binary() | nil
+  def read(conn) do
+    with parts when is_list(parts) <- conn.private[@key], do: IO.iodata_to_binary(parts)
+  end
+
+  defp keep(conn, part, at) do
+    # In an endpoint the whole path is there; in a router that was forwarded to, what comes before is in script_name.
+    if List.starts_with?(conn.script_name ++ conn.path_info, at),
+      do: Plug.Conn.put_private(conn, @key, [conn.private[@key] || [], part]),
+      else: conn
+  end
+end

@@ -1,0 +1,25 @@
+defmodule UroDiscord.Web.RateLimit do
+  @moduledoc false
+  # How often a key may ask: so many requests in each minute of the clock, on each node. Counted in ETS, as requests come in many
+  # processes; this one only owns the table.
+
+  use GenServer
+
+  @window_s 60
+
+  @spec start_link(term()) :: GenServer.on_start()
+  def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @doc "Counts one request of `name`. `{:error, seconds}` until it may ask again."
+  @spec take(String.t(), pos_integer(), integer()) :: :ok | {:error, pos_integer()}
+  def take(name, limit, now_s \\ System.os_time(:second)) do
+    window = div(now_s, @window_s)
+    count = :ets.update_counter(__MODULE__, {name, window}, 1, {{name, window}, 0})
+    # The first one of a window sweeps: what is older counts for nothing.
+    if count == 1, do: :ets.select_delete(__MODULE__, [{{{name, :"$1"}, :_}, [{:<, :"$1", window}], [true]}])
+    if count <= limit, do: :ok, else: {:error, @window_s - rem(now_s, @window_s)}
+  end
+
+  @impl true
+  def init(nil), do: {:ok, :ets.new(__MODULE__, [:named_table, :public, write_concurrency: true])}
+end
