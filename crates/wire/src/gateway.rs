@@ -1,8 +1,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::num::NonZeroU32;
 
-/// The gateway connection that Elixir wants: the part `"gateway"` of the desired state.
+/// The gateway connections that Elixir wants: the part `"gateway"` of the desired state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
@@ -13,18 +14,22 @@ pub struct Gateway {
     /// Where to connect, `ws://` or `wss://`; `None` is Discord itself.
     #[serde(default)]
     pub url: Option<String>,
-    /// A session to resume, when the bridge has none of its own.
+    /// How many shards there are, and so how many connections.
+    pub shards: NonZeroU32,
+    /// Sessions to resume, for the shards of which the bridge has none of its own.
     #[serde(default)]
-    pub session: Option<Session>,
+    pub sessions: Vec<Session>,
     /// The dispatches that Elixir wants to see, such as `MESSAGE_CREATE`.
     #[serde(default)]
     pub events: BTreeSet<String>,
 }
 
-/// A gateway session that can be resumed.
+/// A shard's gateway session, which can be resumed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Session {
+    /// The shard's number.
+    pub shard: u32,
     /// Discord's session id.
     pub id: String,
     /// The sequence number of the last dispatch seen.

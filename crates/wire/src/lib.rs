@@ -25,4 +25,4 @@ pub use gateway::{Gateway, Session, Token};
 pub use message::{Active, Bridge, Closed, FromBridge, GatewayState, Library, ToBridge};
 
 /// The version of the protocol that this crate speaks, said in both hellos.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;

@@ -35,6 +35,7 @@ fn presence() -> Value {
 
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
+const OTHER_SESSION: &str = "fedcba9876543210fedcba9876543210";
 
 /// `{:any, "term", [1, 2, 3], %{:atom => -1.5, 7 => :key}, …}`, which stays encoded here.
 fn any_term(message: &[u8], head: &str) -> Vec<u8> {
@@ -53,13 +54,15 @@ fn every_message_to_the_bridge() {
         (
             "hello",
             ToBridge::Hello {
-                version: 1,
+                version: 2,
                 library: Library {
                     library: "0.1.0".into(),
                 },
             },
         ),
         ("credit", ToBridge::Credit(256)),
+        ("lease", ToBridge::Lease(8_000)),
+        ("identify", ToBridge::Identify(3)),
         ("ping", ToBridge::Ping(&any)),
         (
             "desired",
@@ -68,11 +71,16 @@ fn every_message_to_the_bridge() {
                     "token": TOKEN,
                     "intents": 4609,
                     "url": "ws://127.0.0.1:8080",
-                    "session": {
-                        "id": SESSION,
-                        "sequence": 9_007_199_254_740_993_u64,
-                        "resume_url": "ws://127.0.0.1:8081",
-                    },
+                    "shards": 4,
+                    "sessions": [
+                        {
+                            "shard": 0,
+                            "id": SESSION,
+                            "sequence": 9_007_199_254_740_993_u64,
+                            "resume_url": "ws://127.0.0.1:8081",
+                        },
+                        {"shard": 3, "id": OTHER_SESSION, "sequence": 7, "resume_url": null},
+                    ],
                     "events": ["INTERACTION_CREATE", "MESSAGE_CREATE"],
                 },
                 "presence": presence(),
@@ -81,7 +89,7 @@ fn every_message_to_the_bridge() {
         (
             "desired_gateway_on_discord",
             desired(json!({
-                "gateway": {"token": TOKEN, "intents": 0, "url": null, "session": null, "events": []}
+                "gateway": {"token": TOKEN, "intents": 0, "url": null, "shards": 1, "sessions": [], "events": []}
             })),
         ),
         (
@@ -122,18 +130,33 @@ fn the_desired_gateway_has_a_type() {
             token: Token::new(TOKEN),
             intents: 4609,
             url: Some("ws://127.0.0.1:8080".into()),
-            session: Some(Session {
-                id: SESSION.into(),
-                sequence: 9_007_199_254_740_993,
-                resume_url: Some("ws://127.0.0.1:8081".into()),
-            }),
+            shards: 4.try_into().unwrap(),
+            sessions: vec![
+                Session {
+                    shard: 0,
+                    id: SESSION.into(),
+                    sequence: 9_007_199_254_740_993,
+                    resume_url: Some("ws://127.0.0.1:8081".into()),
+                },
+                Session {
+                    shard: 3,
+                    id: OTHER_SESSION.into(),
+                    sequence: 7,
+                    resume_url: None,
+                },
+            ],
             events: ["INTERACTION_CREATE".into(), "MESSAGE_CREATE".into()].into(),
         }
     );
     let plain = gateway("desired_gateway_on_discord");
     assert_eq!(
-        (plain.url, plain.session, plain.events.len()),
-        (None, None, 0)
+        (
+            plain.url,
+            plain.shards.get(),
+            plain.sessions,
+            plain.events.len()
+        ),
+        (None, 1, vec![], 0)
     );
 }
 
@@ -181,11 +204,18 @@ fn every_message_from_the_bridge() {
         (
             "hello",
             FromBridge::Hello {
-                version: 1,
+                version: 2,
                 bridge: Bridge {
                     bridge: "0.1.0".into(),
                     os_pid: 4_194_303,
                 },
+            },
+        ),
+        (
+            "gateway_waiting",
+            FromBridge::Gateway {
+                shard: 3,
+                state: GatewayState::Waiting,
             },
         ),
         ("gateway_connecting", gateway(GatewayState::Connecting)),
@@ -215,6 +245,14 @@ fn every_message_from_the_bridge() {
                 sequence: 5_000_000_000,
                 kind: "MESSAGE_CREATE".into(),
                 data: event.to_string().into(),
+            },
+        ),
+        (
+            "sequence",
+            FromBridge::Sequence {
+                shard: 3,
+                session: SESSION.into(),
+                sequence: 5_000_000_000,
             },
         ),
         (

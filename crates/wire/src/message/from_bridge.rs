@@ -36,6 +36,15 @@ pub enum FromBridge<'a> {
         /// Its `d`, as JSON text.
         data: Cow<'a, str>,
     },
+    /// Every dispatch of the session up to this one that was wanted has been sent. It costs a credit, as it comes in order with them.
+    Sequence {
+        /// The shard's number.
+        shard: u32,
+        /// The gateway session's id.
+        session: Cow<'a, str>,
+        /// The sequence number of the last dispatch seen.
+        sequence: u64,
+    },
     /// The presence that was just sent to Discord.
     Presence {
         /// The shard's number.
@@ -88,6 +97,11 @@ impl<'a> FromBridge<'a> {
                 kind: Cow::Borrowed(term.value()?),
                 data: Cow::Owned(term.json()?),
             },
+            ("sequence", 4) => Self::Sequence {
+                shard: term.value()?,
+                session: Cow::Borrowed(term.value()?),
+                sequence: term.value()?,
+            },
             ("presence", 3) => Self::Presence {
                 shard: term.value()?,
                 data: term.value()?,
@@ -137,6 +151,17 @@ impl<'a> FromBridge<'a> {
                 term.value(sequence)?;
                 term.value(kind)?;
                 term.json(data)
+            }
+            Self::Sequence {
+                shard,
+                session,
+                sequence,
+            } => {
+                term.tuple(4);
+                term.atom("sequence")?;
+                term.value(shard)?;
+                term.value(session)?;
+                term.value(sequence)
             }
             Self::Presence { shard, data } => {
                 term.tuple(3);

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 /// What a gateway connection has become.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum GatewayState {
+    /// There is no session, and none is asked for until [`Identify`](crate::ToBridge::Identify) allows it.
+    Waiting,
     /// A connection is being opened.
     Connecting,
     /// Connected; a new session is being asked for.
@@ -54,6 +56,7 @@ impl GatewayState {
             "active" => return Ok(Self::Active(term.value()?)),
             "disconnected" => return Ok(Self::Disconnected(term.value()?)),
             "fatal" => return Ok(Self::Fatal(term.value()?)),
+            "waiting" => Self::Waiting,
             "connecting" => Self::Connecting,
             "identifying" => Self::Identifying,
             "resuming" => Self::Resuming,
@@ -77,6 +80,7 @@ impl GatewayState {
                 term.atom("fatal")?;
                 return term.value(info);
             }
+            Self::Waiting => "waiting",
             Self::Connecting => "connecting",
             Self::Identifying => "identifying",
             Self::Resuming => "resuming",

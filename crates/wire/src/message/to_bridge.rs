@@ -20,6 +20,10 @@ pub enum ToBridge<'a> {
     Desired(Map<String, Value>),
     /// The bridge may send so many more events.
     Credit(u32),
+    /// From now on the gateway may be held for so many milliseconds. It replaces what was allowed before.
+    Lease(u32),
+    /// The shard of this number may identify once, now.
+    Identify(u32),
     /// Is the bridge alive? Any encoded term, without the version byte.
     Ping(&'a [u8]),
 }
@@ -48,6 +52,8 @@ impl<'a> ToBridge<'a> {
             },
             ("desired", 2) => Self::Desired(term.value()?),
             ("credit", 2) => Self::Credit(term.value()?),
+            ("lease", 2) => Self::Lease(term.value()?),
+            ("identify", 2) => Self::Identify(term.value()?),
             ("ping", 2) => Self::Ping(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
         };
@@ -79,6 +85,16 @@ impl<'a> ToBridge<'a> {
                 term.atom("credit")?;
                 term.value(more)
             }
+            Self::Lease(milliseconds) => {
+                term.tuple(2);
+                term.atom("lease")?;
+                term.value(milliseconds)
+            }
+            Self::Identify(shard) => {
+                term.tuple(2);
+                term.atom("identify")?;
+                term.value(shard)
+            }
             Self::Ping(any) => {
                 term.tuple(2);
                 term.atom("ping")?;
@@ -103,6 +119,10 @@ impl fmt::Debug for ToBridge<'_> {
                 .field(&parts.keys().collect::<Vec<_>>())
                 .finish(),
             Self::Credit(more) => formatter.debug_tuple("Credit").field(more).finish(),
+            Self::Lease(milliseconds) => {
+                formatter.debug_tuple("Lease").field(milliseconds).finish()
+            }
+            Self::Identify(shard) => formatter.debug_tuple("Identify").field(shard).finish(),
             Self::Ping(any) => formatter.debug_tuple("Ping").field(any).finish(),
         }
     }
