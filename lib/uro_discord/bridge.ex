@@ -18,6 +18,8 @@ defmodule UroDiscord.Bridge do
   @stable_after 10_000
   # Events that the bridge may send ahead of our handling them.
   @credit 1_024
+  # The bridge may hold the gateway for so long without hearing from us again.
+  @lease 60_000
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
@@ -223,7 +225,7 @@ defmodule UroDiscord.Bridge do
         stop(state, "the bridge has answered nothing for #{3 * @ping_interval} ms")
 
       _ ->
-        ping(state, :alive, nil)
+        state |> tell({:lease, @lease}) |> ping(:alive, nil)
     end
   end
 
@@ -249,6 +251,7 @@ defmodule UroDiscord.Bridge do
       |> phase(:up)
       |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
       |> tell({:desired, %{"gateway" => gateway(state), "presence" => state.presence}})
+      |> tell({:lease, @lease})
       |> tell({:credit, @credit})
     else
       Transport.close(state.transport)
@@ -260,6 +263,7 @@ defmodule UroDiscord.Bridge do
     fact = Gateway.fact(gateway_state, info)
     Gateway.log(shard, gateway_state, info)
     Events.publish(:status, {:gateway, shard, fact})
+    state = if gateway_state == :waiting, do: tell(state, {:identify, shard}), else: state
 
     %{
       state
@@ -277,8 +281,10 @@ defmodule UroDiscord.Bridge do
         _ -> state
       end
 
-    %{state | handled: state.handled + 1, sessions: Sessions.handled(state.sessions, shard, session, seq)}
+    handled(state, shard, session, seq)
   end
+
+  defp handle({:sequence, shard, session, seq}, state), do: handled(state, shard, session, seq)
 
   defp handle({:presence, shard, data}, state) do
     Events.publish(:status, {:presence, shard, data})
@@ -305,6 +311,10 @@ defmodule UroDiscord.Bridge do
     state
   end
 
+  defp handled(state, shard, session, seq) do
+    %{state | handled: state.handled + 1, sessions: Sessions.handled(state.sessions, shard, session, seq)}
+  end
+
   defp reply(from, term, state) do
     GenServer.reply(from, {:ok, term})
     state
@@ -319,7 +329,8 @@ defmodule UroDiscord.Bridge do
       "token" => Secret.reveal(config.token),
       "intents" => Config.Checks.intent_bits(config.intents),
       "url" => config.gateway_url,
-      "session" => state.sessions[0],
+      "shards" => 1,
+      "sessions" => for({shard, session} <- state.sessions, do: Map.put(session, "shard", shard)),
       "events" => state.events
     }
   end

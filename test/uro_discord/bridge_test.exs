@@ -223,7 +223,7 @@ defmodule UroDiscord.BridgeTest do
     end
 
     test "another version of the protocol: one clear error and no other try", %{sim: sim} do
-      bridge = misbehaving(frame({:hello, 2, %{"bridge" => "9.9.9"}}))
+      bridge = misbehaving(frame({:hello, 1, %{"bridge" => "9.9.9"}}))
 
       log =
         capture_log(fn ->
@@ -231,7 +231,7 @@ defmodule UroDiscord.BridgeTest do
           wait_for(&match?({:bridge, :incompatible, _}, &1))
         end)
 
-      assert log =~ "different versions of their protocol (ours is 1)"
+      assert log =~ "different versions of their protocol (ours is 2)"
       refute_receive {:uro_discord, :status, {:bridge, :starting, _}}, 300
       assert {:ok, %{bridge: %{state: :incompatible, restarts: 0}}} = UroDiscord.status()
     end

@@ -34,7 +34,7 @@ pub async fn run() -> Result<(), Fault> {
         Ok(())
     });
     let mut gateway = JoinSet::new();
-    gateway.spawn(gateway::Keeper::new(wanted, outbox.clone(), events).run());
+    gateway.spawn(gateway::run(wanted, outbox.clone(), events));
 
     let owner = Owner {
         stdin,
@@ -48,11 +48,11 @@ pub async fn run() -> Result<(), Fault> {
             Ok(result) => result.map_err(Fault::Io),
             Err(error) => Err(panicked(error)),
         },
-        Some(ended) = gateway.join_next() => ended.map_err(panicked),
+        Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
     };
-    // With the owner the desired state is gone: the gateway closes its connection and ends.
+    // With the owner the desired state is gone: the gateway closes its connections and ends.
     match timeout(FAREWELL, gateway.join_next()).await {
-        Ok(Some(Err(error))) => Err(panicked(error)),
+        Ok(Some(Err(error) | Ok(Err(error)))) => Err(panicked(error)),
         Ok(_) => result,
         Err(_) => {
             tracing::warn!("the gateway did not close in time");
@@ -119,6 +119,15 @@ impl Owner {
             ToBridge::Credit(more) => {
                 let most = Semaphore::MAX_PERMITS - self.credits.available_permits();
                 self.credits.add_permits(most.min(more as usize));
+                Ok(true)
+            }
+            ToBridge::Lease(milliseconds) => {
+                self.desired
+                    .send_modify(|desired| desired.lease(milliseconds));
+                Ok(true)
+            }
+            ToBridge::Identify(shard) => {
+                self.desired.send_modify(|desired| desired.identify(shard));
                 Ok(true)
             }
             ToBridge::Desired(parts) => {

@@ -3,26 +3,60 @@
 use crate::presence::Presence;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use uro_discord_wire::Gateway;
 
-/// What Elixir wants.
+/// The most shards: each is a connection of this process, and serves 2,500 guilds.
+const SHARDS: u32 = 1_000;
+
+/// What Elixir wants, and what it allows.
 #[derive(Clone, Debug, Default)]
 pub struct Desired {
     /// Another `Arc` is another wish, even if it says the same.
     pub gateway: Option<Arc<Gateway>>,
+    /// How often no gateway was wanted. It shows that so it was, though one is wanted again.
+    pub era: u64,
     pub presence: Option<Presence>,
+    /// Until when gateway connections may be held.
+    pub lease: Option<Instant>,
+    /// How often each shard was allowed to identify.
+    pub identifies: BTreeMap<u32, u64>,
 }
 
 impl Desired {
     /// Takes one part of a desired state. What cannot be had leaves that part as it was, and says why.
     pub fn take(&mut self, part: &str, value: Value) -> Result<(), String> {
         match part {
-            "gateway" => self.gateway = parse(value, gateway)?.map(Arc::new),
+            "gateway" => {
+                self.gateway = parse(value, gateway)?.map(Arc::new);
+                if self.gateway.is_none() {
+                    self.era += 1;
+                    self.identifies.clear();
+                }
+            }
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }
         Ok(())
+    }
+
+    /// Allows the gateway to be held for so many milliseconds from now on.
+    pub fn lease(&mut self, milliseconds: u32) {
+        self.lease = Some(Instant::now() + Duration::from_millis(milliseconds.into()));
+    }
+
+    /// Allows a shard to identify once.
+    pub fn identify(&mut self, shard: u32) {
+        let shards = self
+            .gateway
+            .as_ref()
+            .map_or(0, |gateway| gateway.shards.get());
+        if shard < shards {
+            *self.identifies.entry(shard).or_default() += 1;
+        }
     }
 }
 
@@ -57,24 +91,35 @@ fn gateway(gateway: &Gateway) -> Result<(), String> {
     if let Some(url) = &gateway.url {
         websocket("url", url)?;
     }
-    if let Some(url) = gateway
-        .session
-        .as_ref()
-        .and_then(|session| session.resume_url.as_ref())
-    {
-        websocket("session.resume_url", url)?;
+    let shards = gateway.shards.get();
+    if shards > SHARDS {
+        return Err(format!("shards: {shards} are over the limit of {SHARDS}"));
+    }
+    for (index, session) in gateway.sessions.iter().enumerate() {
+        if session.shard >= shards {
+            return Err(format!(
+                "sessions[{index}].shard: {} is none of {shards} shards",
+                session.shard
+            ));
+        }
+        if let Some(url) = &session.resume_url {
+            websocket(&format!("sessions[{index}].resume_url"), url)?;
+        }
     }
     Ok(())
 }
 
-/// twilight appends its query to the address and panics on one that does not parse.
-fn websocket(key: &str, url: &str) -> Result<(), String> {
-    let fits = url.parse::<http::Uri>().is_ok_and(|uri| {
+/// Whether twilight can connect to this address: it appends its query, and panics on one that does not parse.
+pub fn is_websocket(url: &str) -> bool {
+    url.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("ws" | "wss"))
             && uri.host().is_some()
             && uri.query().is_none()
-    });
-    if fits {
+    })
+}
+
+fn websocket(key: &str, url: &str) -> Result<(), String> {
+    if is_websocket(url) {
         Ok(())
     } else {
         Err(format!(
@@ -98,7 +143,7 @@ mod tests {
         desired
             .take(
                 "gateway",
-                json!({"token": "t", "intents": 1, "url": "ws://127.0.0.1:1"}),
+                json!({"token": "t", "intents": 1, "shards": 1, "url": "ws://127.0.0.1:1"}),
             )
             .unwrap();
         desired.take("gateway", json!({"intents": 1})).unwrap_err();
@@ -130,7 +175,10 @@ mod tests {
     #[test]
     fn addresses_that_twilight_would_panic_on_are_refused() {
         let gateway = |url: &str| {
-            Desired::default().take("gateway", json!({"token": "t", "intents": 1, "url": url}))
+            Desired::default().take(
+                "gateway",
+                json!({"token": "t", "intents": 1, "shards": 1, "url": url}),
+            )
         };
         for good in [
             "ws://127.0.0.1:8080",

@@ -37,6 +37,18 @@ impl Outbox {
             .await
     }
 
+    /// Sends a message at once, past the limit: for facts, of which few come up while Elixir does not read. To wait for it would keep a
+    /// shard from seeing that its lease is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Outbox::send`].
+    pub fn send_now(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
+        let result = frame::append(&mut self.waiting(), |out| message.encode(out));
+        self.0.filled.notify_one();
+        result
+    }
+
     /// Sends whole frames once there is room.
     pub async fn send_frames(&self, frames: &[u8]) {
         self.append(|waiting| waiting.extend_from_slice(frames))

@@ -135,16 +135,24 @@ async fn without_credit_nothing_crosses_and_nothing_is_lost() {
     let memory = bridge.peak_memory();
     assert!(memory < 32 << 20, "{memory} bytes");
 
-    for (granted, numbers) in [(10, 0..10), (1, 10..11), (10_000, 11..2_000)] {
+    let mut number = 0;
+    for granted in [10, 1, 10_000] {
         bridge.credit(granted).await;
-        for number in numbers {
-            let (_, _, data) = bridge.event().await;
-            assert_eq!(data["number"], number);
+        for _ in 0..granted {
+            // How far the session is costs a credit too.
+            if let Some(data) = bridge.event_or_sequence().await {
+                assert_eq!(data["number"], number);
+                number += 1;
+            }
+            if number == 2_000 {
+                break;
+            }
         }
-        if granted < 100 {
+        if number < 2_000 {
             bridge.no_event_before_pong().await;
         }
     }
+    assert_eq!(number, 2_000);
     let gateway = discord.get("gateway").await;
     assert_eq!(gateway["identifies"], 1);
     assert!(gateway["resumes"].as_u64() >= Some(1), "{gateway}");
@@ -218,8 +226,7 @@ async fn a_session_that_elixir_knows_is_resumed_by_the_next_bridge() {
     let mut bridge = Bridge::greeted().await;
     bridge.credit(10).await;
     let mut gateway = discord.gateway(&["MESSAGE_CREATE"]);
-    gateway["session"] =
-        json!({"id": session, "sequence": sequence, "resume_url": discord.info().gateway});
+    gateway["sessions"] = json!([{"shard": 0, "id": session, "sequence": sequence, "resume_url": discord.info().gateway}]);
     bridge
         .desire(json!({"gateway": gateway, "presence": presence("back")}))
         .await;
@@ -236,11 +243,80 @@ async fn a_session_that_elixir_knows_is_resumed_by_the_next_bridge() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_discord_forgot_is_followed_by_a_new_one_with_its_presence() {
+async fn an_address_that_is_none_is_not_used_to_resume() {
     let discord = Discord::start().await;
     let mut bridge = Bridge::greeted().await;
+    bridge
+        .desire(json!({"gateway": discord.gateway(&[]), "presence": null}))
+        .await;
+    let session = bridge.active().await;
+    for url in ["no address", "https://example.com", "ws://"] {
+        let ready = json!({"session_id": session, "resume_gateway_url": url, "user": {"id": "1"}});
+        discord.dispatch("READY", ready).await;
+        let named = active(bridge.state().await);
+        assert_eq!(
+            (named.resume_url, named.session_id.as_ref()),
+            (None, session.as_str())
+        );
+        match bridge.state().await {
+            GatewayState::Disconnected(closed) => {
+                assert_eq!(closed.reason, "Discord named an address that is none");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(bridge.active().await, session);
+        discord
+            .post("gateway", json!({"action": "reconnect"}))
+            .await;
+        assert_eq!(bridge.active().await, session);
+    }
+    assert_eq!(discord.get("gateway").await["identifies"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_answers_a_resume_goes_to_where_sessions_begin() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("ws://{}", nobody.local_addr().unwrap());
+    drop(nobody);
+    let discord = Discord::start().await;
+    let mut bridge = Bridge::greeted().await;
+    let gateway = discord.gateway(&[]);
+    bridge
+        .desire(json!({"gateway": gateway, "presence": null}))
+        .await;
+    let session = bridge.active().await;
+    bridge.kill().await;
+
+    let mut bridge = Bridge::greeted().await;
     let mut gateway = discord.gateway(&[]);
-    gateway["session"] = json!({"id": "gone", "sequence": 7, "resume_url": null});
+    gateway["sessions"] =
+        json!([{"shard": 0, "id": session, "sequence": 1, "resume_url": address}]);
+    bridge
+        .desire(json!({"gateway": gateway, "presence": null}))
+        .await;
+    assert_eq!(bridge.state().await, GatewayState::Connecting);
+    assert!(
+        matches!(bridge.state().await, GatewayState::Disconnected(closed) if closed.reason.contains("refused"))
+    );
+    for state in [GatewayState::Connecting, GatewayState::Resuming] {
+        assert_eq!(bridge.state().await, state);
+    }
+    let resumed = active(bridge.state().await);
+    assert_eq!(
+        (resumed.session_id, resumed.resume_url),
+        (session, Some(address))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_discord_forgot_is_followed_by_a_new_one_with_its_presence() {
+    let discord = Discord::start().await;
+    discord
+        .post("settings", json!({"identify_interval_ms": 0}))
+        .await;
+    let mut bridge = Bridge::greeted().await;
+    let mut gateway = discord.gateway(&[]);
+    gateway["sessions"] = json!([{"shard": 0, "id": "gone", "sequence": 7, "resume_url": null}]);
     bridge
         .desire(json!({"gateway": gateway, "presence": presence("new")}))
         .await;
@@ -319,8 +395,7 @@ async fn a_gateway_no_longer_wanted_is_left_and_can_be_wanted_again() {
     discord.shows("on").await;
 
     bridge.desire(json!({"gateway": null})).await;
-    assert_eq!(discord.logged("disconnect").await["code"], 1000);
-    discord.shows("offline").await;
+    assert_eq!(discord.logged("disconnect").await["code"], 4000);
 
     let mut other = discord.gateway(&[]);
     other["intents"] = json!(1);
@@ -331,9 +406,16 @@ async fn a_gateway_no_longer_wanted_is_left_and_can_be_wanted_again() {
     bridge.desire(json!({"gateway": other})).await;
     let third = bridge.active().await;
     assert!(first != second && second != third);
+    // The first one can still be resumed, the second has ended.
     let sessions = discord.get("gateway").await["sessions"].clone();
-    assert_eq!(sessions.as_array().unwrap().len(), 1, "{sessions}");
-    assert_eq!(sessions[0]["intents"], 1);
+    let mut sessions: Vec<_> = sessions
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|session| session["id"].as_str().unwrap())
+        .collect();
+    sessions.sort_by_key(|&session| session != first);
+    assert_eq!(sessions, [first, third]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -383,7 +465,8 @@ async fn an_address_where_nobody_listens_is_tried_again() {
     let address = nobody.local_addr().unwrap();
     drop(nobody);
     let mut bridge = Bridge::greeted().await;
-    let gateway = json!({"token": "t", "intents": 0, "url": format!("ws://{address}")});
+    let gateway =
+        json!({"token": "t", "intents": 0, "shards": 1, "url": format!("ws://{address}")});
     bridge
         .desire(json!({"gateway": gateway, "presence": null}))
         .await;

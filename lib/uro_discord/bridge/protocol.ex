@@ -2,24 +2,27 @@ defmodule UroDiscord.Bridge.Protocol do
   @moduledoc false
   # docs/bridge-protocol.md, Elixir's side: pure functions between bytes and messages.
 
-  @version 1
+  @version 2
   @max_frame 16 * 1024 * 1024
 
   # What the bridge may say of a gateway connection. Named here so that `:safe` knows the atoms.
-  @gateway_states [:connecting, :identifying, :resuming, :active, :disconnected, :fatal]
+  @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal]
 
-  @type gateway_state :: :connecting | :identifying | :resuming | :active | :disconnected | :fatal
+  @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
   @type to_bridge ::
           {:hello, pos_integer(), map()}
           | {:desired, %{String.t() => term()}}
           | {:credit, pos_integer()}
+          | {:lease, non_neg_integer()}
+          | {:identify, non_neg_integer()}
           | {:ping, term()}
 
   @type from_bridge ::
           {:hello, pos_integer(), map()}
           | {:gateway, non_neg_integer(), gateway_state(), map()}
           | {:event, non_neg_integer(), String.t(), non_neg_integer(), String.t(), term()}
+          | {:sequence, non_neg_integer(), String.t(), non_neg_integer()}
           | {:presence, non_neg_integer(), map()}
           | {:refused, String.t(), String.t()}
           | {:pong, term()}
@@ -82,6 +85,10 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:event, shard, session, seq, type, _data} = event)
        when is_integer(shard) and is_binary(session) and is_integer(seq) and is_binary(type),
        do: {:ok, event}
+
+  defp message({:sequence, shard, session, seq} = sequence)
+       when is_integer(shard) and is_binary(session) and is_integer(seq),
+       do: {:ok, sequence}
 
   defp message({:presence, shard, data} = presence) when is_integer(shard) and is_map(data),
     do: {:ok, presence}

@@ -29,7 +29,9 @@ defmodule UroDiscord.Bridge.Sessions do
   end
 
   # A new session is being asked for, or there will be none.
-  def fact(sessions, shard, state, _info) when state in [:identifying, :fatal], do: Map.delete(sessions, shard)
+  def fact(sessions, shard, state, _info) when state in [:waiting, :identifying, :fatal],
+    do: Map.delete(sessions, shard)
+
   def fact(sessions, _shard, _state, _info), do: sessions
 
   @doc "An event of this session was handled."

@@ -1,12 +1,12 @@
-use super::{Keeper, Resumable, same_connection};
+use super::keeper::{Allowed, Keeper, Resumable, Stop};
 use futures_util::StreamExt as _;
 use std::error::Error;
-use std::sync::Arc;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
 use twilight_gateway::error::ReceiveMessageErrorType;
 use twilight_gateway::{CloseFrame, Message, Shard, ShardState};
-use uro_discord_wire::{Closed, Gateway};
+use uro_discord_wire::Closed;
 
 /// How long Discord may take to answer a close.
 const CLOSING: Duration = Duration::from_millis(400);
@@ -19,8 +19,8 @@ const LINGERING: Duration = Duration::from_secs(2);
 
 /// Why a connection ended.
 pub enum End {
-    /// Another gateway is desired, or none, or the bridge ends.
-    Unwanted,
+    /// It may not be held any more.
+    Stopped(Stop),
     /// It is to be opened again; the session was active for so long.
     Lost {
         closed: Closed,
@@ -34,23 +34,29 @@ pub enum End {
 pub struct Story {
     /// Since when its session runs.
     pub active: Option<Instant>,
+    greeted: bool,
     /// When it is over unless it went on until then, and the reason.
     deadline: Option<(Instant, &'static str)>,
     /// Discord has asked for another connection, for this reason.
     leaving: Option<&'static str>,
+    /// It cannot go on, for this reason.
+    broken: Option<&'static str>,
 }
 
 impl Story {
     fn new() -> Self {
         Self {
             active: None,
+            greeted: false,
             deadline: Some((Instant::now() + HELLO, "Discord did not say hello")),
             leaving: None,
+            broken: None,
         }
     }
 
     /// Notes that Discord has said hello.
     pub fn hello(&mut self) {
+        self.greeted = true;
         self.deadline = None;
     }
 
@@ -58,6 +64,11 @@ impl Story {
     pub fn leave(&mut self, reason: &'static str) {
         self.leaving = Some(reason);
         self.deadline = Some((Instant::now() + LINGERING, reason));
+    }
+
+    /// Notes that it cannot go on.
+    pub fn broken(&mut self, reason: &'static str) {
+        self.broken = Some(reason);
     }
 
     /// Why it was closed.
@@ -76,38 +87,54 @@ impl Story {
 
 impl Keeper {
     /// Opens the shard's connection and serves it to its end.
-    pub(super) async fn connection(
-        &mut self,
-        shard: &mut Shard,
-        gateway: &mut Arc<Gateway>,
-    ) -> End {
+    pub(super) async fn connection(&mut self) -> End {
+        let mut shard = self.shard();
         let mut story = Story::new();
+        self.progress.settled();
+        let mut alarm = pin!(sleep_until(self.lease));
         let ended = loop {
             // While there is no room for events nothing is read, so nothing is sent either: twilight does both at once.
             let reading = self.events.has_room();
-            let ready = reading && shard.state() == ShardState::Active;
-            let due = self.pace.due(Instant::now()).filter(|_| ready);
+            let now = Instant::now();
+            let showing = reading && shard.state() == ShardState::Active;
+            let next = [
+                story.deadline.map(|(end, _)| end).filter(|_| reading),
+                self.pace.due(now).filter(|_| showing),
+                self.progress.due(now).filter(|_| reading),
+            ];
+            let next = next.into_iter().flatten().fold(self.lease, Instant::min);
+            if alarm.deadline() != next {
+                alarm.as_mut().reset(next);
+            }
             tokio::select! {
-                changed = self.wanted.changed() => {
-                    if changed.is_err() {
-                        close(shard, CloseFrame::RESUME).await;
-                        return End::Unwanted;
+                biased;
+                // An error is the end, which the look finds too.
+                _ = self.wanted.changed() => if let Err(stop) = self.look() {
+                    return self.stopped(shard, &story, stop).await;
+                },
+                () = &mut alarm => {
+                    if let Err(stop) = self.look() {
+                        return self.stopped(shard, &story, stop).await;
                     }
-                    match self.desired().gateway {
-                        Some(other) if same_connection(gateway, &other) => *gateway = other,
-                        _ => {
-                            // The session ends with it, and the bot is seen to go offline.
-                            close(shard, CloseFrame::NORMAL).await;
-                            return End::Unwanted;
-                        }
+                    let now = Instant::now();
+                    let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+                    if reading && let Some((end, reason)) = story.deadline && end <= now {
+                        break closed(reason);
+                    }
+                    if showing && due(self.pace.due(now)) {
+                        self.show_presence(&mut shard);
+                    }
+                    if reading && due(self.progress.due(now)) {
+                        self.tell_sequence(&shard);
                     }
                 }
                 () = self.events.room(), if !reading => {}
-                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.show_presence(shard).await,
-                reason = over(story.deadline), if reading => break closed(reason),
                 item = shard.next(), if reading => match item {
                     Some(Ok(Message::Text(text))) => {
-                        self.payload(shard, gateway, &text, &mut story).await;
+                        self.payload(&shard, &text, &mut story);
+                        if let Some(reason) = story.broken {
+                            break closed(reason);
+                        }
                         // The old connection broke before it was closed, and twilight has opened another by itself.
                         if let (Some(reason), ShardState::Identifying | ShardState::Resuming) = (story.leaving, shard.state()) {
                             break closed(reason);
@@ -123,26 +150,48 @@ impl Keeper {
                 },
             }
         };
-        if story.active.is_some() {
-            self.pace.lost(Instant::now());
-        }
+        self.leave(&shard, &story);
         if shard.state() == ShardState::FatallyClosed {
             return End::Fatal(ended);
         }
-        // After op 9 twilight has dropped it. After a connection that could not be opened it keeps the session without its address.
-        self.session = shard.session().map(|session| Resumable {
-            session: session.clone(),
-            url: shard.resume_url().map(str::to_owned),
-        });
         End::Lost {
             closed: ended,
             active: story.active.map(|since| since.elapsed()),
         }
     }
+
+    /// Closes the connection because it may not be held any more.
+    async fn stopped(&mut self, mut shard: Shard<Allowed>, story: &Story, stop: Stop) -> End {
+        // Before the close: what comes until it is answered is dropped here, and must come again.
+        self.leave(&shard, story);
+        close(
+            &mut shard,
+            match stop {
+                Stop::Left | Stop::Lapsed => CloseFrame::RESUME,
+                Stop::Replaced => CloseFrame::NORMAL,
+            },
+        )
+        .await;
+        End::Stopped(stop)
+    }
+
+    /// Takes from a connection what the next one needs.
+    fn leave(&mut self, shard: &Shard<Allowed>, story: &Story) {
+        if story.active.is_some() {
+            self.pace.lost(Instant::now());
+        }
+        let before = self.session.take();
+        // After op 9 twilight has dropped it.
+        self.session = shard.session().map(|session| Resumable {
+            session: session.clone(),
+            elsewhere: !story.greeted && before.as_ref().is_some_and(|before| !before.elsewhere),
+            url: before.and_then(|before| before.url),
+        });
+    }
 }
 
 /// Closes an open connection, and lets the other side answer.
-async fn close(shard: &mut Shard, frame: CloseFrame<'static>) {
+async fn close(shard: &mut Shard<Allowed>, frame: CloseFrame<'static>) {
     if matches!(
         shard.state(),
         ShardState::Disconnected { .. } | ShardState::FatallyClosed
@@ -160,15 +209,6 @@ async fn close(shard: &mut Shard, frame: CloseFrame<'static>) {
     if timeout(CLOSING, answered).await.is_err() {
         tracing::debug!("Discord did not answer the close");
     }
-}
-
-/// Waits until a deadline has passed, and gives its reason.
-async fn over(deadline: Option<(Instant, &'static str)>) -> &'static str {
-    let Some((end, reason)) = deadline else {
-        return std::future::pending().await;
-    };
-    sleep_until(end).await;
-    reason
 }
 
 /// A [`Closed`] without a close code.

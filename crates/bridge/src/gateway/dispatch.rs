@@ -1,14 +1,15 @@
 //! What comes over a connection, and what goes.
 
 use super::connection::Story;
-use super::{Keeper, SHARD};
+use super::keeper::{Allowed, Keeper, Resumable};
+use crate::desired::is_websocket;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use tokio::time::Instant;
 use twilight_gateway::{Shard, ShardState};
 use twilight_model::gateway::OpCode;
-use uro_discord_wire::{Active, FromBridge, Gateway, GatewayState, frame};
+use uro_discord_wire::{Active, FromBridge, GatewayState, frame};
 
 /// A payload from the gateway. Its data stays text, as Elixir wants it in another form than ours.
 #[derive(Deserialize)]
@@ -41,13 +42,7 @@ impl<'a> Payload<'a> {
 
 impl Keeper {
     /// Takes a payload that twilight has seen already.
-    pub(super) async fn payload(
-        &mut self,
-        shard: &mut Shard,
-        gateway: &Gateway,
-        text: &str,
-        story: &mut Story,
-    ) {
+    pub(super) fn payload(&mut self, shard: &Shard<Allowed>, text: &str, story: &mut Story) {
         let payload: Payload<'_> = match serde_json::from_str(text) {
             Ok(payload) => payload,
             Err(error) => {
@@ -61,79 +56,127 @@ impl Keeper {
                 self.report(match shard.state() {
                     ShardState::Resuming => GatewayState::Resuming,
                     _ => GatewayState::Identifying,
-                })
-                .await;
+                });
             }
             Some(OpCode::Reconnect) => story.leave("Discord asked to reconnect"),
             Some(OpCode::InvalidSession) => story.leave("Discord found the session invalid"),
-            Some(OpCode::Dispatch) => {
-                let kind = payload.kind.as_deref().unwrap_or_default();
-                if matches!(kind, "READY" | "RESUMED") {
-                    story.active = Some(Instant::now());
-                    self.active(shard, &payload, kind == "RESUMED").await;
-                }
-                if gateway.events.contains(kind) {
-                    self.event(shard, kind, &payload);
-                }
-            }
+            Some(OpCode::Dispatch) => self.dispatch(shard, &payload, story),
             _ => {}
         }
     }
 
-    async fn active(&mut self, shard: &mut Shard, payload: &Payload<'_>, resumed: bool) {
-        if !resumed {
-            self.pace.renewed();
-            match serde_json::from_str::<Ready>(payload.data()) {
-                Ok(ready) => self.user_id = Some(ready.user.id),
-                Err(error) => tracing::error!(%error, "READY does not say who the bot is"),
-            }
+    fn dispatch(&mut self, shard: &Shard<Allowed>, payload: &Payload<'_>, story: &mut Story) {
+        let kind = payload.kind.as_deref().unwrap_or_default();
+        match kind {
+            "READY" => self.ready(shard, payload, story),
+            "RESUMED" => self.active(payload, true, story),
+            _ => {}
         }
-        tracing::info!(resumed, "gateway active");
-        let active = Active {
-            session_id: shard
-                .session()
-                .map_or("", |session| session.id())
-                .to_owned(),
+        if self.gateway.events.contains(kind) {
+            self.event(shard, kind, payload);
+            self.progress.settled();
+        } else if kind != "READY"
+            && let Some(sequence) = payload.sequence
+        {
+            self.progress.passed(sequence);
+        }
+    }
+
+    /// A new session.
+    fn ready(&mut self, shard: &Shard<Allowed>, payload: &Payload<'_>, story: &mut Story) {
+        self.pace.renewed();
+        self.progress.settled();
+        match serde_json::from_str::<Ready>(payload.data()) {
+            Ok(ready) => self.user_id = Some(ready.user.id),
+            Err(error) => tracing::error!(%error, "READY does not say who the bot is"),
+        }
+        let url = shard.resume_url().map(str::to_owned);
+        let usable = url.as_deref().is_none_or(is_websocket);
+        self.session = shard.session().map(|session| Resumable {
+            session: session.clone(),
+            url: url.filter(|_| usable),
+            elsewhere: false,
+        });
+        self.active(payload, false, story);
+        if !usable {
+            // twilight would panic when it next connects. Without it, it resumes where sessions begin.
+            story.broken("Discord named an address that is none");
+        }
+    }
+
+    fn active(&self, payload: &Payload<'_>, resumed: bool, story: &mut Story) {
+        story.active = Some(Instant::now());
+        tracing::info!(shard = self.number, resumed, "gateway active");
+        let Some(Resumable { session, url, .. }) = &self.session else {
+            return;
+        };
+        self.report(GatewayState::Active(Active {
+            session_id: session.id().to_owned(),
             sequence: payload.sequence.unwrap_or_default(),
-            resume_url: shard.resume_url().map(str::to_owned),
+            resume_url: url.clone(),
             resumed,
             user_id: self.user_id.clone(),
-        };
-        self.report(GatewayState::Active(active)).await;
+        }));
     }
 
     /// Puts a dispatch into the queue.
-    fn event(&self, shard: &Shard, kind: &str, payload: &Payload<'_>) {
-        let event = FromBridge::Event {
-            shard: SHARD,
-            session: shard.session().map_or("", |session| session.id()).into(),
-            sequence: payload.sequence.unwrap_or_default(),
-            kind: kind.into(),
-            data: Cow::Borrowed(payload.data()),
-        };
-        let mut bytes = Vec::with_capacity(payload.data().len());
-        match frame::append(&mut bytes, |out| event.encode(out)) {
+    fn event(&self, shard: &Shard<Allowed>, kind: &str, payload: &Payload<'_>) {
+        self.queue(
+            payload.data().len(),
+            &FromBridge::Event {
+                shard: self.number,
+                session: session(shard).into(),
+                sequence: payload.sequence.unwrap_or_default(),
+                kind: kind.into(),
+                data: Cow::Borrowed(payload.data()),
+            },
+        );
+    }
+
+    /// Tells Elixir how far the session is.
+    pub(super) fn tell_sequence(&mut self, shard: &Shard<Allowed>) {
+        if let Some(sequence) = self.progress.tell(Instant::now()) {
+            let message = FromBridge::Sequence {
+                shard: self.number,
+                session: session(shard).into(),
+                sequence,
+            };
+            self.queue(64, &message);
+        }
+    }
+
+    /// Queues a message that costs a credit.
+    fn queue(&self, length: usize, message: &FromBridge<'_>) {
+        let mut bytes = Vec::with_capacity(length);
+        match frame::append(&mut bytes, |out| message.encode(out)) {
             Ok(()) => {
                 // It may wait long, and its room is counted by its length.
                 bytes.shrink_to_fit();
                 self.events.put(bytes);
             }
             Err(error) => {
-                tracing::error!(kind, sequence = payload.sequence, %error, "an event cannot be carried to Elixir")
+                let (kind, sequence) = match message {
+                    FromBridge::Event { kind, sequence, .. } => (kind.as_ref(), *sequence),
+                    _ => ("", 0),
+                };
+                tracing::error!(kind, sequence, %error, "an event cannot be carried to Elixir");
             }
         }
     }
 
     /// Sends the presence that is due.
-    pub(super) async fn show_presence(&mut self, shard: &mut Shard) {
+    pub(super) fn show_presence(&mut self, shard: &mut Shard<Allowed>) {
         let presence = self.pace.send(Instant::now());
         shard.send(presence.command());
+        let shard = self.number;
         match serde_json::to_value(&presence) {
-            Ok(data) => {
-                self.tell(&FromBridge::Presence { shard: SHARD, data })
-                    .await
-            }
+            Ok(data) => self.tell(&FromBridge::Presence { shard, data }),
             Err(error) => tracing::error!(%error, "a presence cannot be carried to Elixir"),
         }
     }
+}
+
+/// The id of a shard's session.
+fn session(shard: &Shard<Allowed>) -> &str {
+    shard.session().map_or("", |session| session.id())
 }

@@ -26,6 +26,8 @@ pub struct Bridge {
     pub child: Child,
     pub stdin: ChildStdin,
     pub frames: Frames,
+    /// Whether a shard that waits for the permission to identify is given it by [`Bridge::next`], and nobody sees it waiting.
+    pub permits: bool,
     stderr: JoinHandle<String>,
     /// Said when the process has ended.
     over: Arc<Notify>,
@@ -114,6 +116,7 @@ impl Bridge {
                 stdout: child.stdout.take().unwrap(),
                 buffer: Vec::new(),
             },
+            permits: true,
             over: over.clone(),
             stderr: tokio::spawn(async move {
                 if !logs_are_read {
@@ -127,7 +130,7 @@ impl Bridge {
         }
     }
 
-    /// A bridge with the hellos exchanged.
+    /// A bridge with the hellos exchanged, and a lease for longer than any test.
     pub async fn greeted() -> Self {
         Self::greet(Self::start()).await
     }
@@ -151,6 +154,7 @@ impl Bridge {
             }
         ));
         bridge.hello(VERSION).await;
+        bridge.say(&ToBridge::Lease(3_600_000)).await;
         bridge
     }
 
@@ -188,7 +192,20 @@ impl Bridge {
 
     /// The next message.
     pub async fn next(&mut self) -> Message {
-        self.frames.next().await
+        loop {
+            let message = self.frames.next().await;
+            let FromBridge::Gateway {
+                shard,
+                state: GatewayState::Waiting,
+            } = message.decode()
+            else {
+                return message;
+            };
+            if !self.permits {
+                return message;
+            }
+            self.say(&ToBridge::Identify(shard)).await;
+        }
     }
 
     /// The next message that `wanted` makes something of; those before are passed over.
@@ -266,13 +283,26 @@ impl Bridge {
         .await
     }
 
-    /// A ping there and back; no event may come in between.
+    /// The next message that costs a credit: an event's data, or `None` for a sequence.
+    pub async fn event_or_sequence(&mut self) -> Option<Value> {
+        self.until(|message| match message {
+            FromBridge::Event { data, .. } => Some(serde_json::from_str(&data).unwrap()),
+            FromBridge::Sequence { .. } => Some(None),
+            _ => None,
+        })
+        .await
+    }
+
+    /// A ping there and back; nothing that costs a credit may come in between.
     pub async fn no_event_before_pong(&mut self) {
         self.say(&ToBridge::Ping(b"\x6a")).await;
         self.until(|message| match message {
             FromBridge::Pong(_) => Some(()),
             FromBridge::Event { sequence, kind, .. } => {
                 panic!("an event without credit: {kind} {sequence}")
+            }
+            FromBridge::Sequence { sequence, .. } => {
+                panic!("a sequence without credit: {sequence}")
             }
             _ => None,
         })
@@ -305,6 +335,7 @@ impl Bridge {
             frames,
             stderr,
             over,
+            ..
         } = self;
         drop(stdin);
         // Nobody reads stdout, nor is it closed, until the process is gone.
@@ -321,6 +352,7 @@ impl Bridge {
             frames,
             stderr,
             over,
+            ..
         } = self;
         let ended = ended(child, stderr, &over).await;
         drop((stdin, frames));

@@ -30,7 +30,7 @@ impl Discord {
     /// The desired gateway that leads here.
     pub fn gateway(&self, events: &[&str]) -> Value {
         let Info { token, gateway, .. } = self.info();
-        json!({"token": token, "intents": INTENTS, "url": gateway, "session": null, "events": events})
+        json!({"token": token, "intents": INTENTS, "url": gateway, "shards": 1, "sessions": [], "events": events})
     }
 
     pub async fn get(&self, path: &str) -> Value {
