@@ -69,6 +69,8 @@ defmodule UroDiscord.Bridge do
 
   @impl true
   def init(config) do
+    # A write to a bridge that was killed ends the port with :epipe, and that must not be our end.
+    Process.flag(:trap_exit, true)
     Process.send_after(self(), :ping, @ping_interval)
     state = %State{config: config, since: DateTime.utc_now(), events: Events.wanted()}
     {:ok, state, {:continue, :start}}
@@ -119,6 +121,16 @@ defmodule UroDiscord.Bridge do
   def handle_info({port, {:exit_status, status}}, %{transport: %{port: port}} = state) do
     {:noreply, ended(state, status)}
   end
+
+  # A write met a bridge that was gone already. Its exit status is lost then.
+  def handle_info({:EXIT, port, :epipe}, %{transport: %{port: port} = transport} = state) do
+    Transport.close(transport)
+    {:noreply, %{down(state) | last_end: "was gone when it was written to"} |> log_end() |> retry()}
+  end
+
+  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, state}
+  def handle_info({:EXIT, _log, :normal}, state), do: {:noreply, state}
+  def handle_info({:EXIT, _log, reason}, state), do: {:stop, reason, state}
 
   # From a run that is over.
   def handle_info({port, {kind, _}}, state) when is_port(port) and kind in [:data, :exit_status],

@@ -114,7 +114,9 @@ defmodule UroDiscord.BridgeTest do
       DiscordSim.wait_for_presence(sim, "100 players in 1 world", timeout: 30_000)
       assert DiscordSim.presence_text(sim) == "100 players in 1 world"
 
-      assert {:ok, %{bridge: %{state: :up, restarts: 100, last_end: "killed by signal 9" <> _}}} = UroDiscord.status()
+      assert {:ok, %{bridge: %{state: :up, restarts: 100, last_end: last_end}}} = UroDiscord.status()
+      # The exit status is lost when something was written to it before the VM had seen its end.
+      assert last_end =~ ~r/^(killed by signal 9|was gone when it was written to)/
 
       # The `cat` of the last run but one may be on its way out.
       assert eventually(fn -> leftovers() == before end),

@@ -250,7 +250,7 @@ async fn an_address_that_is_none_is_not_used_to_resume() {
         .desire(json!({"gateway": discord.gateway(&[]), "presence": null}))
         .await;
     let session = bridge.active().await;
-    for url in ["no address", "https://example.com", "ws://"] {
+    for url in ["no address", "https://example.com"] {
         let ready = json!({"session_id": session, "resume_gateway_url": url, "user": {"id": "1"}});
         discord.dispatch("READY", ready).await;
         let named = active(bridge.state().await);
