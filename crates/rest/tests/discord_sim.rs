@@ -16,6 +16,7 @@ async fn start(tls: bool) -> Sim {
         listen: ([127, 0, 0, 1], 0).into(),
         tls,
         channels: 0,
+        bots: 0,
     })
     .await
     .unwrap()

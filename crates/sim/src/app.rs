@@ -1,6 +1,9 @@
 //! What every part of the server shares.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use tokio::sync::watch;
 
@@ -17,6 +20,8 @@ pub struct Addresses {
     pub gateway: String,
     /// Of attachments.
     pub cdn: String,
+    /// Of voice packets.
+    pub voice: SocketAddr,
 }
 
 /// A handle on the simulator, cheap to clone.

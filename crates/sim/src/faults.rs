@@ -1,4 +1,4 @@
-//! Misbehaviour on demand: rules that match REST requests or gateway commands.
+//! Misbehaviour on demand: rules that match REST requests, or commands of a gateway.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Rules that are kept at most.
 const MAX_RULES: usize = 1_000;
 
-/// A rule, as `POST /faults` takes it. It has a `route`, or an `opcode`.
+/// A rule, as `POST /faults` takes it. It has a `route`, an `opcode` or a `voice_opcode`.
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -22,6 +22,9 @@ pub struct Rule {
     /// Opcode of a command on the gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     opcode: Option<u64>,
+    /// Opcode of a command on the voice gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    voice_opcode: Option<u64>,
     /// How many times it still applies.
     #[serde(default = "once")]
     times: u32,
@@ -93,7 +96,7 @@ pub enum GatewayFault {
 /// A rule that makes no sense.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleError {
-    #[error("a rule needs either `route` or `opcode`")]
+    #[error("a rule needs `route`, `opcode` or `voice_opcode`, and only one of them")]
     Target,
     #[error("`{0}` is not an HTTP method")]
     Method(String),
@@ -147,6 +150,12 @@ impl Faults {
             .and_then(|rule| rule.gateway_fault())
     }
 
+    /// The fault for a command of the voice gateway.
+    pub fn for_voice_opcode(&mut self, op: u64) -> Option<GatewayFault> {
+        self.take(|rule| rule.voice_opcode == Some(op))
+            .and_then(|rule| rule.gateway_fault())
+    }
+
     fn take(&mut self, matches: impl Fn(&Rule) -> bool) -> Option<Rule> {
         let at = self.0.iter().position(matches)?;
         let rule = self.0.get_mut(at)?;
@@ -172,10 +181,12 @@ impl Rule {
         for (name, value) in &self.headers {
             header(name, value.as_deref()).ok_or_else(|| RuleError::Header(name.clone()))?;
         }
-        match (&self.route, self.opcode) {
-            (Some(route), None) if route.starts_with('/') => Ok(()),
-            (Some(route), None) => Err(RuleError::Route(route.clone())),
-            (None, Some(_)) => self.gateway_fault().map(|_| ()).ok_or(RuleError::Gateway),
+        match (&self.route, self.opcode, self.voice_opcode) {
+            (Some(route), None, None) if route.starts_with('/') => Ok(()),
+            (Some(route), None, None) => Err(RuleError::Route(route.clone())),
+            (None, Some(_), None) | (None, None, Some(_)) => {
+                self.gateway_fault().map(|_| ()).ok_or(RuleError::Gateway)
+            }
             _ => Err(RuleError::Target),
         }
     }

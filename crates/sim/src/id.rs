@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 /// Discord's epoch, 2015-01-01T00:00:00Z, in Unix milliseconds.
 const EPOCH_MS: u64 = 1_420_070_400_000;
@@ -52,6 +53,15 @@ impl FromStr for Id {
 impl Serialize for Id {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// An id in a payload, a string or a number.
+pub fn from_json(value: &Value) -> Option<Id> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        Value::Number(number) => number.as_u64().map(Id),
+        _ => None,
     }
 }
 

@@ -12,8 +12,16 @@ mod server;
 mod state;
 mod stream;
 mod tls;
+mod voice;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, routing::any};
 use ring::{
@@ -21,7 +29,11 @@ use ring::{
     signature::{Ed25519KeyPair, KeyPair},
 };
 use serde::Serialize;
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::{TcpListener, UdpSocket},
+    sync::watch,
+    task::JoinSet,
+};
 
 use crate::{
     app::{Addresses, App},
@@ -40,6 +52,8 @@ pub struct Options {
     pub tls: bool,
     /// How many more text channels there are than the guild's own: `channel-1`, `channel-2` …
     pub channels: u16,
+    /// How many more bots there are than the two: `bot-1`, `bot-2` …
+    pub bots: u16,
 }
 
 /// What a client needs to know; `discord-sim` prints it as one line of JSON.
@@ -126,6 +140,7 @@ impl Sim {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let (listener, address) = listen(options.listen).await?;
         let (inside, inside_address) = listen(SocketAddr::new(options.listen.ip(), 0)).await?;
+        let (voice, voice_address) = listen_for_voice(options.listen.ip()).await?;
         let tls = options.tls.then(Tls::new).transpose()?;
         let ca_file = match &tls {
             Some(tls) => Some(CaFile::write(address, &tls.ca_pem)?),
@@ -137,8 +152,9 @@ impl Sim {
             api: format!("http{secure}://{address}{}", rest::PREFIX),
             gateway: format!("ws{secure}://{address}/gateway"),
             cdn: format!("http{secure}://{address}"),
+            voice: voice_address,
         };
-        let state = State::new(options.channels)?;
+        let state = State::new(options.channels, options.bots)?;
         let public_key = public_key()?;
         let info = Info {
             api: addresses.api.clone(),
@@ -177,6 +193,7 @@ impl Sim {
         let (running, is_running) = watch::channel(());
         let app = App::new(state, addresses, public_key, is_running);
         let discord = Router::new()
+            .route("/", any(voice::upgrade))
             .route("/gateway", any(gateway::upgrade))
             .route("/gateway/", any(gateway::upgrade))
             .route(
@@ -195,6 +212,7 @@ impl Sim {
             discord,
         ));
         tasks.spawn(server::serve(inside, None, people));
+        tasks.spawn(voice::serve(app.clone(), voice));
         tasks.spawn(expire_sessions(app));
         Ok(Self {
             info,
@@ -215,6 +233,14 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
+}
+
+async fn listen_for_voice(ip: IpAddr) -> Result<(UdpSocket, SocketAddr), StartError> {
+    let address = SocketAddr::new(ip, 0);
+    let failed = |source| StartError::Listen { address, source };
+    let socket = UdpSocket::bind(address).await.map_err(failed)?;
+    let bound = socket.local_addr().map_err(failed)?;
+    Ok((socket, bound))
 }
 
 /// A fresh Ed25519 key: what interactions would be signed with.
@@ -241,6 +267,7 @@ async fn expire_sessions(app: App) {
         for user in users {
             state.session_ended(user);
         }
+        state.expire_voice_sessions(Instant::now());
     }
 }
 

@@ -12,6 +12,8 @@ use tracing_subscriber::EnvFilter;
 
 /// A guild of Discord's has room for 500 channels.
 const MOST_CHANNELS: i64 = 400;
+/// Each is somebody in the members' list.
+const MOST_BOTS: i64 = 1_000;
 
 /// A local Discord for development and tests.
 #[derive(Debug, Parser)]
@@ -26,6 +28,9 @@ struct Args {
     /// How many more text channels there are: channel-1, channel-2 …
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_CHANNELS))]
     channels: u16,
+    /// How many more bots there are: bot-1, bot-2 …
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_BOTS))]
+    bots: u16,
     /// End when stdin closes, so that no test leaves one behind.
     #[arg(long)]
     until_stdin_closes: bool,
@@ -56,6 +61,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         listen: args.listen,
         tls: args.tls,
         channels: args.channels,
+        bots: args.bots,
     })
     .await?;
     let mut line = serde_json::to_string(sim.info())?;

@@ -127,7 +127,7 @@ async fn bad_rules_are_refused_with_a_reason() {
     for (rules, reason) in [
         (
             json!([{"status": 500}]),
-            "a rule needs either `route` or `opcode`",
+            "a rule needs `route`, `opcode` or `voice_opcode`",
         ),
         (
             json!([{"route": "/x", "stat": 500}]),

@@ -19,6 +19,7 @@ impl Discord {
             listen,
             tls: false,
             channels: 0,
+            bots: 0,
         };
         Self(Sim::start(options).await.unwrap())
     }

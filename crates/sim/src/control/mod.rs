@@ -3,6 +3,7 @@
 mod events;
 mod gateway;
 mod stream;
+mod voice;
 
 use std::time::Instant;
 
@@ -18,11 +19,13 @@ use serde_json::{Value, json};
 use tokio::task::JoinError;
 
 use crate::{
+    StartError,
     app::App,
     faults::{Rule, RuleError},
     id::Id,
     state::{ChannelKind, RequestRecord, SettingsChange, State as Discord},
     stream::PlanError,
+    voice::ShareError,
 };
 
 /// All under `/control`.
@@ -36,6 +39,11 @@ pub fn router() -> Router<App> {
         .route("/events", get(events::wait))
         .route("/gateway", get(gateway::show).post(gateway::act))
         .route("/faults", get(faults).post(add_faults).delete(clear_faults))
+        .route("/voice", get(voice::show).post(voice::act))
+        .route(
+            "/voice/network",
+            get(voice::network).post(voice::set_network),
+        )
         .route("/settings", get(settings).post(change_settings))
         .route("/dispatch", post(gateway::dispatch))
         .route("/stream", post(stream::play))
@@ -62,6 +70,16 @@ enum ControlError {
     Rule(#[from] RuleError),
     #[error(transparent)]
     Json(#[from] JsonRejection),
+    #[error(transparent)]
+    Network(#[from] ShareError),
+    #[error("no user is in a call whom this is for")]
+    NotInCall,
+    #[error("`{0}` is not a voice channel")]
+    NotVoice(String),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("this action needs `{0}`")]
+    Missing(&'static str),
     #[error("`close` needs a `code` that a server may send")]
     CloseCode,
 }
@@ -69,14 +87,19 @@ enum ControlError {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match self {
-            Self::UnknownPath | Self::UnknownChannel(_) | Self::UnknownUser(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::UnknownPath
+            | Self::UnknownChannel(_)
+            | Self::UnknownUser(_)
+            | Self::NotInCall => StatusCode::NOT_FOUND,
+            Self::Start(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotConnected(_)
             | Self::Stream(_)
             | Self::Plan(_)
             | Self::Rule(_)
             | Self::Json(_)
+            | Self::Network(_)
+            | Self::NotVoice(_)
+            | Self::Missing(_)
             | Self::CloseCode => StatusCode::BAD_REQUEST,
         };
         (status, Json(json!({"error": self.to_string()}))).into_response()

@@ -113,7 +113,7 @@ fn forget(app: &App, id: u64, end: &End) {
 }
 
 /// Sends a close frame, or the answer to the client's.
-async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<WebSocket>, end: End) {
+pub async fn say_goodbye(mut sink: Sink, mut stream: SplitStream<WebSocket>, end: End) {
     // A client that is gone already cannot be told.
     let _ = timeout(CLOSE_TIMEOUT, async {
         match end {

@@ -16,10 +16,10 @@ use serde::Deserialize;
 
 pub use self::{
     compression::{Compression, CompressionError},
-    connection::End,
+    connection::{End, say_goodbye},
     hub::Hub,
     session::Session,
-    writer::Writer,
+    writer::{Sink, Writer},
 };
 use crate::app::App;
 

@@ -289,20 +289,22 @@ function icon(name) {
   return drawing;
 }
 
+const hasVoice = (channel) => channel.type === 2 || channel.type === 13;
+
 const sign = (channel) =>
-  make('span', { class: 'sign' }, { 2: () => icon('voice'), 5: () => icon('announcement') }[channel.type]?.() ?? '#');
+  make('span', { class: 'sign' }, { 2: () => icon('voice'), 13: () => icon('voice'), 5: () => icon('announcement') }[channel.type]?.() ?? '#');
 
 function showChannels() {
   const { guild } = state;
   const newest = (id) => state.messages.filter((m) => m.channel_id === id).at(-1)?.id;
-  const text = guild.channels.filter((c) => c.type !== 2).map((channel) => {
+  const text = guild.channels.filter((c) => !hasVoice(c)).map((channel) => {
     const unread = channel.id !== state.channel && newest(channel.id) && newest(channel.id) !== state.seen.get(channel.id);
     const button = make('button', { class: `channel${unread ? ' unread' : ''}`, 'aria-current': channel.id === state.channel ? 'page' : null },
       sign(channel), channel.name);
     button.addEventListener('click', () => { location.hash = channel.name; });
     return make('div', { role: 'listitem' }, button);
   });
-  const voice = guild.channels.filter((c) => c.type === 2).map((channel) => make('div', { role: 'listitem' },
+  const voice = guild.channels.filter(hasVoice).map((channel) => make('div', { role: 'listitem' },
     make('div', { class: 'channel voice' }, sign(channel), channel.name),
     channel.status ? make('div', { class: 'status', title: channel.status }, channel.status) : null,
     guild.voice_states.filter((v) => v.channel_id === channel.id)
@@ -350,7 +352,7 @@ function showMembers() {
 }
 
 function show() {
-  const channels = state.guild.channels.filter((c) => c.type !== 2);
+  const channels = state.guild.channels.filter((c) => !hasVoice(c));
   const wanted = channels.find((c) => c.name === decodeURIComponent(location.hash.slice(1)));
   const busiest = channels.find((c) => state.messages.some((m) => m.channel_id === c.id));
   state.channel = (wanted ?? channels.find((c) => c.id === state.channel) ?? busiest ?? channels[0]).id;

@@ -152,6 +152,7 @@ pub async fn open_direct(
                 name: String::new(),
                 kind: ChannelKind::Direct,
                 overwrites: Vec::new(),
+                user_limit: 0,
                 recipient: Some([caller, recipient]),
             };
             state.directs.push(channel.clone());

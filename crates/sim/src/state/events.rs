@@ -109,6 +109,10 @@ impl State {
     /// A session ended: who logged off, or nobody resumed it.
     pub fn session_ended(&mut self, user: Id) {
         self.log.push("session_end", json!({"user_id": user}));
+        let voice = self.voice.get(&user).map(|voice| &voice["session_id"]);
+        if voice.is_some_and(|id| !self.gateway.sessions().any(|session| *id == session.id)) {
+            self.leave_voice(user);
+        }
         self.presence_changed(user);
     }
 

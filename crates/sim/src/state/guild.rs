@@ -64,6 +64,14 @@ pub enum ChannelKind {
     Direct = 1,
     Voice = 2,
     Announcement = 5,
+    Stage = 13,
+}
+
+impl ChannelKind {
+    /// Whether one can be connected to it.
+    pub fn has_voice(self) -> bool {
+        matches!(self, Self::Voice | Self::Stage)
+    }
 }
 
 /// Whom an overwrite is for.
@@ -89,6 +97,8 @@ pub struct Channel {
     pub name: String,
     pub kind: ChannelKind,
     pub overwrites: Vec<Overwrite>,
+    /// How many users a voice channel takes; 0: any number.
+    pub user_limit: u32,
     /// The two users of a direct channel; `None` for a channel of the guild.
     pub recipient: Option<[Id; 2]>,
 }
@@ -114,9 +124,9 @@ impl Channel {
                 "deny": o.deny.to_string(),
             })).collect::<Vec<_>>(),
         });
-        if self.kind == ChannelKind::Voice {
+        if self.kind.has_voice() {
             channel["bitrate"] = json!(64_000);
-            channel["user_limit"] = json!(0);
+            channel["user_limit"] = json!(self.user_limit);
             channel["rtc_region"] = Value::Null;
         } else {
             channel["topic"] = Value::Null;

@@ -28,6 +28,7 @@ use crate::{
     gateway::Hub,
     id::{Id, Ids},
     rest::Limits,
+    voice::Calls,
 };
 
 /// Everything that changes.
@@ -42,6 +43,7 @@ pub struct State {
     pub files: Files,
     /// Voice states by user, of those who are in a voice channel.
     pub voice: BTreeMap<Id, Value>,
+    pub calls: Calls,
     /// What voice channels say of themselves.
     pub voice_statuses: BTreeMap<Id, String>,
     pub limits: Limits,
@@ -52,17 +54,19 @@ pub struct State {
 }
 
 impl State {
-    /// A fresh Discord, with so many more channels.
-    pub fn new(more_channels: u16) -> Result<Self, StartError> {
+    /// A fresh Discord, with so many more channels and bots.
+    pub fn new(more_channels: u16, more_bots: u16) -> Result<Self, StartError> {
+        let users = seed::users(more_bots)?;
         Ok(Self {
             settings: Settings::default(),
             ids: Ids::default(),
-            users: seed::users()?,
-            guild: seed::guild(more_channels),
+            guild: seed::guild(more_channels, &users),
+            users,
             directs: Vec::new(),
             messages: Messages::default(),
             files: Files::default(),
             voice: BTreeMap::new(),
+            calls: Calls::default(),
             voice_statuses: BTreeMap::new(),
             limits: Limits::default(),
             faults: Faults::default(),
@@ -84,6 +88,7 @@ impl State {
         self.requests.clear();
         self.log.clear();
         self.gateway.reset();
+        self.calls.reset();
     }
 
     pub fn user(&self, id: Id) -> Option<&User> {

@@ -16,14 +16,15 @@ const BOB: Id = Id(1_300_000_000_000_000_004);
 const GUILD: Id = Id(1_300_000_000_000_000_100);
 const BOT_ROLE: Id = Id(1_300_000_000_000_000_101);
 const STAFF_ROLE: Id = Id(1_300_000_000_000_000_102);
+const FIRST_BOT: u64 = 1_300_000_000_000_010_000;
 const FIRST_CHANNEL: u64 = 1_300_000_000_000_000_200;
 
 /// What our bot asks for when it is invited; the bits are CREATE_INSTANT_INVITE, MANAGE_WEBHOOKS, MANAGE_ROLES,
 /// MANAGE_NICKNAMES.
 const BOT_PERMISSIONS: u64 = 1 | (1 << 27) | (1 << 28) | (1 << 29) | p::MANAGE_CHANNELS;
 
-/// Two bots (`uro`, ours, and `peer`, somebody else's) and two people, with fresh tokens.
-pub fn users() -> Result<Vec<User>, StartError> {
+/// Two bots (`uro`, ours, and `peer`, somebody else's), two people, and so many more bots, with fresh tokens.
+pub fn users(more_bots: u16) -> Result<Vec<User>, StartError> {
     let user = |id, name: &str, display: &str, bot| {
         Ok::<_, StartError>(User {
             id,
@@ -33,18 +34,23 @@ pub fn users() -> Result<Vec<User>, StartError> {
             token: token(id)?,
         })
     };
-    Ok(vec![
+    let mut users = vec![
         user(APPLICATION, "uro", "Uro", true)?,
         user(PEER, "peer", "Peer", true)?,
         user(ALICE, "alice", "Alice", false)?,
         user(BOB, "bob", "Bob", false)?,
-    ])
+    ];
+    for (id, number) in (FIRST_BOT..).zip(1..=more_bots) {
+        let name = format!("bot-{number}");
+        users.push(user(Id(id), &name, &name, true)?);
+    }
+    Ok(users)
 }
 
-/// The guild. `staff` is hidden from all but staff, `rules` is for reading: they show errors 50001 and 50013. `more_channels`
-/// for text come after its own.
-pub fn guild(more_channels: u16) -> Guild {
-    use ChannelKind::{Announcement, Text, Voice};
+/// The guild. `staff` is hidden from all but staff, `rules` is for reading: they show errors 50001 and 50013. Nobody may
+/// connect to `office` but the owner. `more_channels` for text come after its own.
+pub fn guild(more_channels: u16, users: &[User]) -> Guild {
+    use ChannelKind::{Announcement, Stage, Text, Voice};
     let everyone = |deny| {
         vec![Overwrite {
             id: GUILD,
@@ -68,13 +74,12 @@ pub fn guild(more_channels: u16) -> Guild {
         ("rules", Text, everyone(p::SEND_MESSAGES)),
         ("staff", Text, staff),
         ("world", Voice, vec![]),
+        ("lobby", Voice, vec![]),
+        ("stage", Stage, vec![]),
+        ("office", Voice, everyone(p::CONNECT)),
     ];
     let own = own.map(|(name, kind, overwrites)| (name.to_owned(), kind, overwrites));
     let more = (1..=more_channels).map(|number| (format!("channel-{number}"), Text, vec![]));
-    let member = |user, roles: &[Id]| Member {
-        user,
-        roles: roles.to_vec(),
-    };
     Guild {
         id: GUILD,
         name: "V-Sekai".to_owned(),
@@ -115,15 +120,21 @@ pub fn guild(more_channels: u16) -> Guild {
                 name,
                 kind,
                 overwrites,
+                user_limit: 0,
                 recipient: None,
             })
             .collect(),
-        members: vec![
-            member(APPLICATION, &[BOT_ROLE]),
-            member(PEER, &[]),
-            member(ALICE, &[STAFF_ROLE]),
-            member(BOB, &[]),
-        ],
+        members: users
+            .iter()
+            .map(|user| Member {
+                user: user.id,
+                roles: match user.id {
+                    APPLICATION => vec![BOT_ROLE],
+                    ALICE => vec![STAFF_ROLE],
+                    _ => vec![],
+                },
+            })
+            .collect(),
     }
 }
 

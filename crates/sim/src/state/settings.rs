@@ -21,6 +21,16 @@ pub struct Settings {
     pub rate_limit_factor: u32,
     /// How long a message's nonce is remembered, in milliseconds. Discord's documentation says "in the past few minutes".
     pub nonce_memory_ms: u64,
+    /// What Hello of the voice gateway tells clients, in milliseconds. Applies to new connections.
+    pub voice_heartbeat_interval_ms: u64,
+    /// How long a voice session can be resumed after its connection was lost, in milliseconds. Discord does not say.
+    pub voice_session_timeout_ms: u64,
+    /// Whether the voice server has hardware for AES, and so offers `aead_aes256_gcm_rtpsize`.
+    pub voice_aes: bool,
+    /// How many bytes of RTP padding relayed packets have.
+    pub voice_padding: u8,
+    /// Whether clients without DAVE are refused in voice channels.
+    pub dave_required: bool,
 }
 
 impl Default for Settings {
@@ -33,6 +43,11 @@ impl Default for Settings {
             session_timeout_ms: 180_000,
             rate_limit_factor: 1,
             nonce_memory_ms: 3 * 60 * 1_000,
+            voice_heartbeat_interval_ms: 13_750,
+            voice_session_timeout_ms: 15_000,
+            voice_aes: true,
+            voice_padding: 0,
+            dave_required: true,
         }
     }
 }
@@ -48,6 +63,11 @@ pub struct SettingsChange {
     session_timeout_ms: Option<u64>,
     rate_limit_factor: Option<u32>,
     nonce_memory_ms: Option<u64>,
+    voice_heartbeat_interval_ms: Option<u64>,
+    voice_session_timeout_ms: Option<u64>,
+    voice_aes: Option<bool>,
+    voice_padding: Option<u8>,
+    dave_required: Option<bool>,
 }
 
 impl Settings {
@@ -68,5 +88,16 @@ impl Settings {
         set(&mut self.session_timeout_ms, change.session_timeout_ms);
         set(&mut self.rate_limit_factor, change.rate_limit_factor);
         set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
+        set(
+            &mut self.voice_heartbeat_interval_ms,
+            change.voice_heartbeat_interval_ms,
+        );
+        set(
+            &mut self.voice_session_timeout_ms,
+            change.voice_session_timeout_ms,
+        );
+        set(&mut self.voice_aes, change.voice_aes);
+        set(&mut self.voice_padding, change.voice_padding);
+        set(&mut self.dave_required, change.dave_required);
     }
 }

@@ -56,6 +56,7 @@ impl Place {
             name: format!("{}-{}", maker.one(WORDS), maker.one(WORDS)),
             kind,
             overwrites: Vec::new(),
+            user_limit: 0,
             recipient: None,
         });
         let channels = channels.collect();

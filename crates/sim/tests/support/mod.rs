@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 pub mod gateway;
+pub mod voice;
 
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ impl Discord {
             listen: ([127, 0, 0, 1], 0).into(),
             tls: false,
             channels: 0,
+            bots: 0,
         };
         Self {
             sim: Sim::start(options).await.unwrap(),

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     app::App,
-    id::Id,
+    id::{Id, from_json as id},
     state::{Presence, State},
 };
 
@@ -110,14 +110,5 @@ impl Client {
         }
         state.presence_changed(user);
         Flow::Go
-    }
-}
-
-/// An id in a payload, a string or a number.
-fn id(value: &Value) -> Option<Id> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        Value::Number(number) => number.as_u64().map(Id),
-        _ => None,
     }
 }

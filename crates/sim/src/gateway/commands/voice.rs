@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Client, DECODE_ERROR, Flow, id};
 use crate::{
-    id::Id,
-    state::{ChannelKind, State, permissions, seed},
+    id::{Id, from_json},
+    state::{State, permissions},
 };
 
 impl Client {
@@ -24,13 +24,11 @@ impl Client {
             return Flow::Go;
         }
         // Discord stays silent when the channel cannot be joined.
-        let joinable = channel.is_none_or(|id| {
-            state.channel(id).is_some_and(|channel| {
-                channel.kind == ChannelKind::Voice
-                    && state.permissions(channel, user) & permissions::CONNECT != 0
-            })
-        });
-        if !joinable {
+        if channel.is_some_and(|channel| !may_join(state, user, channel)) {
+            return Flow::Go;
+        }
+        if channel.is_none() {
+            state.leave_voice(user);
             return Flow::Go;
         }
         let session = state
@@ -52,22 +50,33 @@ impl Client {
             "suppress": false,
             "request_to_speak_timestamp": null,
         });
-        if channel.is_some() {
-            state.voice.insert(user, voice.clone());
-        } else {
-            state.voice.remove(&user);
+        match state.join_voice(user, voice, &self.app.addresses().host) {
+            Ok(None) => Flow::Go,
+            Ok(Some(server)) => {
+                state
+                    .gateway
+                    .dispatch_to(self.connection, "VOICE_SERVER_UPDATE", &server);
+                Flow::Go
+            }
+            Err(_) => Flow::Close(4000, "Unknown error."),
         }
-        state.voice_state_changed(&voice);
-        if channel.is_some() {
-            let Ok(token) = seed::secret(12) else {
-                return Flow::Close(4000, "Unknown error.");
-            };
-            let server =
-                json!({"token": token, "guild_id": guild, "endpoint": self.app.addresses().host});
-            state
-                .gateway
-                .dispatch_to(self.connection, "VOICE_SERVER_UPDATE", &server);
-        }
-        Flow::Go
     }
+}
+
+fn may_join(state: &State, user: Id, channel: Id) -> bool {
+    let Some(channel) = state.channel(channel).filter(|c| c.kind.has_voice()) else {
+        return false;
+    };
+    let permissions = state.permissions(channel, user);
+    let others = state
+        .voice
+        .iter()
+        .filter(|(other, voice)| {
+            **other != user && from_json(&voice["channel_id"]) == Some(channel.id)
+        })
+        .count();
+    let has_room = channel.user_limit == 0
+        || others < channel.user_limit as usize
+        || permissions & permissions::MOVE_MEMBERS != 0;
+    permissions & permissions::CONNECT != 0 && has_room
 }

@@ -1,0 +1,179 @@
+//! Calls: what their clients did, and what is done to them.
+
+use axum::{Json, extract::State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Answer, Body, ControlError, channel_id, user_id};
+use crate::{
+    app::App,
+    gateway::End,
+    id::{Id, from_json},
+    state::State as Discord,
+    voice::{Conditions, Way},
+};
+
+pub async fn show(State(app): State<App>) -> Json<Value> {
+    let state = app.state();
+    let channels: Vec<Value> = state
+        .guild
+        .channels
+        .iter()
+        .filter(|channel| channel.kind.has_voice())
+        .map(|channel| {
+            json!({
+                "id": channel.id,
+                "name": channel.name,
+                "user_limit": channel.user_limit,
+                "users": users(&state, channel.id),
+            })
+        })
+        .collect();
+    let mut answer = json!(state.calls.counts);
+    answer["channels"] = channels.into();
+    answer["udp"] = json!(app.addresses().voice);
+    Json(answer)
+}
+
+/// Those whose voice state says that they are in a channel, whether they are connected or not.
+fn users(state: &Discord, channel: Id) -> Vec<Value> {
+    let in_channel = state
+        .voice
+        .iter()
+        .filter(|(_, voice)| from_json(&voice["channel_id"]) == Some(channel));
+    in_channel
+        .map(|(&user, _)| {
+            let mut shown = json!({
+                "user_id": user,
+                "name": state.user(user).map(|user| user.name.clone()),
+                "session": false,
+            });
+            if let Some(session) = state.calls.sessions().find(|session| session.user == user) {
+                let transport = session.transport.as_ref();
+                shown["session"] = json!(true);
+                shown["connected"] = json!(session.outbox.link.is_some());
+                shown["ssrc"] = json!(session.ssrc);
+                shown["dave"] = json!(session.dave);
+                shown["speaking"] = json!(session.speaking);
+                shown["mode"] = json!(transport.map(|t| t.cipher.mode().name()));
+                shown["address"] = json!(transport.and_then(|t| t.peer));
+                shown["frames"] = json!(session.frames);
+                shown["violations"] = json!(session.violations);
+            }
+            shown
+        })
+        .collect()
+}
+
+/// Something to do to calls.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Action {
+    action: Kind,
+    /// To this user only, by name or id.
+    user: Option<String>,
+    /// A voice channel, by name or id.
+    channel: Option<String>,
+    /// With what code to close.
+    code: Option<u16>,
+    /// How many users a channel takes.
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    /// A close frame on the voice gateway.
+    Close,
+    /// The end of the voice gateway's TCP connection, with no close frame.
+    Drop,
+    /// Somebody moves users to another channel.
+    Move,
+    /// Somebody throws users out of voice.
+    Disconnect,
+    /// The call goes to another voice server.
+    ServerChange,
+    /// A channel's user limit changes.
+    UserLimit,
+}
+
+pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
+    let mut state = app.state();
+    let channel = action
+        .channel
+        .as_deref()
+        .map(|wanted| voice_channel(&state, wanted))
+        .transpose()?;
+    if action.action == Kind::UserLimit {
+        let channel = channel.ok_or(ControlError::Missing("channel"))?;
+        let limit = action.limit.ok_or(ControlError::Missing("limit"))?;
+        state.set_user_limit(channel, limit);
+        return Ok(Json(json!({})));
+    }
+    let user = action
+        .user
+        .as_deref()
+        .map(|wanted| user_id(&state, wanted))
+        .transpose()?;
+    let chosen: Vec<Id> = state
+        .voice
+        .iter()
+        .filter(|(id, _)| user.is_none_or(|user| user == **id))
+        .filter(|(_, voice)| {
+            action.action == Kind::Move
+                || channel.is_none_or(|channel| from_json(&voice["channel_id"]) == Some(channel))
+        })
+        .map(|(&id, _)| id)
+        .collect();
+    if chosen.is_empty() {
+        return Err(ControlError::NotInCall);
+    }
+    let endpoint = app.addresses().host.as_str();
+    for &user in &chosen {
+        match action.action {
+            Kind::Close => {
+                let code = action
+                    .code
+                    .filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
+                    .ok_or(ControlError::CloseCode)?;
+                let end = End::Close(code, "Closed by the control interface.");
+                state.end_voice_connection(user, end);
+            }
+            Kind::Drop => state.end_voice_connection(user, End::Drop),
+            Kind::Disconnect => state.leave_voice(user),
+            Kind::Move => {
+                let channel = channel.ok_or(ControlError::Missing("channel"))?;
+                state.move_voice(user, channel, endpoint)?;
+            }
+            Kind::ServerChange => state.change_voice_server(user, endpoint)?,
+            Kind::UserLimit => {}
+        }
+    }
+    Ok(Json(json!({"users": chosen})))
+}
+
+fn voice_channel(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
+    let id = channel_id(state, wanted)?;
+    let has_voice = state
+        .channel(id)
+        .is_some_and(|channel| channel.kind.has_voice());
+    has_voice
+        .then_some(id)
+        .ok_or_else(|| ControlError::NotVoice(wanted.to_owned()))
+}
+
+pub async fn network(State(app): State<App>) -> Json<Value> {
+    let state = app.state();
+    let network = &state.calls.network;
+    Json(json!({
+        "conditions": network.conditions(),
+        "up": network.done(Way::Up),
+        "down": network.done(Way::Down),
+    }))
+}
+
+pub async fn set_network(State(app): State<App>, Body(conditions): Body<Conditions>) -> Answer {
+    let mut state = app.state();
+    state.calls.network.set(conditions)?;
+    Ok(Json(json!(state.calls.network.conditions())))
+}

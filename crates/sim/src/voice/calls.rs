@@ -1,0 +1,205 @@
+//! All calls: who may connect, and the sessions of those who did.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{network::Network, session::Session};
+use crate::{StartError, gateway::End, id::Id, state::seed};
+
+/// How far apart SSRCs are.
+const SSRC_STEP: u32 = 8;
+
+/// Leave to connect to a call, which the gateway gave to a user.
+pub struct Ticket {
+    pub channel: Id,
+    /// The session of the gateway that it was given to.
+    pub session: String,
+    pub token: String,
+}
+
+/// What clients did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Counts {
+    pub identifies: u64,
+    pub resumes: u64,
+    pub resumes_refused: u64,
+    /// Datagrams that nobody could be found for.
+    pub stray_datagrams: u64,
+    /// Broken rules by kind.
+    pub violations: BTreeMap<&'static str, u64>,
+}
+
+/// The voice server's state.
+#[derive(Default)]
+pub struct Calls {
+    pub counts: Counts,
+    pub network: Network,
+    /// By user, as sessions are: there is one guild, and a user is in one of its channels.
+    tickets: BTreeMap<Id, Ticket>,
+    sessions: BTreeMap<Id, Session>,
+    last_ssrc: u32,
+    last_link: u64,
+}
+
+impl Calls {
+    pub fn next_link(&mut self) -> u64 {
+        self.last_link += 1;
+        self.last_link
+    }
+
+    pub fn next_ssrc(&mut self) -> u32 {
+        self.last_ssrc = self.last_ssrc.wrapping_add(SSRC_STEP);
+        self.last_ssrc
+    }
+
+    /// Gives a user leave to connect to a channel's call; answers the token. `None`: he is connected, and may stay so.
+    pub fn admit(
+        &mut self,
+        user: Id,
+        channel: Id,
+        session: &str,
+    ) -> Result<Option<String>, StartError> {
+        let connected = self.sessions.get(&user).is_some_and(|connected| {
+            connected.channel == channel
+                && connected.id == session
+                && connected.outbox.link.is_some()
+        });
+        if connected {
+            return Ok(None);
+        }
+        let token = seed::secret(12)?;
+        let ticket = Ticket {
+            channel,
+            session: session.to_owned(),
+            token: token.clone(),
+        };
+        self.tickets.insert(user, ticket);
+        Ok(Some(token))
+    }
+
+    pub fn ticket(&self, user: Id) -> Option<&Ticket> {
+        self.tickets.get(&user)
+    }
+
+    /// Takes back the leave to connect.
+    pub fn dismiss(&mut self, user: Id) {
+        self.tickets.remove(&user);
+    }
+
+    pub fn start(&mut self, session: Session) {
+        self.counts.identifies += 1;
+        self.sessions.insert(session.user, session);
+    }
+
+    /// Ends a session, and its connection so. Answers it, if there was one.
+    pub fn remove(&mut self, user: Id, end: End) -> Option<Session> {
+        let mut session = self.sessions.remove(&user)?;
+        if let Some(link) = session.outbox.link.take() {
+            link.end(end);
+        }
+        Some(session)
+    }
+
+    pub fn session(&mut self, user: Id) -> Option<&mut Session> {
+        self.sessions.get_mut(&user)
+    }
+
+    pub fn sessions(&self) -> impl Iterator<Item = &Session> {
+        self.sessions.values()
+    }
+
+    pub fn sessions_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.sessions.values_mut()
+    }
+
+    /// The session on a connection.
+    pub fn session_on(&mut self, link: u64) -> Option<&mut Session> {
+        self.sessions.values_mut().find(|session| {
+            session
+                .outbox
+                .link
+                .as_ref()
+                .is_some_and(|own| own.id == link)
+        })
+    }
+
+    /// Those who are in a channel's call.
+    pub fn in_call(&mut self, channel: Id) -> impl Iterator<Item = &mut Session> {
+        self.sessions
+            .values_mut()
+            .filter(move |session| session.channel == channel && session.is_in_call())
+    }
+
+    /// Tells the others of a channel's call.
+    pub fn tell_others(&mut self, channel: Id, user: Id, op: u8, data: &Value) {
+        for other in self.in_call(channel).filter(|other| other.user != user) {
+            other.outbox.send(op, data);
+        }
+    }
+
+    pub fn count_resume(&mut self, resumed: bool) {
+        if resumed {
+            self.counts.resumes += 1;
+        } else {
+            self.counts.resumes_refused += 1;
+        }
+    }
+
+    /// Lets a session into the call: it is told of the others, and they of it.
+    pub fn enter(&mut self, user: Id) {
+        let Some(channel) = self.sessions.get(&user).map(|session| session.channel) else {
+            return;
+        };
+        let mut others = Vec::new();
+        let mut speaking = Vec::new();
+        for other in self.in_call(channel).filter(|other| other.user != user) {
+            others.push(other.user);
+            if let Some(flags) = other.speaking {
+                speaking
+                    .push(json!({"user_id": other.user, "ssrc": other.ssrc, "speaking": flags}));
+            }
+            other
+                .outbox
+                .send(op::CLIENTS_CONNECT, &json!({"user_ids": [user]}));
+        }
+        let Some(session) = self.sessions.get_mut(&user) else {
+            return;
+        };
+        if !others.is_empty() {
+            session
+                .outbox
+                .send(op::CLIENTS_CONNECT, &json!({"user_ids": others}));
+        }
+        for data in &speaking {
+            session.outbox.send(op::SPEAKING, data);
+        }
+    }
+
+    /// Forgets counts and faults. Sessions stay.
+    pub fn reset(&mut self) {
+        self.counts = Counts::default();
+        self.network = Network::default();
+        for session in self.sessions.values_mut() {
+            session.frames = super::session::Frames::default();
+            session.violations.clear();
+        }
+    }
+}
+
+/// Opcodes of the voice gateway (`developers/topics/opcodes-and-status-codes`, "Voice").
+pub mod op {
+    pub const IDENTIFY: u64 = 0;
+    pub const SELECT_PROTOCOL: u64 = 1;
+    pub const READY: u8 = 2;
+    pub const HEARTBEAT: u64 = 3;
+    pub const SESSION_DESCRIPTION: u8 = 4;
+    pub const SPEAKING: u8 = 5;
+    pub const HEARTBEAT_ACK: u8 = 6;
+    pub const RESUME: u64 = 7;
+    pub const HELLO: u8 = 8;
+    pub const RESUMED: u8 = 9;
+    pub const CLIENTS_CONNECT: u8 = 11;
+    pub const CLIENT_DISCONNECT: u8 = 13;
+}

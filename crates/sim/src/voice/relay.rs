@@ -1,0 +1,216 @@
+//! What becomes of a datagram: packets are opened with their sender's key, judged, and sealed with each receiver's.
+
+use std::net::SocketAddr;
+
+use super::{
+    rtp::{self, Header},
+    session::Session,
+};
+use crate::{gateway::End, id::Id, state::State};
+
+/// Length and type of a request for IP discovery, and the type of its answer.
+const DISCOVERY: usize = 74;
+const DISCOVERY_REQUEST: [u8; 4] = [0, 1, 0, 70];
+const DISCOVERY_ANSWER: [u8; 4] = [0, 2, 0, 70];
+/// Datagrams up to this are keepalives.
+const KEEPALIVE: usize = 8;
+/// The SSRC that the relay reports under.
+const REPORTER: u32 = 1;
+/// How a frame ends that DAVE encrypted.
+const DAVE_MARKER: [u8; 2] = [0xfa, 0xfa];
+
+/// A datagram to send.
+pub type Outgoing = (SocketAddr, Vec<u8>);
+
+impl State {
+    /// Takes a datagram; answers those that it makes.
+    pub fn datagram(&mut self, from: SocketAddr, data: &[u8]) -> Vec<Outgoing> {
+        if data.len() == DISCOVERY && data.starts_with(&DISCOVERY_REQUEST) {
+            return self.discovery(from, data).into_iter().collect();
+        }
+        if data.len() <= KEEPALIVE {
+            return self.keepalive(from, data).into_iter().collect();
+        }
+        if let Some(ssrc) = rtp::rtcp_sender(data) {
+            self.rtcp(from, ssrc, data);
+            return Vec::new();
+        }
+        match Header::parse(data) {
+            Some(header) => self.rtp(from, &header, data).unwrap_or_default(),
+            None => {
+                self.stray(from, "rtp_header");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Receiver reports for all who sent something.
+    pub fn receiver_reports(&mut self) -> Vec<Outgoing> {
+        let reports = self.calls.sessions_mut().filter_map(|session| {
+            let source = session.ssrc;
+            let transport = session.transport.as_mut()?;
+            let (clear, block) =
+                rtp::receiver_report(REPORTER, source, transport.stream.highest()?);
+            Some((transport.peer?, transport.seal(&clear, &block)?))
+        });
+        reports.collect()
+    }
+
+    fn discovery(&mut self, from: SocketAddr, data: &[u8]) -> Option<Outgoing> {
+        let ssrc = u32::from_be_bytes(*data.get(4..)?.first_chunk()?);
+        let Some(session) = self.session_of_ssrc(ssrc) else {
+            self.stray(from, "ip_discovery");
+            return None;
+        };
+        session.discovered = Some(from);
+        let mut answer = Vec::with_capacity(DISCOVERY);
+        answer.extend(DISCOVERY_ANSWER);
+        answer.extend(ssrc.to_be_bytes());
+        answer.extend(from.ip().to_string().bytes());
+        answer.resize(DISCOVERY - 2, 0);
+        answer.extend(from.port().to_be_bytes());
+        Some((from, answer))
+    }
+
+    fn keepalive(&mut self, from: SocketAddr, data: &[u8]) -> Option<Outgoing> {
+        match self.session_at(from) {
+            Some(session) => {
+                session.frames.keepalives += 1;
+                Some((from, data.to_vec()))
+            }
+            None => {
+                self.calls.counts.stray_datagrams += 1;
+                None
+            }
+        }
+    }
+
+    fn rtcp(&mut self, from: SocketAddr, ssrc: u32, data: &[u8]) {
+        let Some(session) = self.session_of_ssrc(ssrc) else {
+            return self.stray(from, "rtcp_ssrc");
+        };
+        let user = session.user;
+        let Some(transport) = &mut session.transport else {
+            return self.voice_violation(user, "rtp_before_session");
+        };
+        match transport.cipher.open(data, rtp::RTCP_CLEAR) {
+            Some((_, nonce)) => {
+                session.frames.rtcp += 1;
+                if !transport.nonces.add(nonce) {
+                    self.voice_violation(user, "nonce_reuse");
+                }
+            }
+            None => self.voice_violation(user, "rtp_decrypt"),
+        }
+    }
+
+    fn rtp(&mut self, from: SocketAddr, header: &Header, data: &[u8]) -> Option<Vec<Outgoing>> {
+        let Some(session) = self.session_of_ssrc(header.ssrc) else {
+            self.stray(from, "rtp_ssrc");
+            return None;
+        };
+        let user = session.user;
+        let (frame, broken) = match accept(session, from, header, data) {
+            Ok(accepted) => accepted,
+            Err("rtp_before_speaking") => {
+                self.voice_violation(user, "rtp_before_speaking");
+                self.calls.dismiss(user);
+                self.end_voice_session(user, End::Close(4020, "Invalid SSRC."));
+                return None;
+            }
+            Err(kind) => {
+                self.voice_violation(user, kind);
+                return None;
+            }
+        };
+        if let Some(kind) = broken {
+            self.voice_violation(user, kind);
+        }
+        let has_dave = frame.ends_with(&DAVE_MARKER);
+        let session = self.calls.session(user)?;
+        session.frames.received += 1;
+        session.frames.without_dave += u64::from(!has_dave);
+        let channel = session.channel;
+        let padding = self.settings.voice_padding;
+        let deaf: Vec<Id> = self
+            .voice
+            .iter()
+            .filter(|(_, voice)| voice["self_deaf"] == true)
+            .map(|(&user, _)| user)
+            .collect();
+        let (clear, body) = header.relayed(&frame, padding);
+        let mut packets = Vec::new();
+        for receiver in self.calls.in_call(channel) {
+            // Who has no DAVE is not sent what he cannot read.
+            if receiver.user == user
+                || deaf.contains(&receiver.user)
+                || (has_dave && receiver.dave == 0)
+            {
+                continue;
+            }
+            if let Some(transport) = &mut receiver.transport
+                && let Some(peer) = transport.peer
+                && let Some(packet) = transport.seal(&clear, &body)
+            {
+                packets.push((peer, packet));
+                receiver.frames.sent += 1;
+            }
+        }
+        self.calls.session(user)?.frames.relayed += packets.len() as u64;
+        Some(packets)
+    }
+
+    fn session_of_ssrc(&mut self, ssrc: u32) -> Option<&mut Session> {
+        self.calls
+            .sessions_mut()
+            .find(|session| session.ssrc == ssrc)
+    }
+
+    /// The session whose packets come from an address.
+    fn session_at(&mut self, address: SocketAddr) -> Option<&mut Session> {
+        self.calls.sessions_mut().find(|session| {
+            let peer = session.transport.as_ref().and_then(|t| t.peer);
+            peer.or(session.discovered) == Some(address)
+        })
+    }
+
+    /// A datagram makes no sense; whoever has its address broke the rule.
+    fn stray(&mut self, from: SocketAddr, kind: &'static str) {
+        self.calls.counts.stray_datagrams += 1;
+        if let Some(user) = self.session_at(from).map(|session| session.user) {
+            self.voice_violation(user, kind);
+        }
+    }
+}
+
+/// Opens and judges a packet. Answers the frame in it, and the rule it breaks although it is relayed; or the rule for which
+/// it is not.
+fn accept(
+    session: &mut Session,
+    from: SocketAddr,
+    header: &Header,
+    data: &[u8],
+) -> Result<(Vec<u8>, Option<&'static str>), &'static str> {
+    let Some(transport) = &mut session.transport else {
+        return Err("rtp_before_session");
+    };
+    let Some((body, nonce)) = transport.cipher.open(data, header.clear) else {
+        return Err("rtp_decrypt");
+    };
+    // Only now is it known to be the session's own.
+    match session.speaking {
+        None => return Err("rtp_before_speaking"),
+        Some(0) => return Err("rtp_while_not_speaking"),
+        Some(_) => {}
+    }
+    transport.peer = Some(from);
+    if !transport.nonces.add(nonce) {
+        return Err("nonce_reuse");
+    }
+    if header.payload_type != rtp::OPUS || header.marker {
+        return Err("rtp_payload_type");
+    }
+    let broken = transport.stream.add(header);
+    let frame = header.payload(&body).ok_or("rtp_padding")?;
+    Ok((frame.to_vec(), broken))
+}

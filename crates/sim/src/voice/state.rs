@@ -1,0 +1,195 @@
+//! What happens to calls, told to whom it concerns: those in the call, the gateway, and the event log.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::calls::op;
+use crate::{
+    StartError,
+    gateway::{End, intents},
+    id::{Id, from_json},
+    state::State,
+};
+
+/// What a client is told that is no longer in the call: it was moved or kicked, or left by the gateway.
+const DISCONNECTED: End = End::Close(4014, "Disconnected.");
+
+/// What all are told as the call ends on this server.
+const CALL_TERMINATED: End = End::Close(4022, "Call terminated.");
+
+impl State {
+    /// A user joins a voice channel, moves to it, or changes what he says of himself. Answers VOICE_SERVER_UPDATE's data
+    /// for the session of the gateway, unless he is connected there already.
+    pub fn join_voice(
+        &mut self,
+        user: Id,
+        voice: Value,
+        endpoint: &str,
+    ) -> Result<Option<Value>, StartError> {
+        let (channel, session) = (
+            from_json(&voice["channel_id"]),
+            voice["session_id"].as_str().unwrap_or_default().to_owned(),
+        );
+        self.voice.insert(user, voice.clone());
+        self.voice_state_changed(&voice);
+        let Some(channel) = channel else {
+            return Ok(None);
+        };
+        let Some(token) = self.calls.admit(user, channel, &session)? else {
+            return Ok(None);
+        };
+        self.end_voice_session(user, DISCONNECTED);
+        Ok(Some(
+            json!({"token": token, "guild_id": self.guild.id, "endpoint": endpoint}),
+        ))
+    }
+
+    /// Somebody moves a user to another voice channel.
+    pub fn move_voice(&mut self, user: Id, channel: Id, endpoint: &str) -> Result<(), StartError> {
+        let Some(mut voice) = self.voice.get(&user).cloned() else {
+            return Ok(());
+        };
+        voice["channel_id"] = json!(channel);
+        if let Some(server) = self.join_voice(user, voice, endpoint)? {
+            self.voice_server_update(user, &server);
+        }
+        Ok(())
+    }
+
+    /// A user's call goes to another voice server: the old one ends it, and there is none until there is the new one.
+    pub fn change_voice_server(&mut self, user: Id, endpoint: &str) -> Result<(), StartError> {
+        let Some(voice) = self.voice.get(&user).cloned() else {
+            return Ok(());
+        };
+        self.end_voice_session(user, CALL_TERMINATED);
+        let (channel, session) = (
+            from_json(&voice["channel_id"]),
+            voice["session_id"].as_str(),
+        );
+        if let (Some(channel), Some(session)) = (channel, session)
+            && let Some(token) = self.calls.admit(user, channel, session)?
+        {
+            let mut server = json!({"token": token, "guild_id": self.guild.id, "endpoint": null});
+            self.voice_server_update(user, &server);
+            server["endpoint"] = json!(endpoint);
+            self.voice_server_update(user, &server);
+        }
+        Ok(())
+    }
+
+    /// VOICE_SERVER_UPDATE goes to the session of the gateway that the user is in voice with.
+    fn voice_server_update(&mut self, user: Id, server: &Value) {
+        let Some(session) = self
+            .voice
+            .get(&user)
+            .map(|voice| voice["session_id"].clone())
+        else {
+            return;
+        };
+        self.gateway.dispatch("VOICE_SERVER_UPDATE", |own| {
+            (session == own.id).then(|| server.clone())
+        });
+    }
+
+    /// A voice channel gets another user limit. Who is in it stays.
+    pub fn set_user_limit(&mut self, channel: Id, limit: u32) {
+        let mut channels = self.guild.channels.iter_mut();
+        let Some(channel) = channels.find(|own| own.id == channel) else {
+            return;
+        };
+        channel.user_limit = limit;
+        let channel = channel.clone();
+        let mut data = self.channel_json(&channel, self.guild.owner);
+        data["guild_id"] = json!(self.guild.id);
+        self.gateway.dispatch("CHANNEL_UPDATE", |session| {
+            session.wants(intents::GUILDS).then(|| data.clone())
+        });
+    }
+
+    /// A user leaves voice, or is made to.
+    pub fn leave_voice(&mut self, user: Id) {
+        if let Some(mut voice) = self.voice.remove(&user) {
+            voice["channel_id"] = Value::Null;
+            self.voice_state_changed(&voice);
+        }
+        self.calls.dismiss(user);
+        self.end_voice_session(user, DISCONNECTED);
+    }
+
+    /// Ends a user's session of the voice gateway, if he has one. The others of the call are told.
+    pub fn end_voice_session(&mut self, user: Id, end: End) {
+        let Some(session) = self.calls.remove(user, end) else {
+            return;
+        };
+        if session.is_in_call() {
+            let data = json!({"user_id": user});
+            self.calls
+                .tell_others(session.channel, user, op::CLIENT_DISCONNECT, &data);
+        }
+        self.log.push(
+            "voice_end",
+            json!({"user_id": user, "channel_id": session.channel}),
+        );
+    }
+
+    /// Ends a user's connection to the voice gateway, if he has one.
+    pub fn end_voice_connection(&mut self, user: Id, end: End) {
+        let session = self.calls.session(user);
+        if let Some(link) = session.and_then(|session| session.outbox.link.as_ref()) {
+            link.end(end);
+        }
+    }
+
+    /// A connection of the voice gateway ended. Its session can be resumed, unless the code says that it is over.
+    pub fn voice_connection_ended(&mut self, link: u64, user: Option<Id>, end: End) {
+        let (code, by) = match end {
+            End::Client(code) => (code, "client"),
+            End::Close(code, _) => (Some(code), "server"),
+            End::Drop => (None, "server"),
+        };
+        let lost = self.calls.session_on(link).map(|session| {
+            session.outbox.link = None;
+            session.lost_at = Some(Instant::now());
+            session.user
+        });
+        self.log.push(
+            "voice_disconnect",
+            json!({"user_id": user, "code": code, "by": by}),
+        );
+        let over = matches!(end, End::Close(4000..=4014 | 4016.., _));
+        if over && let Some(user) = lost {
+            self.calls.dismiss(user);
+            self.end_voice_session(user, End::Drop);
+        }
+    }
+
+    /// The client on a connection broke a rule.
+    pub fn voice_violation_on(&mut self, link: u64, kind: &'static str) {
+        let user = self.calls.session_on(link).map(|session| session.user);
+        match user {
+            Some(user) => self.voice_violation(user, kind),
+            None => self.count_voice_violation(None, kind, true),
+        }
+    }
+
+    /// A client broke a rule of voice.
+    pub fn voice_violation(&mut self, user: Id, kind: &'static str) {
+        let session = self.calls.session(user);
+        let count = session.map(|session| {
+            let count = session.violations.entry(kind).or_default();
+            *count += 1;
+            *count
+        });
+        // Each packet may break it: the log gets the first.
+        self.count_voice_violation(Some(user), kind, count.is_none_or(|count| count == 1));
+    }
+
+    fn count_voice_violation(&mut self, user: Option<Id>, kind: &'static str, log: bool) {
+        *self.calls.counts.violations.entry(kind).or_default() += 1;
+        if log {
+            self.log
+                .push("voice_violation", json!({"kind": kind, "user_id": user}));
+        }
+    }
+}
