@@ -1,0 +1,93 @@
+//! davey, kept at arm's length: no panic of its comes through, and nothing it logs gets out.
+
+use std::num::NonZeroU16;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use davey::errors::{DecryptError, EncryptError};
+use davey::{Codec, DaveSession, MediaType};
+use tracing::dispatcher::{Dispatch, with_default};
+
+const VERSION: NonZeroU16 = match NonZeroU16::new(super::VERSION) {
+    Some(version) => version,
+    None => NonZeroU16::MIN,
+};
+
+/// A DAVE session whose every call is guarded.
+pub(crate) struct Guarded {
+    session: DaveSession,
+    nobody: Dispatch,
+}
+
+impl Guarded {
+    pub(crate) fn new(user_id: u64, channel_id: u64) -> Result<Self, String> {
+        let nobody = Dispatch::none();
+        let session = DaveSession::new(VERSION, user_id, channel_id, None)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { session, nobody })
+    }
+
+    /// Calls davey. `None` if it panicked: then the session must not be used again.
+    ///
+    /// It logs keys at level trace, and an error for every frame that somebody sends in clear.
+    pub(crate) fn call<T>(&mut self, call: impl FnOnce(&mut DaveSession) -> T) -> Option<T> {
+        let session = &mut self.session;
+        with_default(&self.nobody, || {
+            catch_unwind(AssertUnwindSafe(|| call(session)))
+        })
+        .map_err(|_| tracing::error!("davey panicked"))
+        .ok()
+    }
+
+    pub(crate) fn renew(&mut self, user_id: u64, channel_id: u64) -> Result<(), String> {
+        let renewed = self.call(|dave| dave.reinit(VERSION, user_id, channel_id, None));
+        match renewed {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("davey panicked".into()),
+        }
+    }
+
+    pub(crate) fn key_package(&mut self) -> Result<Vec<u8>, String> {
+        match self.call(DaveSession::create_key_package) {
+            Some(Ok(package)) => Ok(package),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("davey panicked".into()),
+        }
+    }
+
+    pub(crate) fn passthrough(&mut self, on: bool, expiry: Option<u32>) {
+        self.session.set_passthrough_mode(on, expiry);
+    }
+
+    /// Not `is_ready()`: that is true between a commit and its transition, and after a downgrade.
+    pub(crate) fn can_encrypt(&self) -> bool {
+        self.session.can_encrypt()
+    }
+
+    pub(crate) fn epoch(&self) -> Option<u64> {
+        self.session.epoch().map(|epoch| epoch.as_u64())
+    }
+
+    pub(crate) fn privacy_code(&self) -> Option<&str> {
+        self.session.voice_privacy_code()
+    }
+
+    /// `None` if davey panicked.
+    pub(crate) fn encrypt(
+        &mut self,
+        frame: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Option<Result<(), EncryptError>> {
+        self.call(|dave| dave.encrypt_into(MediaType::AUDIO, Codec::OPUS, frame, out))
+    }
+
+    /// `None` if davey panicked.
+    pub(crate) fn decrypt(
+        &mut self,
+        user: u64,
+        frame: &[u8],
+        out: &mut [u8],
+    ) -> Option<Result<usize, DecryptError>> {
+        self.call(|dave| dave.decrypt_into(user, MediaType::AUDIO, frame, out))
+    }
+}

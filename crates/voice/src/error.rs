@@ -1,0 +1,177 @@
+//! What can go wrong, and what to do next. Nothing here holds a token or a key.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+
+/// Why a session cannot be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The voice server's address cannot be one.
+    #[error("endpoint {0:?}: it must be `host` or `host:port`, as VOICE_SERVER_UPDATE has it")]
+    Endpoint(String),
+    /// Without TLS anybody on the way could read the token.
+    #[error("endpoint {0:?}: without TLS only a loopback address is taken; set `scheme` to wss")]
+    PlainText(String),
+    /// The file of certificate authorities cannot be used.
+    #[error("ca_file {}: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(String),
+}
+
+/// Why a session ended; [`End::next`] says what to do about it.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum End {
+    /// It was told to leave, or its handle was dropped.
+    #[error("left")]
+    Left,
+    /// Close code 4004.
+    #[error("the voice token was rejected (4004): join again, which gives a new one")]
+    TokenRejected,
+    /// Close code 4006.
+    #[error("the voice session is no longer valid (4006): join again")]
+    SessionInvalid,
+    /// Close code 4009.
+    #[error("the voice session timed out (4009): join again")]
+    SessionTimeout,
+    /// Close code 4011.
+    #[error("the voice server was not found (4011): join again")]
+    ServerNotFound,
+    /// Close code 4014 or a server that went away, and no new server in time.
+    #[error("disconnected from the channel: no new voice server was named within {} s", waited.as_secs())]
+    Disconnected {
+        /// How long one was waited for.
+        waited: Duration,
+    },
+    /// Close code 4017.
+    #[error(
+        "the channel demands end-to-end encryption and did not get it (4017): update this program"
+    )]
+    EncryptionRequired,
+    /// The server wants a version of DAVE that we do not have.
+    #[error("the channel wants DAVE version {version}, and this program has version 1: update it")]
+    EncryptionVersion {
+        /// What it wants.
+        version: u16,
+    },
+    /// Close code 4021.
+    #[error("rate limited by the voice server (4021): wait for minutes before joining again")]
+    RateLimited,
+    /// Close code 4022.
+    #[error("the call was terminated (4022): the channel was deleted, or the bot was disconnected")]
+    CallTerminated,
+    /// A close code that says the fault is ours.
+    #[error(
+        "the voice server refused what we sent (close code {code}): please report it; join again once, after a pause"
+    )]
+    Refused {
+        /// The close code.
+        code: u16,
+    },
+    /// The voice server cannot be reached.
+    #[error("the voice server cannot be reached, after {attempts} attempts: {last}")]
+    Unreachable {
+        /// How often it was tried.
+        attempts: usize,
+        /// Why the last attempt failed.
+        last: String,
+    },
+    /// The server sent something that makes no sense.
+    #[error("the voice server sent a {what}: join again")]
+    Protocol {
+        /// What.
+        what: String,
+    },
+    /// IP discovery got no answer.
+    #[error(
+        "no UDP datagram came back from the voice server: let outgoing UDP through the firewall, to ports 50000 to 65535 at least"
+    )]
+    NoUdp,
+    /// The UDP socket failed.
+    #[error("UDP: {0}")]
+    Socket(String),
+    /// No encryption mode is known to both.
+    #[error("no common encryption mode; the server offers {offered:?}: update this program")]
+    NoMode {
+        /// What the server offers.
+        offered: Vec<String>,
+    },
+    /// As many packets were sent as one key may encrypt: more than two years of audio.
+    #[error("2^32 packets were sent under one key: join again, which gives a new one")]
+    KeyExhausted,
+    /// MLS failed in itself.
+    #[error("end-to-end encryption failed: {0}")]
+    Encryption(String),
+}
+
+/// What to do after a session's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Join again through the main gateway, with pauses that grow.
+    Rejoin,
+    /// Join again once, after a pause; if it ends so again, stop.
+    RejoinOnce,
+    /// Do not join again by yourself: somebody decided it, or it cannot go better.
+    Stop,
+}
+
+impl End {
+    /// What to do now.
+    pub fn next(&self) -> Next {
+        match self {
+            Self::TokenRejected
+            | Self::SessionInvalid
+            | Self::SessionTimeout
+            | Self::ServerNotFound
+            | Self::Unreachable { .. }
+            | Self::Protocol { .. }
+            | Self::NoUdp
+            | Self::Socket(_)
+            | Self::KeyExhausted => Next::Rejoin,
+            Self::Refused { .. } | Self::Encryption(_) => Next::RejoinOnce,
+            Self::Left
+            | Self::Disconnected { .. }
+            | Self::EncryptionRequired
+            | Self::EncryptionVersion { .. }
+            | Self::RateLimited
+            | Self::CallTerminated
+            | Self::NoMode { .. } => Next::Stop,
+        }
+    }
+}
+
+/// Why a frame was not taken.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// As many frames wait as may; here is the frame.
+    #[error("{} frames are waiting already", waiting)]
+    Full {
+        /// The frame that was not taken.
+        frame: Bytes,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It cannot be an Opus packet that Discord forwards.
+    #[error("a frame has between 1 and {max} bytes, and this one {size}")]
+    Size {
+        /// Its size.
+        size: usize,
+        /// The largest.
+        max: usize,
+    },
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
+}

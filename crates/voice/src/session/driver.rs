@@ -1,0 +1,335 @@
+//! The task of a session: its sockets and its clock around the [`Core`].
+//!
+//! It is one future, polled as a whole: whatever wakes it, everything is looked at, and one timer stands for all deadlines.
+//! So a session that sends is woken once per frame.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use futures_util::{Sink, Stream};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Sleep, sleep_until};
+use tokio_websockets::{CloseCode, Message};
+
+use super::core::{Action, Core, Sending};
+use super::events::EventSender;
+use super::queue::Queue;
+use super::websocket::{self, WebSocket};
+use crate::config::{Config, JoinInfo};
+use crate::error::{ConfigError, End};
+use crate::receiver::Received;
+use crate::status::Status;
+
+/// Datagrams are smaller: Discord keeps them below an MTU of 1500.
+const MAX_DATAGRAM: usize = 2048;
+
+/// Datagrams taken in a row before others have their turn.
+const BURST: usize = 64;
+
+/// What the handle asks of the task.
+pub(crate) enum Command {
+    UpdateServer(Box<JoinInfo>, oneshot::Sender<Result<(), ConfigError>>),
+    ServerGone,
+    Status(oneshot::Sender<Status>),
+    Leave,
+}
+
+type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, String>> + Send>>;
+
+enum Socket {
+    None,
+    Connecting(Connecting),
+    Open(Box<WebSocket>),
+    /// The session is over, and the server is told.
+    Closing(Box<WebSocket>),
+}
+
+pub(crate) struct Driver {
+    core: Core,
+    config: Config,
+    socket: Socket,
+    /// Something was written and may not have left yet.
+    flush: bool,
+    udp: Option<UdpSocket>,
+    /// Datagrams of the protocol's own, which must leave.
+    datagrams: Vec<Vec<u8>>,
+    sleep: Pin<Box<Sleep>>,
+    commands: mpsc::Receiver<Command>,
+    queue: Arc<Queue>,
+    frames: mpsc::Sender<Received>,
+    events: EventSender,
+    buffer: Box<[u8; MAX_DATAGRAM]>,
+    packet: Vec<u8>,
+    end: Option<End>,
+}
+
+impl Driver {
+    pub(crate) fn new(
+        core: Core,
+        config: Config,
+        commands: mpsc::Receiver<Command>,
+        queue: Arc<Queue>,
+        frames: mpsc::Sender<Received>,
+        events: EventSender,
+    ) -> Self {
+        Self {
+            core,
+            config,
+            socket: Socket::None,
+            flush: false,
+            udp: None,
+            datagrams: Vec::new(),
+            sleep: Box::pin(sleep_until(Instant::now().into())),
+            commands,
+            queue,
+            frames,
+            events,
+            buffer: Box::new([0; MAX_DATAGRAM]),
+            packet: Vec::new(),
+            end: None,
+        }
+    }
+
+    /// Runs the session to its end.
+    pub(crate) async fn run(mut self) {
+        let end = std::future::poll_fn(|cx| self.poll(cx)).await;
+        tracing::debug!(%end, "a voice session ended");
+        self.queue.end();
+        self.events.end(end);
+        // Whoever listens hears of the end now.
+        drop((self.events, self.frames));
+        if let Socket::Closing(mut socket) = self.socket {
+            // Only so that the server need not find out by itself.
+            let closed = std::future::poll_fn(|cx| Pin::new(&mut *socket).poll_close(cx));
+            if let Err(error) = tokio::time::timeout(self.config.step_timeout, closed).await {
+                tracing::debug!(%error, "the voice gateway did not take the close");
+            }
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            while let Poll::Ready(command) = self.commands.poll_recv(cx) {
+                self.command(command.unwrap_or(Command::Leave));
+                if self.end.is_some() {
+                    break;
+                }
+                self.act(cx);
+            }
+            self.read_socket(cx);
+            let more = self.read_udp(cx);
+            let now = Instant::now();
+            self.core.advance(now);
+            self.act(cx);
+            self.send_frames(now, cx);
+            self.act(cx);
+            self.flush(cx);
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(end);
+            }
+            if more {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let Some(deadline) = self.core.deadline() else {
+                return Poll::Pending;
+            };
+            if self.sleep.deadline() != deadline.into() {
+                self.sleep.as_mut().reset(deadline.into());
+            }
+            ready!(self.sleep.as_mut().poll(cx));
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let now = Instant::now();
+        match command {
+            Command::UpdateServer(info, answer) => {
+                // It fails if nobody waits for the answer any more.
+                let _ = answer.send(self.core.update_server(*info, now));
+            }
+            Command::ServerGone => self.core.server_gone(now),
+            Command::Status(answer) => {
+                let _ = answer.send(self.core.status());
+            }
+            Command::Leave => self.core.leave(),
+        }
+    }
+
+    /// Takes what the voice gateway sent.
+    fn read_socket(&mut self, cx: &mut Context<'_>) {
+        loop {
+            let now = Instant::now();
+            match &mut self.socket {
+                Socket::None | Socket::Closing(_) => return,
+                Socket::Connecting(connecting) => match connecting.as_mut().poll(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(Ok(socket)) => {
+                        self.socket = Socket::Open(Box::new(socket));
+                        self.core.opened(now);
+                    }
+                    Poll::Ready(Err(error)) => {
+                        self.socket = Socket::None;
+                        self.core.failed(error, now);
+                    }
+                },
+                Socket::Open(socket) => match Pin::new(&mut **socket).poll_next(cx) {
+                    Poll::Pending => return,
+                    Poll::Ready(Some(Ok(message))) => {
+                        if let Some(text) = message.as_text() {
+                            self.core.text_message(text, now);
+                        } else if message.is_binary() {
+                            self.core.binary_message(message.as_payload(), now);
+                        } else if let Some((code, _)) = message.as_close() {
+                            let code = Some(u16::from(code)).filter(|code| *code != 1005);
+                            self.socket = Socket::None;
+                            self.core.closed(code, now);
+                        }
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        self.socket = Socket::None;
+                        self.core.failed(error.to_string(), now);
+                    }
+                    Poll::Ready(None) => {
+                        self.socket = Socket::None;
+                        self.core.closed(None, now);
+                    }
+                },
+            }
+            self.act(cx);
+        }
+    }
+
+    /// Takes datagrams; whether there may be more.
+    fn read_udp(&mut self, cx: &mut Context<'_>) -> bool {
+        for _ in 0..BURST {
+            let Some(udp) = &self.udp else { return false };
+            let mut buffer = ReadBuf::new(&mut self.buffer[..]);
+            match udp.poll_recv(cx, &mut buffer) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) => {
+                    self.core.datagram(buffer.filled_mut(), Instant::now());
+                }
+                // What was sent did not arrive: nobody listens there, or not yet.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+                Poll::Ready(Err(error)) => self.core.end(End::Socket(error.to_string())),
+            }
+            self.act(cx);
+        }
+        true
+    }
+
+    fn send_frames(&mut self, now: Instant, cx: &mut Context<'_>) {
+        loop {
+            let (queue, waker) = (&self.queue, cx.waker());
+            match self.core.packet(now, || queue.pop(waker), &mut self.packet) {
+                Sending::Nothing => return,
+                Sending::Skip => {}
+                Sending::Packet => {
+                    // That we speak is said first.
+                    self.act(cx);
+                    self.flush(cx);
+                    let sent = match &self.udp {
+                        Some(udp) => udp.poll_send(cx, &self.packet),
+                        None => Poll::Pending,
+                    };
+                    if !matches!(sent, Poll::Ready(Ok(_))) {
+                        self.core.unsent();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the core says.
+    fn act(&mut self, cx: &mut Context<'_>) {
+        while let Some(action) = self.core.action() {
+            match action {
+                Action::Connect { endpoint, version } => {
+                    let (scheme, tls) = (self.config.scheme, self.config.tls.clone());
+                    self.socket = Socket::Connecting(Box::pin(websocket::connect(
+                        endpoint, version, scheme, tls,
+                    )));
+                    cx.waker().wake_by_ref();
+                }
+                Action::Disconnect { code } => self.disconnect(code),
+                Action::Text(text) => self.write(Message::text(text), cx),
+                Action::Binary(binary) => self.write(Message::binary(binary), cx),
+                Action::Bind(server) => match bind(server) {
+                    Ok(udp) => {
+                        self.udp = Some(udp);
+                        self.datagrams.clear();
+                        cx.waker().wake_by_ref();
+                    }
+                    Err(error) => self.core.end(End::Socket(error.to_string())),
+                },
+                Action::Datagram(datagram) => self.datagrams.push(datagram),
+                Action::Event(event) => self.events.send(event),
+                Action::Frame(frame) => {
+                    if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame) {
+                        self.core.overflowed();
+                    }
+                }
+                Action::End(end) => self.end = Some(end),
+            }
+        }
+    }
+
+    fn disconnect(&mut self, code: u16) {
+        self.socket = match std::mem::replace(&mut self.socket, Socket::None) {
+            Socket::Open(mut socket) if code == 1000 => {
+                let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
+                match Pin::new(&mut *socket).start_send(close) {
+                    Ok(()) => Socket::Closing(socket),
+                    Err(_) => Socket::None,
+                }
+            }
+            _ => Socket::None,
+        };
+    }
+
+    fn write(&mut self, message: Message, cx: &mut Context<'_>) {
+        if let Socket::Open(socket) = &mut self.socket {
+            if let Err(error) = Pin::new(&mut **socket).start_send(message) {
+                self.socket = Socket::None;
+                self.core.failed(error.to_string(), Instant::now());
+                cx.waker().wake_by_ref();
+            }
+            self.flush = true;
+        }
+    }
+
+    /// Lets go what was written.
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        if let Some(udp) = &self.udp {
+            self.datagrams
+                .retain(|datagram| udp.poll_send(cx, datagram).is_pending());
+        }
+        let Socket::Open(socket) = &mut self.socket else {
+            return;
+        };
+        if self.flush && Pin::new(&mut **socket).poll_flush(cx).is_ready() {
+            // An error is met again when reading.
+            self.flush = false;
+        }
+    }
+}
+
+fn bind(server: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match server {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    // Nobody else's datagrams are taken.
+    socket.connect(server)?;
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}
