@@ -10,8 +10,21 @@ defmodule Demo.Discord do
     case {System.get_env("DISCORD_BOT_TOKEN"), System.get_env("DISCORD_CHANNEL_ID")} do
       {nil, _} -> simulated()
       {_token, nil} -> fail("DISCORD_CHANNEL_ID is not set: the id of the channel to post to")
-      {token, channel} -> %{sim: nil, config: [token: token, channels: [announcements: channel], database: database()]}
+      {token, channel} -> discord(token, channel)
     end
+  end
+
+  # The board goes to the same channel.
+  defp discord(token, channel) do
+    channels = [announcements: channel, status: channel]
+    %{sim: nil, config: options(token: token, channels: channels, database: database())}
+  end
+
+  defp options(config) do
+    Keyword.merge(config,
+      join_link: "https://v-sekai.example/join?shard={id}",
+      board: [channels: [:status], interval: 2_000]
+    )
   end
 
   def message(%{sim: nil}, delivery) do
@@ -43,6 +56,24 @@ defmodule Demo.Discord do
     sim |> DiscordSim.presence() |> activity()
   end
 
+  @doc "Waits until the status board says this, and returns what it says and where: its text without the time, and its message's id."
+  def board(discord, text), do: board(discord, text, System.monotonic_time(:millisecond) + 30_000)
+
+  defp board(discord, text, deadline) do
+    {:ok, %{board: boards}} = UroDiscord.status()
+    %{message_id: id, channel_id: channel} = Enum.find(boards, &(&1.kind == :message))
+    message = if id, do: read(discord, channel, id), else: %{}
+    said = for %{"description" => said} <- message["embeds"] || [], do: said |> String.split("\n") |> hd()
+
+    cond do
+      said == [text] or System.monotonic_time(:millisecond) > deadline -> {List.first(said), id}
+      true -> Process.sleep(500) && board(discord, text, deadline)
+    end
+  end
+
+  defp read(%{sim: nil}, channel, id), do: message(%{sim: nil}, %{channel_id: channel, message_id: id})
+  defp read(%{sim: sim}, _channel, id), do: sim |> DiscordSim.messages("status") |> Enum.find(%{}, &(&1["id"] == id))
+
   @doc "What has happened until now, for `presence_text/3` to look at what comes after."
   def mark(%{sim: nil}), do: 0
   def mark(%{sim: sim}), do: DiscordSim.now(sim)
@@ -52,7 +83,8 @@ defmodule Demo.Discord do
 
   defp simulated do
     sim = DiscordSim.start!()
-    %{sim: sim, config: Keyword.put(DiscordSim.config(sim), :database, database())}
+    options = sim |> DiscordSim.config() |> Keyword.put(:database, database()) |> options()
+    %{sim: sim, config: Keyword.update!(options, :board, &Keyword.put(&1, :voice_channels, [:world]))}
   end
 
   # Anew each time: what an interrupted demo had not sent is not worth sending now.
@@ -126,13 +158,22 @@ defmodule Demo.Story do
     now = "11 players in 2 worlds"
     presence_after = {"presence after players came", now, Discord.presence_text(discord, now, 0)}
 
+    board = "**#{now}**"
+    {said, board_id} = Discord.board(discord, board)
+    board_open = {"status board, message #{board_id}", board, said}
+    Worlds.open("3", 2)
+    more = "**13 players in 3 worlds**"
+    board_opened = {"the same message when a world opened", {more, board_id}, Discord.board(discord, more)}
+    Worlds.close("3")
+    board_closed = {"the same message when it closed", {board, board_id}, Discord.board(discord, board)}
+
     mark = Discord.mark(discord)
     {os_pid, killed} = kill_bridge()
     text = Discord.presence_text(discord, now, mark)
     ms = System.monotonic_time(:millisecond) - killed
     back = {"bridge #{os_pid} killed with SIGKILL, and back after #{ms} ms", now, text}
 
-    [delivered, presence_before, presence_after, back]
+    [delivered, presence_before, presence_after, board_open, board_opened, board_closed, back]
   end
 
   defp kill_bridge do

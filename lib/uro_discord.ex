@@ -1,6 +1,6 @@
 defmodule UroDiscord do
   @moduledoc """
-  Uro in Discord: notifications, and the running shards in the bot's presence.
+  Uro in Discord: notifications, and the running shards in the bot's presence, on a status board, and announced.
 
   Put it into the supervision tree, after the Repo:
 
@@ -49,7 +49,10 @@ defmodule UroDiscord do
   end
 
   defp children(config) do
-    [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}, Web.RateLimit] ++
+    [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}] ++
+      if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
+      if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
+      [Web.RateLimit] ++
       if(config.web.port, do: [{Web.Server, config.web}], else: [])
   end
 
@@ -66,7 +69,7 @@ defmodule UroDiscord do
   With `overflow: :split` the delivery is that of the last part.
   """
   @spec notify(atom() | String.t() | pos_integer(), Notify.Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
-  defdelegate notify(channel, message), to: Notify
+  def notify(channel, message), do: Notify.notify(channel, message)
 
   @doc "As `notify/2`, but raises the `UroDiscord.Error`."
   @spec notify!(atom() | String.t() | pos_integer(), Notify.Message.input()) :: Delivery.t()
@@ -128,6 +131,8 @@ defmodule UroDiscord do
       one ended; its `gateway` has the state of each of Discord's gateway connections, its `presence` what was last sent there;
     * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
     * `notifications`: how many are `queued`, and how many have `failed`;
+    * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
+      `:starting`, `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
     * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
@@ -135,7 +140,7 @@ defmodule UroDiscord do
     with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
       if config.enabled do
         status = %{bridge: Bridge.status(), rest: Native.rest_status(rest), notifications: Notify.status(store)}
-        {:ok, Map.merge(status, %{enabled: true, web: Web.Server.url()})}
+        {:ok, Map.merge(status, %{enabled: true, board: Shards.Board.status(), web: Web.Server.url()})}
       else
         {:ok, %{enabled: false}}
       end

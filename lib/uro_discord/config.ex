@@ -23,6 +23,9 @@ defmodule UroDiscord.Config do
     :presence,
     :presence_idle,
     :shards,
+    :join_link,
+    :board,
+    :announcements,
     :repo,
     :database,
     :api_url,
@@ -42,6 +45,9 @@ defmodule UroDiscord.Config do
           presence: String.t() | nil,
           presence_idle: String.t() | nil,
           shards: map(),
+          join_link: String.t() | nil,
+          board: %{atom() => term()},
+          announcements: %{atom() => term()},
           repo: module() | nil,
           database: Path.t(),
           api_url: String.t() | nil,
@@ -77,11 +83,39 @@ defmodule UroDiscord.Config do
   def new(options) do
     enabled? = Keyword.get(options, :enabled, true) != false
 
-    case values(Schema.options(), options, enabled?) do
-      {values, []} -> {:ok, struct!(__MODULE__, Map.put_new(values, :enabled, true))}
+    with {values, []} <- values(Schema.options(), options, enabled?),
+         config = struct!(__MODULE__, Map.put_new(values, :enabled, true)),
+         {config, []} <- refer(config) do
+      {:ok, config}
+    else
       {_values, problems} -> {:error, %ConfigError{problems: problems}}
     end
   end
+
+  # Options that name channels, to be replaced by the channels' ids.
+  @references [board: :channels, board: :voice_channels, announcements: :channel]
+
+  defp refer(config),
+    do: Enum.flat_map_reduce(@references, config, &refer/2) |> then(fn {problems, config} -> {config, problems} end)
+
+  defp refer({group, key}, config) do
+    named = config |> Map.fetch!(group) |> Map.fetch!(key)
+    ids = for name <- List.wrap(named), do: {name, channel_id(config, name)}
+
+    case for({name, :error} <- ids, do: name) do
+      [] ->
+        ids = for {_name, {:ok, id}} <- ids, do: id
+        {[], Map.update!(config, group, &%{&1 | key => if(is_list(named), do: Enum.uniq(ids), else: List.first(ids))})}
+
+      [unknown | _] ->
+        option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
+        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
+        wrong = "#{inspect(unknown)} is not in `channels:` (there: #{known})"
+        {[%{problem(option, wrong) | key: "#{group}.#{key}"}], config}
+    end
+  end
+
+  defp option(options, key), do: Enum.find(options, &(&1.key == key))
 
   @doc "The id of a channel: an alias from `:channels`, or a snowflake as it is."
   @spec channel_id(t(), atom() | String.t() | integer()) :: {:ok, Snowflake.t()} | :error

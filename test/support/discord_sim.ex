@@ -65,6 +65,15 @@ defmodule UroDiscord.DiscordSim do
     request(:post, {url(sim, path), [], ~c"application/json", json})
   end
 
+  @doc "A person deletes a message, as anybody who may can in Discord."
+  def delete_message(sim, channel, message_id, person \\ "alice") do
+    {:ok, _} = Application.ensure_all_started(:inets)
+    url = "#{sim.info["api"]}/channels/#{sim.info["channels"][channel]}/messages/#{message_id}"
+    headers = [{~c"authorization", to_charlist(sim.info["users"][person]["token"])}]
+    {:ok, {{_, 204, _}, _, _}} = :httpc.request(:delete, {to_charlist(url), headers}, [timeout: 15_000], [])
+    :ok
+  end
+
   @doc "The number of the newest entry of the event log, to wait for what comes `:after` it."
   def now(sim), do: get(sim, "/events?types=none")["last"]
 

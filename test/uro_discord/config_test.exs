@@ -124,6 +124,43 @@ defmodule UroDiscord.ConfigTest do
     assert {"web.ip", ~s("localhost" is not an address)} = problem(token: @token, web: [port: 1, ip: "localhost"])
   end
 
+  test "options that name channels have their ids, or say which name there is not" do
+    id = "1100000000000000001"
+    other = 1_100_000_000_000_000_002
+    options = [token: @token, channels: [status: id]]
+
+    assert {:ok, config} =
+             Config.new(
+               options ++
+                 [board: [channels: [:status, other, id], voice_channels: [id]], announcements: [channel: :status]]
+             )
+
+    assert config.board.channels == [id, "1100000000000000002"]
+    assert config.board.voice_channels == [id]
+    assert config.announcements.channel == id
+    assert {:ok, %{board: %{channels: []}, announcements: %{channel: nil}}} = Config.new(options)
+
+    for {more, key, wrong} <- [
+          {[board: [channels: [:stats]]], "board.channels", ":stats is not in `channels:` (there: :status)"},
+          {[board: [voice_channels: [nil]]], "board.voice_channels", "nil is not a channel"},
+          {[board: [channels: ["general"]]], "board.channels", ~s("general" is not a channel)},
+          {[board: [channels: :status]], "board.channels", ":status is not a list"},
+          {[board: [title: " "]], "board.title", "is blank"},
+          {[board: [title: String.duplicate("x", 101)]], "board.title", "has 101 characters"},
+          {[board: [interval: 999]], "board.interval", "999 is not an integer from 1000 to 86400000"},
+          {[announcements: [channel: :news]], "announcements.channel", ":news is not in `channels:` (there: :status)"},
+          {[announcements: [per_hour: 0]], "announcements.per_hour", "0 is not an integer from 1 to 1000"},
+          {[join_link: "javascript:alert(1)"], :join_link, ~s|"javascript:alert(1)" is not a http or https URL|},
+          {[join_link: "https://v-sekai.org/{what}"], :join_link, "{what} is not a placeholder"},
+          {[join_link: "https://{name}.evil.example/"], :join_link,
+           ~s("https://{name}.evil.example/" has a placeholder before its path)},
+          {[join_link: "https://x@{address}/"], :join_link,
+           ~s("https://x@{address}/" has a placeholder before its path)}
+        ] do
+      assert problem(options ++ more) == {key, wrong}
+    end
+  end
+
   test "every problem is told at once" do
     assert {:error, %ConfigError{problems: problems}} = Config.new(channels: 1, intents: 2, foo: 3)
 

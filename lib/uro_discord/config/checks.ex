@@ -153,6 +153,9 @@ defmodule UroDiscord.Config.Checks do
 
   def restart(value), do: is_not(value, "two such integers")
 
+  def integer(value, first..last//_) when is_integer(value) and value >= first and value <= last, do: {:ok, value}
+  def integer(value, first..last//_), do: is_not(value, "an integer from #{first} to #{last}")
+
   def is_not(value, expected),
     do: {:error, "#{inspect(value, limit: 5, printable_limit: 100)} is not #{expected}"}
 end

@@ -5,6 +5,7 @@ defmodule UroDiscord.Config.Schema do
 
   import UroDiscord.Config.Checks
   alias UroDiscord.Config
+  alias UroDiscord.Shards.JoinLink
 
   @type option :: %{
           key: atom(),
@@ -60,6 +61,20 @@ defmodule UroDiscord.Config.Schema do
         example: ~s|presence_idle: "no world is open"|
       ),
       group(:shards, Config.Shards.options(), "where shards come from, and which are shown"),
+      option(:join_link, &JoinLink.check/1,
+        doc:
+          "the link by which one joins a world, for the status board and announcements; placeholders are replaced by what the shard is, " <>
+            "percent-encoded, and where that is not known there is no link ({address} and {port}: with `shards: [show_addresses: true]`)",
+        allowed:
+          "a http or https URL without brackets; after its host may stand #{Enum.map_join(JoinLink.names(), ", ", &"{#{&1}}")}",
+        example: ~s|join_link: "https://v-sekai.org/join?shard={id}"|
+      ),
+      group(:board, Config.Board.options(), "where it is shown what is open, see `UroDiscord.Shards.Board`"),
+      group(
+        :announcements,
+        Config.Board.announcements(),
+        "where it is announced that a world has opened, see `UroDiscord.Shards.Announcements`"
+      ),
       option(:repo, &repo/1,
         doc:
           "the host's Ecto Repo (PostgreSQL, CockroachDB), to keep notifications in; `mix uro_discord.gen.migration` writes its migration",

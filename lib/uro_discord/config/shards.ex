@@ -118,9 +118,6 @@ defmodule UroDiscord.Config.Shards do
 
   defp source(value), do: is_not(value, "a source of shards")
 
-  defp integer(value, first..last//_) when is_integer(value) and value >= first and value <= last, do: {:ok, value}
-  defp integer(value, first..last//_), do: is_not(value, "an integer from #{first} to #{last}")
-
   defp prefix(nil), do: {:ok, nil}
 
   defp prefix(value) do

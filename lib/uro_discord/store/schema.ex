@@ -86,7 +86,23 @@ defmodule UroDiscord.Store.Schema do
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_posts"},
        {"CREATE UNIQUE INDEX IF NOT EXISTS uro_discord_posts_once ON uro_discord_posts (key_name, idempotency_key)",
-        "DROP INDEX IF EXISTS uro_discord_posts_once"}
+        "DROP INDEX IF EXISTS uro_discord_posts_once"},
+       # The message that is a channel's status board, and the delivery by which it came.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_boards (
+          channel_id TEXT NOT NULL PRIMARY KEY,
+          delivery_id TEXT NOT NULL,
+          message_id TEXT
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_boards"},
+       # The worlds that are open, or were lately, and when they were announced.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_worlds (
+          world TEXT NOT NULL PRIMARY KEY,
+          announced_at <integer>,
+          closed_at <integer>
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_worlds"}
      ]}
   ]
 

@@ -1,0 +1,83 @@
+defmodule UroDiscord.Shards.Board do
+  @moduledoc """
+  The status board: one message in each configured channel, which says what is open and is edited in place.
+
+      config :uro_discord,
+        join_link: "https://v-sekai.org/join?shard={id}",
+        board: [channels: [:status], title: "Worlds"]
+
+  It lists the worlds of `UroDiscord.Shards.visible/0` with their map, players, host and the link to join them, the fullest first; of
+  what does not fit it gives the sum. What people named their worlds is shown inert, and nobody is pinged.
+
+    * The first change shows at once, further ones together, at most one in `:interval` ms. Every `:refresh` ms its "updated" is renewed, so
+      that one can tell a quiet board from a dead one.
+    * Its message is kept in the store: after a restart the same one is edited. One that somebody deleted is posted anew, at once with
+      the intent `:guild_messages`, else with the next edit.
+    * When the source of the shards does not answer, it says so, and as of when the worlds are. When UroDiscord stops it says that it is
+      offline. A killed one can say nothing; there "updated" tells.
+    * Of several nodes, the one that holds the gateway edits it.
+
+  The bot needs View Channel, Send Messages and Embed Links in the channel. A board whose channel is no longer configured stays
+  as it is; delete the message.
+
+  `voice_channels: [:world]` has the sum of it, such as "11 players in 2 worlds", as the status of voice channels. For that the bot needs
+  View Channel, Set Voice Channel Status and Manage Channels, which Discord asks of those who are not in the channel.
+  """
+
+  use Supervisor
+  alias UroDiscord.Config
+  alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
+
+  @registry __MODULE__.Registry
+
+  @doc false
+  @spec start_link(Config.t()) :: Supervisor.on_start()
+  def start_link(%Config{} = config), do: Supervisor.start_link(__MODULE__, config, name: __MODULE__)
+
+  @impl true
+  def init(config) do
+    displays =
+      for(id <- config.board.channels, do: {Message, id}) ++
+        for(id <- config.board.voice_channels, do: {VoiceStatus, id})
+
+    Supervisor.init(
+      [
+        {Registry, keys: :unique, name: @registry},
+        # It stops its children at the same time: the farewell of one does not wait for another's.
+        {DynamicSupervisor, name: __MODULE__.Supervisor},
+        # Transient, so that it is there to be run again after that.
+        Supervisor.child_spec({Task, fn -> Enum.each(displays, &start(&1, config)) end}, restart: :transient)
+      ],
+      strategy: :rest_for_one
+    )
+  end
+
+  defp start({module, channel_id}, config) do
+    {:ok, _pid} = DynamicSupervisor.start_child(__MODULE__.Supervisor, {Display, {module, channel_id, config}})
+  end
+
+  @doc false
+  # Of several nodes one posts and edits.
+  @spec held?() :: boolean()
+  def held?, do: true
+
+  @doc false
+  @spec name(module(), String.t()) :: GenServer.name()
+  def name(module, channel_id), do: {:via, Registry, {@registry, {module, channel_id}}}
+
+  @doc false
+  # By the display itself.
+  @spec put_status(module(), String.t(), map()) :: :ok
+  def put_status(module, channel_id, status) do
+    Registry.update_value(@registry, {module, channel_id}, fn _ -> status end)
+    :ok
+  end
+
+  @doc false
+  @spec status() :: [map()]
+  def status do
+    if Process.whereis(@registry),
+      do: for(status <- Registry.select(@registry, [{{:_, :_, :"$1"}, [], [:"$1"]}]), status != nil, do: status),
+      else: []
+  end
+end
