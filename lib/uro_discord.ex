@@ -24,7 +24,7 @@ defmodule UroDiscord do
   use Supervisor
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Native, Notify, Runtime, Shards, Telemetry, Web}
+  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Gateway, Native, Notify, Runtime, Shards, Telemetry, Web}
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -49,7 +49,7 @@ defmodule UroDiscord do
   end
 
   defp children(config) do
-    [Events, {Shards, config}, Notify, {Bridge, config}, {Shards.Presence, config}] ++
+    [Events, {Shards, config}, Notify, {Gateway, config}, {Bridge, config}, {Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
       if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
       [Web.RateLimit] ++
@@ -110,15 +110,52 @@ defmodule UroDiscord do
   Sends the calling process `{:uro_discord, topic, event}` for what happens:
 
     * `:shards`: see `UroDiscord.Shards`;
-    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}` and `{:presence, shard, data}`, see `status/0`; `{:shards, status}`,
-      see `UroDiscord.Shards.source_status/0`;
+    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:lease, :held | :lost}` (see
+      `UroDiscord.Gateway`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
 
   A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again.
+
+  ## Events that must not be missed
+
+  An event of Discord's is handled when it was sent to its subscribers. With `ack: true` it is handled when the subscriber has called
+  `ack/1`:
+
+      # config :uro_discord, gateway: [events: ["MESSAGE_CREATE"]]
+
+      def init(state) do
+        :ok = UroDiscord.subscribe({:gateway, "MESSAGE_CREATE"}, ack: true)
+        {:ok, state}
+      end
+
+      def handle_info({:uro_discord, {:gateway, "MESSAGE_CREATE"}, event}, state) do
+        :ok = MyApp.store(event.data, {event.session, event.seq})
+        UroDiscord.ack(event)
+        {:noreply, state}
+      end
+
+  The type must be one of the `gateway: [events:]` of the configuration. These are kept while nobody is subscribed to them: after a start, until the
+  subscriber is there, and after it died, until it is there again. So every event comes **at least once**, whatever is killed, as long as
+  Discord keeps the session (a few minutes); `session` and `seq` together name it, and tell a repeat. In particular:
+
+    * an event is for those who are subscribed when it comes, or if there are none, for the first who subscribes;
+    * what a subscriber had not acknowledged when it died comes to the next one, unless it came to others too. An event during which
+      subscribers died twice is logged and given up;
+    * `unsubscribe/1` lets go of what is not acknowledged;
+    * no more than about 1,000 events wait for a subscriber. Then no others are taken from Discord, which keeps them; `status/0` and
+      the log tell who holds back the gateway. That also goes for a subscriber that does not acknowledge and is slow.
   """
-  @spec subscribe(Events.topic()) :: :ok
-  defdelegate subscribe(topic), to: Events
+  @spec subscribe(Events.topic(), ack: boolean()) :: :ok
+  def subscribe(topic, options \\ []), do: Events.subscribe(topic, options)
+
+  @doc """
+  An event that came to a subscriber with `ack: true` is handled. Any process may say so, once for each subscriber; order does not
+  matter.
+  """
+  @spec ack(map()) :: :ok
+  def ack(%{subscriber: subscriber, shard: shard, session: session, seq: seq}),
+    do: Bridge.acknowledge({shard, session, seq}, subscriber)
 
   @doc "Ends a subscription of the calling process."
   @spec unsubscribe(Events.topic()) :: :ok
@@ -128,7 +165,15 @@ defmodule UroDiscord do
   What is up and since when:
 
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`), `since`, `os_pid`, `restarts`, and how the last
-      one ended; its `gateway` has the state of each of Discord's gateway connections, its `presence` what was last sent there;
+      one ended; its `presence` has what was last sent on each shard;
+    * `gateway`:
+      * `lease`: whether this node has `held` it, and its `holder`, a name for a VM;
+      * `shards`: the state of each of Discord's connections: `state` (`:waiting` to identify, `:connecting`, `:identifying`, `:resuming`,
+        `:active`, `:disconnected`, or `:fatal`, with `code`, `reason` and `advice`), and `since`;
+      * `identifies`: how many are left (`remaining`, nil while Discord was not asked), until `reset_at`; `state` is `:refused` when these are
+        as few as `gateway: [identify_floor:]`, and `:unauthorized` when Discord does not know the token; the shards that are `waiting`;
+      * `held_back`: nil, or `for_ms` and `by`: the subscribers (`pid`, `name`, current `function`, `mailbox` or `unacknowledged` events) or types
+        (`type`, events that are `unsubscribed`) because of which no events are taken from Discord;
     * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
     * `notifications`: how many are `queued`, and how many have `failed`;
     * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
@@ -139,8 +184,18 @@ defmodule UroDiscord do
   def status do
     with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
       if config.enabled do
-        status = %{bridge: Bridge.status(), rest: Native.rest_status(rest), notifications: Notify.status(store)}
-        {:ok, Map.merge(status, %{enabled: true, board: Shards.Board.status(), web: Web.Server.url()})}
+        %{bridge: bridge, gateway: gateway} = Bridge.status()
+
+        {:ok,
+         %{
+           enabled: true,
+           bridge: bridge,
+           gateway: Map.merge(gateway, Gateway.status()),
+           rest: Native.rest_status(rest),
+           notifications: Notify.status(store),
+           board: Shards.Board.status(),
+           web: Web.Server.url()
+         }}
       else
         {:ok, %{enabled: false}}
       end

@@ -8,7 +8,7 @@ defmodule Connected do
     UroDiscord.subscribe(:status)
 
     case UroDiscord.status() do
-      {:ok, %{bridge: %{gateway: %{0 => %{state: :active}}}}} -> :ok
+      {:ok, %{gateway: %{shards: %{0 => %{state: :active}}}}} -> :ok
       _not_yet -> receive(do: ({:uro_discord, :status, {:gateway, 0, %{state: :active}}} -> :ok))
     end
 

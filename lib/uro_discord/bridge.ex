@@ -4,11 +4,12 @@ defmodule UroDiscord.Bridge do
   # is started again after a pause that doubles, is given the whole desired state, and converges. There is no other
   # recovery code.
 
-  use GenServer, shutdown: 2_000
+  use GenServer, shutdown: 5_000
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Events, Secret}
-  alias UroDiscord.Bridge.{Gateway, Protocol, Sessions, Transport}
+  alias UroDiscord.{Backoff, Config, Events}
+  alias UroDiscord.Bridge.{Gateway, Pings, Protocol, Transport}
+  alias UroDiscord.Gateway.Handled
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -16,18 +17,17 @@ defmodule UroDiscord.Bridge do
   @ping_interval 5_000
   # A run of this length forgets the failures before it.
   @stable_after 10_000
-  # Events that the bridge may send ahead of our handling them.
-  @credit 1_024
-  # The bridge may hold the gateway for so long without hearing from us again.
-  @lease 60_000
+  # How often a full mailbox is looked at.
+  @full_interval 50
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
   defmodule State do
     @moduledoc false
-    @enforce_keys [:config, :since]
+    @enforce_keys [:config, :gateway, :since]
     defstruct [
       :config,
+      :gateway,
       :since,
       :transport,
       :os_pid,
@@ -37,13 +37,9 @@ defmodule UroDiscord.Bridge do
       failures: 0,
       buffer: "",
       presence: nil,
-      events: [],
-      gateway: %{},
-      sessions: %{},
-      presences: %{},
-      handled: 0,
-      pings: %{},
-      next_ping: 0
+      pings: %Pings{},
+      # Set while a full mailbox holds back the bridge.
+      look_again: nil
     ]
   end
 
@@ -55,11 +51,27 @@ defmodule UroDiscord.Bridge do
   @spec desire_presence(map() | nil) :: :ok
   def desire_presence(presence), do: GenServer.cast(__MODULE__, {:desire_presence, presence})
 
-  @doc "Somebody subscribed to gateway events, or does no longer."
-  @spec events_wanted() :: :ok
-  def events_wanted, do: GenServer.cast(__MODULE__, :events_wanted)
+  @doc "Somebody subscribed to gateway events."
+  @spec subscribed() :: :ok
+  def subscribed, do: GenServer.cast(__MODULE__, :subscribed)
 
-  @doc "What is up and since when; `UroDiscord.status/0` gives the shape."
+  @doc "A process does not want these events any longer."
+  @spec unsubscribed(pid(), String.t()) :: :ok
+  def unsubscribed(pid, type), do: GenServer.cast(__MODULE__, {:unsubscribed, pid, type})
+
+  @doc "A subscriber has handled an event."
+  @spec acknowledge(Handled.place(), pid()) :: :ok
+  def acknowledge(place, pid), do: GenServer.cast(__MODULE__, {:acknowledge, place, pid})
+
+  @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.lease/0` has it."
+  @spec lease_changed() :: :ok
+  def lease_changed, do: GenServer.cast(__MODULE__, :lease_changed)
+
+  @doc "A shard may identify, once."
+  @spec identify(non_neg_integer()) :: :ok
+  def identify(shard), do: GenServer.cast(__MODULE__, {:identify, shard})
+
+  @doc "What is up and since when; `UroDiscord.status/0` gives the shapes."
   @spec status() :: map()
   def status, do: GenServer.call(__MODULE__, :status)
 
@@ -69,10 +81,10 @@ defmodule UroDiscord.Bridge do
 
   @impl true
   def init(config) do
-    # A write to a bridge that was killed ends the port with :epipe, and that must not be our end.
+    # To see the bridge's end before ours. And a write to a bridge that was killed ends the port with :epipe, which must not be ours.
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :ping, @ping_interval)
-    state = %State{config: config, since: DateTime.utc_now(), events: Events.wanted()}
+    state = %State{config: config, since: DateTime.utc_now(), gateway: Gateway.new(config)}
     {:ok, state, {:continue, :start}}
   end
 
@@ -87,11 +99,10 @@ defmodule UroDiscord.Bridge do
       os_pid: state.os_pid,
       restarts: max(state.run - 1, 0),
       last_end: state.last_end,
-      gateway: state.gateway,
-      presence: state.presences
+      presence: state.gateway.presences
     }
 
-    {:reply, status, state}
+    {:reply, %{bridge: status, gateway: Gateway.status(state.gateway)}, state}
   end
 
   def handle_call({:ping, term}, from, %{phase: :up} = state) do
@@ -105,13 +116,25 @@ defmodule UroDiscord.Bridge do
     {:noreply, tell(%{state | presence: presence}, {:desired, %{"presence" => presence}})}
   end
 
-  def handle_cast(:events_wanted, state), do: {:noreply, sync_events(state)}
+  def handle_cast(:subscribed, state),
+    do: {:noreply, state.gateway |> Gateway.subscribed() |> tell_all(state) |> follow()}
+
+  def handle_cast({:unsubscribed, pid, type}, state),
+    do: {:noreply, state.gateway |> Gateway.unsubscribed(pid, type) |> tell_all(state) |> follow()}
+
+  def handle_cast({:acknowledge, place, pid}, state),
+    do: {:noreply, follow(%{state | gateway: Gateway.acknowledge(state.gateway, place, pid)})}
+
+  def handle_cast(:lease_changed, state), do: {:noreply, state.gateway |> Gateway.lease_changed() |> tell_all(state)}
+
+  def handle_cast({:identify, shard}, state),
+    do: {:noreply, state.gateway |> Gateway.identify(shard) |> tell_all(state)}
 
   @impl true
   def handle_info({port, {:data, bytes}}, %{transport: %{port: port}} = state) do
     case Protocol.decode(state.buffer <> bytes) do
       {:ok, messages, rest} ->
-        {:noreply, messages |> Enum.reduce(%{state | buffer: rest}, &handle/2) |> grant()}
+        {:noreply, messages |> Enum.reduce(%{state | buffer: rest}, &handle/2) |> follow()}
 
       {:error, reason} ->
         {:noreply, stop(state, reason)}
@@ -132,6 +155,11 @@ defmodule UroDiscord.Bridge do
   def handle_info({:EXIT, _log, :normal}, state), do: {:noreply, state}
   def handle_info({:EXIT, _log, reason}, state), do: {:stop, reason, state}
 
+  def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
+
+  def handle_info({:DOWN, _ref, :process, pid, reason}, state),
+    do: {:noreply, follow(%{state | gateway: Gateway.died(state.gateway, pid, reason)})}
+
   # From a run that is over.
   def handle_info({port, {kind, _}}, state) when is_port(port) and kind in [:data, :exit_status],
     do: {:noreply, state}
@@ -151,13 +179,18 @@ defmodule UroDiscord.Bridge do
 
   def handle_info(:ping, state) do
     Process.send_after(self(), :ping, @ping_interval)
-    {:noreply, check_alive(state)}
+    {:noreply, check_alive(%{state | gateway: Gateway.watch(state.gateway)})}
   end
+
+  # The gateway is closed when this returns, so that another node can have it.
+  @impl true
+  def terminate(_reason, %{transport: nil}), do: :ok
+  def terminate(_reason, state), do: Transport.finish(state.transport)
 
   ## One run of the bridge
 
   defp start(state) do
-    state = %{state | run: state.run + 1, buffer: "", handled: 0, pings: %{}}
+    state = %{state | run: state.run + 1, buffer: "", pings: %Pings{}}
 
     case Transport.open(state.config.bridge_executable) do
       {:ok, transport} ->
@@ -210,8 +243,8 @@ defmodule UroDiscord.Bridge do
   end
 
   defp down(state) do
-    for {_id, from} <- state.pings, from != :alive, do: GenServer.reply(from, {:error, :down})
-    %{state | transport: nil, os_pid: nil, gateway: %{}, presences: %{}, pings: %{}, buffer: ""}
+    for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
+    %{state | transport: nil, os_pid: nil, gateway: Gateway.ended(state.gateway), pings: %Pings{}, buffer: ""}
   end
 
   defp retry(state) do
@@ -232,23 +265,17 @@ defmodule UroDiscord.Bridge do
 
   # Pings without an answer, one per interval, are how long it has been silent.
   defp check_alive(%{phase: :up} = state) do
-    case Enum.count(state.pings, fn {_id, from} -> from == :alive end) do
-      silent when silent >= 3 ->
-        stop(state, "the bridge has answered nothing for #{3 * @ping_interval} ms")
-
-      _ ->
-        state |> tell({:lease, @lease}) |> ping(:alive, nil)
-    end
+    if Pings.silent(state.pings) >= 3,
+      do: stop(state, "the bridge has answered nothing for #{3 * @ping_interval} ms"),
+      else: ping(state, :alive, nil)
   end
 
   defp check_alive(state), do: state
 
-  defp ping(%{next_ping: id} = state, from, term),
-    do:
-      tell(
-        %{state | next_ping: id + 1, pings: Map.put(state.pings, id, from)},
-        {:ping, {id, term}}
-      )
+  defp ping(state, owner, term) do
+    {id, pings} = Pings.add(state.pings, owner)
+    tell(%{state | pings: pings}, {:ping, {id, term}})
+  end
 
   ## What the bridge says
 
@@ -259,49 +286,23 @@ defmodule UroDiscord.Bridge do
       Process.send_after(self(), {:stable, state.run}, @stable_after)
       Logger.info("the bridge is up (version #{info["bridge"]}, process #{state.os_pid})")
 
-      state
-      |> phase(:up)
-      |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
-      |> tell({:desired, %{"gateway" => gateway(state), "presence" => state.presence}})
-      |> tell({:lease, @lease})
-      |> tell({:credit, @credit})
+      {desired, told} = Gateway.started(state.gateway)
+
+      tell_all(
+        told,
+        state
+        |> phase(:up)
+        |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
+        |> tell({:desired, %{"gateway" => desired, "presence" => state.presence}})
+      )
     else
       Transport.close(state.transport)
       incompatible(down(%{state | last_end: "speaks version #{version} of the protocol"}))
     end
   end
 
-  defp handle({:gateway, shard, gateway_state, info}, state) do
-    fact = Gateway.fact(gateway_state, info)
-    Gateway.log(shard, gateway_state, info)
-    Events.publish(:status, {:gateway, shard, fact})
-    state = if gateway_state == :waiting, do: tell(state, {:identify, shard}), else: state
-
-    %{
-      state
-      | gateway: Map.put(state.gateway, shard, fact),
-        sessions: Sessions.fact(state.sessions, shard, gateway_state, info)
-    }
-  end
-
-  defp handle({:event, shard, session, seq, type, data}, state) do
-    event = %{shard: shard, session: session, seq: seq, type: type, data: data}
-
-    state =
-      case Events.publish({:gateway, type}, event) do
-        0 -> sync_events(state)
-        _ -> state
-      end
-
-    handled(state, shard, session, seq)
-  end
-
-  defp handle({:sequence, shard, session, seq}, state), do: handled(state, shard, session, seq)
-
-  defp handle({:presence, shard, data}, state) do
-    Events.publish(:status, {:presence, shard, data})
-    %{state | presences: Map.put(state.presences, shard, data)}
-  end
+  defp handle(message, state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
+    do: %{state | gateway: Gateway.handle(state.gateway, message)}
 
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")
@@ -310,12 +311,9 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle({:pong, {id, term}}, state) do
-    case Map.pop(state.pings, id) do
-      {nil, _} -> state
-      # One answer shows that it is alive, so the pings before it are settled too.
-      {:alive, pings} -> %{state | pings: Map.reject(pings, fn {_id, from} -> from == :alive end)}
-      {from, pings} -> reply(from, term, %{state | pings: pings})
-    end
+    {owner, pings} = Pings.answered(state.pings, id)
+    if owner not in [nil, :alive], do: GenServer.reply(owner, {:ok, term})
+    %{state | pings: pings}
   end
 
   defp handle(other, state) do
@@ -323,45 +321,17 @@ defmodule UroDiscord.Bridge do
     state
   end
 
-  defp handled(state, shard, session, seq) do
-    %{state | handled: state.handled + 1, sessions: Sessions.handled(state.sessions, shard, session, seq)}
+  # After whatever may have had events handled.
+  defp follow(state) do
+    {room, told} = Gateway.follow(state.gateway)
+    state = tell_all(told, state)
+
+    if room == :full and state.look_again == nil,
+      do: %{state | look_again: Process.send_after(self(), :look_again, @full_interval)},
+      else: state
   end
 
-  defp reply(from, term, state) do
-    GenServer.reply(from, {:ok, term})
-    state
-  end
-
-  ## What is wanted
-
-  defp gateway(state) do
-    config = state.config
-
-    %{
-      "token" => Secret.reveal(config.token),
-      "intents" => Config.Checks.intent_bits(config.intents),
-      "url" => config.gateway_url,
-      "shards" => 1,
-      "sessions" => for({shard, session} <- state.sessions, do: Map.put(session, "shard", shard)),
-      "events" => state.events
-    }
-  end
-
-  defp sync_events(state) do
-    case Events.wanted() do
-      events when events == state.events -> state
-      events -> desire_gateway(%{state | events: events})
-    end
-  end
-
-  # A gateway that Discord closed for good is tried again only when it is desired again, and nothing has changed for Discord.
-  defp desire_gateway(%{gateway: %{0 => %{state: :fatal}}} = state), do: state
-  defp desire_gateway(state), do: tell(state, {:desired, %{"gateway" => gateway(state)}})
-
-  defp grant(%{handled: handled} = state) when handled >= div(@credit, 4),
-    do: tell(%{state | handled: 0}, {:credit, handled})
-
-  defp grant(state), do: state
+  defp tell_all({messages, gateway}, state), do: Enum.reduce(messages, %{state | gateway: gateway}, &tell(&2, &1))
 
   defp tell(%{phase: :up} = state, message) do
     {:ok, frame} = Protocol.encode(message)

@@ -1,7 +1,9 @@
 defmodule UroDiscord.Events do
   @moduledoc false
   # Who wants to hear of what. Topics are `:shards`, `:status` and `{:gateway, "MESSAGE_CREATE"}`; a subscriber gets
-  # `{:uro_discord, topic, event}`. The bridge is told of comings and goings, since only subscribed dispatches cross to us.
+  # `{:uro_discord, topic, event}`. The bridge's owner is told of comings and goings, since only subscribed dispatches cross to us.
+
+  alias UroDiscord.{Bridge, Runtime}
 
   @registry __MODULE__
 
@@ -10,27 +12,66 @@ defmodule UroDiscord.Events do
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(_options), do: Registry.child_spec(keys: :duplicate, name: @registry)
 
-  @spec subscribe(topic()) :: :ok
-  def subscribe(topic) do
-    {:ok, _owner} = Registry.register(@registry, topic, nil)
-    tell_bridge(topic)
+  @spec subscribe(topic(), keyword()) :: :ok
+  def subscribe(topic, options \\ []) do
+    ack? = Keyword.get(options, :ack, false)
+    if ack?, do: check_kept(topic)
+    {:ok, _owner} = Registry.register(@registry, topic, if(ack?, do: :ack))
+    with {:gateway, _type} <- topic, do: Bridge.subscribed()
+    :ok
   end
+
+  # Otherwise some would go past it before it is there.
+  defp check_kept({:gateway, type}) do
+    {:ok, %{config: config}} = Runtime.fetch()
+
+    if config.enabled and type not in config.gateway.events do
+      raise ArgumentError,
+            "to subscribe to #{type} with `ack: true`, name it in the configuration, so that it is kept until you do: " <>
+              "config :uro_discord, gateway: [events: #{inspect(Enum.sort([type | config.gateway.events]))}]"
+    end
+  end
+
+  defp check_kept(topic),
+    do: raise(ArgumentError, "only events of Discord's gateway are acknowledged, and #{inspect(topic)} is not one")
 
   @spec unsubscribe(topic()) :: :ok
   def unsubscribe(topic) do
     :ok = Registry.unregister(@registry, topic)
-    tell_bridge(topic)
+    with {:gateway, type} <- topic, do: Bridge.unsubscribed(self(), type)
+    :ok
   end
 
-  @doc "Sends an event to every subscriber; returns how many there are."
-  @spec publish(topic(), term()) :: non_neg_integer()
+  @doc "Sends an event to every subscriber."
+  @spec publish(topic(), term()) :: :ok
   def publish(topic, event) do
-    subscribers = Registry.lookup(@registry, topic)
-    for {pid, _value} <- subscribers, do: send(pid, {:uro_discord, topic, event})
-    length(subscribers)
+    for {pid, _value} <- Registry.lookup(@registry, topic), do: send(pid, {:uro_discord, topic, event})
+    :ok
   end
 
-  @doc "The gateway events that somebody wants."
+  @doc "Sends a dispatch to its subscribers, and returns these: those that acknowledge it, and the others."
+  @spec dispatch(map()) :: {acknowledging :: [pid()], others :: [pid()]}
+  def dispatch(%{type: type} = event) do
+    topic = {:gateway, type}
+
+    for {pid, value} <- alive(topic), reduce: {[], []} do
+      {acknowledging, others} when value == :ack ->
+        send(pid, {:uro_discord, topic, Map.put(event, :subscriber, pid)})
+        {[pid | acknowledging], others}
+
+      {acknowledging, others} ->
+        send(pid, {:uro_discord, topic, event})
+        {acknowledging, [pid | others]}
+    end
+  end
+
+  @spec subscribed?(topic()) :: boolean()
+  def subscribed?(topic), do: alive(topic) != []
+
+  # The registry hears of an end in its own time.
+  defp alive(topic), do: for({pid, _value} = entry <- Registry.lookup(@registry, topic), Process.alive?(pid), do: entry)
+
+  @doc "The dispatches that somebody wants."
   @spec wanted() :: [String.t()]
   def wanted do
     # An entry is {key, pid, value}; only the key matters.
@@ -39,7 +80,4 @@ defmodule UroDiscord.Events do
     |> Enum.uniq()
     |> Enum.sort()
   end
-
-  defp tell_bridge({:gateway, _type}), do: UroDiscord.Bridge.events_wanted()
-  defp tell_bridge(_topic), do: :ok
 end

@@ -4,7 +4,8 @@ defmodule UroDiscord.Runtime do
   # as UroDiscord is.
 
   alias UroDiscord.{Config, Error, Native, Rest, Secret, Store}
-  alias UroDiscord.Notify.{Outbox, Owner}
+  alias UroDiscord.Notify.Outbox
+  alias UroDiscord.Store.Owner
 
   @type t :: %{
           config: Config.t(),

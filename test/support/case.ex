@@ -32,9 +32,9 @@ defmodule UroDiscord.Case do
   @doc "Starts it and waits until Discord's gateway is connected."
   def start_connected!(sim, options \\ []) do
     start_uro_discord!(sim, options)
-    {:ok, %{bridge: %{gateway: gateway}}} = UroDiscord.status()
+    {:ok, %{gateway: %{shards: shards}}} = UroDiscord.status()
 
-    case gateway do
+    case shards do
       %{0 => %{state: :active} = fact} -> fact
       _ -> wait_for(&match?({:gateway, 0, %{state: :active}}, &1)) |> elem(2)
     end

@@ -24,9 +24,10 @@ defmodule UroDiscord.BridgeTest do
       assert fact.session
       assert fact.resumed == false
 
-      assert {:ok, %{enabled: true, bridge: bridge, rest: rest}} = UroDiscord.status()
+      assert {:ok, %{enabled: true, bridge: bridge, gateway: gateway, rest: rest}} = UroDiscord.status()
 
-      assert %{state: :up, restarts: 0, last_end: nil, gateway: %{0 => %{state: :active}}} = bridge
+      assert %{state: :up, restarts: 0, last_end: nil} = bridge
+      assert %{shards: %{0 => %{state: :active}}, held_back: nil} = gateway
 
       assert DateTime.compare(bridge.since, before) == :gt
       assert File.exists?("/proc/#{bridge.os_pid}")
@@ -135,25 +136,6 @@ defmodule UroDiscord.BridgeTest do
 
       wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
       assert eventually(fn -> not File.exists?("/proc/#{hung}") end)
-    end
-
-    test "a token that Discord does not take is told once, with what to do, and not tried again",
-         %{sim: sim} do
-      wrong = "MTIzNDU2Nzg5MDEyMzQ1Njc.AAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaa"
-
-      log =
-        capture_log(fn ->
-          start_uro_discord!(sim, token: wrong)
-          wait_for(&match?({:gateway, 0, %{state: :fatal, code: 4004}}, &1))
-          # Nor because somebody wants other events.
-          UroDiscord.subscribe({:gateway, "CHANNEL_UPDATE"})
-          {:ok, _} = Bridge.ping(:settled)
-          refute_receive {:uro_discord, :status, {:gateway, 0, _}}, 500
-        end)
-
-      assert log =~ "The token is not valid: set :token"
-      refute log =~ wrong
-      assert DiscordSim.get(sim, "/gateway")["identifies"] <= 1
     end
 
     test "the bridge ends when its owner does", %{sim: sim} do

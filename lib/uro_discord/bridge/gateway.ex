@@ -1,42 +1,194 @@
 defmodule UroDiscord.Bridge.Gateway do
   @moduledoc false
-  # What the bridge says of a gateway connection, for `UroDiscord.status/0` and for the log.
+  # The gateway as the bridge is to have it, and what it says of it. Part of the bridge's owner: functions return what that is to
+  # tell the bridge, and the gateway after.
 
-  require Logger
+  alias UroDiscord.{Config, Events, Gateway, Secret}
+  alias UroDiscord.Bridge.{Fact, Protocol}
+  alias UroDiscord.Gateway.{Handled, Intake}
 
-  @doc "A fact as `UroDiscord.status/0` shows it: the state, since when, and what else is known."
-  @spec fact(atom(), map()) :: map()
-  def fact(state, info) do
-    known = %{
-      session: info["session_id"],
-      resumed: info["resumed"],
-      user_id: info["user_id"],
-      code: info["code"],
-      reason: info["reason"]
-    }
+  @enforce_keys [:config, :intake]
+  defstruct [
+    :config,
+    :intake,
+    # The lease as the bridge knows it; the sessions as they were last passed on to be stored; the events that cross to us.
+    lease: nil,
+    kept: %{},
+    events: [],
+    # What the bridge last said of each shard, and the presence it sent there.
+    shards: %{},
+    presences: %{}
+  ]
 
-    known
-    |> Map.reject(fn {_key, value} -> is_nil(value) end)
-    |> Map.merge(%{state: state, since: DateTime.utc_now()})
+  @type t :: %__MODULE__{}
+  @type told :: {[Protocol.to_bridge()], t()}
+
+  @spec new(Config.t()) :: t()
+  def new(config), do: %__MODULE__{config: config, intake: Intake.new(config.gateway.events)}
+
+  ## The bridge's life
+
+  @doc "A bridge is up: the gateway that it is to have, and what else it is told."
+  @spec started(t()) :: {map() | nil, told()}
+  def started(gateway) do
+    {credit, intake} = Intake.start(gateway.intake)
+    gateway = take_lease(%{gateway | intake: intake, events: Intake.wanted(intake)}, Gateway.lease())
+    {desired(gateway), {time(gateway) ++ if(credit > 0, do: [{:credit, credit}], else: []), gateway}}
   end
 
-  @spec log(non_neg_integer(), atom(), map()) :: :ok
-  def log(shard, :fatal, info) do
-    closed = Enum.join([info["code"], info["reason"]], " ")
-    Logger.error("Discord's gateway closed shard #{shard} for good: #{closed}. #{advice(info["code"])}")
+  @doc "It ended. What Discord will not have does not change with another one."
+  @spec ended(t()) :: t()
+  def ended(gateway) do
+    Gateway.bridge_ended()
+    %{gateway | shards: Map.filter(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end), presences: %{}}
   end
 
-  def log(shard, :active, %{"resumed" => true}), do: Logger.info("gateway shard #{shard} resumed")
-  def log(shard, :active, _info), do: Logger.info("gateway shard #{shard} is ready")
-  def log(_shard, _state, _info), do: :ok
+  ## What is wanted
 
-  # https://discord.com/developers/docs/topics/opcodes-and-status-codes#gateway-gateway-close-event-codes
-  defp advice(4004), do: "The token is not valid: set :token to the one on the Bot page of the developer portal"
-  defp advice(4013), do: "The intents are not valid: look at :intents"
-
-  defp advice(4014) do
-    "A privileged intent of :intents is not allowed: turn it on on the Bot page of the developer portal, or take it out"
+  # nil: another node has the lease, or it is not known how many shards there are, or Discord will not have one of ours.
+  defp desired(%{lease: %{shards: shards}, config: config} = gateway) when shards != nil do
+    if not fatal?(gateway) do
+      %{
+        "token" => Secret.reveal(config.token),
+        "intents" => Config.Checks.intent_bits(config.intents),
+        "url" => config.gateway_url,
+        "shards" => shards,
+        "sessions" => for({n, session} <- Handled.received(gateway.intake.handled), do: Map.put(session, "shard", n)),
+        "events" => gateway.events
+      }
+    end
   end
 
-  defp advice(_code), do: "It is not tried again until UroDiscord restarts"
+  defp desired(_gateway), do: nil
+
+  defp fatal?(gateway), do: Enum.any?(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end)
+
+  # What Discord closed for good is tried again when it is desired again, and nothing has changed for Discord.
+  defp desire(gateway) do
+    if gateway.lease != nil and fatal?(gateway), do: [], else: [{:desired, %{"gateway" => desired(gateway)}}]
+  end
+
+  @doc "The lease was taken, renewed or lost, or it is known by now how many shards there are."
+  @spec lease_changed(t()) :: told()
+  def lease_changed(%{lease: before} = gateway) do
+    case take_lease(gateway, Gateway.lease()) do
+      %{lease: nil} = gateway when before == nil ->
+        {[], gateway}
+
+      %{lease: lease} = gateway when lease == nil or before == nil ->
+        {desire(gateway) ++ time(gateway), gateway}
+
+      gateway when gateway.lease.fence == before.fence and gateway.lease.shards == before.shards ->
+        {time(gateway), gateway}
+
+      gateway ->
+        {desire(gateway) ++ time(gateway), gateway}
+    end
+  end
+
+  # A new lease brings the sessions of whoever had it before; without one they are another node's.
+  defp take_lease(gateway, nil), do: %{gateway | lease: nil, kept: %{}, intake: Intake.sessions(gateway.intake, %{})}
+  defp take_lease(%{lease: %{fence: fence}} = gateway, %{fence: fence} = lease), do: %{gateway | lease: lease}
+
+  defp take_lease(gateway, lease) do
+    sessions = Gateway.sessions(lease.fence)
+    %{gateway | lease: lease, kept: sessions, intake: Intake.sessions(gateway.intake, sessions)}
+  end
+
+  defp time(%{lease: nil}), do: []
+  defp time(%{lease: lease}), do: [{:lease, max(lease.until - System.monotonic_time(:millisecond), 0)}]
+
+  @doc "A shard may identify. It may have given up waiting meanwhile."
+  @spec identify(t(), non_neg_integer()) :: told()
+  def identify(gateway, shard) do
+    waiting? = match?(%{^shard => %{state: :waiting}}, gateway.shards)
+    {if(waiting?, do: [{:identify, shard}], else: []), gateway}
+  end
+
+  ## Subscribers
+
+  @doc "Somebody subscribed."
+  @spec subscribed(t()) :: told()
+  def subscribed(gateway) do
+    intake = Intake.release(gateway.intake)
+    gateway = %{gateway | intake: intake}
+
+    case Intake.wanted(intake) do
+      events when events == gateway.events ->
+        {[], gateway}
+
+      events ->
+        gateway = %{gateway | events: events}
+        {desire(gateway), gateway}
+    end
+  end
+
+  @spec unsubscribed(t(), pid(), String.t()) :: told()
+  def unsubscribed(gateway, pid, type),
+    do: subscribed(%{gateway | intake: Intake.unsubscribed(gateway.intake, pid, type)})
+
+  @spec died(t(), pid(), term()) :: t()
+  def died(gateway, pid, reason), do: %{gateway | intake: Intake.died(gateway.intake, pid, reason)}
+
+  @spec acknowledge(t(), Handled.place(), pid()) :: t()
+  def acknowledge(gateway, place, pid), do: %{gateway | intake: Intake.acknowledge(gateway.intake, place, pid)}
+
+  ## What the bridge says
+
+  @spec handle(t(), Protocol.from_bridge()) :: t()
+  def handle(gateway, {:event, shard, session, seq, type, data}) do
+    event = %{shard: shard, session: session, seq: seq, type: type, data: data}
+    %{gateway | intake: Intake.event(gateway.intake, event)}
+  end
+
+  def handle(gateway, {:sequence, shard, session, seq}),
+    do: %{gateway | intake: Intake.sequence(gateway.intake, {shard, session, seq})}
+
+  def handle(gateway, {:gateway, shard, state, info}) do
+    fact = Fact.new(state, info, gateway.config)
+    Fact.log(shard, fact)
+    Gateway.fact(shard, state)
+    Events.publish(:status, {:gateway, shard, fact})
+    intake = Intake.fact(gateway.intake, shard, state, info)
+    %{gateway | shards: Map.put(gateway.shards, shard, fact), intake: intake}
+  end
+
+  def handle(gateway, {:presence, shard, data}) do
+    Events.publish(:status, {:presence, shard, data})
+    %{gateway | presences: Map.put(gateway.presences, shard, data)}
+  end
+
+  @doc "After whatever may have had events handled: the store has something to keep, and the bridge may send more."
+  @spec follow(t()) :: {:ok | :full, told()}
+  def follow(gateway) do
+    {grant, intake} = Intake.grant(gateway.intake)
+    gateway = keep_sessions(%{gateway | intake: intake})
+
+    case grant do
+      {:grant, credit} -> {:ok, {[{:credit, credit}], gateway}}
+      :nothing -> {:ok, {[], gateway}}
+      :full -> {:full, {[], gateway}}
+    end
+  end
+
+  defp keep_sessions(%{lease: nil} = gateway), do: gateway
+
+  defp keep_sessions(gateway) do
+    case Handled.handled(gateway.intake.handled) do
+      sessions when sessions == gateway.kept ->
+        gateway
+
+      sessions ->
+        Gateway.put_sessions(gateway.lease.fence, gateway.kept, sessions)
+        %{gateway | kept: sessions}
+    end
+  end
+
+  @doc "To be called now and then: whoever holds it back for long is told of."
+  @spec watch(t()) :: t()
+  def watch(gateway), do: %{gateway | intake: Intake.watch(gateway.intake)}
+
+  @doc "`shards` and `held_back` of `UroDiscord.status/0`."
+  @spec status(t()) :: map()
+  def status(gateway), do: %{shards: gateway.shards, held_back: Intake.held_back(gateway.intake)}
 end

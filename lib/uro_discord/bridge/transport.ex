@@ -13,6 +13,10 @@ defmodule UroDiscord.Bridge.Transport do
   # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
   @queue {65_536, 4 * 1024 * 1024}
 
+  # How often it is looked whether a bridge has ended, and how many times.
+  @farewell_ms 20
+  @farewell_tries 75
+
   @doc "Starts the bridge: the one that was built with this library, or another."
   @spec open(Path.t() | nil) :: {:ok, t()} | {:error, String.t()}
   def open(executable) do
@@ -58,6 +62,25 @@ defmodule UroDiscord.Bridge.Transport do
   def close(%__MODULE__{port: port} = transport) do
     if Port.info(port), do: Port.close(port)
     up(transport)
+  end
+
+  @doc "Closes its stdin, and waits until it has ended: it closes its gateway before, and that takes less than a second."
+  @spec finish(t()) :: :ok
+  def finish(%__MODULE__{os_pid: os_pid} = transport) do
+    close(transport)
+    if not gone?(Integer.to_string(os_pid), @farewell_tries), do: kill(transport)
+    :ok
+  end
+
+  defp gone?(os_pid, tries) do
+    case System.cmd("kill", ["-0", os_pid], stderr_to_stdout: true) do
+      {_, 0} when tries > 0 ->
+        Process.sleep(@farewell_ms)
+        gone?(os_pid, tries - 1)
+
+      {_, status} ->
+        status != 0
+    end
   end
 
   @doc "Ends a bridge that does not react. Its exit status still comes."

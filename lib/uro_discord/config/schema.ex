@@ -47,6 +47,7 @@ defmodule UroDiscord.Config.Schema do
         allowed: intent_names() |> Enum.join(", "),
         example: "intents: [:guilds, :guild_messages]"
       ),
+      group(:gateway, Config.Gateway.options(), "what is kept of gateway events, and how many connections there are"),
       option(:presence, &status_text/1,
         default: "{players:player|players} in {shards:world|worlds}",
         doc:

@@ -13,7 +13,8 @@ defmodule UroDiscord.Notify.Channel do
   require Logger
 
   alias UroDiscord.{Backoff, Delivery, Error, Events, Rest, Runtime, Telemetry}
-  alias UroDiscord.Notify.{Outbox, Owner, Sent}
+  alias UroDiscord.Notify.{Outbox, Sent}
+  alias UroDiscord.Store.Owner
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
   @deadline_ms 15_000

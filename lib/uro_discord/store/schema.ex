@@ -102,7 +102,30 @@ defmodule UroDiscord.Store.Schema do
           announced_at <integer>,
           closed_at <integer>
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_worlds"}
+        """, "DROP TABLE IF EXISTS uro_discord_worlds"},
+       # Which node holds a bot's gateway, and what is left to identify with (JSON, see UroDiscord.Gateway.Budget).
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_gateway (
+          bot_id TEXT NOT NULL PRIMARY KEY,
+          owner TEXT NOT NULL,
+          fence <integer> NOT NULL,
+          lease_until <integer> NOT NULL,
+          budget TEXT
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_gateway"},
+       # Its sessions, to resume: with the intents and the number of shards that they were made for.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_gateway_sessions (
+          bot_id TEXT NOT NULL,
+          shard <integer> NOT NULL,
+          shards <integer> NOT NULL,
+          intents <integer> NOT NULL,
+          session_id TEXT NOT NULL,
+          sequence <integer> NOT NULL,
+          resume_url TEXT,
+          PRIMARY KEY (bot_id, shard)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_gateway_sessions"}
      ]}
   ]
 

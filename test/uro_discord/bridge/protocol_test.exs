@@ -3,7 +3,8 @@ defmodule UroDiscord.Bridge.ProtocolTest do
   alias UroDiscord.Bridge.Protocol
 
   doctest UroDiscord.Backoff
-  doctest UroDiscord.Bridge.Sessions
+  doctest UroDiscord.Bridge.Fact
+  doctest UroDiscord.Bridge.Pings
 
   # The same files are read by the tests of crates/wire.
   @fixtures Path.expand("../../fixtures/wire", __DIR__)

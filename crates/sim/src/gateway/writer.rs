@@ -42,30 +42,35 @@ impl Writer {
                     }
                     Pending::Events(events) if events.is_empty() => break,
                     Pending::Events(events) => {
-                        for event in events {
-                            if !self.send(&event).await {
-                                return End::Client(None);
-                            }
+                        if !self.send_all(&events).await {
+                            return End::Client(None);
                         }
                     }
                 }
             }
             if let Some(payload) = payload
-                && !self.send(&payload.to_string()).await
+                && !self.send_all(&[payload.to_string()]).await
             {
                 return End::Client(None);
             }
         }
     }
 
-    /// `false`: the client is gone.
-    async fn send(&mut self, payload: &str) -> bool {
-        match self.compression.pack(payload) {
-            Ok(message) => self.sink.send(message).await.is_ok(),
-            Err(error) => {
-                tracing::error!(%error, "gateway connection ends");
-                false
+    /// Together: a segment for each small event overruns the client's socket, and TCP then waits. `false`: the client is gone.
+    async fn send_all(&mut self, payloads: &[impl AsRef<str>]) -> bool {
+        for payload in payloads {
+            match self.compression.pack(payload.as_ref()) {
+                Ok(message) => {
+                    if self.sink.feed(message).await.is_err() {
+                        return false;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "gateway connection ends");
+                    return false;
+                }
             }
         }
+        self.sink.flush().await.is_ok()
     }
 }

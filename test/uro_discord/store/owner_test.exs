@@ -1,6 +1,6 @@
-defmodule UroDiscord.Notify.OwnerTest do
+defmodule UroDiscord.Store.OwnerTest do
   use UroDiscord.Case
-  alias UroDiscord.Notify.Owner
+  alias UroDiscord.Store.Owner
 
   # A process with a child, which it does not ask for when that has ended.
   setup do

@@ -1,0 +1,425 @@
+defmodule UroDiscord.Gateway do
+  @moduledoc """
+  Which node holds the bot's gateway. Of the nodes that share a store exactly one does, by a lease in that; when it dies, another
+  resumes its sessions within 10 seconds, and at once when it stops properly.
+
+  `UroDiscord.subscribe(:status)` hears `{:lease, :held}` and `{:lease, :lost}`.
+  """
+
+  # Holds the lease, stores the sessions and the identify budget under it, and lets shards identify. What talks to the store is a
+  # task, one at a time, so that the lease's time is kept whatever the store does; sessions come through a table, so that the bridge's
+  # owner waits for nobody.
+
+  use GenServer, shutdown: 10_000
+  require Logger
+
+  alias UroDiscord.{Bridge, Config, Error, Events, Native, Rest, Runtime}
+  alias UroDiscord.Gateway.{Budget, Identify, Lease}
+  alias UroDiscord.Store.Owner
+
+  # How often there is a look at what is to be stored, or at whose the lease is.
+  @tick_ms 500
+  @renew_ms 2_000
+  # For the last word to the store when UroDiscord stops.
+  @farewell_ms 3_000
+  # Until Discord is asked again for its limit, if it did not answer.
+  @ask_again_ms 5_000
+  # Shards wait for each other, but not as long as this.
+  @often_ms 15_000
+
+  @table __MODULE__
+
+  @typep lease :: %{fence: Lease.fence(), until: integer(), shards: pos_integer() | nil}
+
+  @doc "Whether this node holds the gateway. Cheap; false also where UroDiscord does not run."
+  @spec held?() :: boolean()
+  def held?, do: lease() != nil
+
+  @doc false
+  # The lease, while this node has it: until when (monotonic ms), and how many shards there are (nil: not known yet).
+  @spec lease() :: lease() | nil
+  def lease do
+    case :ets.lookup(@table, :lease) do
+      [lease: lease] -> if monotonic() < lease.until, do: lease
+      [] -> nil
+    end
+  rescue
+    ArgumentError -> nil
+  end
+
+  @doc false
+  # The sessions under a lease: as they were stored, and as `put_sessions/2` has changed them since.
+  @spec sessions(Lease.fence()) :: %{non_neg_integer() => map()}
+  def sessions(fence), do: @table |> :ets.match({{fence, :"$1"}, :"$2"}) |> Map.new(&List.to_tuple/1)
+
+  @doc false
+  # The sessions, up to where every event is handled, and what they were `before`. They are stored soon, and a new one at once.
+  @spec put_sessions(Lease.fence(), sessions, sessions) :: :ok when sessions: %{non_neg_integer() => map()}
+  def put_sessions(fence, before, sessions) do
+    for shard <- Map.keys(before), not is_map_key(sessions, shard), do: :ets.delete(@table, {fence, shard})
+    true = :ets.insert(@table, for({shard, session} <- sessions, do: {{fence, shard}, session}))
+
+    if Enum.any?(sessions, fn {shard, session} -> before[shard]["id"] != session["id"] end),
+      do: GenServer.cast(__MODULE__, :store),
+      else: :ok
+  end
+
+  @doc false
+  # What the bridge says of a shard, where that matters here.
+  @spec fact(non_neg_integer(), atom()) :: :ok
+  def fact(shard, state) when state in [:waiting, :identifying], do: GenServer.cast(__MODULE__, {state, shard})
+  def fact(_shard, _state), do: :ok
+
+  @doc false
+  @spec bridge_ended() :: :ok
+  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+
+  @doc false
+  # `lease` and `identifies` of `UroDiscord.status/0`.
+  @spec status() :: map()
+  def status, do: GenServer.call(__MODULE__, :status)
+
+  @doc false
+  @spec start_link(Config.t()) :: GenServer.on_start()
+  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  @impl true
+  def init(config) do
+    # To store the last sessions and to give the lease back.
+    Process.flag(:trap_exit, true)
+    :ets.new(@table, [:named_table, :public, read_concurrency: true])
+    {:ok, runtime} = Runtime.fetch()
+    send(self(), :tick)
+
+    {:ok,
+     %{
+       runtime: runtime,
+       # A number, or :auto; and what the stored sessions must have been made for.
+       shards: config.gateway.shards,
+       intents: Config.Checks.intent_bits(config.intents),
+       lease: nil,
+       # The lease's row as it was last seen, and since when it is so.
+       seen: nil,
+       # What the store is asked, and since when; one thing at a time.
+       task: nil,
+       renewed_at: 0,
+       store_failed: false,
+       # What is in the store.
+       kept: %{sessions: %{}, budget: nil},
+       identify: %Identify{floor: config.gateway.identify_floor},
+       # The request for Discord's limit; why nobody may identify.
+       asking: nil,
+       stopped: nil,
+       identify_timer: nil
+     }}
+  end
+
+  @impl true
+  def handle_call(:status, _from, state),
+    do: {:reply, %{lease: lease_status(state), identifies: identifies_status(state)}, state}
+
+  @impl true
+  def handle_cast(:bridge_ended, state), do: {:noreply, %{state | identify: Identify.bridge_ended(state.identify)}}
+  # What was said under a lease that is lost.
+  def handle_cast(_fact, %{lease: nil} = state), do: {:noreply, state}
+
+  def handle_cast(:store, state), do: {:noreply, work(state)}
+
+  def handle_cast({:waiting, shard}, state),
+    do: {:noreply, identify(%{state | identify: Identify.waiting(state.identify, shard)})}
+
+  def handle_cast({:identifying, shard}, state),
+    do: {:noreply, identify(%{state | identify: Identify.identifying(state.identify, shard, now())})}
+
+  @impl true
+  def handle_info(:tick, state) do
+    Process.send_after(self(), :tick, @tick_ms)
+    {:noreply, state |> check_end() |> work()}
+  end
+
+  def handle_info({ref, result}, %{task: {%Task{ref: ref}, what}} = state) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, done(what, result, %{state | task: nil})}
+  end
+
+  def handle_info(:identify, state), do: {:noreply, identify(%{state | identify_timer: nil})}
+  def handle_info(:ask, state), do: {:noreply, ask(%{state | asking: nil})}
+  def handle_info({:EXIT, _from, :normal}, state), do: {:noreply, state}
+  def handle_info({:EXIT, _from, reason}, state), do: {:stop, reason, state}
+
+  def handle_info(message, %{asking: ref} = state) when is_reference(ref) do
+    case Rest.answer(message, ref) do
+      :unrelated -> {:noreply, state}
+      answer -> {:noreply, answered(answer, %{state | asking: nil})}
+    end
+  end
+
+  def handle_info(_late, state), do: {:noreply, state}
+
+  # The bridge's owner has stopped before us, so these are the last sessions.
+  @impl true
+  def terminate(_reason, %{lease: nil, task: {task, {:take, _asked_at}}, runtime: %{store: store, bot_id: bot_id}}) do
+    with {:ok, {:ok, fence, _sessions, _budget}} <- Task.yield(task, @farewell_ms),
+         do: Lease.release(store, bot_id, fence)
+  end
+
+  def terminate(_reason, %{lease: nil}), do: :ok
+
+  def terminate(_reason, %{runtime: %{store: store, bot_id: bot_id}, lease: %{fence: fence}} = state) do
+    with {task, _what} <- state.task, do: Task.yield(task, @farewell_ms) || Task.shutdown(task, :brutal_kill)
+    {changes, _kept} = changes(state)
+
+    farewell =
+      Task.async(fn ->
+        with :ok <- Lease.renew(store, bot_id, fence, changes), do: Lease.release(store, bot_id, fence)
+      end)
+
+    case Task.yield(farewell, @farewell_ms) || Task.shutdown(farewell, :brutal_kill) do
+      {:ok, {:error, error}} -> Logger.warning("the gateway's lease was not given back: #{Exception.message(error)}")
+      nil -> Logger.warning("the gateway's lease was not given back: the store did not answer")
+      _done -> :ok
+    end
+  end
+
+  ## The store
+
+  defp work(%{task: nil, lease: nil, runtime: runtime, seen: seen} = state) do
+    task(state, {:take, monotonic()}, fn ->
+      with {:ok, row} <- Lease.look(runtime.store, runtime.bot_id) do
+        if Lease.free?(row, runtime.owner, now(), unchanged_ms(row, seen), &Owner.dead?/1),
+          do: Lease.take(runtime.store, runtime.bot_id, runtime.owner, row),
+          else: {:held, row}
+      end
+    end)
+  end
+
+  defp work(%{task: nil, runtime: runtime, lease: %{fence: fence}} = state) do
+    {changes, kept} = changes(state)
+
+    if changes == %{sessions: %{}, budget: nil} and monotonic() < state.renewed_at + @renew_ms do
+      state
+    else
+      what = {:renew, monotonic(), kept, state.identify.permitted}
+      task(state, what, fn -> Lease.renew(runtime.store, runtime.bot_id, fence, changes) end)
+    end
+  end
+
+  defp work(state), do: state
+
+  defp task(state, what, ask_store), do: %{state | task: {Task.async(ask_store), what}}
+
+  defp unchanged_ms(row, {row, since}), do: monotonic() - since
+  defp unchanged_ms(_row, _seen), do: 0
+
+  # What the store does not have yet, and what it has then.
+  defp changes(%{lease: lease, kept: kept} = state) do
+    sessions =
+      Map.new(sessions(lease.fence), fn {shard, session} ->
+        {shard, %{session: session, shards: lease.shards, intents: state.intents}}
+      end)
+
+    gone = for shard <- Map.keys(kept.sessions), not is_map_key(sessions, shard), into: %{}, do: {shard, nil}
+    changed = Map.reject(sessions, fn {shard, session} -> kept.sessions[shard] == session end)
+    {:ok, budget} = state.identify.budget |> Budget.to_term() |> Native.json_encode()
+
+    {%{sessions: Map.merge(gone, changed), budget: if(budget != kept.budget, do: budget)},
+     %{sessions: sessions, budget: budget}}
+  end
+
+  defp done(what, {:error, error}, state) do
+    if not state.store_failed,
+      do: Logger.error("the store of the gateway's lease failed: #{Exception.message(error)}; it is tried again")
+
+    # A lease lasts without the store until its end.
+    if match?({:renew, _, _, _}, what),
+      do: check_end(%{state | store_failed: true}),
+      else: %{state | store_failed: true}
+  end
+
+  defp done(what, result, %{store_failed: true} = state), do: done(what, result, %{state | store_failed: false})
+
+  defp done({:take, asked_at}, {:ok, fence, sessions, budget}, state),
+    do: taken(asked_at, fence, sessions, budget, state)
+
+  defp done({:take, _asked_at}, {:held, row}, %{seen: {row, _since}} = state), do: state
+  defp done({:take, _asked_at}, {:held, row}, state), do: %{state | seen: {row, monotonic()}}
+  defp done({:take, _asked_at}, :taken, state), do: state
+
+  # It ended while the store was asked.
+  defp done({:renew, _asked_at, _kept, _permitted}, _result, %{lease: nil} = state), do: state
+  defp done({:renew, _asked_at, _kept, _permitted}, :lost, state), do: lost(state, "another node has taken it")
+
+  defp done({:renew, asked_at, kept, permitted}, :ok, state) do
+    state = lease(%{state | renewed_at: asked_at, kept: kept}, %{state.lease | until: asked_at + Lease.lease_ms()})
+    {granted, identify} = Identify.granted(state.identify, permitted)
+    Enum.each(granted, &Bridge.identify/1)
+    # What came up meanwhile.
+    store_permits(%{state | identify: identify})
+  end
+
+  ## The lease
+
+  # `asked_at` is from before the store was asked, so that the lease ends here before it does there.
+  defp taken(asked_at, fence, stored, budget, state) do
+    kept = for {shard, kept} <- stored, usable?(kept, state), into: %{}, do: {shard, kept}
+    sessions = Map.new(kept, fn {shard, kept} -> {shard, kept.session} end)
+    # What the bridge's owner may have put there of a lease before.
+    :ets.delete_all_objects(@table)
+    :ets.insert(@table, for({shard, session} <- sessions, do: {{fence, shard}, session}))
+    {:ok, term} = if budget, do: Native.json_decode(budget), else: {:ok, nil}
+
+    %{
+      state
+      | seen: nil,
+        renewed_at: asked_at,
+        kept: %{sessions: stored, budget: budget},
+        identify: %Identify{state.identify | budget: Budget.from_term(term)}
+    }
+    |> lease(%{fence: fence, until: asked_at + Lease.lease_ms(), shards: shards(state.shards, kept)})
+    |> tap(fn _ -> Events.publish(:status, {:lease, :held}) end)
+    |> ask_shards()
+  end
+
+  # A session for other intents or another number of shards would not give what is wanted now.
+  defp usable?(kept, state), do: kept.intents == state.intents and state.shards in [:auto, kept.shards]
+
+  defp shards(:auto, kept) do
+    case Enum.uniq(for {_shard, %{shards: shards}} <- kept, do: shards) do
+      [shards] -> shards
+      # Discord says how many.
+      _ -> nil
+    end
+  end
+
+  defp shards(shards, _kept), do: shards
+
+  defp lease(state, lease) do
+    :ets.insert(@table, {:lease, lease})
+    Bridge.lease_changed()
+    %{state | lease: lease}
+  end
+
+  defp check_end(%{lease: %{until: until}} = state) do
+    if monotonic() < until, do: state, else: lost(state, "the store could not be asked in time")
+  end
+
+  defp check_end(state), do: state
+
+  defp lost(state, why) do
+    Logger.warning("this node no longer holds the gateway: #{why}")
+    :ets.delete_all_objects(@table)
+    Bridge.lease_changed()
+    Events.publish(:status, {:lease, :lost})
+    %{state | lease: nil, stopped: nil, identify: Identify.bridge_ended(state.identify)}
+  end
+
+  ## Identifying
+
+  defp identify(%{lease: nil} = state), do: state
+
+  defp identify(state) do
+    if state.identify_timer, do: Process.cancel_timer(state.identify_timer)
+    {next, identify} = Identify.step(state.identify, now())
+    next |> wait_for(%{state | identify: identify, identify_timer: nil}) |> store_permits()
+  end
+
+  # They are in the store before they are used, so that they are known whoever counts on from there.
+  defp store_permits(%{task: nil, identify: %{permitted: [_ | _]}} = state), do: work(state)
+  defp store_permits(state), do: state
+
+  defp wait_for(:nothing, state), do: state
+  defp wait_for(:ask, state), do: ask(state)
+
+  defp wait_for({:wait, ms}, state) do
+    if ms > @often_ms, do: Logger.warning("the gateway identifies in #{div(ms, 1000)} s: it had to do so often of late")
+    %{state | identify_timer: Process.send_after(self(), :identify, ms)}
+  end
+
+  defp wait_for({:refused, until}, state) do
+    reset = DateTime.from_unix!(until, :millisecond)
+
+    stopped(
+      %{state | identify_timer: Process.send_after(self(), :identify, max(until - now(), 0) + 1_000)},
+      :refused,
+      "#{state.identify.budget.limit.remaining} identifies are left, and gateway: [identify_floor:] is #{state.identify.floor}: Discord would " <>
+        "take the token away from a bot that uses them up. The gateway goes on at #{reset}; find out what else uses this token, or " <>
+        "why sessions end"
+    )
+  end
+
+  # How many shards there are is the one thing that a first connection needs to know.
+  defp ask_shards(%{lease: %{shards: nil}} = state), do: ask(state)
+  defp ask_shards(state), do: state
+
+  defp ask(%{asking: nil, lease: %{}} = state) do
+    {:ok, ref} = Rest.request(state.runtime.rest, :get, "gateway/bot", retry: :safe, deadline_ms: 15_000)
+    %{state | asking: ref}
+  end
+
+  defp ask(state), do: state
+
+  defp answered(_answer, %{lease: nil} = state), do: state
+
+  defp answered({:ok, %{body: body}}, state) do
+    case Budget.answered(state.identify.budget, body, now()) do
+      {:ok, budget} ->
+        identify(
+          recommended(budget.limit.shards, %{state | stopped: nil, identify: %{state.identify | budget: budget}})
+        )
+
+      :error ->
+        answered({:error, %Error{kind: :response, message: "Discord answered without its limit of identifies"}}, state)
+    end
+  end
+
+  defp answered({:error, %Error{kind: :unauthorized}}, state) do
+    stopped(
+      state,
+      :unauthorized,
+      "Discord does not accept the bot's token (401), so the gateway is not connected. Set :token to the one on the Bot page of " <>
+        "the developer portal and restart"
+    )
+  end
+
+  defp answered({:error, error}, state) do
+    Logger.warning("Discord was asked for its limit of identifies: #{Exception.message(error)}; it is asked again")
+    %{state | asking: Process.send_after(self(), :ask, error.retry_after_ms || @ask_again_ms)}
+  end
+
+  # Discord's recommendation, as long as there are no sessions that another number would end.
+  defp recommended(shards, %{shards: :auto, lease: lease} = state) when lease.shards != shards do
+    if sessions(lease.fence) == %{}, do: lease(state, %{lease | shards: shards}), else: state
+  end
+
+  defp recommended(_shards, state), do: state
+
+  # Nobody identifies; said once.
+  defp stopped(%{stopped: why} = state, why, _message), do: state
+
+  defp stopped(state, why, message) do
+    Logger.error(message)
+    state = %{state | stopped: why}
+    Events.publish(:status, {:identifies, identifies_status(state)})
+    state
+  end
+
+  ## Status
+
+  defp lease_status(%{lease: %{}} = state), do: %{held: true, holder: state.runtime.owner}
+  defp lease_status(%{seen: {row, _since}}), do: %{held: false, holder: row.owner}
+  defp lease_status(_state), do: %{held: false, holder: nil}
+
+  defp identifies_status(state) do
+    limit = state.identify.budget.limit
+
+    %{
+      state: state.stopped || :ok,
+      remaining: limit && limit.remaining,
+      reset_at: limit && DateTime.from_unix!(limit.reset_at, :millisecond),
+      waiting: Enum.sort(state.identify.waiting)
+    }
+  end
+
+  defp monotonic, do: System.monotonic_time(:millisecond)
+  defp now, do: System.os_time(:millisecond)
+end
