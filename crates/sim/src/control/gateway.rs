@@ -19,6 +19,7 @@ pub async fn show(State(app): State<App>) -> Json<Value> {
                 "intents": session.intents,
                 "shard": session.shard,
                 "sequence": session.sequence(),
+                "presence": {"status": session.presence.status, "activities": session.presence.activities},
                 "connection": session.connection,
             })
         })
@@ -43,6 +44,8 @@ pub struct Action {
     action: Kind,
     /// To the sessions of this user only.
     user: Option<String>,
+    /// To the sessions of this shard only.
+    shard: Option<u64>,
     /// With what code to close.
     code: Option<u16>,
     /// Whether an invalid session can be resumed.
@@ -82,6 +85,7 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         .gateway
         .sessions()
         .filter(|session| user.is_none_or(|user| session.user == user))
+        .filter(|session| action.shard.is_none_or(|shard| session.shard[0] == shard))
         .filter_map(|session| session.connection)
         .collect();
     let mut reached = 0;
@@ -110,30 +114,4 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         reached += u64::from(was_reached);
     }
     Ok(Json(json!({"connections": reached})))
-}
-
-/// An event for every session.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dispatch {
-    #[serde(rename = "type")]
-    kind: String,
-    data: Value,
-    /// How many times.
-    #[serde(default = "once")]
-    times: u32,
-}
-
-fn once() -> u32 {
-    1
-}
-
-pub async fn dispatch(State(app): State<App>, Body(dispatch): Body<Dispatch>) -> Json<Value> {
-    let mut state = app.state();
-    for _ in 0..dispatch.times {
-        state
-            .gateway
-            .dispatch(&dispatch.kind, |_| Some(dispatch.data.clone()));
-    }
-    Json(json!({"sessions": state.gateway.sessions().count()}))
 }

@@ -1,5 +1,6 @@
 //! The control interface: what a test sees of the simulator, and does to it.
 
+mod dispatch;
 mod events;
 mod gateway;
 mod stream;
@@ -22,6 +23,7 @@ use crate::{
     StartError,
     app::App,
     faults::{Rule, RuleError},
+    gateway::Buffer,
     id::Id,
     state::{ChannelKind, RequestRecord, SettingsChange, State as Discord},
     stream::PlanError,
@@ -45,7 +47,7 @@ pub fn router() -> Router<App> {
             get(voice::network).post(voice::set_network),
         )
         .route("/settings", get(settings).post(change_settings))
-        .route("/dispatch", post(gateway::dispatch))
+        .route("/dispatch", post(dispatch::dispatch))
         .route("/stream", post(stream::play))
         .route("/reset", post(reset))
         .fallback(async || ControlError::UnknownPath)
@@ -80,6 +82,8 @@ enum ControlError {
     Start(#[from] StartError),
     #[error("this action needs `{0}`")]
     Missing(&'static str),
+    #[error("`numbered` needs `data` to be an object")]
+    Numbered,
     #[error("`close` needs a `code` that a server may send")]
     CloseCode,
 }
@@ -100,6 +104,7 @@ impl IntoResponse for ControlError {
             | Self::Network(_)
             | Self::NotVoice(_)
             | Self::Missing(_)
+            | Self::Numbered
             | Self::CloseCode => StatusCode::BAD_REQUEST,
         };
         (status, Json(json!({"error": self.to_string()}))).into_response()
@@ -240,6 +245,10 @@ async fn change_settings(
 ) -> Json<Value> {
     let mut state = app.state();
     state.settings.change(change);
+    state.gateway.buffer = Buffer {
+        events: state.settings.session_events,
+        bytes: state.settings.session_bytes,
+    };
     Json(json!(state.settings))
 }
 

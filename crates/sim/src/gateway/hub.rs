@@ -1,7 +1,7 @@
 //! All connections and sessions of the gateway.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,11 +11,11 @@ use tokio::sync::{Notify, mpsc};
 
 use super::{
     connection::End,
-    session::{Pending, Session},
+    identifies::Identifies,
+    session::{Buffer, Pending, Session},
 };
 use crate::{id::Id, state::Presence, stream::Recording};
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Sessions kept at most; beyond, those that lost their connection first go first.
 const KEPT_SESSIONS: usize = 32;
 
@@ -55,8 +55,11 @@ pub struct Hub {
     connections: BTreeMap<u64, Connection>,
     sessions: HashMap<String, Session>,
     last_connection: u64,
-    /// Identifies of the last day, by user.
-    identified: HashMap<Id, VecDeque<Instant>>,
+    pub identifies: Identifies,
+    /// What a session keeps.
+    pub buffer: Buffer,
+    /// How often it was reset.
+    era: u64,
 }
 
 impl Hub {
@@ -129,7 +132,7 @@ impl Hub {
         }
         let old = session.connection.replace(connection);
         session.lost_at = None;
-        session.push("RESUMED", &serde_json::json!({"_trace": []}));
+        session.push("RESUMED", &serde_json::json!({"_trace": []}), self.buffer);
         self.counts.resumes += 1;
         if let Some(old) = old.and_then(|old| self.connections.get(&old)) {
             // A full queue means that it is being ended already.
@@ -169,7 +172,7 @@ impl Hub {
     pub fn dispatch(&mut self, kind: &str, data: impl Fn(&Session) -> Option<Value>) {
         for session in self.sessions.values_mut() {
             if let Some(data) = data(session) {
-                session.push(kind, &data);
+                session.push(kind, &data, self.buffer);
                 if let Some(connection) =
                     session.connection.and_then(|id| self.connections.get(&id))
                 {
@@ -181,8 +184,9 @@ impl Hub {
 
     /// Gives a dispatch to the session on a connection.
     pub fn dispatch_to(&mut self, connection: u64, kind: &str, data: &Value) {
+        let buffer = self.buffer;
         if let Some(session) = self.session_of(connection) {
-            session.push(kind, data);
+            session.push(kind, data, buffer);
             self.wake(connection);
         }
     }
@@ -232,44 +236,23 @@ impl Hub {
             .map(|session| &session.presence)
     }
 
-    /// Identifies that a user has left today, and the time until all are back.
-    pub fn identifies_left(&mut self, user: Id, budget: u32) -> (u32, Duration) {
-        let times = self.identified.entry(user).or_default();
-        let now = Instant::now();
-        while times
-            .front()
-            .is_some_and(|&at| now.duration_since(at) >= DAY)
-        {
-            times.pop_front();
-        }
-        let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
-        let reset = times
-            .front()
-            .map_or(DAY, |&at| DAY.saturating_sub(now.duration_since(at)));
-        (budget.saturating_sub(used), reset)
-    }
-
-    /// Counts an Identify. `false`: the last one was less than `interval` ago.
-    pub fn count_identify(&mut self, user: Id, interval: Duration) -> bool {
-        let times = self.identified.entry(user).or_default();
-        let now = Instant::now();
-        let in_time = times
-            .back()
-            .is_none_or(|&last| now.duration_since(last) >= interval);
-        times.push_back(now);
-        in_time
-    }
-
     pub fn count_violation(&mut self, kind: &'static str) {
         *self.counts.violations.entry(kind).or_default() += 1;
     }
 
     /// Forgets counts and sessions without a connection.
     pub fn reset(&mut self) {
+        self.era += 1;
         self.counts = Counts::default();
-        self.identified.clear();
+        self.identifies.clear();
+        self.buffer = Buffer::default();
         self.sessions
             .retain(|_, session| session.connection.is_some());
+    }
+
+    /// How often it was reset.
+    pub fn era(&self) -> u64 {
+        self.era
     }
 
     fn wake(&self, connection: u64) {

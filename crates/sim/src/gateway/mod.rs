@@ -4,6 +4,7 @@ mod commands;
 mod compression;
 mod connection;
 mod hub;
+mod identifies;
 pub mod intents;
 mod session;
 mod writer;
@@ -18,7 +19,7 @@ pub use self::{
     compression::{Compression, CompressionError},
     connection::{End, say_goodbye},
     hub::Hub,
-    session::Session,
+    session::{Buffer, Session},
     writer::{Sink, Writer},
 };
 use crate::app::App;

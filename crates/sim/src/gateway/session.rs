@@ -6,10 +6,21 @@ use serde_json::{Value, json};
 
 use crate::{id::Id, state::Presence, stream::Recording};
 
-/// Events of one session that are kept for a resume, and for a connection that reads slowly.
-const KEPT_EVENTS: usize = 50_000;
-/// The same in bytes.
-const KEPT_BYTES: usize = 32 << 20;
+/// What is kept of each session's events, for a resume and for a connection that reads slowly.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffer {
+    pub events: usize,
+    pub bytes: usize,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            events: 50_000,
+            bytes: 32 << 20,
+        }
+    }
+}
 
 /// A session. It outlives its connection for a while.
 pub struct Session {
@@ -63,18 +74,25 @@ impl Session {
         self.intents & intents != 0
     }
 
+    /// Whether it is told what happens in a guild, or, without one, in direct channels.
+    pub fn hears(&self, guild: Option<Id>) -> bool {
+        let [shard, shards] = self.shard;
+        // Sharding: https://discord.com/developers/docs/events/gateway#sharding
+        guild.map_or(0, |guild| (guild.0 >> 22) % shards) == shard
+    }
+
     /// The number of its last event.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
     /// Adds a dispatch.
-    pub fn push(&mut self, kind: &str, data: &Value) {
+    pub fn push(&mut self, kind: &str, data: &Value, buffer: Buffer) {
         self.sequence += 1;
         let event = json!({"op": 0, "t": kind, "s": self.sequence, "d": data}).to_string();
         self.kept_bytes += event.len();
         self.kept.push_back(event.into());
-        while self.kept.len() > KEPT_EVENTS || self.kept_bytes > KEPT_BYTES {
+        while self.kept.len() > buffer.events || self.kept_bytes > buffer.bytes {
             match self.kept.pop_front() {
                 Some(oldest) => self.kept_bytes -= oldest.len(),
                 None => break,

@@ -33,16 +33,16 @@ pub async fn gateway_bot(
     Extension(Caller(user)): Extension<Caller>,
 ) -> Json<Value> {
     let mut state = app.state();
-    let budget = state.settings.identify_budget;
-    let (remaining, reset) = state.gateway.identifies_left(user, budget);
+    let state = &mut *state;
+    let (remaining, reset) = state.gateway.identifies.left(user, &state.settings);
     Json(json!({
         "url": app.addresses().gateway,
-        "shards": 1,
+        "shards": state.settings.recommended_shards,
         "session_start_limit": {
-            "total": budget,
+            "total": state.settings.identify_budget,
             "remaining": remaining,
             "reset_after": u64::try_from(reset.as_millis()).unwrap_or(u64::MAX),
-            "max_concurrency": 1,
+            "max_concurrency": state.settings.max_concurrency,
         },
     }))
 }

@@ -59,7 +59,8 @@ impl State {
         let data = self.presence_json(user);
         let guild = self.guild.id;
         self.gateway.dispatch("PRESENCE_UPDATE", |session| {
-            session.wants(intents::GUILD_PRESENCES).then(|| {
+            let hears = session.wants(intents::GUILD_PRESENCES) && session.hears(Some(guild));
+            hears.then(|| {
                 let mut data = data.clone();
                 data["guild_id"] = json!(guild);
                 data
@@ -79,10 +80,10 @@ impl State {
 
     /// VOICE_STATE_UPDATE, after a user joined, left or moved.
     pub fn voice_state_changed(&mut self, state: &Value) {
+        let guild = self.guild.id;
         self.gateway.dispatch("VOICE_STATE_UPDATE", |session| {
-            session
-                .wants(intents::GUILD_VOICE_STATES)
-                .then(|| state.clone())
+            let hears = session.wants(intents::GUILD_VOICE_STATES) && session.hears(Some(guild));
+            hears.then(|| state.clone())
         });
         self.log.push(
             "voice_state",
@@ -211,9 +212,10 @@ impl State {
             .map(|user: &User| user.id)
             .filter(|&user| self.permissions(channel, user) & VIEW_CHANNEL != 0)
             .collect();
+        let guild = channel.recipient.is_none().then_some(self.guild.id);
         self.gateway.dispatch(kind, |session| {
-            (session.wants(intent) && viewers.contains(&session.user))
-                .then(|| data(session.user, session.intents))
+            let hears = session.wants(intent) && session.hears(guild);
+            (hears && viewers.contains(&session.user)).then(|| data(session.user, session.intents))
         });
     }
 }

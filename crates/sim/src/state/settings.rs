@@ -1,22 +1,38 @@
 //! What a test may change about the simulated Discord.
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::intents;
+use crate::gateway::{Buffer, intents};
 
 /// Settings, with Discord's own values as the defaults.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
     /// What Hello tells clients, in milliseconds. Applies to new connections.
     pub heartbeat_interval_ms: u64,
-    /// The least time between two Identifies of one bot, in milliseconds.
+    /// The least time between two Identifies of one bot in the same bucket, in milliseconds.
     pub identify_interval_ms: u64,
-    /// Identifies that a bot has in 24 hours.
+    /// The shards of a bot are in so many buckets, by their number.
+    pub max_concurrency: NonZeroU32,
+    /// Identifies that a bot has in a period.
     pub identify_budget: u32,
+    /// How many of them other programs with the bot's token have used.
+    pub identifies_elsewhere: u32,
+    /// The period, in milliseconds. It begins with a bot's first Identify.
+    pub identify_period_ms: u64,
+    /// Shards that `GET /gateway/bot` recommends.
+    pub recommended_shards: u32,
+    /// Shards that a bot must have at least: Discord allows 2,500 guilds in each.
+    pub required_shards: u32,
     /// Privileged intents that the application was granted, as bits.
     pub privileged_intents: u64,
     /// How long a session can be resumed after its connection was lost, in milliseconds.
     pub session_timeout_ms: u64,
+    /// Events of each session that are kept for a resume, and for a client that reads slowly.
+    pub session_events: usize,
+    /// The same in bytes.
+    pub session_bytes: usize,
     /// How many times Discord's rate limits are allowed. For tests and benchmarks of something else.
     pub rate_limit_factor: u32,
     /// How long a message's nonce is remembered, in milliseconds. Discord's documentation says "in the past few minutes".
@@ -35,12 +51,20 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let buffer = Buffer::default();
         Self {
             heartbeat_interval_ms: 41_250,
             identify_interval_ms: 5_000,
+            max_concurrency: NonZeroU32::MIN,
             identify_budget: 1_000,
+            identifies_elsewhere: 0,
+            identify_period_ms: 24 * 60 * 60 * 1_000,
+            recommended_shards: 1,
+            required_shards: 1,
             privileged_intents: intents::PRIVILEGED,
             session_timeout_ms: 180_000,
+            session_events: buffer.events,
+            session_bytes: buffer.bytes,
             rate_limit_factor: 1,
             nonce_memory_ms: 3 * 60 * 1_000,
             voice_heartbeat_interval_ms: 13_750,
@@ -58,9 +82,16 @@ impl Default for Settings {
 pub struct SettingsChange {
     heartbeat_interval_ms: Option<u64>,
     identify_interval_ms: Option<u64>,
+    max_concurrency: Option<NonZeroU32>,
     identify_budget: Option<u32>,
+    identifies_elsewhere: Option<u32>,
+    identify_period_ms: Option<u64>,
+    recommended_shards: Option<u32>,
+    required_shards: Option<u32>,
     privileged_intents: Option<u64>,
     session_timeout_ms: Option<u64>,
+    session_events: Option<usize>,
+    session_bytes: Option<usize>,
     rate_limit_factor: Option<u32>,
     nonce_memory_ms: Option<u64>,
     voice_heartbeat_interval_ms: Option<u64>,
@@ -83,9 +114,16 @@ impl Settings {
             change.heartbeat_interval_ms,
         );
         set(&mut self.identify_interval_ms, change.identify_interval_ms);
+        set(&mut self.max_concurrency, change.max_concurrency);
         set(&mut self.identify_budget, change.identify_budget);
+        set(&mut self.identifies_elsewhere, change.identifies_elsewhere);
+        set(&mut self.identify_period_ms, change.identify_period_ms);
+        set(&mut self.recommended_shards, change.recommended_shards);
+        set(&mut self.required_shards, change.required_shards);
         set(&mut self.privileged_intents, change.privileged_intents);
         set(&mut self.session_timeout_ms, change.session_timeout_ms);
+        set(&mut self.session_events, change.session_events);
+        set(&mut self.session_bytes, change.session_bytes);
         set(&mut self.rate_limit_factor, change.rate_limit_factor);
         set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
         set(

@@ -1,7 +1,5 @@
 //! Identify and Resume, and what answers them.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::{Client, DECODE_ERROR, Flow, members::presences};
@@ -22,16 +20,15 @@ impl Client {
         else {
             return Flow::Close(4004, "Authentication failed.");
         };
-        let (left, _) = state
-            .gateway
-            .identifies_left(user, state.settings.identify_budget);
+        let (left, _) = state.gateway.identifies.left(user, &state.settings);
         if left == 0 {
             // Discord resets the token of a bot that goes over its budget.
             state.violation("identify_budget", Some(user));
             return Flow::Close(4004, "Authentication failed.");
         }
-        let interval = Duration::from_millis(state.settings.identify_interval_ms);
-        if !state.gateway.count_identify(user, interval) {
+        let [shard, shards] = identify.shard;
+        let identifies = &mut state.gateway.identifies;
+        if !identifies.count(user, shard, &state.settings) {
             state.violation("identify_rate", Some(user));
             return self.invalid_session();
         }
@@ -41,23 +38,26 @@ impl Client {
         if identify.intents & intents::PRIVILEGED & !state.settings.privileged_intents != 0 {
             return Flow::Close(4014, "Disallowed intent(s).");
         }
-        let [shard, shards] = identify.shard;
         if shard >= shards {
             return Flow::Close(4010, "Invalid shard.");
+        }
+        if shards < state.settings.required_shards.into() {
+            return Flow::Close(4011, "Sharding required.");
         }
         let Ok(id) = seed::secret(16) else {
             return Flow::Close(4000, "Unknown error.");
         };
         let presence = identify.presence.unwrap_or_else(Presence::online);
         let session = Session::new(id.clone(), user, identify.intents, identify.shard, presence);
+        let hears_guild = session.hears(Some(state.guild.id));
         state.gateway.start(self.connection, session);
         state.log.push(
             "identify",
-            json!({"user_id": user, "session_id": id, "connection": self.connection, "intents": identify.intents}),
+            json!({"user_id": user, "session_id": id, "connection": self.connection, "intents": identify.intents, "shard": identify.shard}),
         );
-        let ready = self.ready(state, user, &id, identify.shard);
+        let ready = self.ready(state, user, &id, identify.shard, hears_guild);
         state.gateway.dispatch_to(self.connection, "READY", &ready);
-        if identify.intents & intents::GUILDS != 0 && has_guild(state, identify.shard) {
+        if identify.intents & intents::GUILDS != 0 && hears_guild {
             let guild = guild_create(state, user, identify.intents);
             state
                 .gateway
@@ -67,12 +67,19 @@ impl Client {
         Flow::Go
     }
 
-    fn ready(&self, state: &State, user: Id, session: &str, shard: [u64; 2]) -> Value {
+    fn ready(
+        &self,
+        state: &State,
+        user: Id,
+        session: &str,
+        shard: [u64; 2],
+        hears_guild: bool,
+    ) -> Value {
         let guild = json!({"id": state.guild.id, "unavailable": true});
         json!({
             "v": 10,
             "user": state.user(user).map(User::own_json),
-            "guilds": if has_guild(state, shard) { vec![guild] } else { vec![] },
+            "guilds": if hears_guild { vec![guild] } else { vec![] },
             "session_id": session,
             "session_type": "normal",
             "resume_gateway_url": self.app.addresses().gateway,
@@ -145,11 +152,6 @@ impl<'a> Identify<'a> {
             presence,
         })
     }
-}
-
-/// Whether the guild's events go to this shard.
-fn has_guild(state: &State, [shard, shards]: [u64; 2]) -> bool {
-    (state.guild.id.0 >> 22) % shards == shard
 }
 
 /// GUILD_CREATE. Without GUILD_PRESENCES it names only the bot and who is in voice.
