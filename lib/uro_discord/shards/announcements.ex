@@ -16,7 +16,7 @@ defmodule UroDiscord.Shards.Announcements do
   use GenServer
   require Logger
 
-  alias UroDiscord.{Config, Error, Events, Notify, Runtime, Shards, Store}
+  alias UroDiscord.{Config, Events, Notify, Runtime, Shards, Store}
   alias UroDiscord.Shards.{Board, JoinLink}
   alias UroDiscord.Shards.Announcements.Memory
   alias UroDiscord.Shards.Board.Content
@@ -44,7 +44,6 @@ defmodule UroDiscord.Shards.Announcements do
     state = %{
       runtime: runtime,
       limits: config.announcements,
-      held: Board.held?(),
       # nil where only the store knows.
       memory: nil,
       timer: nil,
@@ -57,10 +56,8 @@ defmodule UroDiscord.Shards.Announcements do
   @impl true
   def handle_info({:uro_discord, :shards, _event}, state), do: {:noreply, wake(state, @settle_ms)}
   def handle_info({:uro_discord, :status, {:shards, _status}}, state), do: {:noreply, wake(state, @settle_ms)}
-  def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, wake(%{state | held: true}, 0)}
-
-  def handle_info({:uro_discord, :status, {:lease, :lost}}, state),
-    do: {:noreply, %{state | held: false, memory: nil}}
+  # What another node has done in the meantime is in the store.
+  def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, wake(%{state | memory: nil}, 0)}
 
   def handle_info(:look, state), do: {:noreply, look(%{state | timer: nil})}
 
@@ -76,7 +73,7 @@ defmodule UroDiscord.Shards.Announcements do
 
   defp look(state) do
     # What a source that does not answer no longer lists has not closed.
-    with %{held: true} <- state, :reachable <- Shards.source_status(), {:ok, state} <- remember(state) do
+    with true <- Board.held?(), :reachable <- Shards.source_status(), {:ok, state} <- remember(state) do
       found = Memory.look(state.memory, Shards.visible(), now(), state.limits)
 
       case store(state, found.quiet) do
@@ -136,16 +133,17 @@ defmodule UroDiscord.Shards.Announcements do
     wake(%{state | memory: nil}, if(error.kind == :conflict, do: @settle_ms, else: @retry_ms))
   end
 
-  defp forget(%{held: true, memory: memory} = state) when memory != nil do
-    kept = Memory.forget(memory, now(), state.limits)
+  defp forget(%{memory: nil} = state), do: state
 
-    case Store.run(state.runtime.store, Memory.delete(Map.keys(memory) -- Map.keys(kept)), :write) do
-      {:ok, _} -> %{state | memory: kept}
-      {:error, %Error{} = error} -> failed(error, state)
+  defp forget(state) do
+    with {over, kept} when over != %{} <- Memory.over(state.memory, now(), state.limits),
+         {:ok, _} <- Store.run(state.runtime.store, Memory.delete(over), :write) do
+      %{state | memory: kept}
+    else
+      {:error, error} -> failed(error, state)
+      {_nothing, _all} -> state
     end
   end
-
-  defp forget(state), do: state
 
   @doc """
   What is said of a world.

@@ -25,7 +25,7 @@ defmodule UroDiscord.Shards.Board do
   """
 
   use Supervisor
-  alias UroDiscord.Config
+  alias UroDiscord.{Config, Gateway}
   alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
 
   @registry __MODULE__.Registry
@@ -57,9 +57,9 @@ defmodule UroDiscord.Shards.Board do
   end
 
   @doc false
-  # Of several nodes one posts and edits.
+  # Of several nodes one posts and edits, and announces.
   @spec held?() :: boolean()
-  def held?, do: true
+  defdelegate held?, to: Gateway
 
   @doc false
   @spec name(module(), String.t()) :: GenServer.name()

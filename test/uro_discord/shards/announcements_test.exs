@@ -66,14 +66,22 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
     test "what is over is forgotten" do
       {_, memory, _} = look(%{}, [shard("Plaza"), shard("Garden")])
       {_, memory, _} = look(memory, [shard("Garden")])
-      assert map_size(Memory.forget(memory, @now + 59 * @minute, @limits)) == 2
-      assert [%{closed_at: nil}] = memory |> Memory.forget(@now + 60 * @minute, @limits) |> Map.values()
+      assert {none, ^memory} = Memory.over(memory, @now + 59 * @minute, @limits)
+      assert none == %{}
+      assert {over, kept} = Memory.over(memory, @now + 60 * @minute, @limits)
+      assert {[%{closed_at: @now}], [%{closed_at: nil}]} = {Map.values(over), Map.values(kept)}
     end
   end
 
   defp config(sim, options \\ []) do
     announcements = Keyword.merge([channel: :announcements], options)
     sim |> DiscordSim.config() |> Keyword.merge(announcements: announcements)
+  end
+
+  defp start!(config) do
+    start_supervised!({UroDiscord, config})
+    # Before it has the lease, it does nothing.
+    assert eventually(&Shards.Board.held?/0, 600)
   end
 
   defp announced(sim), do: sim |> DiscordSim.messages("announcements") |> Enum.map(& &1["content"])
@@ -90,7 +98,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
   test "a world that opens is announced, inert; one that comes back is not, nor is any after a restart" do
     sim = start_sim!()
     config = Keyword.put(config(sim), :join_link, "https://v-sekai.org/join?shard={id}")
-    start_supervised!({UroDiscord, config})
+    start!(config)
     :ok = Shards.put(id: 7, name: "Plaza", map: "plaza", host: "@everyone [free](https://evil.example)")
     %{"message" => message} = wait_for_announcement(sim, "Plaza")
 
@@ -108,7 +116,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
     looked()
     stop_supervised!(UroDiscord)
 
-    start_supervised!({UroDiscord, config})
+    start!(config)
     # As at a start, when nothing has been put yet.
     looked()
     :ok = Shards.put(id: 9, name: "Plaza", host: "@everyone [free](https://evil.example)")
@@ -120,7 +128,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
   test "a flood is a few announcements and one warning, also over a restart" do
     sim = start_sim!()
     config = config(sim, per_hour: 3)
-    start_supervised!({UroDiscord, config})
+    start!(config)
 
     log =
       capture_log(fn ->
@@ -132,7 +140,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
 
     assert length(String.split(log, "are not announced")) == 2
     stop_supervised!(UroDiscord)
-    start_supervised!({UroDiscord, config})
+    start!(config)
     for n <- 301..400, do: :ok = Shards.put(id: n, name: "Spam #{n}")
     looked()
     assert {:ok, %{notifications: %{failed: 0}}} = UroDiscord.status()
@@ -142,7 +150,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
 
   test "nothing has closed while the source does not answer" do
     sim = start_sim!()
-    start_supervised!({UroDiscord, config(sim, cooldown: 0)})
+    start!(config(sim, cooldown: 0))
     :ok = Shards.put(id: 7, name: "Plaza")
     wait_for_announcement(sim, "Plaza")
     :ok = Shards.put_source_status({:unreachable, "gone"})
@@ -179,7 +187,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
       Peer.kill!(peer)
     end
 
-    start_supervised!({UroDiscord, config})
+    start!(config)
     for n <- 1..5, do: :ok = Shards.put(id: n, name: "World #{n}")
     looked()
     assert eventually(fn -> match?({:ok, %{notifications: %{queued: 0, failed: 0}}}, UroDiscord.status()) end, 600)
@@ -188,7 +196,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
 
   test "the store's rows are forgotten, too" do
     sim = start_sim!()
-    start_supervised!({UroDiscord, config(sim, cooldown: 0)})
+    start!(config(sim, cooldown: 0))
     {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
     old = %{announced_at: nil, closed_at: 1}
     {:ok, _} = Store.run(store, Memory.put(%{"old" => old, "open" => %{old | closed_at: nil}}), :write)

@@ -52,12 +52,15 @@ defmodule UroDiscord.Shards.Announcements.Memory do
   defp opened(nil), do: %{announced_at: nil, closed_at: nil}
   defp opened(entry), do: %{entry | closed_at: nil}
 
-  @doc "Without what no longer matters to `look/4`."
-  @spec forget(t(), integer(), limits()) :: t()
-  def forget(memory, now, limits) do
-    Map.reject(memory, fn {_world, entry} ->
-      entry.closed_at != nil and now - entry.closed_at >= limits.cooldown and not recent?(entry, now)
-    end)
+  @doc "What no longer matters to `look/4`, and the rest."
+  @spec over(t(), integer(), limits()) :: {t(), t()}
+  def over(memory, now, limits) do
+    {over, kept} =
+      Enum.split_with(memory, fn {_world, entry} ->
+        entry.closed_at != nil and now - entry.closed_at >= limits.cooldown and not recent?(entry, now)
+      end)
+
+    {Map.new(over), Map.new(kept)}
   end
 
   ## In the store
@@ -95,6 +98,10 @@ defmodule UroDiscord.Shards.Announcements.Memory do
     ]
   end
 
-  @spec delete([String.t()]) :: [Store.statement()]
-  def delete(worlds), do: for(world <- worlds, do: {"DELETE FROM uro_discord_worlds WHERE world = $1", [world]})
+  @doc "Deletes entries, as far as they still are so."
+  @spec delete(t()) :: [Store.statement()]
+  def delete(entries) do
+    for {world, entry} <- entries,
+        do: {"DELETE FROM uro_discord_worlds WHERE world = $1 AND closed_at = $2", [world, entry.closed_at]}
+  end
 end

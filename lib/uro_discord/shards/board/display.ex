@@ -53,13 +53,12 @@ defmodule UroDiscord.Shards.Board.Display do
   # To say that nobody says any more what is open.
   @farewell_ms 3_000
 
-  @enforce_keys [:module, :surface, :channel_id, :runtime, :held, :not_before]
+  @enforce_keys [:module, :surface, :channel_id, :runtime, :not_before]
   defstruct [
     :module,
     :surface,
     :channel_id,
     :runtime,
-    :held,
     # What was open when the source last answered, and when that was.
     :known,
     # The request under way: its reference and purpose.
@@ -93,7 +92,6 @@ defmodule UroDiscord.Shards.Board.Display do
       surface: module.new(channel_id, config),
       channel_id: channel_id,
       runtime: runtime,
-      held: Board.held?(),
       not_before: monotonic()
     }
 
@@ -115,13 +113,13 @@ defmodule UroDiscord.Shards.Board.Display do
   # What another node has done in the meantime is in the store.
   def handle_info({:uro_discord, :status, {:lease, :held}}, state) do
     surface = state.module.new(state.channel_id, state.runtime.config)
-    %{state | held: true, surface: surface, in_flight: nil, shown: nil} |> step() |> noreply()
+    %{state | surface: surface, in_flight: nil, shown: nil} |> step() |> noreply()
   end
 
-  def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: noreply(%{state | held: false})
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: noreply(state)
 
   # That it is there is worth knowing at once, also within the interval.
-  def handle_info({:uro_discord, {:delivery, _id}, _delivery}, %{in_flight: nil, held: true} = state),
+  def handle_info({:uro_discord, {:delivery, _id}, _delivery}, %{in_flight: nil} = state),
     do: state |> look() |> noreply()
 
   def handle_info({:uro_discord, {:gateway, type}, %{data: data}}, state) do
@@ -152,7 +150,6 @@ defmodule UroDiscord.Shards.Board.Display do
 
   ## One step after the other
 
-  defp step(%{held: false} = state), do: state
   defp step(%{in_flight: {_ref, _purpose}} = state), do: state
 
   defp step(state) do
@@ -162,11 +159,13 @@ defmodule UroDiscord.Shards.Board.Display do
     end
   end
 
+  # There is an event when the lease is ours, and when the source has answered.
   defp look(state) do
-    case view(state) do
-      # The source says when it has answered.
+    with true <- Board.held?(), {view, state} when view != nil <- view(state) do
+      show(view, state)
+    else
+      false -> state
       {nil, state} -> state
-      {view, state} -> show(view, state)
     end
   end
 
@@ -281,13 +280,11 @@ defmodule UroDiscord.Shards.Board.Display do
   ## The end
 
   @impl true
-  def terminate(reason, %{held: true} = state) do
+  def terminate(reason, state) do
     # A crash is followed by a new start.
-    if reason in [:normal, :shutdown] or match?({:shutdown, _}, reason),
+    if Board.held?() and (reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)),
       do: farewell(state, monotonic() + @farewell_ms)
   end
-
-  def terminate(_reason, _state), do: :ok
 
   # What is under way comes first, or it would have the last word.
   defp farewell(%{in_flight: {ref, purpose}} = state, deadline) do
@@ -321,7 +318,7 @@ defmodule UroDiscord.Shards.Board.Display do
     status =
       Map.merge(state.module.status(state.surface), %{
         channel_id: state.channel_id,
-        state: phase(state),
+        state: if(Board.held?(), do: phase(state), else: :left_to_another_node),
         updated_at: state.updated_at,
         error: state.trouble
       })
@@ -330,7 +327,6 @@ defmodule UroDiscord.Shards.Board.Display do
     {:noreply, state}
   end
 
-  defp phase(%{held: false}), do: :left_to_another_node
   defp phase(%{trouble: %Error{}}), do: :failing
   defp phase(%{updated_at: nil}), do: :starting
   defp phase(_state), do: :shown
