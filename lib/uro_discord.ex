@@ -48,10 +48,13 @@ defmodule UroDiscord do
     [Events, {Shards, config}]
   end
 
-  defp children(config) do
-    [Events, {Shards, config}, Notify, {Gateway, config}, {Bridge, config}, {Shards.Presence, config}] ++
+  defp children(%Config{shards: shards} = config) do
+    [Events, {Shards, config}, Shards.Hidden] ++
+      if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
+      [Notify, {Gateway, config}, {Bridge, config}, {Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
       if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
+      if(shards.source == :put, do: [], else: [{Shards.Source, config}]) ++
       [Web.RateLimit] ++
       if(config.web.port, do: [{Web.Server, config.web}], else: [])
   end
@@ -176,6 +179,7 @@ defmodule UroDiscord do
         (`type`, events that are `unsubscribed`) because of which no events are taken from Discord;
     * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
     * `notifications`: how many are `queued`, and how many have `failed`;
+    * `shards`: how many there are, how many of them are `visible`, and the status of their `source`;
     * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
       `:starting`, `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
     * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.
@@ -193,6 +197,7 @@ defmodule UroDiscord do
            gateway: Map.merge(gateway, Gateway.status()),
            rest: Native.rest_status(rest),
            notifications: Notify.status(store),
+           shards: Shards.status(),
            board: Shards.Board.status(),
            web: Web.Server.url()
          }}

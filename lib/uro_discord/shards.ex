@@ -20,7 +20,7 @@ defmodule UroDiscord.Shards do
 
   use GenServer
   alias UroDiscord.{Error, Events, Runtime}
-  alias UroDiscord.Shards.{Selection, Shard}
+  alias UroDiscord.Shards.{Hidden, Selection, Shard}
 
   @typedoc """
   What is unknown is nil. `host` is what the player who runs it calls themselves and `host_id` their id at the source; `opened_at` is when it was
@@ -67,7 +67,7 @@ defmodule UroDiscord.Shards do
 
   @doc "All shards, by id."
   @spec list() :: [shard()]
-  def list, do: :ets.select(__MODULE__, [{{{:shard, :_}, :"$1"}, [], [:"$1"]}])
+  def list, do: :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", :_}, [], [:"$1"]}])
 
   @doc """
   The shards that may be shown: not hidden, and within the configured limits of an address, of a host and of all. The trusted
@@ -76,8 +76,39 @@ defmodule UroDiscord.Shards do
   @spec visible() :: [shard()]
   def visible do
     {:ok, %{config: %{shards: config}}} = Runtime.fetch()
-    shown = Selection.select(list(), config)
+    shown = Selection.select(not_hidden(), config)
     if config.show_addresses, do: shown, else: Enum.map(shown, &%{&1 | address: nil, port: nil})
+  end
+
+  # Until it is known what is hidden, everything is.
+  defp not_hidden, do: :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", false}, [], [:"$1"]}])
+
+  @doc """
+  Hides the shards that a pattern matches: one whose id, name, map, host, host id or address it is. `*` stands for anything, letters may be large or
+  small: `hide("*casino*")`, `hide("203.0.113.7")`. They are not in `visible/0` any more, on all nodes within seconds.
+  """
+  @spec hide(String.t()) :: :ok | {:error, Error.t()}
+  def hide(pattern), do: with_store(&Hidden.hide(&1, pattern))
+
+  @doc "Shows again what a pattern has hidden."
+  @spec unhide(String.t()) :: :ok | {:error, Error.t()}
+  def unhide(pattern), do: with_store(&Hidden.unhide(&1, pattern))
+
+  @doc "The patterns, the oldest first."
+  @spec hidden() :: {:ok, [%{pattern: String.t(), hidden_at: DateTime.t()}]} | {:error, Error.t()}
+  def hidden, do: with_store(&Hidden.all/1)
+
+  defp with_store(fun) do
+    case Runtime.fetch() do
+      {:ok, %{store: nil}} ->
+        {:error, %Error{kind: :disabled, message: "UroDiscord is disabled (enabled: false), and keeps nothing"}}
+
+      {:ok, %{store: store}} ->
+        with result <- fun.(store), :ok <- Hidden.reload(), do: result
+
+      {:error, error} ->
+        {:error, error}
+    end
   end
 
   @doc """
@@ -91,7 +122,24 @@ defmodule UroDiscord.Shards do
   end
 
   @doc false
-  # Of the source.
+  @spec status() :: map()
+  def status, do: %{shards: length(list()), visible: length(visible()), source: source_status()}
+
+  @doc false
+  @spec capacity() :: pos_integer()
+  def capacity, do: @capacity
+
+  @doc false
+  # The shards of a source are these, and no others; those without `opened_at` have just opened. Returns how many found no room.
+  @spec put_all(source(), [map()]) :: non_neg_integer()
+  def put_all(source, shards), do: GenServer.call(__MODULE__, {:put_all, source, shards}, :infinity)
+
+  @doc false
+  # What `Hidden.matches?/2` is asked with.
+  @spec put_hidden(Regex.t() | nil) :: :ok
+  def put_hidden(matcher), do: GenServer.call(__MODULE__, {:hidden, matcher})
+
+  @doc false
   @spec put_source_status(source_status()) :: :ok
   def put_source_status(status), do: GenServer.call(__MODULE__, {:source_status, status})
 
@@ -100,7 +148,8 @@ defmodule UroDiscord.Shards do
     table = :ets.new(__MODULE__, [:named_table, :ordered_set, read_concurrency: true])
     status = if config.enabled and config.shards.source != :put, do: :starting, else: :reachable
     :ets.insert(table, {:source_status, status})
-    {:ok, %{table: table, count: 0}}
+    # Where there is no store, nothing is hidden.
+    {:ok, %{table: table, count: 0, hidden: if(config.enabled, do: :unknown)}}
   end
 
   @impl true
@@ -120,6 +169,34 @@ defmodule UroDiscord.Shards do
     end
   end
 
+  def handle_call({:put_all, source, shards}, _from, state) do
+    ids = MapSet.new(shards, & &1.id)
+
+    state =
+      for(%{source: ^source} = shard <- list(), shard.id not in ids, do: shard) |> Enum.reduce(state, &close(&2, &1))
+
+    now = DateTime.utc_now()
+
+    {known, new} = Enum.split_with(shards, &:ets.member(state.table, {:shard, &1.id}))
+    # Those of another source stay with it.
+    state =
+      for(shard <- known, %{source: ^source} = before <- [lookup(state, shard.id)], do: {before, shard})
+      |> Enum.reduce(state, fn {before, shard}, state ->
+        change(state, before, complete(shard, source, before.opened_at))
+      end)
+
+    new = new |> Enum.map(&complete(&1, source, &1.opened_at || now)) |> Enum.sort_by(& &1.opened_at, DateTime)
+    {opened, refused} = Enum.split(new, @capacity - state.count)
+    {:reply, length(refused), Enum.reduce(opened, state, &open(&2, &1))}
+  end
+
+  def handle_call({:hidden, matcher}, _from, state) do
+    state = %{state | hidden: matcher}
+    for shard <- list(), do: :ets.insert(state.table, row(state, shard))
+    Events.publish(:shards, :visibility)
+    {:reply, :ok, state}
+  end
+
   def handle_call({:source_status, status}, _from, state) do
     if source_status() != status do
       :ets.insert(state.table, {:source_status, status})
@@ -131,15 +208,15 @@ defmodule UroDiscord.Shards do
 
   defp lookup(state, id) do
     case :ets.lookup(state.table, {:shard, id}) do
-      [{_key, shard}] -> shard
+      [{_key, shard, _hidden?}] -> shard
       [] -> nil
     end
   end
 
-  defp complete(shard, source, opened_at), do: Map.merge(%{opened_at: opened_at, source: source}, shard)
+  defp complete(shard, source, opened_at), do: Map.merge(shard, %{opened_at: opened_at, source: source})
 
   defp open(state, shard) do
-    store(state, shard)
+    :ets.insert(state.table, row(state, shard))
     Events.publish(:shards, {:opened, shard})
     %{state | count: state.count + 1}
   end
@@ -147,7 +224,7 @@ defmodule UroDiscord.Shards do
   defp change(state, shard, shard), do: state
 
   defp change(state, before, shard) do
-    store(state, shard)
+    :ets.insert(state.table, row(state, shard))
     Events.publish(:shards, {:changed, before, shard})
     state
   end
@@ -158,7 +235,8 @@ defmodule UroDiscord.Shards do
     %{state | count: state.count - 1}
   end
 
-  defp store(state, shard), do: :ets.insert(state.table, {{:shard, shard.id}, shard})
+  defp row(%{hidden: :unknown}, shard), do: {{:shard, shard.id}, shard, true}
+  defp row(%{hidden: matcher}, shard), do: {{:shard, shard.id}, shard, Hidden.matches?(matcher, shard)}
 
   defp full do
     %Error{

@@ -40,6 +40,21 @@ defmodule UroDiscord.Case do
     end
   end
 
+  @doc "Waits until the source of shards is `:reachable`, or `:unreachable`, for the reason that this returns."
+  def wait_for_source(state) do
+    case UroDiscord.Shards.source_status() do
+      ^state ->
+        state
+
+      {^state, reason} ->
+        reason
+
+      _ ->
+        wait_for(&(match?({:shards, ^state}, &1) or match?({:shards, {^state, _}}, &1)))
+        |> then(fn _ -> wait_for_source(state) end)
+    end
+  end
+
   @doc "The next `:status` event that `matches?` likes; those before it are passed over."
   def wait_for(matches?, timeout \\ 15_000),
     do: wait_until(matches?, System.monotonic_time(:millisecond) + timeout)

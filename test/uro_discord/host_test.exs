@@ -38,7 +38,7 @@ defmodule UroDiscord.HostTest do
     refute File.lstat!(Path.dirname(native)).type == :symlink
   end
 
-  test "the release starts, posts and shows its presence, and its bridge ends with it", %{
+  test "the release asks Uro, tells its PubSub, posts and shows its presence, and its bridge ends with it", %{
     release: release
   } do
     sim = start_sim!()
@@ -63,7 +63,7 @@ defmodule UroDiscord.HostTest do
 
     DiscordSim.wait_for(sim, "message_create", fn _ -> true end, timeout: 30_000)
 
-    assert [%{"content" => "the host is up"}] = DiscordSim.messages(sim, "announcements")
+    assert [%{"content" => "Plaza is open"}] = DiscordSim.messages(sim, "announcements")
 
     DiscordSim.wait_for_presence(sim, "2 players in 1 world", timeout: 30_000)
     assert [bridge] = bridges(release)

@@ -1,18 +1,13 @@
-# The host's library, as far as we call it: it is not among Debian's packages.
-defmodule :telemetry do
-  def execute(event, measurements, metadata) do
-    case Process.whereis(UroDiscord.TelemetryTest) do
-      nil -> :ok
-      test -> send(test, {:telemetry, event, measurements, metadata}) && :ok
-    end
-  end
-end
-
 defmodule UroDiscord.TelemetryTest do
   use UroDiscord.Case
 
+  def tell(event, measurements, metadata, test), do: send(test, {:telemetry, event, measurements, metadata})
+
   test "each step of a notification is told to :telemetry" do
-    Process.register(self(), __MODULE__)
+    for step <- [:accepted, :retry, :delivered, :failed],
+        do: :ok = :telemetry.attach({__MODULE__, step}, [:uro_discord, :notify, step], &__MODULE__.tell/4, self())
+
+    on_exit(fn -> for step <- [:accepted, :retry, :delivered, :failed], do: :telemetry.detach({__MODULE__, step}) end)
     sim = start_sim!()
     start_uro_discord!(sim)
     channel = sim.info["channels"]["announcements"]

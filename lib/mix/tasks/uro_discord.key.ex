@@ -20,7 +20,8 @@ defmodule Mix.Tasks.UroDiscord.Key do
   """
   use Mix.Task
 
-  alias UroDiscord.{Config, Keys, Store}
+  import Mix.UroDiscord.Store, only: [open!: 0, result!: 1]
+  alias UroDiscord.Keys
 
   @usage "usage: mix uro_discord.key new NAME --channels A,B [--per-minute N] | list | rotate NAME [--overlap 24h] | revoke NAME"
 
@@ -30,18 +31,17 @@ defmodule Mix.Tasks.UroDiscord.Key do
       OptionParser.parse(arguments, strict: [channels: :string, per_minute: :integer, overlap: :string])
 
     if wrong != [], do: Mix.raise("#{wrong |> hd() |> elem(0)} is not understood. #{@usage}")
-    Mix.Task.run("app.config")
     act(words, options)
   end
 
   defp act(["new", name], options) do
     channels = options |> Keyword.get(:channels, "") |> String.split(",", trim: true)
     asked = options |> Keyword.take([:per_minute]) |> Keyword.put(:channels, channels)
-    show_key(name, Keys.new(name, asked, place()))
+    show_key(name, Keys.new(name, asked, open!()))
   end
 
   defp act(["list"], _options) do
-    for key <- result(Keys.list(place())) do
+    for key <- result!(Keys.list(open!())) do
       until = if key.expires_at, do: ", until #{key.expires_at}", else: ""
       channels = Enum.join(key.channels, ",")
 
@@ -53,25 +53,20 @@ defmodule Mix.Tasks.UroDiscord.Key do
 
   defp act(["rotate", name], options) do
     overlap_ms = options |> Keyword.get(:overlap, "24h") |> duration_ms()
-    show_key(name, Keys.rotate(name, [overlap_ms: overlap_ms], place()))
+    show_key(name, Keys.rotate(name, [overlap_ms: overlap_ms], open!()))
   end
 
   defp act(["revoke", name], _options) do
-    with {:error, error} <- Keys.revoke(name, place()), do: fail(error)
+    result!(Keys.revoke(name, open!()))
     Mix.shell().info("#{name} is revoked")
   end
 
   defp act(_words, _options), do: Mix.raise(@usage)
 
   defp show_key(name, made) do
-    key = result(made)
+    key = result!(made)
     Mix.shell().info("the key #{name}, which is not shown again:\n#{key}")
   end
-
-  defp result({:ok, value}), do: value
-  defp result({:error, error}), do: fail(error)
-
-  defp fail(error), do: Mix.raise(Exception.message(error))
 
   defp duration_ms(text) do
     units = %{"s" => 1_000, "m" => 60_000, "h" => 3_600_000, "d" => 86_400_000}
@@ -79,25 +74,6 @@ defmodule Mix.Tasks.UroDiscord.Key do
     case Integer.parse(text) do
       {count, unit} when count >= 0 and is_map_key(units, unit) -> count * units[unit]
       _ -> Mix.raise("--overlap #{text} is not a time such as 90s, 30m, 24h or 7d")
-    end
-  end
-
-  # Without a token: keys are none of Discord's business.
-  defp place do
-    config = :uro_discord |> Application.get_all_env() |> Keyword.put(:enabled, false) |> Config.new!()
-    %{store: result(Store.open(configured(config))), config: config}
-  end
-
-  defp configured(%{repo: nil, database: database}), do: {:sqlite, database}
-
-  defp configured(%{repo: repo}) do
-    # The host's: they are there if its Repo is.
-    for application <- [:ecto_sql, :postgrex], do: Application.ensure_all_started(application)
-
-    case repo.start_link(pool_size: 2) do
-      {:ok, _pid} -> {:repo, repo}
-      {:error, {:already_started, _pid}} -> {:repo, repo}
-      {:error, reason} -> Mix.raise("#{inspect(repo)} could not be started: #{inspect(reason)}")
     end
   end
 end

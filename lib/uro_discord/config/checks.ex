@@ -4,6 +4,7 @@ defmodule UroDiscord.Config.Checks do
   # or says what is wrong with it (without a secret's value).
 
   alias UroDiscord.{Secret, Snowflake}
+  alias UroDiscord.Shards.Template
 
   # https://discord.com/developers/docs/events/gateway#gateway-intents
   @intents [
@@ -103,6 +104,19 @@ defmodule UroDiscord.Config.Checks do
   end
 
   def status_text(value), do: is_not(value, "a string")
+
+  @doc "A text about shards, or what makes one of them."
+  def shards_text(function) when is_function(function, 1), do: {:ok, function}
+  def shards_text(value), do: shards_template(value)
+
+  def shards_template(value) do
+    with {:ok, text} when is_binary(text) <- status_text(value) do
+      case Template.problem(text) do
+        nil -> {:ok, text}
+        problem -> {:error, problem}
+      end
+    end
+  end
 
   def url(nil, _schemes), do: {:ok, nil}
 

@@ -5,7 +5,7 @@ defmodule UroDiscord.Config.Schema do
 
   import UroDiscord.Config.Checks
   alias UroDiscord.Config
-  alias UroDiscord.Shards.JoinLink
+  alias UroDiscord.Shards.{JoinLink, Template}
 
   @type option :: %{
           key: atom(),
@@ -48,12 +48,18 @@ defmodule UroDiscord.Config.Schema do
         example: "intents: [:guilds, :guild_messages]"
       ),
       group(:gateway, Config.Gateway.options(), "what is kept of gateway events, and how many connections there are"),
-      option(:presence, &status_text/1,
-        default: "{players:player|players} in {shards:world|worlds}",
+      option(:presence, &shards_text/1,
+        default: Template.default(),
         doc:
-          "the bot's status while worlds are open: {players} is a number, {players:player|players} \"1 player\" or \"3 players\"; nil for none",
+          "the bot's status while worlds are open, see `UroDiscord.Shards.Template`, or a function that makes it of the visible shards; nil for none",
+        allowed: "a text of at most #{status_length()} characters, a function of one argument, or nil",
+        example: ~s(presence: "#{Template.default()}")
+      ),
+      option(:presence_uncounted, &shards_template/1,
+        default: "{shards:world is|worlds are} open",
+        doc: "the same while nobody tells how many players there are; nil for none",
         allowed: "a text of at most #{status_length()} characters, or nil",
-        example: ~s(presence: "{players:player|players} in {shards:world|worlds}")
+        example: ~s(presence_uncounted: "{shards:world is|worlds are} open")
       ),
       option(:presence_idle, &status_text/1,
         default: "no world is open",

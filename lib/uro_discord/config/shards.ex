@@ -59,7 +59,7 @@ defmodule UroDiscord.Config.Shards do
         allowed: "a list of atoms, or nil",
         example: "shards: [telemetry_prefix: [:uro, :repo]]"
       ),
-      option(:pubsub, &module/1,
+      option(:pubsub, &pubsub/1,
         doc: "the Phoenix.PubSub that gets every event too, on the topic \"uro_discord:shards\"",
         allowed: "the name of a Phoenix.PubSub, or nil",
         example: "shards: [pubsub: Uro.PubSub]"
@@ -126,8 +126,15 @@ defmodule UroDiscord.Config.Shards do
       else: is_not(value, "a list of atoms")
   end
 
-  defp module(value) when is_atom(value), do: {:ok, value}
-  defp module(value), do: is_not(value, "a name")
+  defp pubsub(nil), do: {:ok, nil}
+
+  defp pubsub(value) when is_atom(value) do
+    if Code.ensure_loaded?(Phoenix.PubSub),
+      do: {:ok, value},
+      else: {:error, "there is no Phoenix.PubSub here, which #{inspect(value)} would be one of"}
+  end
+
+  defp pubsub(value), do: is_not(value, "a name")
 
   defp trusted(value) do
     if is_list(value) and Enum.all?(value, &(is_binary(&1) and &1 != "" and String.valid?(&1))),

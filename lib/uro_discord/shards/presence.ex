@@ -1,13 +1,19 @@
 defmodule UroDiscord.Shards.Presence do
   @moduledoc false
-  # Shards to the bot's presence. Every change restates the presence that is wanted; the bridge keeps to Discord's rate.
+  # The visible shards to the bot's presence. It looks at them a moment after a change, however many changes come meanwhile; the
+  # bridge keeps to Discord's rate.
 
   use GenServer
+  require Logger
+
   alias UroDiscord.{Bridge, Config, Events, Shards}
+  alias UroDiscord.Shards.{Template, Text}
 
   # https://discord.com/developers/docs/events/gateway-events#activity-object-activity-types: a custom status shows `state` alone.
   @custom_status 4
   @text_length 128
+  @look_after 200
+  @function_timeout 2_000
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(%Config{} = config),
@@ -16,60 +22,82 @@ defmodule UroDiscord.Shards.Presence do
   @impl true
   def init(config) do
     Events.subscribe(:shards)
-    {:ok, state_presence(%{config: config, text: :unknown})}
+    Events.subscribe(:status)
+    {:ok, %{config: config, text: :unknown, looking?: false, failing?: false}, {:continue, :look}}
   end
 
   @impl true
-  def handle_info({:uro_discord, :shards, _event}, state) do
-    # One look at the shards serves all the changes that are waiting.
-    drain()
-    {:noreply, state_presence(state)}
+  def handle_continue(:look, state), do: {:noreply, look(state)}
+
+  @impl true
+  def handle_info({:uro_discord, :shards, _event}, state), do: {:noreply, look_soon(state)}
+  def handle_info({:uro_discord, :status, {:shards, _status}}, state), do: {:noreply, look_soon(state)}
+  def handle_info({:uro_discord, :status, _other}, state), do: {:noreply, state}
+  def handle_info(:look, state), do: {:noreply, look(%{state | looking?: false})}
+
+  defp look_soon(%{looking?: true} = state), do: state
+
+  defp look_soon(state) do
+    Process.send_after(self(), :look, @look_after)
+    %{state | looking?: true}
   end
 
-  defp drain do
+  defp look(state) do
+    {text, state} = text(Shards.visible(), Shards.source_status(), state)
+    if text != state.text, do: Bridge.desire_presence(text && presence(text))
+    %{state | text: text}
+  end
+
+  # Nobody knows whether a world is open, so nothing is said.
+  defp text([], status, state) when status != :reachable, do: {nil, state}
+  defp text([], _status, state), do: {state.config.presence_idle, state}
+
+  defp text(shards, _status, %{config: %{presence: function}} = state) when is_function(function) do
+    case call(function, shards) do
+      {:ok, text} -> {text, %{state | failing?: false}}
+      {:error, reason} -> {counted(Template.default(), shards, state), failing(state, reason)}
+    end
+  end
+
+  defp text(_shards, _status, %{config: %{presence: nil}} = state), do: {nil, state}
+  defp text(shards, _status, state), do: {counted(state.config.presence, shards, state), state}
+
+  defp counted(template, shards, state) do
+    uncounted? = Enum.all?(shards, &(&1.players == nil))
+    template = if uncounted?, do: state.config.presence_uncounted, else: template
+    template && Template.fill(template, shards, @text_length)
+  end
+
+  # The host's function, which may crash, take for ever, and return anything.
+  defp call(function, shards) do
+    {pid, monitor} = spawn_monitor(fn -> exit({:returned, guarded(function, shards)}) end)
+
     receive do
-      {:uro_discord, :shards, _event} -> drain()
+      {:DOWN, ^monitor, :process, ^pid, {:returned, result}} -> result
+      {:DOWN, ^monitor, :process, ^pid, reason} -> {:error, "ended with #{Exception.format_exit(reason)}"}
     after
-      0 -> :ok
+      @function_timeout ->
+        Process.exit(pid, :kill)
+        Process.demonitor(monitor, [:flush])
+        {:error, "did not return within #{@function_timeout} ms"}
     end
   end
 
-  defp state_presence(state) do
-    case text(state.config, Shards.visible()) do
-      text when text == state.text ->
-        state
-
-      text ->
-        Bridge.desire_presence(text && presence(text))
-        %{state | text: text}
+  defp guarded(function, shards) do
+    case function.(shards) do
+      nil -> {:ok, nil}
+      text when is_binary(text) -> {:ok, with("" <- Text.plain(text, @text_length), do: nil)}
+      other -> {:error, "returned #{inspect(other, limit: 5, printable_limit: 40)}, which is neither a text nor nil"}
     end
+  catch
+    kind, reason -> {:error, Exception.format_banner(kind, reason, __STACKTRACE__)}
   end
 
-  @doc """
-  What the status says.
+  defp failing(%{failing?: true} = state, _reason), do: state
 
-      iex> config = UroDiscord.Config.new!(enabled: false, presence: "{players:player|players} in {shards} worlds")
-      iex> UroDiscord.Shards.Presence.text(config, [%{players: 2}, %{players: nil}])
-      "2 players in 2 worlds"
-      iex> UroDiscord.Shards.Presence.text(config, [])
-      "no world is open"
-  """
-  @spec text(Config.t(), [Shards.shard()]) :: String.t() | nil
-  def text(config, []), do: config.presence_idle
-  def text(%Config{presence: nil}, _shards), do: nil
-
-  def text(config, shards) do
-    counts = %{
-      "players" => shards |> Enum.map(&(&1.players || 0)) |> Enum.sum(),
-      "shards" => length(shards)
-    }
-
-    ~r/\{(players|shards)(?::([^|}]*)\|([^}]*))?\}/
-    |> Regex.replace(config.presence, fn
-      _whole, what, "", "" -> "#{counts[what]}"
-      _whole, what, one, many -> "#{counts[what]} #{if counts[what] == 1, do: one, else: many}"
-    end)
-    |> String.slice(0, @text_length)
+  defp failing(state, reason) do
+    Logger.error("the function of `presence:` #{reason}; the usual text is shown instead")
+    %{state | failing?: true}
   end
 
   defp presence(text) do

@@ -62,8 +62,13 @@ defmodule UroDiscord.Shards.Text do
 
   # Looks at so much of a text as its result could need, were each character a long one, and not at all of a huge one.
   defp scrub(text, limit) do
+    text = binary_part(text, 0, min(byte_size(text), 32 * limit))
+    # Most texts are ASCII, and most of those are clean.
+    if text =~ ~r/\A(?:[!-~]+(?: [!-~]+)*)?\z/, do: text, else: scrub(text)
+  end
+
+  defp scrub(text) do
     text
-    |> binary_part(0, min(byte_size(text), 32 * limit))
     |> valid()
     |> String.replace(~r/[\p{Cc}\p{Z}\s\x{2800}]+/u, " ")
     |> String.replace(~r/[#{@removed}]/u, "")
@@ -84,6 +89,11 @@ defmodule UroDiscord.Shards.Text do
   defp break(text), do: String.replace(text, ~r/#{@breaks}/xu, "\\0" <> @zero_width_space)
 
   defp escape(grapheme), do: String.replace(grapheme, @special, &("\\" <> &1))
+
+  @doc false
+  # Only cuts: for what we have made ourselves.
+  @spec cut(String.t(), pos_integer()) :: String.t()
+  def cut(text, limit), do: cut(text, limit, & &1)
 
   # As many graphemes, each in its shown form, as go into the limit; with an ellipsis if that is not all.
   defp cut(text, limit, form), do: cut(text, limit, form, 0, "", "")

@@ -125,7 +125,14 @@ defmodule UroDiscord.Store.Schema do
           resume_url TEXT,
           PRIMARY KEY (bot_id, shard)
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_gateway_sessions"}
+        """, "DROP TABLE IF EXISTS uro_discord_gateway_sessions"},
+       # What an admin does not want to see of the shards.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_hidden_shards (
+          pattern TEXT NOT NULL PRIMARY KEY,
+          hidden_at <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_hidden_shards"}
      ]}
   ]
 

@@ -3,20 +3,29 @@ defmodule Host.Application do
 
   @impl true
   def start(_type, _args) do
-    Supervisor.start_link([UroDiscord, Host.Greeter],
+    Supervisor.start_link([{Phoenix.PubSub, name: Host.PubSub}, Host.Listener, UroDiscord],
       strategy: :rest_for_one,
       name: Host.Supervisor
     )
   end
 end
 
-defmodule Host.Greeter do
-  use Task
+defmodule Host.Listener do
+  use GenServer
 
-  def start_link(_arg) do
-    Task.start_link(fn ->
-      :ok = UroDiscord.Shards.put(id: 1, name: "Host", players: 2)
-      {:ok, _delivery} = UroDiscord.notify(:announcements, "the host is up")
-    end)
+  def start_link(_arg), do: GenServer.start_link(__MODULE__, nil)
+
+  @impl true
+  def init(nil) do
+    :ok = Phoenix.PubSub.subscribe(Host.PubSub, "uro_discord:shards")
+    {:ok, nil}
   end
+
+  @impl true
+  def handle_info({:uro_discord, :shards, {:opened, shard}}, state) do
+    {:ok, _delivery} = UroDiscord.notify(:announcements, "#{shard.name} is open")
+    {:noreply, state}
+  end
+
+  def handle_info({:uro_discord, :shards, _event}, state), do: {:noreply, state}
 end
