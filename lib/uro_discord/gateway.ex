@@ -13,7 +13,7 @@ defmodule UroDiscord.Gateway do
   use GenServer, shutdown: 10_000
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Error, Events, Native, Rest, Runtime}
+  alias UroDiscord.{Bridge, Config, Events, Native, Runtime}
   alias UroDiscord.Gateway.{Budget, Identify, Lease}
   alias UroDiscord.Store.Owner
 
@@ -22,11 +22,6 @@ defmodule UroDiscord.Gateway do
   @renew_ms 2_000
   # For the last word to the store when UroDiscord stops.
   @farewell_ms 3_000
-  # Until Discord is asked again for its limit, if it did not answer.
-  @ask_again_ms 5_000
-  # Shards wait for each other, but not as long as this.
-  @often_ms 15_000
-
   @table __MODULE__
 
   @typep lease :: %{fence: Lease.fence(), until: integer(), shards: pos_integer() | nil}
@@ -106,17 +101,13 @@ defmodule UroDiscord.Gateway do
        store_failed: false,
        # What is in the store.
        kept: %{sessions: %{}, budget: nil},
-       identify: %Identify{floor: config.gateway.identify_floor},
-       # The request for Discord's limit; why nobody may identify.
-       asking: nil,
-       stopped: nil,
-       identify_timer: nil
+       identify: %Identify{floor: config.gateway.identify_floor, rest: runtime.rest}
      }}
   end
 
   @impl true
   def handle_call(:status, _from, state),
-    do: {:reply, %{lease: lease_status(state), identifies: identifies_status(state)}, state}
+    do: {:reply, %{lease: lease_status(state), identifies: Identify.status(state.identify)}, state}
 
   @impl true
   def handle_cast(:bridge_ended, state), do: {:noreply, %{state | identify: Identify.bridge_ended(state.identify)}}
@@ -125,11 +116,10 @@ defmodule UroDiscord.Gateway do
 
   def handle_cast(:store, state), do: {:noreply, work(state)}
 
-  def handle_cast({:waiting, shard}, state),
-    do: {:noreply, identify(%{state | identify: Identify.waiting(state.identify, shard)})}
+  def handle_cast({:waiting, shard}, state), do: {:noreply, identify(state, Identify.waiting(state.identify, shard))}
 
   def handle_cast({:identifying, shard}, state),
-    do: {:noreply, identify(%{state | identify: Identify.identifying(state.identify, shard, now())})}
+    do: {:noreply, identify(state, Identify.identifying(state.identify, shard, now()))}
 
   @impl true
   def handle_info(:tick, state) do
@@ -142,19 +132,19 @@ defmodule UroDiscord.Gateway do
     {:noreply, done(what, result, %{state | task: nil})}
   end
 
-  def handle_info(:identify, state), do: {:noreply, identify(%{state | identify_timer: nil})}
-  def handle_info(:ask, state), do: {:noreply, ask(%{state | asking: nil})}
+  def handle_info(:identify, state), do: {:noreply, identify(state, state.identify)}
+  def handle_info(:ask, %{lease: %{}} = state), do: {:noreply, %{state | identify: Identify.ask(state.identify)}}
   def handle_info({:EXIT, _from, :normal}, state), do: {:noreply, state}
   def handle_info({:EXIT, _from, reason}, state), do: {:stop, reason, state}
 
-  def handle_info(message, %{asking: ref} = state) when is_reference(ref) do
-    case Rest.answer(message, ref) do
+  def handle_info(message, state) do
+    case Identify.answered(state.identify, message) do
+      {:recommended, shards, identify} -> {:noreply, recommended(shards, store_permits(%{state | identify: identify}))}
+      {:failed, identify} -> {:noreply, %{state | identify: identify}}
+      # Of a time before.
       :unrelated -> {:noreply, state}
-      answer -> {:noreply, answered(answer, %{state | asking: nil})}
     end
   end
-
-  def handle_info(_late, state), do: {:noreply, state}
 
   # The bridge's owner has stopped before us, so these are the last sessions.
   @impl true
@@ -273,7 +263,7 @@ defmodule UroDiscord.Gateway do
       | seen: nil,
         renewed_at: asked_at,
         kept: %{sessions: stored, budget: budget},
-        identify: %Identify{state.identify | budget: Budget.from_term(term)}
+        identify: %{state.identify | budget: Budget.from_term(term), stopped: nil}
     }
     |> lease(%{fence: fence, until: asked_at + Lease.lease_ms(), shards: shards(state.shards, kept)})
     |> tap(fn _ -> Events.publish(:status, {:lease, :held}) end)
@@ -310,115 +300,34 @@ defmodule UroDiscord.Gateway do
     :ets.delete_all_objects(@table)
     Bridge.lease_changed()
     Events.publish(:status, {:lease, :lost})
-    %{state | lease: nil, stopped: nil, identify: Identify.bridge_ended(state.identify)}
+    %{state | lease: nil, identify: Identify.bridge_ended(state.identify)}
   end
 
   ## Identifying
 
-  defp identify(%{lease: nil} = state), do: state
-
-  defp identify(state) do
-    if state.identify_timer, do: Process.cancel_timer(state.identify_timer)
-    {next, identify} = Identify.step(state.identify, now())
-    next |> wait_for(%{state | identify: identify, identify_timer: nil}) |> store_permits()
-  end
+  defp identify(%{lease: nil} = state, identify), do: %{state | identify: identify}
+  defp identify(state, identify), do: store_permits(%{state | identify: Identify.proceed(identify)})
 
   # They are in the store before they are used, so that they are known whoever counts on from there.
   defp store_permits(%{task: nil, identify: %{permitted: [_ | _]}} = state), do: work(state)
   defp store_permits(state), do: state
 
-  defp wait_for(:nothing, state), do: state
-  defp wait_for(:ask, state), do: ask(state)
-
-  defp wait_for({:wait, ms}, state) do
-    if ms > @often_ms, do: Logger.warning("the gateway identifies in #{div(ms, 1000)} s: it had to do so often of late")
-    %{state | identify_timer: Process.send_after(self(), :identify, ms)}
-  end
-
-  defp wait_for({:refused, until}, state) do
-    reset = DateTime.from_unix!(until, :millisecond)
-
-    stopped(
-      %{state | identify_timer: Process.send_after(self(), :identify, max(until - now(), 0) + 1_000)},
-      :refused,
-      "#{state.identify.budget.limit.remaining} identifies are left, and gateway: [identify_floor:] is #{state.identify.floor}: Discord would " <>
-        "take the token away from a bot that uses them up. The gateway goes on at #{reset}; find out what else uses this token, or " <>
-        "why sessions end"
-    )
-  end
-
-  # How many shards there are is the one thing that a first connection needs to know.
-  defp ask_shards(%{lease: %{shards: nil}} = state), do: ask(state)
-  defp ask_shards(state), do: state
-
-  defp ask(%{asking: nil, lease: %{}} = state) do
-    {:ok, ref} = Rest.request(state.runtime.rest, :get, "gateway/bot", retry: :safe, deadline_ms: 15_000)
-    %{state | asking: ref}
-  end
-
-  defp ask(state), do: state
-
-  defp answered(_answer, %{lease: nil} = state), do: state
-
-  defp answered({:ok, %{body: body}}, state) do
-    case Budget.answered(state.identify.budget, body, now()) do
-      {:ok, budget} ->
-        identify(
-          recommended(budget.limit.shards, %{state | stopped: nil, identify: %{state.identify | budget: budget}})
-        )
-
-      :error ->
-        answered({:error, %Error{kind: :response, message: "Discord answered without its limit of identifies"}}, state)
-    end
-  end
-
-  defp answered({:error, %Error{kind: :unauthorized}}, state) do
-    stopped(
-      state,
-      :unauthorized,
-      "Discord does not accept the bot's token (401), so the gateway is not connected. Set :token to the one on the Bot page of " <>
-        "the developer portal and restart"
-    )
-  end
-
-  defp answered({:error, error}, state) do
-    Logger.warning("Discord was asked for its limit of identifies: #{Exception.message(error)}; it is asked again")
-    %{state | asking: Process.send_after(self(), :ask, error.retry_after_ms || @ask_again_ms)}
-  end
-
   # Discord's recommendation, as long as there are no sessions that another number would end.
-  defp recommended(shards, %{shards: :auto, lease: lease} = state) when lease.shards != shards do
+  defp recommended(shards, %{shards: :auto, lease: %{} = lease} = state) when lease.shards != shards do
     if sessions(lease.fence) == %{}, do: lease(state, %{lease | shards: shards}), else: state
   end
 
   defp recommended(_shards, state), do: state
 
-  # Nobody identifies; said once.
-  defp stopped(%{stopped: why} = state, why, _message), do: state
-
-  defp stopped(state, why, message) do
-    Logger.error(message)
-    state = %{state | stopped: why}
-    Events.publish(:status, {:identifies, identifies_status(state)})
-    state
-  end
+  # How many shards there are is what a first connection needs to know.
+  defp ask_shards(%{lease: %{shards: nil}} = state), do: %{state | identify: Identify.ask(state.identify)}
+  defp ask_shards(state), do: state
 
   ## Status
 
   defp lease_status(%{lease: %{}} = state), do: %{held: true, holder: state.runtime.owner}
   defp lease_status(%{seen: {row, _since}}), do: %{held: false, holder: row.owner}
   defp lease_status(_state), do: %{held: false, holder: nil}
-
-  defp identifies_status(state) do
-    limit = state.identify.budget.limit
-
-    %{
-      state: state.stopped || :ok,
-      remaining: limit && limit.remaining,
-      reset_at: limit && DateTime.from_unix!(limit.reset_at, :millisecond),
-      waiting: Enum.sort(state.identify.waiting)
-    }
-  end
 
   defp monotonic, do: System.monotonic_time(:millisecond)
   defp now, do: System.os_time(:millisecond)
