@@ -421,25 +421,74 @@ defmodule UroDiscord.GatewayTest do
   end
 
   describe "shards" do
-    test "each have their connection, presence and session, and their events their number", %{
-      sim: sim,
-      options: options
-    } do
-      DiscordSim.post(sim, "/settings", %{identify_interval_ms: 0})
+    defp settings(sim, settings), do: DiscordSim.post(sim, "/settings", settings)
+
+    defp all_active(shards) do
+      numbers = Enum.to_list(0..(shards - 1))
+
+      assert eventually(
+               fn -> for({n, %{state: :active}} <- status().shards, do: n) |> Enum.sort() == numbers end,
+               600
+             )
+    end
+
+    test "each have their connection, presence and session, and events their number", %{sim: sim, options: options} do
+      settings(sim, %{max_concurrency: 2})
       options = Keyword.put(options, :gateway, events: ["CHANNEL_UPDATE"], shards: 2)
-      start_connected!(sim, options)
-      wait_for(&match?({:gateway, 1, %{state: :active}}, &1), 30_000)
+      start_uro_discord!(sim, options)
+      all_active(2)
       subscribe(@update)
       dispatch(sim, [1])
       assert Enum.sort([next().shard, next().shard]) == [0, 1]
-      assert %{shards: %{0 => %{session: first}, 1 => %{session: second}}} = status()
+      assert %{0 => %{session: first}, 1 => %{session: second}} = status().shards
       assert first != second
 
       stop_supervised!(UroDiscord)
       start_uro_discord!(sim, options)
-      assert eventually(fn -> match?(%{0 => %{resumed: true}, 1 => %{resumed: true}}, status().shards) end, 200)
+      all_active(2)
+      assert %{0 => %{resumed: true, session: ^first}, 1 => %{resumed: true, session: ^second}} = status().shards
       assert identifies(sim) == 2
-      assert eventually(fn -> match?({:ok, %{bridge: %{presence: %{0 => _, 1 => _}}}}, UroDiscord.status()) end, 200)
+
+      :ok = UroDiscord.Shards.put(id: 1, name: "Plaza", players: 3)
+
+      assert eventually(
+               fn ->
+                 sessions = DiscordSim.get(sim, "/gateway")["sessions"]
+
+                 Enum.count(sessions, &match?([%{"state" => "3 players in 1 world"}], &1["presence"]["activities"])) ==
+                   2
+               end,
+               600
+             )
+    end
+
+    test "are as many as Discord recommends, and stay so many while there are sessions", %{sim: sim, options: options} do
+      settings(sim, %{recommended_shards: 2, max_concurrency: 2})
+      start_uro_discord!(sim, options)
+      all_active(2)
+      stop_supervised!(UroDiscord)
+      settings(sim, %{recommended_shards: 3})
+      start_uro_discord!(sim, options)
+      all_active(2)
+      assert identifies(sim) == 2
+    end
+
+    test "identify in their order, as many at a time as Discord allows", %{sim: sim, options: options} do
+      settings(sim, %{recommended_shards: 4, max_concurrency: 2})
+      start_uro_discord!(sim, options)
+      all_active(4)
+      times = for %{"type" => "identify", "time" => time} <- DiscordSim.get(sim, "/events")["events"], do: time
+      assert [first, second, third, _fourth] = times
+      assert second - first < 5_000
+      assert third - first >= 5_000
+      assert DiscordSim.get(sim, "/gateway")["violations"] == %{}
+    end
+
+    test "that are too few are told with what to do", %{sim: sim, options: options} do
+      settings(sim, %{required_shards: 2})
+      start_uro_discord!(sim, Keyword.put(options, :gateway, shards: 1))
+      assert {:gateway, 0, %{code: 4011, advice: advice}} = wait_for(&match?({:gateway, 0, %{state: :fatal}}, &1))
+      assert advice =~ "set gateway: [shards: :auto]"
     end
   end
 end

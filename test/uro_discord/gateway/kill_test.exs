@@ -8,9 +8,9 @@ defmodule UroDiscord.Gateway.KillTest do
 
   @kills String.to_integer(System.get_env("KILLS", "20"))
   @beam_kills div(@kills, 10)
-  # Dispatched while the bridge is killed once; in bursts of this many.
+  # Dispatched while the bridge is killed once, this many a second.
   @per_kill 1_000
-  @burst 50
+  @per_second 8_000
   @events @kills * @per_kill
 
   @tag timeout: 120_000 + @kills * 5_000
@@ -29,20 +29,21 @@ defmodule UroDiscord.Gateway.KillTest do
       Enum.reduce(1..@kills, {node, []}, fn kill, {node, took} ->
         # Discord keeps only so many for a session that falls behind.
         assert eventually(fn -> lines(heard) >= (kill - 2) * @per_kill end, 600)
-        dispatching = Task.async(fn -> dispatch(sim, kill) end)
-        Process.sleep(:rand.uniform(150))
+        before = DiscordSim.now(sim)
+        dispatch(sim, kill)
+        Process.sleep(:rand.uniform(div(@per_kill * 1_000, @per_second)))
         ms = kill_bridge(sim, node)
         node = if rem(kill, 10) == 0, do: kill_beam(sim, node, config, heard), else: node
-        Task.await(dispatching, 60_000)
+        DiscordSim.wait_for(sim, "dispatched", fn _ -> true end, after: before, timeout: 30_000)
         {node, [ms | took]}
       end)
 
     assert eventually(fn -> heard |> Listener.read() |> Enum.uniq() |> length() >= @events end, 1_200)
     entries = Listener.read(heard)
     uniq = Enum.uniq(entries)
-    # Each burst is there, whole, in the one session.
+    # Each of them is there, in the one session.
     assert [_session] = uniq |> Enum.map(& &1.session) |> Enum.uniq()
-    assert Enum.frequencies_by(uniq, & &1.n) == for(n <- 1..div(@events, @burst), into: %{}, do: {to_string(n), @burst})
+    assert Enum.frequencies_by(uniq, & &1.n) == for(n <- 1..@kills, into: %{}, do: {to_string(n), @per_kill})
     assert %{"identifies" => 1, "resumes_refused" => 0, "violations" => violations} = DiscordSim.get(sim, "/gateway")
     assert violations == %{}
     Peer.kill!(node)
@@ -71,10 +72,8 @@ defmodule UroDiscord.Gateway.KillTest do
   end
 
   defp dispatch(sim, kill) do
-    for burst <- 1..div(@per_kill, @burst) do
-      data = %{n: (kill - 1) * div(@per_kill, @burst) + burst}
-      DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: data, times: @burst})
-    end
+    body = %{type: "CHANNEL_UPDATE", data: %{n: kill}, times: @per_kill, per_second: @per_second}
+    DiscordSim.post(sim, "/dispatch", body)
   end
 
   # When its session is resumed, in ms.
