@@ -24,7 +24,21 @@ defmodule UroDiscord do
   use Supervisor
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Delivery, Error, Events, Gateway, Native, Notify, Runtime, Shards, Telemetry, Web}
+  alias UroDiscord.{
+    Bridge,
+    Config,
+    Delivery,
+    Error,
+    Events,
+    Feeds,
+    Gateway,
+    Native,
+    Notify,
+    Runtime,
+    Shards,
+    Telemetry,
+    Web
+  }
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -55,6 +69,7 @@ defmodule UroDiscord do
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
       if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
       if(shards.source == :put, do: [], else: [{Shards.Source, config}]) ++
+      if(config.feeds == %{}, do: [], else: [{Feeds, config}]) ++
       [Web.RateLimit] ++
       if(config.web.port, do: [{Web.Server, config.web}], else: [])
   end

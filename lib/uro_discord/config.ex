@@ -34,6 +34,7 @@ defmodule UroDiscord.Config do
     :gateway_url,
     :rest_proxy,
     :ca_file,
+    :feeds,
     :bridge_executable,
     :bridge_restart,
     :web
@@ -58,6 +59,7 @@ defmodule UroDiscord.Config do
           gateway_url: String.t() | nil,
           rest_proxy: String.t() | nil,
           ca_file: Path.t() | nil,
+          feeds: %{atom() => Config.Feeds.feed()},
           bridge_executable: Path.t() | nil,
           bridge_restart: {pos_integer(), pos_integer()},
           web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil}
@@ -97,7 +99,7 @@ defmodule UroDiscord.Config do
   end
 
   # Options that name channels, to be replaced by the channels' ids.
-  @references [board: :channels, board: :voice_channels, announcements: :channel]
+  @references [{:board, :channels}, {:board, :voice_channels}, {:announcements, :channel}, :feeds]
 
   defp refer(config),
     do: Enum.flat_map_reduce(@references, config, &refer/2) |> then(fn {problems, config} -> {config, problems} end)
@@ -113,11 +115,23 @@ defmodule UroDiscord.Config do
 
       [unknown | _] ->
         option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
-        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
-        wrong = "#{inspect(unknown)} is not in `channels:` (there: #{known})"
+        wrong = "#{inspect(unknown)} is not in `channels:` (there: #{names(config)})"
         {[%{problem(option, wrong) | key: "#{group}.#{key}"}], config}
     end
   end
+
+  defp refer(:feeds, config) do
+    case __MODULE__.Feeds.refer(config.feeds, &channel_id(config, &1)) do
+      {:ok, feeds} ->
+        {[], %{config | feeds: feeds}}
+
+      {:error, name, channel} ->
+        wrong = "a rule names #{inspect(channel)}, which is not in `channels:` (there: #{names(config)})"
+        {[%{problem(option(Schema.options(), :feeds), wrong) | key: "feeds.#{name}"}], config}
+    end
+  end
+
+  defp names(config), do: config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))
 

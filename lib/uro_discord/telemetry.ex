@@ -9,6 +9,7 @@ defmodule UroDiscord.Telemetry do
   | `[:uro_discord, :notify, :retry]` | `delay_ms`: until the next try | `channel_id`, `id`, `kind`: of the error |
   | `[:uro_discord, :notify, :failed]` | `duration_ms`: since it was accepted | `channel_id`, `id`, `kind` |
   | `[:uro_discord, :web, :request]` | `duration_ms`: from its head to its answer | `method`, `route`, `status` |
+  | `[:uro_discord, :feeds, :event]` | `count`: events | `feed`, `kind`, `state` |
 
   `:telemetry` belongs to the host and is called at run time.
   """

@@ -5,7 +5,7 @@ defmodule UroDiscord.Web do
   require Logger
 
   alias UroDiscord.{Error, Runtime, Telemetry}
-  alias UroDiscord.Web.{Deliveries, Notify, Request, Response}
+  alias UroDiscord.Web.{Deliveries, Feeds, Notify, Request, Response}
 
   @json ["application/json"]
   # `curl -d` says it sends a form; what it sends is the text.
@@ -15,6 +15,9 @@ defmodule UroDiscord.Web do
   # says `signed: true` if it checks a signature over the bytes.
   @routes [
     %{method: "POST", path: ["notify", :channel], to: Notify, types: @text ++ @json, body: 512 * 1024},
+    # GitHub sends up to 25 MB, for a push of thousands of commits. The others have some 10 KB; and whether it is from GitHub
+    # is known only when all of it is read.
+    %{method: "POST", path: ["feeds", :name], to: Feeds, types: @json, body: 1024 * 1024, signed: true},
     %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0}
   ]
 

@@ -126,6 +126,13 @@ defmodule UroDiscord.Config.Schema do
         allowed: "two positive integers, the second not smaller than the first",
         example: "bridge_restart: {100, 30_000}"
       ),
+      option(:feeds, &Config.Feeds.check/1,
+        default: %{},
+        doc: "builds, releases and pushes of GitHub, GitLab, itch.io and others in channels; see `UroDiscord.Feeds`",
+        allowed: "name: [source:, secret:, poll:, token:, url:, interval:, rules:, template:, key:]",
+        example:
+          ~s|feeds: [ci: [source: :github, secret: System.fetch_env!("GITHUB_WEBHOOK_SECRET"), rules: [[channel: :builds]]]]|
+      ),
       group(:web, Config.Web.options(), "where HTTP is served without Phoenix")
     ]
   end

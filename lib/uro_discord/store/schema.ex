@@ -132,7 +132,44 @@ defmodule UroDiscord.Store.Schema do
           pattern TEXT NOT NULL PRIMARY KEY,
           hidden_at <integer> NOT NULL
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_hidden_shards"}
+        """, "DROP TABLE IF EXISTS uro_discord_hidden_shards"},
+       # The messages of feeds: what each should say (`version`), and what Discord shows of it (`shown`).
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_cards (
+          feed TEXT NOT NULL,
+          card TEXT NOT NULL,
+          channel_id TEXT NOT NULL,
+          position <integer> NOT NULL,
+          version <integer> NOT NULL,
+          shown <integer> NOT NULL,
+          body TEXT NOT NULL,
+          delivery_id TEXT NOT NULL,
+          message_id TEXT,
+          retry_at <integer> NOT NULL,
+          updated_at <integer> NOT NULL,
+          PRIMARY KEY (feed, card, channel_id)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_cards"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_cards_age ON uro_discord_cards (updated_at)",
+        "DROP INDEX IF EXISTS uro_discord_cards_age"},
+       # The webhooks that were dealt with, by the id their sender gave them.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_feed_deliveries (
+          feed TEXT NOT NULL,
+          delivery TEXT NOT NULL,
+          received_at <integer> NOT NULL,
+          PRIMARY KEY (feed, delivery)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_feed_deliveries"},
+       # What pollers have seen, as JSON.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_feed_cursors (
+          feed TEXT NOT NULL,
+          source TEXT NOT NULL,
+          cursor TEXT NOT NULL,
+          PRIMARY KEY (feed, source)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_feed_cursors"}
      ]}
   ]
 

@@ -1,0 +1,76 @@
+defmodule UroDiscord.Feeds.Card do
+  @moduledoc false
+  # An event as a message. What people outside wrote (titles, commit messages, names) is shown, but means nothing to Discord.
+
+  alias UroDiscord.Feeds.Event
+  alias UroDiscord.Shards.Text
+
+  @looks %{
+    queued: {"🕓", "queued", 0x9E9E9E},
+    running: {"🔄", "running", 0xF9A825},
+    passed: {"✅", "passed", 0x2E7D32},
+    failed: {"❌", "failed", 0xC62828},
+    cancelled: {"🚫", "cancelled", 0x757575},
+    skipped: {"⏭️", "skipped", 0x757575},
+    inactive: {"💤", "no longer active", 0x757575},
+    published: {"📦", "published", 0x1565C0},
+    prereleased: {"📦", "published as a pre-release", 0x1565C0},
+    deleted: {"🗑️", "deleted", 0x757575},
+    pushed: {"⬆️", "pushed", 0x455A64},
+    forced: {"⚠️", "pushed by force", 0xEF6C00},
+    created: {"🌱", "created", 0x455A64},
+    draft: {"📝", "draft", 0x757575},
+    opened: {"🟢", "open", 0x2E7D32},
+    closed: {"🔴", "closed", 0xC62828},
+    merged: {"🟣", "merged", 0x6A1B9A},
+    posted: {"🔔", nil, 0x455A64}
+  }
+
+  @doc "What `UroDiscord.notify/2` takes."
+  @spec message(Event.t()) :: map()
+  def message(%Event{} = event) do
+    {emoji, word, color} = Map.fetch!(@looks, event.state)
+
+    embed =
+      %{
+        title: Text.markdown("#{emoji} " <> Enum.join([event.title | List.wrap(word)], " · "), 250),
+        url: http(event.url),
+        description: description(event),
+        color: color,
+        footer: %{text: Text.plain(footer(event), 500)}
+      }
+      |> Map.reject(fn {_key, value} -> value in [nil, ""] end)
+
+    %{embeds: [embed]}
+  end
+
+  # A release is written by those who may release, for people to read: its Markdown stays. Embeds ping nobody.
+  defp description(%Event{kind: :release, text: text}) when is_binary(text), do: text |> legible() |> cut(1_000)
+
+  defp description(%Event{text: nil}), do: nil
+
+  defp description(%Event{text: text}) do
+    text |> String.split("\n") |> Enum.take(6) |> Enum.map_join("\n", &Text.markdown(&1, 200))
+  end
+
+  defp legible(text), do: String.replace(text, ~r/[^\P{C}\n\t]/u, "")
+
+  defp cut(text, limit) do
+    if String.length(text) > limit, do: String.slice(text, 0, limit - 1) <> "…", else: text
+  end
+
+  defp footer(event) do
+    where = Enum.join([event.project | List.wrap(event.branch)], " @ ")
+    Enum.join([where | List.wrap(event.actor)], " · ")
+  end
+
+  # Discord takes no other, and none over 2048 characters.
+  defp http(url) when is_binary(url) and byte_size(url) <= 2_048 do
+    case URI.new(url) do
+      {:ok, %URI{scheme: scheme, host: host}} when scheme in ["http", "https"] and host not in [nil, ""] -> url
+      _ -> nil
+    end
+  end
+
+  defp http(_url), do: nil
+end

@@ -1,0 +1,178 @@
+defmodule UroDiscord.Feeds.Cards do
+  @moduledoc false
+  # The messages of feeds in the store: what each of them should say, and what Discord shows. Also which webhooks were
+  # delivered, and where pollers are.
+
+  alias UroDiscord.{Delivery, Error, Native, Store}
+  alias UroDiscord.Feeds.Event
+
+  @type card :: %{
+          feed: String.t(),
+          key: String.t(),
+          channel_id: String.t(),
+          version: pos_integer(),
+          body: map(),
+          delivery_id: String.t(),
+          message_id: String.t() | nil
+        }
+
+  @doc """
+  The next step of a message that is there: `:current` where there is one (which may know this step or a later one already),
+  `:none` where none was posted.
+  """
+  @spec step(Store.t(), atom(), Event.t(), String.t(), map()) :: :current | :none | {:error, Error.t()}
+  def step(store, feed, event, channel_id, message) do
+    {:ok, body} = Native.json_encode(message)
+    here = [Atom.to_string(feed), event.key, channel_id]
+
+    statements = [
+      # What says the same is no step that anybody sees.
+      {"""
+       UPDATE uro_discord_cards SET position = $4, version = CASE WHEN body = $5 THEN version ELSE version + 1 END,
+         body = $5, retry_at = 0, updated_at = $6
+       WHERE feed = $1 AND card = $2 AND channel_id = $3 AND position < $4
+       """, here ++ [event.position, body, now()]},
+      {"SELECT 1 FROM uro_discord_cards WHERE feed = $1 AND card = $2 AND channel_id = $3", here}
+    ]
+
+    case Store.run(store, statements, :write) do
+      {:ok, [_, %{rows: []}]} -> :none
+      {:ok, _} -> :current
+      error -> error
+    end
+  end
+
+  @doc "The statement that goes with a card's first message."
+  @spec insert(atom(), Event.t(), map(), Delivery.t()) :: Store.statement()
+  def insert(feed, event, message, delivery) do
+    {:ok, body} = Native.json_encode(message)
+
+    {"""
+     INSERT INTO uro_discord_cards (feed, card, channel_id, position, version, shown, body, delivery_id, retry_at, updated_at)
+     VALUES ($1, $2, $3, $4, 1, 1, $5, $6, 0, $7)
+     """, [Atom.to_string(feed), event.key, delivery.channel_id, event.position, body, delivery.id, now()]}
+  end
+
+  @doc "The cards that do not show what they should, those due first."
+  @spec pending(Store.t(), pos_integer()) :: {:ok, [card()]} | {:error, Error.t()}
+  def pending(store, limit) do
+    sql = """
+    SELECT feed, card, channel_id, version, body, delivery_id, message_id FROM uro_discord_cards
+    WHERE version > shown AND retry_at <= $1 ORDER BY retry_at, updated_at LIMIT $2
+    """
+
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [now(), limit]}], :read), do: {:ok, Enum.map(rows, &card/1)}
+  end
+
+  defp card([feed, key, channel_id, version, body, delivery_id, message_id]) do
+    {:ok, body} = Native.json_decode(body)
+
+    %{
+      feed: feed,
+      key: key,
+      channel_id: channel_id,
+      version: version,
+      body: body,
+      delivery_id: delivery_id,
+      message_id: message_id
+    }
+  end
+
+  @doc "Discord shows this version of a card, or never will."
+  @spec shown(Store.t(), card(), String.t() | nil) :: :ok | {:error, Error.t()}
+  def shown(store, card, message_id) do
+    change(store, card, "shown = $4, message_id = $5", [card.version, message_id])
+  end
+
+  @doc "A card is looked at again after so many ms."
+  @spec retry(Store.t(), card(), String.t() | nil, pos_integer()) :: :ok | {:error, Error.t()}
+  def retry(store, card, message_id, after_ms) do
+    change(store, card, "retry_at = $4, message_id = $5", [now() + after_ms, message_id])
+  end
+
+  defp change(store, card, set, params) do
+    sql = "UPDATE uro_discord_cards SET #{set} WHERE feed = $1 AND card = $2 AND channel_id = $3"
+    with {:ok, _} <- Store.run(store, [{sql, [card.feed, card.key, card.channel_id] ++ params}], :write), do: :ok
+  end
+
+  @doc """
+  Keeps the ids of the Discord messages: the outbox forgets its own after a week.
+  """
+  @spec keep_message_ids(Store.t()) :: :ok | {:error, Error.t()}
+  def keep_message_ids(store) do
+    sql = """
+    UPDATE uro_discord_cards SET message_id =
+      (SELECT message_id FROM uro_discord_outbox WHERE id = uro_discord_cards.delivery_id AND status = 'delivered')
+    WHERE message_id IS NULL
+    """
+
+    with {:ok, _} <- Store.run(store, [{sql, []}], :write), do: :ok
+  end
+
+  ## Webhooks
+
+  @doc "Whether a webhook was dealt with before."
+  @spec delivered?(Store.t(), atom(), String.t()) :: {:ok, boolean()} | {:error, Error.t()}
+  def delivered?(store, feed, delivery) do
+    sql = "SELECT 1 FROM uro_discord_feed_deliveries WHERE feed = $1 AND delivery = $2"
+
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [Atom.to_string(feed), delivery]}], :read),
+         do: {:ok, rows != []}
+  end
+
+  @doc "A webhook is dealt with."
+  @spec delivered(Store.t(), atom(), String.t()) :: :ok | {:error, Error.t()}
+  def delivered(store, feed, delivery) do
+    sql = """
+    INSERT INTO uro_discord_feed_deliveries (feed, delivery, received_at) VALUES ($1, $2, $3)
+    ON CONFLICT (feed, delivery) DO NOTHING
+    """
+
+    with {:ok, _} <- Store.run(store, [{sql, [Atom.to_string(feed), delivery, now()]}], :write), do: :ok
+  end
+
+  ## Pollers
+
+  @doc "Where a poller is: what it kept, by the thing it polls."
+  @spec cursor(Store.t(), atom(), String.t()) :: {:ok, map() | nil} | {:error, Error.t()}
+  def cursor(store, feed, source) do
+    sql = "SELECT cursor FROM uro_discord_feed_cursors WHERE feed = $1 AND source = $2"
+
+    case Store.run(store, [{sql, [Atom.to_string(feed), source]}], :read) do
+      {:ok, [%{rows: [[json]]}]} -> Native.json_decode(json)
+      {:ok, [%{rows: []}]} -> {:ok, nil}
+      error -> error
+    end
+  end
+
+  @spec put_cursor(Store.t(), atom(), String.t(), map()) :: :ok | {:error, Error.t()}
+  def put_cursor(store, feed, source, cursor) do
+    {:ok, json} = Native.json_encode(cursor)
+
+    sql = """
+    INSERT INTO uro_discord_feed_cursors (feed, source, cursor) VALUES ($1, $2, $3)
+    ON CONFLICT (feed, source) DO UPDATE SET cursor = excluded.cursor
+    """
+
+    with {:ok, _} <- Store.run(store, [{sql, [Atom.to_string(feed), source, json]}], :write), do: :ok
+  end
+
+  ## Afterwards
+
+  @month_ms 30 * 24 * 60 * 60 * 1000
+
+  @doc "Forgets cards and webhooks of which nothing was heard for a month."
+  @spec prune(Store.t()) :: :ok | {:error, Error.t()}
+  def prune(store) do
+    before = now() - @month_ms
+
+    statements = [
+      {"DELETE FROM uro_discord_cards WHERE updated_at < $1", [before]},
+      {"DELETE FROM uro_discord_feed_deliveries WHERE received_at < $1", [before]}
+    ]
+
+    with {:ok, _} <- Store.run(store, statements, :write), do: :ok
+  end
+
+  defp now, do: System.os_time(:millisecond)
+end

@@ -1,0 +1,377 @@
+defmodule UroDiscord.FeedsTest do
+  use UroDiscord.WebCase, async: false
+
+  alias UroDiscord.HTTPServer
+
+  doctest UroDiscord.Feeds.Event
+  doctest UroDiscord.Feeds.Generic
+  doctest UroDiscord.Feeds.Listing
+  doctest UroDiscord.Feeds.Payload
+  doctest UroDiscord.Feeds.Rule
+
+  @secret "It's a Secret to Everybody"
+
+  setup do
+    %{sim: start_sim!()}
+  end
+
+  defp start!(sim, feeds), do: start_connected!(sim, feeds: feeds)
+
+  # Where it kept what it knew.
+  defp stop! do
+    {:ok, %{config: config}} = UroDiscord.Runtime.fetch()
+    # A subscriber ends with what it is subscribed to.
+    UroDiscord.unsubscribe(:status)
+    stop_supervised!(UroDiscord)
+    config.database
+  end
+
+  defp github(options \\ []),
+    do: [hub: [source: :github, secret: @secret, rules: [Keyword.merge([channel: :builds], options)]]]
+
+  defp run(change \\ %{}) do
+    run = %{
+      "id" => 1,
+      "name" => "CI",
+      "run_number" => 7,
+      "run_attempt" => 1,
+      "status" => "queued",
+      "conclusion" => nil,
+      "head_branch" => "main",
+      "html_url" => "https://github.com/V-Sekai/uro/actions/runs/1",
+      "display_title" => "Fix the [preload](https://evil.example) @everyone",
+      "actor" => %{"login" => "fire"},
+      "run_started_at" => "2026-11-21T10:00:00Z",
+      "updated_at" => "2026-11-21T10:00:00Z"
+    }
+
+    %{"workflow_run" => Map.merge(run, change), "repository" => %{"full_name" => "V-Sekai/uro"}}
+  end
+
+  defp send_hook(payload, options \\ []) do
+    body = json!(payload)
+    signature = :crypto.mac(:hmac, :sha256, Keyword.get(options, :secret, @secret), body)
+
+    call("POST", "/feeds/hub",
+      body: body,
+      headers: [
+        {"content-type", "application/json"},
+        {"x-github-event", Keyword.get(options, :event, "workflow_run")},
+        {"x-github-delivery", Keyword.get_lazy(options, :delivery, fn -> "#{System.unique_integer([:positive])}" end)},
+        {"x-hub-signature-256", "sha256=" <> Base.encode16(signature, case: :lower)}
+      ]
+    )
+  end
+
+  defp titles(sim),
+    do: for(message <- DiscordSim.messages(sim, "builds"), [embed] = message["embeds"], do: embed["title"])
+
+  defp wait_for_title(sim, title) do
+    at = DiscordSim.now(sim)
+    # It may have come before we looked.
+    unless title in titles(sim) do
+      DiscordSim.wait_for(sim, "message_update", fn _ -> title in titles(sim) end, after: max(at - 5, 0))
+    end
+  end
+
+  test "the signature that GitHub documents" do
+    # https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
+    mac = :crypto.mac(:hmac, :sha256, @secret, "Hello, World!")
+    assert Base.encode16(mac, case: :lower) == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+  end
+
+  test "one run is one message, edited as it goes", %{sim: sim} do
+    start!(sim, github())
+
+    assert {202, _, _} = send_hook(run())
+    DiscordSim.wait_for(sim, "message_create")
+    assert titles(sim) == ["🕓 CI \\#7 · queued"]
+
+    assert {202, _, _} = send_hook(run(%{"status" => "in_progress", "updated_at" => "2026-11-21T10:00:05Z"}))
+    wait_for_title(sim, "🔄 CI \\#7 · running")
+
+    done = run(%{"status" => "completed", "conclusion" => "success", "updated_at" => "2026-11-21T10:03:00Z"})
+    assert {202, _, _} = send_hook(done)
+    wait_for_title(sim, "✅ CI \\#7 · passed")
+
+    # A step that was delayed on its way changes nothing, whoever says it.
+    assert {202, _, _} = send_hook(run(%{"status" => "in_progress", "updated_at" => "2026-11-21T10:00:06Z"}))
+    assert {202, _, _} = send_hook(run(%{"id" => 2, "run_number" => 8}))
+    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    assert titles(sim) == ["✅ CI \\#7 · passed", "🕓 CI \\#8 · queued"]
+
+    [message | _] = DiscordSim.messages(sim, "builds")
+    assert [%{"description" => text, "footer" => %{"text" => "V-Sekai/uro @ main · fire"}}] = message["embeds"]
+    refute text =~ "](" or text =~ "@everyone"
+  end
+
+  test "a delivery that comes twice is one", %{sim: sim} do
+    start!(sim, github())
+
+    push = %{
+      "ref" => "refs/heads/main",
+      "before" => "1",
+      "after" => "2",
+      "repository" => %{"full_name" => "V-Sekai/uro"}
+    }
+
+    assert {202, _, _} = send_hook(push, event: "push", delivery: "one")
+    assert {200, %{"result" => "known"}, _} = send_hook(push, event: "push", delivery: "one")
+    # The same by another name, as it is when a webhook is set up twice.
+    assert {202, _, _} = send_hook(push, event: "push", delivery: "two")
+    assert {202, _, _} = send_hook(run())
+    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    assert ["⬆️" <> _, "🕓" <> _] = titles(sim)
+  end
+
+  test "quiet successes are left out, and what failed is told to be mended", %{sim: sim} do
+    start!(sim, github(states: [:failed]))
+
+    for {status, conclusion, at} <- [{"queued", nil, "10:00:00"}, {"completed", "success", "10:01:00"}] do
+      assert {202, _, _} =
+               send_hook(
+                 run(%{"id" => 5, "status" => status, "conclusion" => conclusion, "updated_at" => "2026-11-21T#{at}Z"})
+               )
+    end
+
+    assert {202, _, _} =
+             send_hook(
+               run(%{"status" => "completed", "conclusion" => "failure", "updated_at" => "2026-11-21T10:03:00Z"})
+             )
+
+    DiscordSim.wait_for(sim, "message_create")
+    assert titles(sim) == ["❌ CI \\#7 · failed"]
+
+    again = %{
+      "run_attempt" => 2,
+      "status" => "completed",
+      "conclusion" => "success",
+      "updated_at" => "2026-11-21T11:00:00Z"
+    }
+
+    assert {202, _, _} = send_hook(run(again))
+    wait_for_title(sim, "✅ CI \\#7 \\(attempt 2\\) · passed")
+    assert length(titles(sim)) == 1
+  end
+
+  test "an edit that Discord did not take is made when it does, also by the next life", %{sim: sim} do
+    start!(sim, github())
+    assert {202, _, _} = send_hook(run())
+    DiscordSim.wait_for(sim, "message_create")
+
+    DiscordSim.post(sim, "/faults", [
+      %{method: "PATCH", route: "/channels/{id}/messages/{id}", status: 503, times: 100_000}
+    ])
+
+    assert {202, _, _} =
+             send_hook(
+               run(%{"status" => "completed", "conclusion" => "failure", "updated_at" => "2026-11-21T10:03:00Z"})
+             )
+
+    DiscordSim.wait_for(sim, "fault")
+
+    database = stop!()
+    DiscordSim.delete(sim, "/faults")
+    start_connected!(sim, feeds: github(), database: database)
+    wait_for_title(sim, "❌ CI \\#7 · failed")
+    assert length(titles(sim)) == 1
+  end
+
+  test "who does not know the secret, and what is no webhook", %{sim: sim} do
+    start!(sim, github())
+    assert {401, %{"error" => "unauthorized", "message" => message}, _} = send_hook(run(), secret: "wrong")
+    assert message =~ "X-Hub-Signature-256"
+    assert {401, _, _} = call("POST", "/feeds/hub", json: run())
+    assert {404, %{"error" => "unknown_feed"}, _} = call("POST", "/feeds/none", json: run())
+    assert {422, %{"message" => "the payload has no repository, no id, no status"}, _} = send_hook(%{})
+    assert {200, %{"result" => "ignored"}, _} = send_hook(%{"zen" => "Keep it logically awesome."}, event: "ping")
+    assert DiscordSim.messages(sim, "builds") == []
+  end
+
+  test "GitLab says its secret, and a generic feed too", %{sim: sim} do
+    start!(sim,
+      lab: [source: :gitlab, secret: "a secret of GitLab's", rules: [[channel: :builds]]],
+      monitor: [
+        source: :generic,
+        secret: "a secret of a monitor",
+        template: "{monitor.name} is {status}",
+        key: "{monitor.id}",
+        rules: [[channel: :builds]]
+      ]
+    )
+
+    {:ok, pipeline} = UroDiscord.Native.json_decode(File.read!("test/fixtures/gitlab/pipeline.json"))
+    assert {401, _, _} = call("POST", "/feeds/lab", json: pipeline, headers: [{"x-gitlab-token", "wrong"}])
+
+    assert {202, _, _} =
+             call("POST", "/feeds/lab", json: pipeline, headers: [{"x-gitlab-token", "a secret of GitLab's"}])
+
+    DiscordSim.wait_for(sim, "message_create")
+    assert titles(sim) == ["✅ Pipeline for branch\\: master \\#31 · passed"]
+
+    down = %{"monitor" => %{"id" => 3, "name" => "uro"}, "status" => "down"}
+    assert {401, _, _} = call("POST", "/feeds/monitor", json: down, key: "wrong")
+    assert {202, _, _} = call("POST", "/feeds/monitor", json: down, key: "a secret of a monitor")
+    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    assert {202, _, _} = call("POST", "/feeds/monitor", json: %{down | "status" => "up"}, key: "a secret of a monitor")
+    wait_for_title(sim, "🔔 uro is up")
+    assert length(titles(sim)) == 2
+    assert {422, _, _} = call("POST", "/feeds/monitor", json: [1], key: "a secret of a monitor")
+  end
+
+  test "a channel that is not configured stops the boot" do
+    options = [token: "MTMwMDAwMDAwMDAwMDAwMDAwMQ.a.b", feeds: github(channel: :nowhere)]
+    assert {:error, error} = UroDiscord.Config.new(options)
+    assert Exception.message(error) =~ "feeds.hub: a rule names :nowhere, which is not in `channels:`"
+  end
+
+  test "what is wrong with a feed is said, without its secret" do
+    for {feed, says} <- [
+          {[source: :gitea, secret: "a secret of mine ...", rules: [[channel: :builds]]],
+           "hub: source is :gitea, which is none of :github"},
+          {[source: :github, secret: "short", rules: [[channel: :builds]]],
+           "secret is not a string of at least 16 bytes (not shown)"},
+          {[source: :github, rules: [[channel: :builds]]], "has neither a secret (for webhooks) nor poll"},
+          {[source: :github, secret: "a secret of mine ..."], "has no rules"},
+          {[source: :github, secret: "a secret of mine ...", rules: [[channel: :builds, states: [:broken]]]],
+           ":broken is none of the states"},
+          {[source: :generic, secret: "a secret of mine ...", rules: [[channel: :builds]]], "has no template"},
+          {[source: :itch, poll: ["a/b"], rules: [[channel: :builds]]], "itch.io's API wants an API key"},
+          {[source: :github, poll: ["../etc"], rules: [[channel: :builds]]], "poll is"}
+        ] do
+      assert {:error, error} =
+               UroDiscord.Config.new(
+                 token: "MTMwMDAwMDAwMDAwMDAwMDAwMQ.a.b",
+                 channels: [builds: "1100000000000000001"],
+                 feeds: [hub: feed]
+               )
+
+      assert Exception.message(error) =~ says
+      refute Exception.message(error) =~ "of mine"
+    end
+  end
+
+  describe "polling" do
+    defp listing(runs), do: json!(%{"workflow_runs" => Enum.map(runs, & &1["workflow_run"])})
+
+    test "tells what is new since the first look, with conditional requests", %{sim: sim} do
+      runs = :counters.new(1, [])
+
+      server =
+        HTTPServer.start!(fn
+          %{path: "/repos/V-Sekai/uro/releases"} ->
+            {200, [], "[]"}
+
+          %{path: "/repos/V-Sekai/uro/actions/runs", headers: headers} ->
+            etag = ~s("#{:counters.get(runs, 1)}")
+
+            case {:counters.get(runs, 1), headers["if-none-match"]} do
+              {_, ^etag} ->
+                {304, [{"ETag", etag}], ""}
+
+              {0, _} ->
+                {200, [{"ETag", etag}], listing([run()])}
+
+              {1, _} ->
+                {200, [{"ETag", etag}],
+                 listing([run(%{"id" => 2, "run_number" => 8, "updated_at" => "2026-11-21T11:00:00Z"}), run()])}
+
+              {2, _} ->
+                {200, [{"ETag", etag}],
+                 listing([
+                   run(%{
+                     "id" => 2,
+                     "run_number" => 8,
+                     "status" => "completed",
+                     "conclusion" => "success",
+                     "updated_at" => "2026-11-21T11:05:00Z"
+                   })
+                 ])}
+            end
+        end)
+
+      hub = [
+        source: :github,
+        poll: ["V-Sekai/uro"],
+        url: server.url,
+        token: "ghp_x",
+        interval: 1_000,
+        rules: [[channel: :builds]]
+      ]
+
+      start!(sim, hub: hub)
+      # The first look, and one that found nothing new.
+      assert eventually(
+               fn -> Enum.any?(HTTPServer.requests(server), &(&1.headers["if-none-match"] == ~s("0"))) end,
+               200
+             )
+
+      assert titles(sim) == []
+
+      :counters.add(runs, 1, 1)
+      DiscordSim.wait_for(sim, "message_create")
+      assert titles(sim) == ["🕓 CI \\#8 · queued"]
+      :counters.add(runs, 1, 1)
+      wait_for_title(sim, "✅ CI \\#8 · passed")
+      assert Enum.all?(HTTPServer.requests(server), &(&1.headers["authorization"] == "Bearer ghp_x"))
+    end
+
+    test "goes on where it was after a restart, and after errors", %{sim: sim} do
+      broken = :counters.new(1, [])
+
+      server =
+        HTTPServer.start!(fn
+          %{path: "/wharf/channels", query: %{"target" => "v-sekai/game"}} ->
+            case :counters.get(broken, 1) do
+              0 ->
+                {200, [],
+                 json!(%{"channels" => %{"linux" => %{"head" => %{"id" => 1, "updated_at" => "2026-11-21T10:00:00Z"}}}})}
+
+              1 ->
+                {500, [], "oops"}
+
+              2 ->
+                {200, [],
+                 json!(%{
+                   "channels" => %{
+                     "linux" => %{
+                       "head" => %{"id" => 2, "user_version" => "1.2", "updated_at" => "2026-11-21T11:00:00Z"}
+                     }
+                   }
+                 })}
+            end
+        end)
+
+      feeds = [
+        itch: [
+          source: :itch,
+          poll: ["v-sekai/game"],
+          url: server.url,
+          token: "key",
+          interval: 1_000,
+          rules: [[channel: :builds]]
+        ]
+      ]
+
+      start!(sim, feeds)
+      assert eventually(fn -> length(HTTPServer.requests(server)) >= 2 end, 200)
+      database = stop!()
+
+      :counters.add(broken, 1, 1)
+      before = length(HTTPServer.requests(server))
+
+      log =
+        ExUnit.CaptureLog.capture_log(fn ->
+          start_connected!(sim, feeds: feeds, database: database)
+          assert eventually(fn -> length(HTTPServer.requests(server)) > before end, 200)
+          :counters.add(broken, 1, 1)
+          DiscordSim.wait_for(sim, "message_create")
+        end)
+
+      assert titles(sim) == ["✅ Build 1\\.2 · passed"]
+      assert log =~ "v-sekai/game cannot be asked: the server answered 500"
+      assert log =~ "answers again"
+      refute log =~ "key"
+    end
+  end
+end
