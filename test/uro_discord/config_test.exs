@@ -101,6 +101,7 @@ defmodule UroDiscord.ConfigTest do
           {[freshness: "30s"], "shards.freshness", ~s("30s" is not an integer from 1000 to 86400000)},
           {[telemetry_prefix: "uro"], "shards.telemetry_prefix", ~s("uro" is not a list of atoms)},
           {[pubsub: "Uro.PubSub"], "shards.pubsub", ~s("Uro.PubSub" is not a name)},
+          {[pubsub: Uro.PubSub], "shards.pubsub", "there is no Phoenix.PubSub here, which Uro.PubSub would be one of"},
           {[trusted: [1]], "shards.trusted", "[1] is not a list of strings"},
           {[trusted_only: 1], "shards.trusted_only", "1 is not a boolean"},
           {:uro, :shards, ":uro is not a keyword list"},
@@ -159,6 +160,19 @@ defmodule UroDiscord.ConfigTest do
         ] do
       assert problem(options ++ more) == {key, wrong}
     end
+  end
+
+  test "the presence is a template or a function" do
+    assert {:ok, %{presence: function}} = Config.new(token: @token, presence: &Enum.count/1)
+    assert is_function(function, 1)
+
+    assert {:ok, %{presence: nil, presence_uncounted: nil}} =
+             Config.new(token: @token, presence: nil, presence_uncounted: nil)
+
+    assert {:presence, "{playrs} stands for nothing; there are " <> _} = problem(token: @token, presence: "{playrs}")
+    assert {:presence, wrong} = problem(token: @token, presence: &Enum.map/2)
+    assert wrong =~ "is not a string"
+    assert {:presence_uncounted, _} = problem(token: @token, presence_uncounted: &Enum.count/1)
   end
 
   test "every problem is told at once" do

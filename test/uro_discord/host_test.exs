@@ -28,6 +28,7 @@ defmodule UroDiscord.HostTest do
       "DISCORD_CHANNEL_ID" => sim.info["channels"]["announcements"],
       "DISCORD_API_URL" => sim.info["api"],
       "DISCORD_GATEWAY_URL" => sim.info["gateway"],
+      "HOST_DATABASE" => Path.join(DiscordSim.scratch(), "host-#{System.unique_integer([:positive])}.sqlite3"),
       "RELEASE_DISTRIBUTION" => "none"
     }
   end

@@ -110,7 +110,7 @@ defmodule UroDiscord.Config.Schema do
         example: ~s|rest_proxy: "http://127.0.0.1:3000"|
       ),
       option(:ca_file, &file/1,
-        doc: "certificates (PEM) to trust for the REST API besides the usual ones",
+        doc: "certificates (PEM) to trust besides the usual ones, for the REST API and for a Uro elsewhere",
         allowed: "the path of a file that exists",
         example: ~s|ca_file: "/etc/uro/ca.pem"|
       ),

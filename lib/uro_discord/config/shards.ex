@@ -13,11 +13,24 @@ defmodule UroDiscord.Config.Shards do
 
     * `source: :put` (the default): the host calls `UroDiscord.Shards.put/1` and `delete/1`, which work beside the others too;
     * `source: :uro`: `Uro.VSekai` in this very VM, asked with `list_fresh_shards/0`, or `list_fresh_zones/0` in newer forks, every `poll`
-      ms, and at once when Ecto tells of a write to the table. Private zones are left out;
+      ms, and at once when Ecto's telemetry tells of a write to the table;
     * `source: {:uro, MyApp.Worlds, :list, []}`: the same with another function that returns such structs or maps;
     * `source: {:http, "https://uro.example/api/v1/shards"}`: a Uro elsewhere, through its REST API. It tells no player counts.
 
-  A shard that stops its heartbeat is closed when that is `freshness` ms old, or at the next poll after.
+  A shard is closed when its last heartbeat (updated_at, in newer forks last_put_at) is older than `freshness`, at the latest one poll
+  later; over HTTP, where times are not told, when Uro lists it no longer. If the source does not answer, its shards stay until then, and after three
+  failures `UroDiscord.Shards.source_status/0` says so. Private zones are nobody's business.
+
+  As of 2025-06 every heartbeat of a shard whose host was signed in fails in Uro, so that it is listed for 30 s and no longer: `get_shard!/1`
+  preloads an association that users do not have. The remedy is one line of `lib/uro/v_sekai.ex`:
+
+      |> Repo.preload(user: [:user_privilege_ruleset])     # was: user: [:user]
+
+  Until then a longer `freshness`, say 600_000, keeps such a shard for that long after it opened, be it still there or not. Shards whose
+  heartbeat works close as they say goodbye, and only those that crash stay for longer than they should.
+
+  `pubsub:` gets every event as subscribers of `UroDiscord.subscribe/1` do, `{:uro_discord, :shards, event}` on the topic
+  `"uro_discord:shards"`, on all nodes: where several nodes run UroDiscord, it comes from each.
 
   ## Which are shown
 

@@ -20,7 +20,7 @@ defmodule UroDiscord.Shards.Text do
 
   # A zero-width space goes behind each of these: mentions and emails; `<@`, `<#`, `<:emoji:`, `</command`, `<t:`, `<a:`, `<id:`;
   # any scheme; masked links; discord.gg/… and what else looks like a host with a path.
-  @breaks ~S"@(?=\S) | <(?=[@\#:/tai]) | :(?=//) | \](?=\() | (?<=[\p{L}\p{N}])\.(?=[\p{L}\p{N}-]+[/:])"
+  @breaks ~S"@(?=\S) | <(?=[@\#:/tai]) | :(?=//) | \](?=\() | \.(?=[^\s/]{1,253}/)"
 
   # These have no width or no ink, though Unicode does not count them among formats and spaces: fillers, variation selectors
   # (but for the one that makes an emoji of a character), the Braille blank; noncharacters, and the replacement character.

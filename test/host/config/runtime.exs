@@ -5,4 +5,5 @@ config :uro_discord,
   channels: [announcements: System.fetch_env!("DISCORD_CHANNEL_ID")],
   api_url: System.fetch_env!("DISCORD_API_URL"),
   gateway_url: System.fetch_env!("DISCORD_GATEWAY_URL"),
+  database: System.fetch_env!("HOST_DATABASE"),
   shards: [source: :uro, pubsub: Host.PubSub]
