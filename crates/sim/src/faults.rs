@@ -24,7 +24,7 @@ pub struct Rule {
     opcode: Option<u64>,
     /// Opcode of a command on the voice gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
-    voice_opcode: Option<u64>,
+    voice_opcode: Option<u8>,
     /// How many times it still applies.
     #[serde(default = "once")]
     times: u32,
@@ -151,7 +151,7 @@ impl Faults {
     }
 
     /// The fault for a command of the voice gateway.
-    pub fn for_voice_opcode(&mut self, op: u64) -> Option<GatewayFault> {
+    pub fn for_voice_opcode(&mut self, op: u8) -> Option<GatewayFault> {
         self.take(|rule| rule.voice_opcode == Some(op))
             .and_then(|rule| rule.gateway_fault())
     }

@@ -267,7 +267,7 @@ async fn expire_sessions(app: App) {
         for user in users {
             state.session_ended(user);
         }
-        state.expire_voice_sessions(Instant::now());
+        state.voice_tick(Instant::now());
     }
 }
 

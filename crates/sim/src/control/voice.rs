@@ -26,6 +26,7 @@ pub async fn show(State(app): State<App>) -> Json<Value> {
                 "name": channel.name,
                 "user_limit": channel.user_limit,
                 "users": users(&state, channel.id),
+                "dave": state.calls.groups().find(|(id, _)| *id == channel.id).map(|(_, group)| group.show()),
             })
         })
         .collect();
@@ -78,6 +79,13 @@ pub struct Action {
     code: Option<u16>,
     /// How many users a channel takes.
     limit: Option<u32>,
+    /// How many times in a row.
+    #[serde(default = "once")]
+    times: u32,
+}
+
+fn once() -> u32 {
+    1
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -95,6 +103,10 @@ enum Kind {
     ServerChange,
     /// A channel's user limit changes.
     UserLimit,
+    /// The group of a channel's call is made anew.
+    RecreateGroup,
+    /// The next commit or welcome that a user is sent is damaged.
+    DamageCommit,
 }
 
 pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
@@ -104,6 +116,13 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         .as_deref()
         .map(|wanted| voice_channel(&state, wanted))
         .transpose()?;
+    if action.action == Kind::RecreateGroup {
+        let channel = channel.ok_or(ControlError::Missing("channel"))?;
+        if !state.dave_recreate(channel, action.times) {
+            return Err(ControlError::NotInCall);
+        }
+        return Ok(Json(json!({})));
+    }
     if action.action == Kind::UserLimit {
         let channel = channel.ok_or(ControlError::Missing("channel"))?;
         let limit = action.limit.ok_or(ControlError::Missing("limit"))?;
@@ -146,7 +165,8 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
                 state.move_voice(user, channel, endpoint)?;
             }
             Kind::ServerChange => state.change_voice_server(user, endpoint)?,
-            Kind::UserLimit => {}
+            Kind::DamageCommit => state.dave_damage(user),
+            Kind::UserLimit | Kind::RecreateGroup => {}
         }
     }
     Ok(Json(json!({"users": chosen})))

@@ -47,6 +47,8 @@ pub struct Settings {
     pub voice_padding: u8,
     /// Whether clients without DAVE are refused in voice channels.
     pub dave_required: bool,
+    /// How long members of a call have to get ready for a transition, in milliseconds.
+    pub dave_transition_timeout_ms: u64,
 }
 
 impl Default for Settings {
@@ -72,6 +74,7 @@ impl Default for Settings {
             voice_aes: true,
             voice_padding: 0,
             dave_required: true,
+            dave_transition_timeout_ms: 2_000,
         }
     }
 }
@@ -99,6 +102,7 @@ pub struct SettingsChange {
     voice_aes: Option<bool>,
     voice_padding: Option<u8>,
     dave_required: Option<bool>,
+    dave_transition_timeout_ms: Option<u64>,
 }
 
 impl Settings {
@@ -137,5 +141,9 @@ impl Settings {
         set(&mut self.voice_aes, change.voice_aes);
         set(&mut self.voice_padding, change.voice_padding);
         set(&mut self.dave_required, change.dave_required);
+        set(
+            &mut self.dave_transition_timeout_ms,
+            change.dave_transition_timeout_ms,
+        );
     }
 }

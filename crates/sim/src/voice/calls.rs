@@ -1,11 +1,16 @@
 //! All calls: who may connect, and the sessions of those who did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{network::Network, session::Session};
+use super::{
+    dave::{Group, SenderError},
+    network::Network,
+    op,
+    session::Session,
+};
 use crate::{StartError, gateway::End, id::Id, state::seed};
 
 /// How far apart SSRCs are.
@@ -39,6 +44,8 @@ pub struct Calls {
     /// By user, as sessions are: there is one guild, and a user is in one of its channels.
     tickets: BTreeMap<Id, Ticket>,
     sessions: BTreeMap<Id, Session>,
+    /// DAVE in the calls that may have it, by channel.
+    groups: BTreeMap<Id, Group>,
     last_ssrc: u32,
     last_link: u64,
 }
@@ -177,6 +184,29 @@ impl Calls {
         }
     }
 
+    /// DAVE in a channel's call, if there is a call.
+    pub fn group(&mut self, channel: Id) -> Option<&mut Group> {
+        self.groups.get_mut(&channel)
+    }
+
+    /// DAVE in a channel's call, which begins now if there is none.
+    pub fn group_of_new(&mut self, channel: Id) -> Result<&mut Group, SenderError> {
+        match self.groups.entry(channel) {
+            Entry::Occupied(group) => Ok(group.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(Group::new(channel)?)),
+        }
+    }
+
+    /// The channels whose calls have DAVE.
+    pub fn groups(&self) -> impl Iterator<Item = (Id, &Group)> {
+        self.groups.iter().map(|(&channel, group)| (channel, group))
+    }
+
+    /// A call that nobody is in is over.
+    pub fn end_empty_groups(&mut self) {
+        self.groups.retain(|_, group| !group.is_empty());
+    }
+
     /// Forgets counts and faults. Sessions stay.
     pub fn reset(&mut self) {
         self.counts = Counts::default();
@@ -186,20 +216,4 @@ impl Calls {
             session.violations.clear();
         }
     }
-}
-
-/// Opcodes of the voice gateway (`developers/topics/opcodes-and-status-codes`, "Voice").
-pub mod op {
-    pub const IDENTIFY: u64 = 0;
-    pub const SELECT_PROTOCOL: u64 = 1;
-    pub const READY: u8 = 2;
-    pub const HEARTBEAT: u64 = 3;
-    pub const SESSION_DESCRIPTION: u8 = 4;
-    pub const SPEAKING: u8 = 5;
-    pub const HEARTBEAT_ACK: u8 = 6;
-    pub const RESUME: u64 = 7;
-    pub const HELLO: u8 = 8;
-    pub const RESUMED: u8 = 9;
-    pub const CLIENTS_CONNECT: u8 = 11;
-    pub const CLIENT_DISCONNECT: u8 = 13;
 }

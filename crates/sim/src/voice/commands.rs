@@ -1,13 +1,11 @@
 //! What a client of the voice gateway sends.
 
-use std::time::Instant;
-
 use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
 use super::{
-    calls::op,
     cipher::{Cipher, Mode},
+    op,
     outbox::Link,
     session::{Session, Transport},
 };
@@ -15,10 +13,10 @@ use crate::{
     app::App,
     gateway::End,
     id::{Id, from_json as id},
-    state::{ChannelKind, State},
+    state::State,
 };
 
-const UNKNOWN_OPCODE: End = End::Close(4001, "Unknown opcode.");
+pub const UNKNOWN_OPCODE: End = End::Close(4001, "Unknown opcode.");
 const DECODE_ERROR: End = End::Close(4002, "Failed to decode payload.");
 const NOT_AUTHENTICATED: End = End::Close(4003, "Not authenticated.");
 const BAD_TOKEN: End = End::Close(4004, "Authentication failed.");
@@ -56,7 +54,7 @@ impl Client {
     }
 
     /// Carries out a command that came as JSON.
-    pub fn command(&mut self, op: u64, data: &Value) -> Flow {
+    pub fn command(&mut self, op: u8, data: &Value) -> Flow {
         let app = self.app.clone();
         let mut state = app.state();
         let user = state
@@ -68,30 +66,56 @@ impl Client {
             (op::IDENTIFY, None) => self.identify(&mut state, data),
             (op::RESUME, None) => self.resume(&mut state, data),
             (op::IDENTIFY | op::RESUME, Some(_)) => Err(ALREADY_AUTHENTICATED),
-            (op::SELECT_PROTOCOL | 5 | 12 | 14 | 15 | 16 | 23 | 31 | 32, None) => {
-                Err(NOT_AUTHENTICATED)
-            }
+            (
+                op::SELECT_PROTOCOL
+                | op::SPEAKING
+                | op::VIDEO
+                | op::SESSION_UPDATE
+                | op::MEDIA_SINK_WANTS
+                | op::BACKEND_VERSION
+                | op::TRANSITION_READY
+                | op::INVALID_COMMIT_WELCOME
+                | op::NO_ROUTE,
+                None,
+            ) => Err(NOT_AUTHENTICATED),
             (op::SELECT_PROTOCOL, Some(user)) => Self::select_protocol(&mut state, user, data),
-            (5, Some(user)) => Self::speaking(&mut state, user, data),
-            (23, Some(_)) | (31, Some(_)) => Ok(()),
-            (16, Some(_)) => {
-                self.link
-                    .send(16, json!({"voice": "0.0.0", "rtc_worker": "0.0.0"}));
+            (op::SPEAKING, Some(user)) => Self::speaking(&mut state, user, data),
+            (op::TRANSITION_READY, Some(user)) => {
+                state.dave_ready(user, transition(data)?);
                 Ok(())
             }
-            // Video, session updates, media sink wants, no route: known, and nothing to do in a call without video.
-            (12 | 14 | 15 | 32, Some(_)) => Ok(()),
+            (op::INVALID_COMMIT_WELCOME, Some(user)) => {
+                state.dave_invalid(user, transition(data)?);
+                Ok(())
+            }
+            (op::BACKEND_VERSION, Some(_)) => {
+                let versions = json!({"voice": "0.0.0", "rtc_worker": "0.0.0"});
+                self.link.send(op::BACKEND_VERSION, versions);
+                Ok(())
+            }
+            // Known, and there is nothing to do in a call without video.
+            (op::VIDEO | op::SESSION_UPDATE | op::MEDIA_SINK_WANTS | op::NO_ROUTE, Some(_)) => {
+                Ok(())
+            }
             _ => Err(UNKNOWN_OPCODE),
         }
     }
 
     /// Carries out a command that came as bytes.
-    pub fn binary_command(&mut self, op: u64, _payload: &[u8]) -> Flow {
-        match (op, self.user) {
-            (26 | 28, None) => Err(NOT_AUTHENTICATED),
-            (26 | 28, Some(_)) => Ok(()),
-            _ => Err(UNKNOWN_OPCODE),
+    pub fn binary_command(&mut self, op: u8, payload: &[u8]) -> Flow {
+        let app = self.app.clone();
+        let mut state = app.state();
+        let user = state
+            .calls
+            .session_on(self.link.id)
+            .map(|session| session.user);
+        match (op, user) {
+            (op::KEY_PACKAGE | op::COMMIT_WELCOME, None) => return Err(NOT_AUTHENTICATED),
+            (op::KEY_PACKAGE, Some(user)) => state.dave_key_package(user, payload),
+            (op::COMMIT_WELCOME, Some(user)) => state.dave_commit(user, payload),
+            _ => return Err(UNKNOWN_OPCODE),
         }
+        Ok(())
     }
 
     fn heartbeat(&self, state: &mut State, data: &Value) -> Flow {
@@ -245,27 +269,32 @@ impl Client {
         let is_new = !session.is_in_call();
         let undiscovered = session.discovered.is_some_and(|found| found != claimed);
         session.transport = Some(Transport::new(cipher, Some(claimed)));
-        session.outbox.send(
-            op::SESSION_DESCRIPTION,
-            &json!({
-                "mode": mode.name(),
-                "secret_key": key,
-                "dave_protocol_version": 0,
-                "audio_codec": "opus",
-                "video_codec": "H264",
-                "media_session_id": format!("{:032x}", user.0),
-            }),
-        );
         let channel = session.channel;
+        let version = match is_new {
+            true => state.dave_join(user).map_err(|_| NO_RANDOM)?,
+            false => state.dave_version(channel),
+        };
+        let description = json!({
+            "mode": mode.name(),
+            "secret_key": key,
+            "dave_protocol_version": version,
+            "audio_codec": "opus",
+            "video_codec": "H264",
+            "media_session_id": format!("{:032x}", user.0),
+        });
+        if let Some(session) = state.calls.session(user) {
+            session.outbox.send(op::SESSION_DESCRIPTION, &description);
+        }
         if undiscovered {
             state.voice_violation(user, "select_protocol_address");
         }
         state.log.push(
             "voice_ready",
-            json!({"user_id": user, "channel_id": channel, "mode": mode.name()}),
+            json!({"user_id": user, "channel_id": channel, "mode": mode.name(), "dave": version}),
         );
         if is_new {
             state.calls.enter(user);
+            state.dave_enter(user);
         }
         Ok(())
     }
@@ -292,24 +321,7 @@ impl Client {
     }
 }
 
-impl State {
-    /// Whether calls of a channel are end-to-end encrypted: those of stages are not.
-    pub fn may_have_dave(&self, channel: Id) -> bool {
-        self.channel(channel)
-            .is_some_and(|channel| channel.kind == ChannelKind::Voice)
-    }
-
-    /// Ends the sessions that nobody resumed in time.
-    pub fn expire_voice_sessions(&mut self, now: Instant) {
-        let timeout = std::time::Duration::from_millis(self.settings.voice_session_timeout_ms);
-        let over: Vec<Id> = self
-            .calls
-            .sessions()
-            .filter(|session| session.is_lost_for(timeout, now))
-            .map(|session| session.user)
-            .collect();
-        for user in over {
-            self.end_voice_session(user, INVALID_SESSION);
-        }
-    }
+/// The transition that a client speaks of.
+fn transition(data: &Value) -> Result<u64, End> {
+    data["transition_id"].as_u64().ok_or(DECODE_ERROR)
 }

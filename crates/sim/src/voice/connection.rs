@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout_at};
 
 use super::{
-    calls::op,
-    commands::Client,
+    commands::{Client, UNKNOWN_OPCODE},
+    op,
     outbox::{Link, WAITING},
 };
 use crate::{
@@ -103,11 +103,14 @@ impl Reader {
             };
             let (op, data) = match message {
                 Some(Ok(Message::Text(text))) => match decode(&text) {
-                    Some((op, data)) => (op, Data::Json(data)),
+                    Some((op, data)) => match op.try_into() {
+                        Ok(op) => (op, Data::Json(data)),
+                        Err(_) => return UNKNOWN_OPCODE,
+                    },
                     None => return self.undecodable(),
                 },
                 Some(Ok(Message::Binary(bytes))) => match bytes.split_first() {
-                    Some((&op, _)) => (u64::from(op), Data::Binary(bytes.slice(1..))),
+                    Some((&op, _)) => (op, Data::Binary(bytes.slice(1..))),
                     None => return self.undecodable(),
                 },
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,

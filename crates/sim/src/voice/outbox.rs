@@ -58,7 +58,6 @@ impl Outbox {
         self.push(text(&json!({"op": op, "d": data, "seq": number})));
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "for DAVE"))]
     /// Sends bytes with the next number.
     pub fn send_binary(&mut self, op: u8, payload: &[u8]) {
         let mut message = self.next_number().to_be_bytes().to_vec();

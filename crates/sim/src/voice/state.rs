@@ -1,10 +1,10 @@
 //! What happens to calls, told to whom it concerns: those in the call, the gateway, and the event log.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::calls::op;
+use super::op;
 use crate::{
     StartError,
     gateway::{End, intents},
@@ -126,6 +126,7 @@ impl State {
             let data = json!({"user_id": user});
             self.calls
                 .tell_others(session.channel, user, op::CLIENT_DISCONNECT, &data);
+            self.dave_leave(user, session.channel);
         }
         self.log.push(
             "voice_end",
@@ -162,6 +163,21 @@ impl State {
             self.calls.dismiss(user);
             self.end_voice_session(user, End::Drop);
         }
+    }
+
+    /// What time brings: the end of sessions that nobody resumed, and that of transitions that not all got ready for.
+    pub fn voice_tick(&mut self, now: Instant) {
+        let timeout = Duration::from_millis(self.settings.voice_session_timeout_ms);
+        let over: Vec<Id> = self
+            .calls
+            .sessions()
+            .filter(|session| session.is_lost_for(timeout, now))
+            .map(|session| session.user)
+            .collect();
+        for user in over {
+            self.end_voice_session(user, End::Drop);
+        }
+        self.dave_tick(now);
     }
 
     /// The client on a connection broke a rule.
