@@ -19,6 +19,9 @@ const REPORTER: u32 = 1;
 /// How a frame ends that DAVE encrypted.
 const DAVE_MARKER: [u8; 2] = [0xfa, 0xfa];
 
+/// Opus for 20 ms of silence, which passes unencrypted ("Silence Packets").
+const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
+
 /// A datagram to send.
 pub type Outgoing = (SocketAddr, Vec<u8>);
 
@@ -129,7 +132,7 @@ impl State {
         let has_dave = frame.ends_with(&DAVE_MARKER);
         let session = self.calls.session(user)?;
         session.frames.received += 1;
-        session.frames.without_dave += u64::from(!has_dave);
+        session.frames.without_dave += u64::from(!has_dave && frame != SILENCE);
         let channel = session.channel;
         let padding = self.settings.voice_padding;
         let deaf: Vec<Id> = self

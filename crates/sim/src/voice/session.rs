@@ -102,7 +102,7 @@ pub struct Frames {
     pub received: u64,
     /// How often one of them was sent on to somebody.
     pub relayed: u64,
-    /// Of its own, those without DAVE's trailer.
+    /// Of its own, those without DAVE's trailer that are not silence.
     pub without_dave: u64,
     /// Others', sent to it.
     pub sent: u64,

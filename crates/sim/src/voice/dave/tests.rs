@@ -462,11 +462,11 @@ fn bytes_that_are_no_messages_are_refused() {
 /// Many come and go, in an order that is another for each seed.
 #[test]
 fn many_come_and_go() {
-    for seed in 0..4 {
+    for seed in 0..2 {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut call = Call::new();
         let mut next = 1;
-        for step in 0..25 {
+        for _ in 0..25 {
             let there: Vec<u64> = call.members.keys().map(|user| user.0).collect();
             match random.u32(..10) {
                 0..=4 => {
@@ -489,7 +489,6 @@ fn many_come_and_go() {
             if call.members.len() > 1 {
                 call.assert_encrypted();
             }
-            assert!(step < 25);
         }
     }
 }
