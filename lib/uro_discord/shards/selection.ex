@@ -24,30 +24,32 @@ defmodule UroDiscord.Shards.Selection do
   """
   @spec select([UroDiscord.Shards.shard()], limits()) :: [UroDiscord.Shards.shard()]
   def select(shards, limits) do
-    trusted = MapSet.new(limits.trusted, &(origin(&1) || &1))
+    names = MapSet.new(limits.trusted, &(origin(&1) || &1))
+    {trusted, others} = if limits.trusted == [], do: {[], shards}, else: Enum.split_with(shards, &trusted?(&1, names))
+    trusted = trusted |> oldest_first() |> Enum.take(limits.max_visible)
 
-    {trusted, others} = Enum.split_with(shards, &trusted?(&1, trusted))
-    others = if limits.trusted_only, do: [], else: others |> oldest_first() |> share(limits)
-    trusted |> oldest_first() |> Enum.concat(others) |> Enum.take(limits.max_visible)
+    if limits.trusted_only,
+      do: trusted,
+      else: trusted ++ (others |> oldest_first() |> share(limits, limits.max_visible - length(trusted), %{}))
   end
 
   defp trusted?(shard, trusted), do: shard.host_id in trusted or origin(shard.address) in trusted
 
   defp oldest_first(shards), do: Enum.sort_by(shards, &{DateTime.to_unix(&1.opened_at, :microsecond), &1.id})
 
-  # At most so many of an origin.
-  defp share(shards, limits) do
-    {shown, _counts} =
-      Enum.flat_map_reduce(shards, %{}, fn shard, counts ->
-        keys = keys(shard)
+  # The first `room` of those of whose origins there are not too many; a flood behind these is not looked at.
+  defp share([shard | rest], limits, room, counts) when room > 0 do
+    keys = keys(shard)
 
-        if Enum.all?(keys, fn {kind, _} = key -> Map.get(counts, key, 0) < limits[kind] end),
-          do: {[shard], Enum.reduce(keys, counts, fn key, counts -> Map.update(counts, key, 1, &(&1 + 1)) end)},
-          else: {[], counts}
-      end)
-
-    shown
+    if Enum.all?(keys, fn {kind, _} = key -> Map.get(counts, key, 0) < limits[kind] end) do
+      counts = Enum.reduce(keys, counts, fn key, counts -> Map.update(counts, key, 1, &(&1 + 1)) end)
+      [shard | share(rest, limits, room - 1, counts)]
+    else
+      share(rest, limits, room, counts)
+    end
   end
+
+  defp share(_shards, _limits, _room, _counts), do: []
 
   defp keys(shard) do
     for {kind, origin} <- [max_per_address: origin(shard.address), max_per_host: shard.host_id || shard.host],
