@@ -158,8 +158,8 @@ defmodule UroDiscord do
   Discord keeps the session (a few minutes); `session` and `seq` together name it, and tell a repeat. In particular:
 
     * an event is for those who are subscribed when it comes, or if there are none, for the first who subscribes;
-    * what a subscriber had not acknowledged when it died comes to the next one, unless it came to others too. An event during which
-      subscribers died twice is logged and given up;
+    * what a subscriber had not acknowledged when it ended comes to the next one, unless it came to others too. An event during which
+      subscribers crashed twice is logged and given up;
     * `unsubscribe/1` lets go of what is not acknowledged;
     * no more than about 1,000 events wait for a subscriber. Then no others are taken from Discord, which keeps them; `status/0` and
       the log tell who holds back the gateway. That also goes for a subscriber that does not acknowledge and is slow.

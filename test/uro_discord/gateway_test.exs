@@ -96,7 +96,7 @@ defmodule UroDiscord.GatewayTest do
       start_connected!(sim, options)
       assert Gateway.held?()
       assert %{lease: %{held: true, holder: holder}, identifies: identifies, held_back: nil} = status()
-      assert holder == UroDiscord.Store.Owner.name()
+      assert {:ok, %{owner: ^holder}} = UroDiscord.Runtime.fetch()
       # Discord was asked before the one that we used.
       assert %{state: :ok, remaining: 999, waiting: []} = identifies
       assert DateTime.compare(identifies.reset_at, DateTime.utc_now()) == :gt

@@ -56,6 +56,8 @@ defmodule UroDiscord.HostTest do
         :exit_status,
         :stderr_to_stdout,
         args: ["start"],
+        # Its database is there, too.
+        cd: release,
         env: env
       ])
 
@@ -79,7 +81,8 @@ defmodule UroDiscord.HostTest do
     sim = start_sim!()
     env = Map.to_list(environment(sim, "hunter2"))
 
-    {output, status} = System.cmd(Path.join(release, "bin/host"), ["start"], env: env, stderr_to_stdout: true)
+    {output, status} =
+      System.cmd(Path.join(release, "bin/host"), ["start"], cd: release, env: env, stderr_to_stdout: true)
 
     assert status != 0
     assert output =~ "token: has not the shape of a bot token (7 bytes, not shown)"

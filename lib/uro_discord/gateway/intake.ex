@@ -98,6 +98,8 @@ defmodule UroDiscord.Gateway.Intake do
 
   # Behind those that wait for the same.
   defp new_event(intake, event) do
+    # One that was open when the lease was lost comes again, and its credit with it.
+    intake = if is_map_key(intake.open, place(event)), do: %{intake | due: intake.due + 1}, else: intake
     sent_to = if event.type in intake.unsubscribed, do: {[], []}, else: Events.dispatch(event)
 
     if sent_to == {[], []} and event.type not in intake.kept_types,
@@ -207,8 +209,9 @@ defmodule UroDiscord.Gateway.Intake do
   end
 
   defp suspect([], intake, _reason), do: {[], intake}
-  # It was dead before it was sent the first of them.
-  defp suspect(left, intake, :noproc), do: {left, intake}
+  # It was stopped, or dead before it was sent the first of them.
+  defp suspect(left, intake, reason) when reason in [:normal, :shutdown, :noproc], do: {left, intake}
+  defp suspect(left, intake, {:shutdown, _reason}), do: {left, intake}
 
   defp suspect([%{event: event} = first | others], intake, reason) do
     place = place(event)

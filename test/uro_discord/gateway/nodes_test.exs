@@ -68,7 +68,7 @@ defmodule UroDiscord.Gateway.NodesTest do
     assert held?(first)
     refute held?(second)
     {:ok, %{gateway: %{lease: %{held: false, holder: holder}}}} = Peer.call(second, UroDiscord, :status, [])
-    assert holder == Peer.call(first, UroDiscord.Store.Owner, :name, [])
+    assert {:ok, %{owner: ^holder}} = Peer.call(first, UroDiscord.Runtime, :fetch, [])
     assert %{"identifies" => 1, "connections" => [_]} = gateway(sim)
     {first, second}
   end

@@ -1,0 +1,122 @@
+defmodule UroDiscord.Gateway.IntakeTest do
+  use ExUnit.Case
+  alias UroDiscord.Events
+  alias UroDiscord.Gateway.{Handled, Intake}
+
+  @credit 1_024
+  @types ["KEPT", "OTHER"]
+
+  # Subscribers are processes that only wait, and register as `UroDiscord.subscribe/2` does.
+  defp spawn_subscriber(type, value) do
+    test = self()
+
+    pid =
+      spawn(fn ->
+        {:ok, _} = Registry.register(Events, {:gateway, type}, value)
+        send(test, :registered)
+        Process.sleep(:infinity)
+      end)
+
+    assert_receive :registered
+    pid
+  end
+
+  defp session(id, sequence), do: %{0 => %{"id" => id, "sequence" => sequence, "resume_url" => nil}}
+
+  defp start do
+    {@credit, intake} = Intake.start(Intake.new(["KEPT"]))
+    %{intake: Intake.sessions(intake, session("s", 0)), seq: 0, subscribers: []}
+  end
+
+  # What may happen, at random: events and gaps, repeats, acknowledgements in any order, subscribers that come, go and die, another
+  # bridge, a lease that is lost and taken again.
+  defp step(1, state), do: event(state, state.seq + 1)
+  defp step(2, state), do: event(state, state.seq + 1)
+  defp step(3, state), do: sequence(state, state.seq + 3)
+  defp step(4, %{seq: seq} = state) when seq > 0, do: repeat(state, :rand.uniform(seq))
+
+  defp step(n, state) when n in 5..7 do
+    case for({place, %{waits_for: [_ | _] = waits_for}} <- state.intake.open, do: {place, waits_for}) do
+      [] ->
+        state
+
+      open ->
+        {place, waits_for} = Enum.random(open)
+        update(state, &Intake.acknowledge(&1, place, Enum.random(waits_for)))
+    end
+  end
+
+  defp step(8, state) do
+    type = Enum.random(@types)
+    pid = spawn_subscriber(type, if(type == "KEPT", do: Enum.random([:ack, :ack, nil])))
+    update(%{state | subscribers: [{pid, type} | state.subscribers]}, &Intake.release/1)
+  end
+
+  defp step(9, %{subscribers: [_ | _]} = state) do
+    {pid, _type} = subscriber = Enum.random(state.subscribers)
+    ref = Process.monitor(pid)
+    Process.exit(pid, :kill)
+    assert_receive {:DOWN, ^ref, :process, ^pid, :killed}
+    update(%{state | subscribers: List.delete(state.subscribers, subscriber)}, &Intake.died(&1, pid, :killed))
+  end
+
+  defp step(10, state) do
+    {credit, intake} = Intake.start(state.intake)
+    assert credit == @credit - map_size(intake.open)
+    # Discord goes on after what was received.
+    %{state | intake: intake, seq: Handled.received(intake.handled)[0]["sequence"]}
+  end
+
+  defp step(11, state) do
+    stored = Handled.handled(state.intake.handled)
+    intake = state.intake |> Intake.sessions(%{}) |> Intake.sessions(stored)
+    %{state | intake: intake, seq: stored[0]["sequence"]}
+  end
+
+  defp step(_other, state), do: state
+
+  defp event(%{intake: %{credit: 0}} = state, _seq), do: state
+
+  defp event(state, seq) do
+    update(%{state | seq: seq}, &Intake.event(&1, event(seq)))
+  end
+
+  defp event(seq), do: %{shard: 0, session: "s", seq: seq, type: Enum.at(@types, rem(seq, 2)), data: nil}
+
+  defp repeat(%{intake: %{credit: 0}} = state, _seq), do: state
+  defp repeat(state, seq), do: update(state, &Intake.event(&1, event(seq)))
+
+  defp sequence(%{intake: %{credit: 0}} = state, _seq), do: state
+  defp sequence(state, seq), do: update(%{state | seq: seq}, &Intake.sequence(&1, {0, "s", seq}))
+
+  defp update(state, change) do
+    case Intake.grant(change.(state.intake)) do
+      {{:grant, _}, intake} -> %{state | intake: intake}
+      {_, intake} -> %{state | intake: intake}
+    end
+  end
+
+  test "at random: credit is neither lost nor made, and what is open is not handled" do
+    for round <- 1..40 do
+      start_supervised!({Events, []}, id: round)
+
+      Enum.reduce(1..250, start(), fn _, state ->
+        %{intake: intake} = state = step(:rand.uniform(11), state)
+        assert intake.credit + intake.due + map_size(intake.open) == @credit
+        handled = Handled.handled(intake.handled)[0]["sequence"]
+        assert Enum.all?(intake.open, fn {{0, "s", seq}, _entry} -> seq > handled end)
+        # Who waits is alive, and what waits for nobody is of a kept type.
+        for {_place, entry} <- intake.open do
+          assert Enum.all?(entry.waits_for, &Process.alive?/1)
+          assert entry.waits_for != [] or (entry.event.type == "KEPT" and "KEPT" in intake.unsubscribed)
+        end
+
+        state
+      end)
+      |> Map.fetch!(:subscribers)
+      |> Enum.each(fn {pid, _type} -> Process.exit(pid, :kill) end)
+
+      stop_supervised!(round)
+    end
+  end
+end
