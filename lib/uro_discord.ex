@@ -37,6 +37,7 @@ defmodule UroDiscord do
     Runtime,
     Shards,
     Telemetry,
+    Voice,
     Web
   }
 
@@ -65,7 +66,7 @@ defmodule UroDiscord do
   defp children(%Config{shards: shards} = config) do
     [Events, {Shards, config}, Shards.Hidden] ++
       if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
-      [Notify, {Gateway, config}, {Bridge, config}, {Shards.Presence, config}] ++
+      [Notify, {Gateway, config}, {Voice, config}, {Bridge, config}, {Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
       if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
       if(shards.source == :put, do: [], else: [{Shards.Source, config}]) ++
@@ -130,6 +131,7 @@ defmodule UroDiscord do
     * `:shards`: see `UroDiscord.Shards`;
     * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:lease, :held | :lost}` (see
       `UroDiscord.Gateway`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
+    * `:voice`: see `UroDiscord.Voice`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
 

@@ -7,7 +7,7 @@ defmodule UroDiscord.Bridge do
   use GenServer, shutdown: 5_000
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Events}
+  alias UroDiscord.{Backoff, Config, Events, Voice}
   alias UroDiscord.Bridge.{Gateway, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.Handled
 
@@ -37,6 +37,7 @@ defmodule UroDiscord.Bridge do
       failures: 0,
       buffer: "",
       presence: nil,
+      voice: nil,
       pings: %Pings{},
       # Set while a full mailbox holds back the bridge.
       look_again: nil
@@ -50,6 +51,10 @@ defmodule UroDiscord.Bridge do
   @doc "States the presence that is wanted: Discord's Update Presence data, or nil for none."
   @spec desire_presence(map() | nil) :: :ok
   def desire_presence(presence), do: GenServer.cast(__MODULE__, {:desire_presence, presence})
+
+  @doc "States the voice channels that are wanted, as docs/bridge-protocol.md has them, or nil for none."
+  @spec desire_voice(map() | nil) :: :ok
+  def desire_voice(voice), do: GenServer.cast(__MODULE__, {:desire_voice, voice})
 
   @doc "Somebody subscribed to gateway events."
   @spec subscribed() :: :ok
@@ -115,6 +120,9 @@ defmodule UroDiscord.Bridge do
   def handle_cast({:desire_presence, presence}, state) do
     {:noreply, tell(%{state | presence: presence}, {:desired, %{"presence" => presence}})}
   end
+
+  def handle_cast({:desire_voice, voice}, state),
+    do: {:noreply, tell(%{state | voice: voice}, {:desired, %{"voice" => voice}})}
 
   def handle_cast(:subscribed, state),
     do: {:noreply, state.gateway |> Gateway.subscribed() |> tell_all(state) |> follow()}
@@ -293,7 +301,7 @@ defmodule UroDiscord.Bridge do
         state
         |> phase(:up)
         |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
-        |> tell({:desired, %{"gateway" => desired, "presence" => state.presence}})
+        |> tell({:desired, %{"gateway" => desired, "presence" => state.presence, "voice" => state.voice}})
       )
     else
       Transport.close(state.transport)
@@ -303,6 +311,11 @@ defmodule UroDiscord.Bridge do
 
   defp handle(message, state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
     do: %{state | gateway: Gateway.handle(state.gateway, message)}
+
+  defp handle({:voice, guild, voice_state, info}, state) do
+    Voice.fact(guild, voice_state, info)
+    state
+  end
 
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")

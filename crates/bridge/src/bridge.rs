@@ -5,15 +5,19 @@ use crate::events::Events;
 use crate::fault::Fault;
 use crate::outbox::Outbox;
 use crate::stdio::Input;
+use crate::voice::{self, Wishes};
 use crate::{gateway, stdio};
 use bytes::{Buf as _, BytesMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use uro_discord_wire::frame::{self, AppendError};
 use uro_discord_wire::{Bridge, FromBridge, ToBridge, VERSION};
+
+/// What the gateway says about voice, waiting for the sessions. They take it at once.
+const VOICE_UPDATES: usize = 256;
 
 /// How long the end may take: an orphan must be gone within a second.
 const FAREWELL: Duration = Duration::from_millis(700);
@@ -33,8 +37,18 @@ pub async fn run() -> Result<(), Fault> {
         forward.await;
         Ok(())
     });
+    let wishes = Wishes::default();
+    let (updates, updated) = mpsc::channel(VOICE_UPDATES);
+    let mut calls = JoinSet::new();
+    calls.spawn(voice::run(
+        wanted.clone(),
+        outbox.clone(),
+        wishes.clone(),
+        updated,
+    ));
     let mut gateway = JoinSet::new();
-    gateway.spawn(gateway::run(wanted, outbox.clone(), events));
+    let voice = gateway::Voice { wishes, updates };
+    gateway.spawn(gateway::run(wanted, outbox.clone(), events, voice));
 
     let owner = Owner {
         stdin,
@@ -48,6 +62,7 @@ pub async fn run() -> Result<(), Fault> {
             Ok(result) => result.map_err(Fault::Io),
             Err(error) => Err(panicked(error)),
         },
+        Some(ended) = calls.join_next() => ended.flatten().map_err(panicked),
         Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
     };
     // With the owner the desired state is gone: the gateway closes its connections and ends.

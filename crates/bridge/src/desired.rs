@@ -3,11 +3,12 @@
 use crate::presence::Presence;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use uro_discord_wire::Gateway;
+use uro_discord_voice::Scheme;
+use uro_discord_wire::{Gateway, Snowflake, Voice, VoiceChannel};
 
 /// The most shards: each is a connection of this process, and serves 2,500 guilds.
 const SHARDS: u32 = 1_000;
@@ -20,13 +21,47 @@ pub struct Desired {
     /// How often no gateway was wanted. It shows that so it was, though one is wanted again.
     pub era: u64,
     pub presence: Option<Presence>,
+    pub voice: Option<DesiredVoice>,
     /// Until when gateway connections may be held.
     pub lease: Option<Instant>,
     /// How often each shard was allowed to identify.
     pub identifies: BTreeMap<u32, u64>,
 }
 
+/// The desired voice channels, by guild.
+#[derive(Clone, Debug)]
+pub struct DesiredVoice {
+    pub user: Snowflake,
+    pub channels: Arc<BTreeMap<Snowflake, Arc<VoiceChannel>>>,
+}
+
+impl DesiredVoice {
+    fn new(voice: Voice) -> Self {
+        let channels = voice.channels.into_iter();
+        Self {
+            user: voice.user,
+            channels: Arc::new(
+                channels
+                    .map(|channel| (channel.guild, Arc::new(channel)))
+                    .collect(),
+            ),
+        }
+    }
+}
+
 impl Desired {
+    /// How voice servers are reached: as the gateway is. Without TLS it is a simulator on this machine.
+    pub fn voice_scheme(&self) -> Scheme {
+        let url = self
+            .gateway
+            .as_ref()
+            .and_then(|gateway| gateway.url.as_deref());
+        match url {
+            Some(url) if url.starts_with("ws://") => Scheme::Ws,
+            _ => Scheme::Wss,
+        }
+    }
+
     /// Takes one part of a desired state. What cannot be had leaves that part as it was, and says why.
     pub fn take(&mut self, part: &str, value: Value) -> Result<(), String> {
         match part {
@@ -37,6 +72,7 @@ impl Desired {
                     self.identifies.clear();
                 }
             }
+            "voice" => self.voice = parse(value, voice)?.map(DesiredVoice::new),
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }
@@ -82,6 +118,19 @@ fn parse<T: DeserializeOwned>(
     })?;
     check(&part)?;
     Ok(Some(part))
+}
+
+fn voice(voice: &Voice) -> Result<(), String> {
+    let mut guilds = BTreeSet::new();
+    for (index, channel) in voice.channels.iter().enumerate() {
+        if !guilds.insert(channel.guild) {
+            return Err(format!(
+                "channels[{index}]: Discord allows one voice channel of a guild, and guild {} has another",
+                channel.guild
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn gateway(gateway: &Gateway) -> Result<(), String> {
@@ -169,7 +218,11 @@ mod tests {
             ),
             "events[1]: expected a string"
         );
-        assert_eq!(refused("voice", json!({})), "there is no such part");
+        assert_eq!(refused("video", json!({})), "there is no such part");
+        assert_eq!(
+            refused("voice", json!({"user": "0", "channels": []})),
+            "user: expected an id of Discord's, as text"
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod log;
 mod outbox;
 mod presence;
 mod stdio;
+mod voice;
 
 use fault::Fault;
 use std::process::ExitCode;

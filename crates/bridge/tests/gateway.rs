@@ -440,7 +440,7 @@ async fn what_cannot_be_had_is_refused_and_changes_nothing() {
             "status: expected one of",
         ),
         ("gateway", gateway, "url: expected ws:// or wss://"),
-        ("voice", json!({}), "there is no such part"),
+        ("video", json!({}), "there is no such part"),
     ];
     for (part, value, reason) in parts {
         bridge.desire(json!({part: value})).await;

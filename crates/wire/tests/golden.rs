@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Bridge, Closed, FromBridge, Gateway, GatewayState, Library, Session, ToBridge, Token,
+    Active, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, InChannel,
+    Library, Session, Snowflake, Stats, ToBridge, Token, User, Voice, VoiceState,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -31,6 +32,24 @@ fn presence() -> Value {
         "status": "online",
         "afk": false,
     })
+}
+
+fn desired_voice() -> Value {
+    json!({
+        "user": "1300000000000000001",
+        "channels": [{
+            "guild": "1300000000000000100",
+            "channel": "1300000000000000206",
+            "attempt": 1,
+            "self_mute": false,
+            "self_deaf": true,
+            "play": {"path": "/srv/uro/welcome.opus", "loop": false, "attempt": 2},
+        }],
+    })
+}
+
+fn snowflake(number: u64) -> Snowflake {
+    Snowflake::new(number).unwrap()
 }
 
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
@@ -97,6 +116,7 @@ fn every_message_to_the_bridge() {
             desired(json!({"gateway": null, "presence": null})),
         ),
         ("desired_unchanged", desired(json!({}))),
+        ("desired_voice", desired(json!({"voice": desired_voice()}))),
     ]);
 
     assert!(
@@ -113,6 +133,12 @@ fn every_message_to_the_bridge() {
         message.encode(&mut again).unwrap();
         assert_eq!(&ToBridge::decode(&again).unwrap(), message, "{name}");
     }
+}
+
+#[test]
+fn the_desired_voice_has_a_type() {
+    let voice: Voice = serde_json::from_value(desired_voice()).unwrap();
+    assert_eq!(serde_json::to_value(voice).unwrap(), desired_voice());
 }
 
 #[test]
@@ -187,6 +213,10 @@ fn every_message_from_the_bridge() {
         "author": {"id": "104780480480480480", "flags": 1, "roles": [["nested", [{"deep": [null]}]]]},
     });
     let gateway = |state| FromBridge::Gateway { shard: 0, state };
+    let voice = |state| FromBridge::Voice {
+        guild: snowflake(1_300_000_000_000_000_100),
+        state,
+    };
     let active = |resumed, user: Option<&str>| {
         gateway(GatewayState::Active(Active {
             session_id: SESSION.into(),
@@ -261,6 +291,47 @@ fn every_message_from_the_bridge() {
                 shard: 0,
                 data: presence(),
             },
+        ),
+        (
+            "voice_joined",
+            voice(VoiceState::Joined(InChannel {
+                channel: snowflake(1_300_000_000_000_000_206),
+            })),
+        ),
+        ("voice_waiting", voice(VoiceState::Waiting)),
+        (
+            "voice_ended",
+            voice(VoiceState::Ended(Ended {
+                reason: "the voice session timed out (4009): join again".into(),
+                retry_ms: Some(1_000),
+            })),
+        ),
+        (
+            "voice_speaking",
+            voice(VoiceState::Speaking(User {
+                user: snowflake(1_300_000_000_000_000_003),
+            })),
+        ),
+        (
+            "voice_encryption",
+            voice(VoiceState::Encryption(Encryption {
+                version: 1,
+                epoch: Some(3),
+                privacy_code: Some("01234 56789 01234 56789 01234 56789".into()),
+                can_send: true,
+            })),
+        ),
+        (
+            "voice_stats",
+            voice(VoiceState::Stats(Stats {
+                round_trip_ms: Some(12.5),
+                loss: None,
+                sent: 250,
+                unsent: 1,
+                received: 500,
+                lost: 2,
+                undecryptable: 3,
+            })),
         ),
         (
             "refused",

@@ -8,6 +8,10 @@ defmodule UroDiscord.Bridge.Protocol do
   # What the bridge may say of a gateway connection. Named here so that `:safe` knows the atoms.
   @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal]
 
+  # And of a voice session.
+  @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left] ++
+                  [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
+
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
   @type to_bridge ::
@@ -24,6 +28,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:event, non_neg_integer(), String.t(), non_neg_integer(), String.t(), term()}
           | {:sequence, non_neg_integer(), String.t(), non_neg_integer()}
           | {:presence, non_neg_integer(), map()}
+          | {:voice, String.t(), atom(), map()}
           | {:refused, String.t(), String.t()}
           | {:pong, term()}
 
@@ -92,6 +97,10 @@ defmodule UroDiscord.Bridge.Protocol do
 
   defp message({:presence, shard, data} = presence) when is_integer(shard) and is_map(data),
     do: {:ok, presence}
+
+  defp message({:voice, guild, state, info} = fact)
+       when is_binary(guild) and state in @voice_states and is_map(info),
+       do: {:ok, fact}
 
   defp message({:refused, part, reason} = refused) when is_binary(part) and is_binary(reason),
     do: {:ok, refused}

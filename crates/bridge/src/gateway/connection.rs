@@ -106,6 +106,11 @@ impl Keeper {
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
             }
+            if showing && self.voice.is_due() {
+                for command in self.voice.commands() {
+                    shard.command(&command);
+                }
+            }
             tokio::select! {
                 biased;
                 // An error is the end, which the look finds too.
@@ -129,6 +134,7 @@ impl Keeper {
                     }
                 }
                 () = self.events.room(), if !reading => {}
+                () = self.voice.changed(), if showing => {}
                 item = shard.next(), if reading => match item {
                     Some(Ok(Message::Text(text))) => {
                         self.payload(&shard, &text, &mut story);

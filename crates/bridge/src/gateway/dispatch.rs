@@ -70,6 +70,9 @@ impl Keeper {
         match kind {
             "READY" => self.ready(shard, payload, story),
             "RESUMED" => self.active(payload, true, story),
+            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => {
+                self.voice.dispatch(kind, payload.data())
+            }
             _ => {}
         }
         if self.gateway.events.contains(kind) {
@@ -85,6 +88,7 @@ impl Keeper {
     /// A new session.
     fn ready(&mut self, shard: &Shard<Allowed>, payload: &Payload<'_>, story: &mut Story) {
         self.pace.renewed();
+        self.voice.new_session();
         self.progress.settled();
         match serde_json::from_str::<Ready>(payload.data()) {
             Ok(ready) => self.user_id = Some(ready.user.id),

@@ -2,6 +2,7 @@ use super::backoff::Backoff;
 use super::connection::End;
 use super::progress::Progress;
 use super::same_connections;
+use super::voice::{ShardVoice, Voice};
 use crate::desired::{Desired, is_websocket};
 use crate::events::Events;
 use crate::outbox::Outbox;
@@ -29,6 +30,7 @@ pub struct Keeper {
     allowed: u64,
     pub(super) pace: Pace,
     pub(super) progress: Progress,
+    pub(super) voice: ShardVoice,
     backoff: Backoff,
     pub(super) session: Option<Resumable>,
     pub(super) user_id: Option<String>,
@@ -61,10 +63,12 @@ impl Keeper {
         wanted: watch::Receiver<Desired>,
         outbox: Outbox,
         events: Events,
+        voice: Voice,
     ) -> Self {
         Self {
             number,
             session: given(&gateway, number),
+            voice: ShardVoice::new(voice, number, gateway.shards.get()),
             gateway,
             era,
             wanted,

@@ -5,6 +5,7 @@ mod connection;
 mod dispatch;
 mod keeper;
 mod progress;
+mod voice;
 
 use crate::desired::Desired;
 use crate::events::Events;
@@ -13,6 +14,8 @@ use keeper::Keeper;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::Gateway;
+
+pub use voice::Voice;
 
 /// Keeps all shards of the desired gateway, until nobody desires anything any more.
 ///
@@ -23,6 +26,7 @@ pub async fn run(
     mut wanted: watch::Receiver<Desired>,
     outbox: Outbox,
     events: Events,
+    voice: Voice,
 ) -> Result<(), JoinError> {
     // The last value outlives its sender, so it is asked for the sender first.
     while wanted.has_changed().is_ok() {
@@ -41,6 +45,7 @@ pub async fn run(
                 wanted.clone(),
                 outbox.clone(),
                 events.clone(),
+                voice.clone(),
             );
             keepers.spawn(keeper.run());
         }

@@ -1,6 +1,7 @@
 //! From the bridge to Elixir.
 
-use super::GatewayState;
+use super::{GatewayState, VoiceState};
+use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,6 +52,13 @@ pub enum FromBridge<'a> {
         shard: u32,
         /// Discord's Update Presence data.
         data: Value,
+    },
+    /// A fact about a guild's voice session.
+    Voice {
+        /// The guild.
+        guild: Snowflake,
+        /// What has become of it, or what happened there.
+        state: VoiceState,
     },
     /// A part of the desired state that cannot be had.
     Refused {
@@ -105,6 +113,10 @@ impl<'a> FromBridge<'a> {
             ("presence", 3) => Self::Presence {
                 shard: term.value()?,
                 data: term.value()?,
+            },
+            ("voice", 4) => Self::Voice {
+                guild: term.value()?,
+                state: VoiceState::decode(&mut term)?,
             },
             ("refused", 3) => Self::Refused {
                 part: Cow::Borrowed(term.value()?),
@@ -168,6 +180,12 @@ impl<'a> FromBridge<'a> {
                 term.atom("presence")?;
                 term.value(shard)?;
                 term.value(data)
+            }
+            Self::Voice { guild, state } => {
+                term.tuple(4);
+                term.atom("voice")?;
+                term.value(guild)?;
+                state.encode(&mut term)
             }
             Self::Refused { part, reason } => {
                 term.tuple(3);

@@ -3,7 +3,9 @@
 mod from_bridge;
 mod gateway_state;
 mod to_bridge;
+mod voice_state;
 
 pub use from_bridge::{Bridge, FromBridge};
 pub use gateway_state::{Active, Closed, GatewayState};
 pub use to_bridge::{Library, ToBridge};
+pub use voice_state::{Encryption, Ended, InChannel, Played, Stats, User, VoiceState};
