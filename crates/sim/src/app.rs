@@ -5,9 +5,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ring::signature::{Ed25519KeyPair, KeyPair};
 use tokio::sync::watch;
 
-use crate::state::State;
+use crate::{hex, state::State};
 
 /// Where clients find the simulated Discord.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct App(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     addresses: Addresses,
-    public_key: String,
+    key: Ed25519KeyPair,
     running: watch::Receiver<()>,
 }
 
@@ -40,13 +41,13 @@ impl App {
     pub fn new(
         state: State,
         addresses: Addresses,
-        public_key: String,
+        key: Ed25519KeyPair,
         running: watch::Receiver<()>,
     ) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             addresses,
-            public_key,
+            key,
             running,
         }))
     }
@@ -61,8 +62,13 @@ impl App {
     }
 
     /// The application's Ed25519 key for interactions, hex.
-    pub fn public_key(&self) -> &str {
-        &self.0.public_key
+    pub fn public_key(&self) -> String {
+        hex(self.0.key.public_key().as_ref())
+    }
+
+    /// A signature by that key, hex.
+    pub fn sign(&self, message: &[u8]) -> String {
+        hex(self.0.key.sign(message).as_ref())
     }
 
     /// Resolves when the simulator ends.

@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod gateway;
 mod id;
+mod outgoing;
 mod page;
 mod rest;
 mod server;
@@ -155,7 +156,8 @@ impl Sim {
             voice: voice_address,
         };
         let state = State::new(options.channels, options.bots)?;
-        let public_key = public_key()?;
+        let key = key()?;
+        let public_key = hex(key.public_key().as_ref());
         let info = Info {
             api: addresses.api.clone(),
             gateway: addresses.gateway.clone(),
@@ -191,7 +193,7 @@ impl Sim {
             ca_file: ca_file.as_ref().map(|file| file.0.clone()),
         };
         let (running, is_running) = watch::channel(());
-        let app = App::new(state, addresses, public_key, is_running);
+        let app = App::new(state, addresses, key, is_running);
         let discord = Router::new()
             .route("/", any(voice::upgrade))
             .route("/gateway", any(gateway::upgrade))
@@ -243,17 +245,15 @@ async fn listen_for_voice(ip: IpAddr) -> Result<(UdpSocket, SocketAddr), StartEr
     Ok((socket, bound))
 }
 
-/// A fresh Ed25519 key: what interactions would be signed with.
-fn public_key() -> Result<String, StartError> {
+/// A fresh Ed25519 key, which interactions are signed with.
+fn key() -> Result<Ed25519KeyPair, StartError> {
     let random = SystemRandom::new();
     let document = Ed25519KeyPair::generate_pkcs8(&random).map_err(|_| StartError::Random)?;
-    let pair = Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| StartError::Random)?;
-    Ok(pair
-        .public_key()
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ed25519KeyPair::from_pkcs8(document.as_ref()).map_err(|_| StartError::Random)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Ends the sessions that nobody resumes.

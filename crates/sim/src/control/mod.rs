@@ -3,6 +3,7 @@
 mod dispatch;
 mod events;
 mod gateway;
+mod interactions;
 mod stream;
 mod voice;
 
@@ -49,6 +50,12 @@ pub fn router() -> Router<App> {
         .route("/settings", get(settings).post(change_settings))
         .route("/dispatch", post(dispatch::dispatch))
         .route("/stream", post(stream::play))
+        .route("/commands", get(interactions::commands))
+        .route(
+            "/interactions",
+            get(interactions::list).post(interactions::act),
+        )
+        .route("/webhook-events", post(interactions::webhook_event))
         .route("/reset", post(reset))
         .fallback(async || ControlError::UnknownPath)
 }
@@ -84,6 +91,14 @@ enum ControlError {
     Missing(&'static str),
     #[error("`numbered` needs `data` to be an object")]
     Numbered,
+    #[error("no command `{0}` is registered, with these options")]
+    UnknownCommand(String),
+    #[error("there is no component `{0}` on that message that can be used")]
+    UnknownComponent(String),
+    #[error("this user may not use `{0}` there")]
+    MayNot(String),
+    #[error("the application has no `event_webhooks_url`")]
+    NoEventsEndpoint,
     #[error("`close` needs a `code` that a server may send")]
     CloseCode,
 }
@@ -94,6 +109,8 @@ impl IntoResponse for ControlError {
             Self::UnknownPath
             | Self::UnknownChannel(_)
             | Self::UnknownUser(_)
+            | Self::UnknownCommand(_)
+            | Self::UnknownComponent(_)
             | Self::NotInCall => StatusCode::NOT_FOUND,
             Self::Start(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotConnected(_)
@@ -105,6 +122,8 @@ impl IntoResponse for ControlError {
             | Self::NotVoice(_)
             | Self::Missing(_)
             | Self::Numbered
+            | Self::MayNot(_)
+            | Self::NoEventsEndpoint
             | Self::CloseCode => StatusCode::BAD_REQUEST,
         };
         (status, Json(json!({"error": self.to_string()}))).into_response()

@@ -15,7 +15,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const state = { guild: null, presences: new Map(), messages: [], channel: null, seen: new Map() };
+const state = { guild: null, presences: new Map(), messages: [], interactions: [], channel: null, seen: new Map() };
 
 const getJson = async (path) => {
   const answer = await fetch(`control/${path}`);
@@ -160,6 +160,18 @@ const activityText = (activity) => (activity.type === 4 ? activity.state ?? '' :
 
 // Messages.
 
+const commandName = ({ data }) => {
+  const nested = data.options?.find((option) => option.type <= 2);
+  return nested ? `${data.name} ${commandName({ data: nested })}` : data.name;
+};
+
+/** What was used to bring this message about, if it was a command. */
+const usage = (message) => state.interactions.find((i) => i.type === 2 && i.response?.message?.id === message.id);
+
+/** The answers that only one user sees, with whom. */
+const privateMessages = () => state.interactions.flatMap((i) =>
+  [i.response?.private ? i.response.message : null, ...i.followups].filter(Boolean).map((message) => ({ ...message, only: i.user_id })));
+
 const picture = (url, name, message) => {
   const attached = url?.startsWith('attachment://') && message.attachments.find((a) => a.filename === url.slice(13));
   const source = safeUrl(attached ? attached.url : url);
@@ -237,6 +249,7 @@ function component(data, message) {
 }
 
 const CROSSPOSTED = 1;
+const LOADING = 128;
 const SUPPRESS_EMBEDS = 4;
 
 function messageBody(message) {
@@ -244,21 +257,25 @@ function messageBody(message) {
   const content = markdown(message.content);
   if (edited) content.append(edited);
   return [
+    message.flags & LOADING ? make('i', {}, `${nameOf(message.author)} is thinking…`) : null,
     message.content || edited ? content : null,
     message.attachments.map(attachment),
     message.flags & SUPPRESS_EMBEDS ? null : message.embeds.map((data) => embed(data, message)),
     message.components.map((data) => component(data, message)),
+    message.only ? make('small', {}, `Only ${userName(message.only)} can see this`) : null,
   ];
 }
 
 function messageNode(message, previous) {
   const date = new Date(message.timestamp);
-  const follows = previous && previous.author.id === message.author.id && !message.message_reference
+  const used = usage(message);
+  const follows = previous && !used && !message.only && !previous.only && previous.author.id === message.author.id && !message.message_reference
     && date - new Date(previous.timestamp) < 7 * 60 * 1000 && date.toDateString() === new Date(previous.timestamp).toDateString();
   if (follows) return make('div', { class: 'message', title: date.toLocaleString() }, messageBody(message));
   const original = message.referenced_message;
   const today = date.toDateString() === new Date().toDateString();
   return make('div', { class: 'message first' },
+    used ? make('div', { class: 'reply' }, make('b', {}, userName(used.user_id)), make('span', {}, ' used '), mention(`/${commandName(used)}`)) : null,
     message.message_reference
       ? make('div', { class: 'reply' }, original ? [make('b', {}, nameOf(original.author)), make('span', {}, original.content.split('\n')[0] || 'Click to see attachment')] : make('i', {}, 'Original message was deleted'))
       : null,
@@ -315,7 +332,8 @@ function showChannels() {
 
 function showMessages() {
   const channel = state.guild.channels.find((c) => c.id === state.channel);
-  const messages = state.messages.filter((m) => m.channel_id === channel.id);
+  const messages = [...state.messages, ...privateMessages()].filter((m) => m.channel_id === channel.id)
+    .sort((one, other) => (BigInt(one.id) < BigInt(other.id) ? -1 : 1));
   const list = $('messages');
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80 || list.dataset.channel !== channel.id;
   $('channel').replaceChildren(sign(channel), channel.name);
@@ -331,7 +349,7 @@ function showMessages() {
   if (!messages.length) nodes.push(make('p', { class: 'empty' }, `Nothing has been said in #${channel.name}.`));
   list.replaceChildren(...nodes);
   list.dataset.channel = channel.id;
-  state.seen.set(channel.id, messages.at(-1)?.id);
+  state.seen.set(channel.id, messages.filter((m) => !m.only).at(-1)?.id);
   if (atEnd) list.scrollTop = list.scrollHeight;
 }
 
@@ -362,10 +380,11 @@ function show() {
 }
 
 async function load() {
-  const [guild, presences, messages] = await Promise.all([getJson('guild'), getJson('presence'), getJson('messages')]);
+  const [guild, presences, messages, interactions] = await Promise.all(['guild', 'presence', 'messages', 'interactions'].map(getJson));
   state.guild = guild;
   state.presences = new Map(presences.map((presence) => [presence.user_id, presence]));
   state.messages = messages;
+  state.interactions = interactions;
   show();
 }
 

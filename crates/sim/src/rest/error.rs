@@ -1,5 +1,7 @@
 //! Discord's errors (`developers/topics/opcodes-and-status-codes`, JSON error codes).
 
+use std::fmt;
+
 use axum::{
     Json,
     http::StatusCode,
@@ -60,6 +62,27 @@ impl ApiError {
             "Request entity too large",
         )
     }
+    pub fn unknown_webhook() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10015, "Unknown Webhook")
+    }
+    pub fn unknown_interaction() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10062, "Unknown interaction")
+    }
+    pub fn too_many_command_creates(most: usize) -> Self {
+        let message =
+            format!("Max number of daily application command creates has been reached ({most})");
+        Self::new(StatusCode::BAD_REQUEST, 30034, &message)
+    }
+    pub fn already_acknowledged() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            40060,
+            "Interaction has already been acknowledged.",
+        )
+    }
+    pub fn invalid_webhook_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, 50027, "Invalid Webhook Token")
+    }
     pub fn already_crossposted() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -108,11 +131,26 @@ impl ApiError {
             "The request body contains invalid JSON.",
         )
     }
+    /// The same errors, of a form that is a part of another.
+    pub fn below(self, key: &str) -> Self {
+        let errors = self.errors.map(|errors| json!({key: errors}));
+        Self { errors, ..self }
+    }
     /// Code 50035 with a tree of errors, see [`FormErrors`].
     pub fn invalid_form(errors: FormErrors) -> Self {
         Self {
             errors: Some(Value::Object(errors.0)),
             ..Self::new(StatusCode::BAD_REQUEST, 50035, "Invalid Form Body")
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)?;
+        match &self.errors {
+            Some(errors) => write!(f, ": {errors}"),
+            None => Ok(()),
         }
     }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     ApiError, Caller, FormErrors,
     attachments::attach,
-    body::Form,
+    body::{File, Form},
     reading::path_id,
     validate::{AllowedMentions, MessageForm},
 };
@@ -240,8 +240,36 @@ pub async fn edit(
         }
         need(permissions, p::MANAGE_MESSAGES)?;
     }
+    if !body.files.is_empty() {
+        need(permissions, p::ATTACH_FILES)?;
+    }
+    let may_mention_all = permissions & p::MENTION_EVERYONE != 0;
+    change(
+        &mut state,
+        &app,
+        &mut message,
+        form,
+        body.files,
+        may_mention_all,
+    )?;
+    message.edited_ms = Some(unix_ms());
+    if let Some(stored) = state.messages.get_mut(channel.id, message.id) {
+        *stored = message.clone();
+    }
+    state.message_updated(&message);
+    Ok(Json(state.message_json(&message)))
+}
+
+/// Changes what a form names of a message.
+pub fn change(
+    state: &mut Discord,
+    app: &App,
+    message: &mut Message,
+    form: MessageForm,
+    files: Vec<File>,
+    may_mention_all: bool,
+) -> Result<(), ApiError> {
     if let Some(content) = form.content {
-        let may_mention_all = permissions & p::MENTION_EVERYONE != 0;
         message.content = content.trim().to_owned();
         message.mentions = AllowedMentions::mentions(
             form.allowed_mentions.as_ref(),
@@ -279,23 +307,16 @@ pub async fn edit(
                 .any(|kept| attachment["id"] == json!(kept.id.to_string()))
         });
     }
-    if !body.files.is_empty() {
-        need(permissions, p::ATTACH_FILES)?;
+    if !files.is_empty() {
         message.attachments.extend(attach(
-            &mut state,
-            &app,
-            channel.id,
-            body.files,
+            state,
+            app,
+            message.channel,
+            files,
             form.attachments.as_deref(),
         ));
     }
-    not_empty(&message)?;
-    message.edited_ms = Some(unix_ms());
-    if let Some(stored) = state.messages.get_mut(channel.id, message.id) {
-        *stored = message.clone();
-    }
-    state.message_updated(&message);
-    Ok(Json(state.message_json(&message)))
+    not_empty(message)
 }
 
 pub async fn delete(

@@ -4,6 +4,7 @@ mod attachments;
 mod body;
 mod error;
 mod guard;
+mod interactions;
 mod limits;
 mod messages;
 mod reading;
@@ -22,6 +23,7 @@ pub use self::{
     attachments::attachment,
     error::{ApiError, FormErrors},
     guard::Caller,
+    interactions::respond,
     limits::Limits,
 };
 use crate::app::App;
@@ -71,6 +73,7 @@ pub fn router(app: App) -> Router {
             "/channels/{channel_id}/messages/{message_id}/crosspost",
             post(messages::crosspost),
         )
+        .merge(interactions::router())
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_REQUEST))

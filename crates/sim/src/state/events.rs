@@ -37,6 +37,13 @@ impl State {
         self.log.push("message_delete", data);
     }
 
+    /// Something happened to an interaction.
+    pub fn interaction_changed(&mut self, kind: &'static str, id: Id) {
+        let interaction = self.interactions.get_mut(id).cloned();
+        let shown = interaction.map(|interaction| self.interaction_json(&interaction));
+        self.log.push(kind, json!({"interaction": shown}));
+    }
+
     /// TYPING_START.
     pub fn typing_started(&mut self, channel: &Channel, user: Id) {
         let mut data = json!({

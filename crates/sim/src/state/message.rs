@@ -15,6 +15,10 @@ pub mod flags {
     pub const CROSSPOSTED: u64 = 1;
     /// Links are not shown as embeds.
     pub const SUPPRESS_EMBEDS: u64 = 1 << 2;
+    /// Only one user sees it.
+    pub const EPHEMERAL: u64 = 1 << 6;
+    /// An application is thinking about what it will say.
+    pub const LOADING: u64 = 1 << 7;
     /// Nobody is notified.
     pub const SUPPRESS_NOTIFICATIONS: u64 = 1 << 12;
     /// Made of components only, with no content and no embeds.

@@ -3,6 +3,7 @@
 mod events;
 mod files;
 mod guild;
+pub mod interactions;
 mod log;
 mod message;
 pub mod permissions;
@@ -46,6 +47,7 @@ pub struct State {
     pub calls: Calls,
     /// What voice channels say of themselves.
     pub voice_statuses: BTreeMap<Id, String>,
+    pub interactions: interactions::Interactions,
     pub limits: Limits,
     pub faults: Faults,
     pub gateway: Hub,
@@ -68,6 +70,7 @@ impl State {
             voice: BTreeMap::new(),
             calls: Calls::default(),
             voice_statuses: BTreeMap::new(),
+            interactions: interactions::Interactions::default(),
             limits: Limits::default(),
             faults: Faults::default(),
             gateway: Hub::default(),
@@ -83,6 +86,7 @@ impl State {
         self.files = Files::default();
         self.directs.clear();
         self.voice_statuses.clear();
+        self.interactions = interactions::Interactions::default();
         self.limits = Limits::default();
         self.faults = Faults::default();
         self.requests.clear();

@@ -37,6 +37,8 @@ pub struct Settings {
     pub rate_limit_factor: u32,
     /// How long a message's nonce is remembered, in milliseconds. Discord's documentation says "in the past few minutes".
     pub nonce_memory_ms: u64,
+    /// How long an interaction's token is good, in milliseconds.
+    pub interaction_token_ms: u64,
     /// What Hello of the voice gateway tells clients, in milliseconds. Applies to new connections.
     pub voice_heartbeat_interval_ms: u64,
     /// How long a voice session can be resumed after its connection was lost, in milliseconds. Discord does not say.
@@ -69,6 +71,7 @@ impl Default for Settings {
             session_bytes: buffer.bytes,
             rate_limit_factor: 1,
             nonce_memory_ms: 3 * 60 * 1_000,
+            interaction_token_ms: 15 * 60 * 1_000,
             voice_heartbeat_interval_ms: 13_750,
             voice_session_timeout_ms: 15_000,
             voice_aes: true,
@@ -97,6 +100,7 @@ pub struct SettingsChange {
     session_bytes: Option<usize>,
     rate_limit_factor: Option<u32>,
     nonce_memory_ms: Option<u64>,
+    interaction_token_ms: Option<u64>,
     voice_heartbeat_interval_ms: Option<u64>,
     voice_session_timeout_ms: Option<u64>,
     voice_aes: Option<bool>,
@@ -130,6 +134,7 @@ impl Settings {
         set(&mut self.session_bytes, change.session_bytes);
         set(&mut self.rate_limit_factor, change.rate_limit_factor);
         set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
+        set(&mut self.interaction_token_ms, change.interaction_token_ms);
         set(
             &mut self.voice_heartbeat_interval_ms,
             change.voice_heartbeat_interval_ms,
