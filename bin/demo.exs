@@ -17,13 +17,15 @@ defmodule Demo.Discord do
   # The board goes to the same channel.
   defp discord(token, channel) do
     channels = [announcements: channel, status: channel]
-    %{sim: nil, config: options(token: token, channels: channels, database: database())}
+    # A bot that is used elsewhere keeps its commands.
+    %{sim: nil, config: options(token: token, channels: channels, database: database(), commands: nil)}
   end
 
   defp options(config) do
     Keyword.merge(config,
       join_link: "https://v-sekai.example/join?shard={id}",
-      board: [channels: [:status], interval: 2_000]
+      board: [channels: [:status], interval: 2_000],
+      web: [port: 0]
     )
   end
 
@@ -133,10 +135,38 @@ defmodule Demo.Worlds do
   end
 end
 
+defmodule Demo.Http do
+  @moduledoc "What comes from outside: CI with curl, and somebody in Discord with a command."
+
+  alias UroDiscord.{DiscordSim, Keys, Native}
+
+  @doc "A line for a shell that posts a text, with a key of its own."
+  def line(name, text, query \\ "") do
+    {:ok, key} = Keys.new(name, channels: ["announcements"])
+    {:ok, %{web: url}} = UroDiscord.status()
+    ~s(curl -sS -H "Authorization: Bearer #{key}" -d "#{text}" "#{url}/notify/announcements#{query}")
+  end
+
+  @doc "Runs a line; the delivery that the answer tells of."
+  def run(line) do
+    {output, 0} = System.cmd("sh", ["-c", line])
+    {:ok, %{"channel_id" => channel, "message_id" => id}} = Native.json_decode(output)
+    %{channel_id: channel, message_id: id}
+  end
+
+  @doc "What a command says to somebody."
+  def command(sim, path) do
+    mark = DiscordSim.now(sim)
+    %{"id" => id} = DiscordSim.post(sim, "/interactions", %{user: "bob", channel: "announcements", command: path})
+    answered = DiscordSim.wait_for(sim, "interaction_response", &(&1["interaction"]["id"] == id), after: mark)
+    answered["interaction"]["response"]["message"]["content"]
+  end
+end
+
 defmodule Demo.Story do
   @moduledoc "What is to happen, step by step, and what was seen."
 
-  alias Demo.{Discord, Worlds}
+  alias Demo.{Discord, Http, Worlds}
 
   @timeout 30_000
 
@@ -167,14 +197,21 @@ defmodule Demo.Story do
     Worlds.close("3")
     board_closed = {"the same message when it closed", {board, board_id}, Discord.board(discord, board)}
 
+    built = "Build 7 passed"
+    posted = Http.run(Http.line("ci", built, "?wait=20"))
+    posted = {"posted with curl, as CI does", built, Discord.message(discord, posted)["content"]}
+    commands = if discord.sim, do: [command(discord.sim, "11 players online, in 2 open worlds.")], else: []
+
     mark = Discord.mark(discord)
     {os_pid, killed} = kill_bridge()
     text = Discord.presence_text(discord, now, mark)
     ms = System.monotonic_time(:millisecond) - killed
     back = {"bridge #{os_pid} killed with SIGKILL, and back after #{ms} ms", now, text}
 
-    [delivered, presence_before, presence_after, board_open, board_opened, board_closed, back]
+    [delivered, presence_before, presence_after, board_open, board_opened, board_closed, posted] ++ commands ++ [back]
   end
+
+  defp command(sim, expected), do: {"/who, to bob alone", expected, Http.command(sim, ["who"])}
 
   defp kill_bridge do
     {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
@@ -214,7 +251,7 @@ end
 
 defmodule Demo do
   @moduledoc false
-  alias Demo.{Discord, Story, Worlds}
+  alias Demo.{Discord, Http, Story, Worlds}
 
   # How often something happens in the toy worlds.
   @pace 4_000
@@ -238,6 +275,7 @@ defmodule Demo do
       "\nWorlds open and close from now on#{if discord.sim, do: ": watch #{discord.sim.info["page"]}"}. Ctrl-C ends it.\n"
     )
 
+    IO.puts("Post to it yourself:\n\n  #{Http.line("you", "Hello from my shell")}\n")
     live()
   end
 

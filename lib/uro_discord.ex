@@ -32,6 +32,7 @@ defmodule UroDiscord do
     Events,
     Feeds,
     Gateway,
+    Interactions,
     Native,
     Notify,
     Runtime,
@@ -71,7 +72,7 @@ defmodule UroDiscord do
       if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
       if(shards.source == :put, do: [], else: [{Shards.Source, config}]) ++
       if(config.feeds == %{}, do: [], else: [{Feeds, config}]) ++
-      [Web.RateLimit] ++
+      [{Interactions, config}, Web.RateLimit] ++
       if(config.web.port, do: [{Web.Server, config.web}], else: [])
   end
 
@@ -134,6 +135,8 @@ defmodule UroDiscord do
     * `:voice`: see `UroDiscord.Voice`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
+
+    * `{:webhook, "APPLICATION_DEAUTHORIZED"}` or any other of Discord's webhook events, with `public_key:` set: `%{type:, timestamp:, data:}`.
 
   A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again.
 

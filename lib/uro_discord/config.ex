@@ -37,7 +37,10 @@ defmodule UroDiscord.Config do
     :feeds,
     :bridge_executable,
     :bridge_restart,
-    :web
+    :web,
+    :commands,
+    :interactions,
+    :public_key
   ]
 
   @type t :: %__MODULE__{
@@ -62,7 +65,10 @@ defmodule UroDiscord.Config do
           feeds: %{atom() => Config.Feeds.feed()},
           bridge_executable: Path.t() | nil,
           bridge_restart: {pos_integer(), pos_integer()},
-          web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil}
+          web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil, connections: pos_integer()},
+          commands: [module()] | nil,
+          interactions: :gateway | :http,
+          public_key: <<_::256>> | nil
         }
 
   @doc """
@@ -91,7 +97,8 @@ defmodule UroDiscord.Config do
 
     with {values, []} <- values(Schema.options(), options, enabled?),
          config = struct!(__MODULE__, Map.put_new(values, :enabled, true)),
-         {config, []} <- refer(config) do
+         {config, []} <- refer(config),
+         {config, []} <- keyed(config) do
       {:ok, config}
     else
       {_values, problems} -> {:error, %ConfigError{problems: problems}}
@@ -132,6 +139,14 @@ defmodule UroDiscord.Config do
   end
 
   defp names(config), do: config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
+
+  # What comes by HTTP is believed by its signature only.
+  defp keyed(%{enabled: true, interactions: :http, public_key: nil} = config) do
+    wrong = "is missing, and interactions: :http cannot do without it"
+    {config, [Schema.options() |> option(:public_key) |> problem(wrong)]}
+  end
+
+  defp keyed(config), do: {config, []}
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))
 

@@ -1,13 +1,13 @@
 defmodule UroDiscord.Events do
   @moduledoc false
-  # Who wants to hear of what. Topics are `:shards`, `:status`, `:voice` and `{:gateway, "MESSAGE_CREATE"}`; a subscriber gets
+  # Who wants to hear of what. Topics are those of `UroDiscord.subscribe/2`; a subscriber gets
   # `{:uro_discord, topic, event}`. The bridge's owner is told of comings and goings, since only subscribed dispatches cross to us.
 
   alias UroDiscord.{Bridge, Runtime}
 
   @registry __MODULE__
 
-  @type topic :: :shards | :status | :voice | {:gateway, String.t()}
+  @type topic :: :shards | :status | :voice | {:gateway, String.t()} | {:webhook, String.t()}
 
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(_options), do: Registry.child_spec(keys: :duplicate, name: @registry)

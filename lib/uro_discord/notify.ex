@@ -6,9 +6,6 @@ defmodule UroDiscord.Notify do
   alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Store, Telemetry}
   alias UroDiscord.Notify.{Channel, Dispatcher, Message, Outbox}
 
-  # https://discord.com/developers/docs/resources/message#message-object-message-flags
-  @components_v2 0x8000
-
   # Another node may deliver, whose outcome only the store tells.
   @look_ms 1_000
 
@@ -124,17 +121,8 @@ defmodule UroDiscord.Notify do
     with {:ok, messages} <- Message.new(input),
          {:ok, message} <- single(messages),
          {:ok, delivered, runtime} <- delivered(delivery) do
-      change(delivered, runtime, :patch, json: edited(message.body), files: message.files)
+      change(delivered, runtime, :patch, json: Message.replacing(message.body), files: message.files)
     end
-  end
-
-  # Without what only a new message can have. One that becomes Components V2 gives up its text and embeds.
-  defp edited(body) do
-    body = Map.drop(body, ["message_reference", "tts"])
-
-    if Bitwise.band(body["flags"] || 0, @components_v2) == 0,
-      do: body,
-      else: Map.merge(body, %{"content" => nil, "embeds" => nil})
   end
 
   @spec delete(Delivery.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}

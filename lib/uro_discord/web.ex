@@ -5,7 +5,7 @@ defmodule UroDiscord.Web do
   require Logger
 
   alias UroDiscord.{Error, Runtime, Telemetry}
-  alias UroDiscord.Web.{Deliveries, Feeds, Notify, Request, Response}
+  alias UroDiscord.Web.{Deliveries, Feeds, Interactions, Notify, Request, Response, WebhookEvents}
 
   @json ["application/json"]
   # `curl -d` says it sends a form; what it sends is the text.
@@ -18,7 +18,9 @@ defmodule UroDiscord.Web do
     # GitHub sends up to 25 MB, for a push of thousands of commits. The others have some 10 KB; and whether it is from GitHub
     # is known only when all of it is read.
     %{method: "POST", path: ["feeds", :name], to: Feeds, types: @json, body: 1024 * 1024, signed: true},
-    %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0}
+    %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0},
+    %{method: "POST", path: ["interactions"], to: Interactions, types: @json, body: 128 * 1024, signed: true},
+    %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true}
   ]
 
   @typedoc "How a request goes on after its head: with a body of at most `limit` bytes, or not at all. A signed one is needed as it came."

@@ -116,7 +116,7 @@ defmodule UroDiscord.ConfigTest do
   end
 
   test "where HTTP is served" do
-    assert {:ok, %Config{web: %{port: nil, ip: {127, 0, 0, 1}}}} = Config.new(token: @token)
+    assert {:ok, %Config{web: %{port: nil, ip: {127, 0, 0, 1}, connections: 512}}} = Config.new(token: @token)
 
     assert {:ok, %Config{web: %{port: 0, ip: {0, 0, 0, 0, 0, 0, 0, 1}}}} =
              Config.new(token: @token, web: [port: 0, ip: "::1"])

@@ -3,7 +3,7 @@ defmodule UroDiscord.Config.Checks do
   # The checks of `UroDiscord.Config.Schema`: each takes what was given and returns it in the form the rest of the code uses,
   # or says what is wrong with it (without a secret's value).
 
-  alias UroDiscord.{Secret, Snowflake}
+  alias UroDiscord.{Interactions, Secret, Snowflake}
   alias UroDiscord.Shards.Template
 
   # https://discord.com/developers/docs/events/gateway#gateway-intents
@@ -169,6 +169,33 @@ defmodule UroDiscord.Config.Checks do
 
   def integer(value, first..last//_) when is_integer(value) and value >= first and value <= last, do: {:ok, value}
   def integer(value, first..last//_), do: is_not(value, "an integer from #{first} to #{last}")
+
+  def commands(nil), do: {:ok, nil}
+
+  def commands(value) when is_list(value) do
+    case Enum.reject(value, &Interactions.command?/1) do
+      [] -> {:ok, value}
+      [other | _] -> is_not(other, "a module of commands")
+    end
+  end
+
+  def commands(value), do: is_not(value, "a list")
+
+  def one_of(value, allowed) do
+    if value in allowed, do: {:ok, value}, else: is_not(value, Enum.map_join(allowed, " or ", &inspect/1))
+  end
+
+  def public_key(nil), do: {:ok, nil}
+
+  def public_key(value) when is_binary(value) do
+    with true <- byte_size(value) == 64, {:ok, key} <- Base.decode16(value, case: :mixed) do
+      {:ok, key}
+    else
+      _ -> is_not(value, "64 hexadecimal digits")
+    end
+  end
+
+  def public_key(value), do: is_not(value, "a string")
 
   def is_not(value, expected),
     do: {:error, "#{inspect(value, limit: 5, printable_limit: 100)} is not #{expected}"}

@@ -133,7 +133,28 @@ defmodule UroDiscord.Config.Schema do
         example:
           ~s|feeds: [ci: [source: :github, secret: System.fetch_env!("GITHUB_WEBHOOK_SECRET"), rules: [[channel: :builds]]]]|
       ),
-      group(:web, Config.Web.options(), "where HTTP is served without Phoenix")
+      group(:web, Config.Web.options(), "where HTTP is served without Phoenix"),
+      option(:commands, &commands/1,
+        default: [],
+        doc:
+          "modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at all. " <>
+            "Those that the application has elsewhere are overwritten",
+        allowed: "a list of modules with handle/1 and command/0 or component/0, or nil",
+        example: "commands: [MyApp.Roll]"
+      ),
+      option(:interactions, &one_of(&1, [:gateway, :http]),
+        default: :gateway,
+        doc:
+          "how commands come: through the gateway, or by HTTP to /discord/interactions, whose public address is then set as the " <>
+            "application's Interactions Endpoint URL",
+        allowed: ":gateway or :http",
+        example: "interactions: :http"
+      ),
+      option(:public_key, &public_key/1,
+        doc: "the application's public key, which interactions and webhook events by HTTP are checked with",
+        allowed: "the 64 hexadecimal digits on the General Information page of the Discord developer portal",
+        example: ~s|public_key: System.fetch_env!("DISCORD_PUBLIC_KEY")|
+      )
     ]
   end
 

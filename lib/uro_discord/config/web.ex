@@ -6,7 +6,7 @@ defmodule UroDiscord.Config.Web do
       config :uro_discord, web: [port: 4001]
   """
 
-  import UroDiscord.Config.Checks, only: [is_not: 2]
+  import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
   import UroDiscord.Config.Schema, only: [option: 3]
   alias UroDiscord.Config.Schema
 
@@ -25,6 +25,12 @@ defmodule UroDiscord.Config.Web do
         doc: "the address to listen on. What does TLS stands in front of it",
         allowed: "an address of this machine, as a string",
         example: ~s|web: [port: 4001, ip: "127.0.0.1"]|
+      ),
+      option(:connections, &integer(&1, 1..100_000),
+        default: 512,
+        doc: "how many connections there may be; with more, the one that has kept the server waiting longest is closed",
+        allowed: "an integer from 1 to 100000; the operating system's limit of open files must be above it",
+        example: "web: [port: 4001, connections: 512]"
       )
     ]
   end

@@ -90,6 +90,22 @@ defmodule UroDiscord.Notify.Message do
 
   def new(other), do: Shape.is_not(other, "a string, a keyword list or a map", [])
 
+  @doc """
+  A body that takes the place of another message's: without what only a new message can have, and where it becomes one of
+  Components V2, without text and embeds.
+
+      iex> UroDiscord.Notify.Message.replacing(%{"flags" => 0x8000, "components" => [], "tts" => true})
+      %{"flags" => 0x8000, "components" => [], "content" => nil, "embeds" => nil}
+  """
+  @spec replacing(map()) :: map()
+  def replacing(body) do
+    body = Map.drop(body, ["message_reference", "tts"])
+
+    if Bitwise.band(body["flags"] || 0, @components_v2) == 0,
+      do: body,
+      else: Map.merge(body, %{"content" => nil, "embeds" => nil})
+  end
+
   defp shape do
     {:object, "a message",
      [

@@ -169,7 +169,14 @@ defmodule UroDiscord.Store.Schema do
           cursor TEXT NOT NULL,
           PRIMARY KEY (feed, source)
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_feed_cursors"}
+        """, "DROP TABLE IF EXISTS uro_discord_feed_cursors"},
+       # What was registered with Discord last, as a hash of the commands.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_commands (
+          bot_id TEXT NOT NULL PRIMARY KEY,
+          hash TEXT NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_commands"}
      ]}
   ]
 

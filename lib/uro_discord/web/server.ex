@@ -10,11 +10,8 @@ defmodule UroDiscord.Web.Server do
   alias UroDiscord.ConfigError
   alias UroDiscord.Web.Server.{Acceptor, Connection, Waiting}
 
-  @acceptors 4
-  # Each may hold a body: 512 KiB at most, and only for those who may post.
-  @connections 512
-
-  @type options :: %{ip: :inet.ip_address(), port: :inet.port_number()}
+  # Each connection may hold a body: 512 KiB at most, and only for those who may post.
+  @type options :: %{ip: :inet.ip_address(), port: :inet.port_number(), connections: pos_integer()}
 
   @spec start_link(options()) :: Supervisor.on_start()
   def start_link(options), do: Supervisor.start_link(__MODULE__, options, name: __MODULE__)
@@ -33,12 +30,8 @@ defmodule UroDiscord.Web.Server do
     :persistent_term.put({__MODULE__, :url}, url(ip, port))
     Logger.info("HTTP is served at #{url(ip, port)}")
 
-    acceptors =
-      for number <- 1..@acceptors,
-          do: Supervisor.child_spec({Acceptor, socket}, id: {Acceptor, number})
-
-    connections = {Task.Supervisor, name: Connection.Supervisor, max_children: @connections}
-    Supervisor.init([Waiting, connections | acceptors], strategy: :one_for_one)
+    connections = {Task.Supervisor, name: Connection.Supervisor, max_children: options.connections}
+    Supervisor.init([Waiting, connections, {Acceptor, socket}], strategy: :one_for_one)
   end
 
   defp listen(%{ip: ip, port: port}) do

@@ -6,7 +6,7 @@ defmodule UroDiscord.Web.AbuseTest do
   # So few connections that they run out.
   @connections 64
   # More of them than there are connections.
-  @many 96
+  @many 80
   # What all of this may take for a while, with what the tests themselves hold.
   @memory 48 * 1024 * 1024
   @good 100
@@ -193,11 +193,11 @@ defmodule UroDiscord.Web.AbuseTest do
     before <> :rand.bytes(:rand.uniform(3) - 1) <> rest
   end
 
-  # Who is pushed out comes back after a while.
+  # Who is pushed out comes back after a while: with these numbers a connection has about a second, on however busy a machine.
   defp again(client) do
     client.()
   after
-    Process.sleep(100)
+    Process.sleep(250)
   end
 
   # As slowly as keeps it from being told from one that will come to an end.

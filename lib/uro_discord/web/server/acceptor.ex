@@ -1,12 +1,13 @@
 defmodule UroDiscord.Web.Server.Acceptor do
   @moduledoc false
-  # Takes connections from the listening socket, each to a process of its own.
+  # Takes connections from the listening socket, each to a process of its own. There is one acceptor, so that the room which
+  # is made for a connection is not taken by another; it takes thousands a second.
 
   use Task, restart: :permanent
 
   alias UroDiscord.Web.Server.{Connection, Waiting}
 
-  # When all connections are at work, for this many tries nobody is refused yet.
+  # The supervisor may hear of an ended connection a little later than we do.
   @tries 3
 
   @spec start_link(:gen_tcp.socket()) :: {:ok, pid()}

@@ -19,7 +19,8 @@ defmodule UroDiscord.Web.Server.Connection do
   def serve(socket) do
     receive do
       {:yours, ^socket} ->
-        with {:ok, {ip, _port}} <- :inet.peername(socket), do: next(socket, "#{:inet.ntoa(ip)}", "", @head_ms)
+        with {:ok, {ip, _port}} <- :inet.peername(socket),
+             do: next(%{socket: socket, peer: "#{:inet.ntoa(ip)}", answers: 0}, "", @head_ms)
     after
       @head_ms -> :ok
     end
@@ -27,26 +28,26 @@ defmodule UroDiscord.Web.Server.Connection do
     :gen_tcp.close(socket)
   end
 
-  defp next(socket, peer, buffer, idle_ms) do
-    case read_head(socket, buffer, idle_ms) do
+  defp next(client, buffer, idle_ms) do
+    case read_head(client, buffer, idle_ms) do
       {:ok, head, rest} ->
         # From here on it is finished, also when we are to stop.
         Process.flag(:trap_exit, true)
-        after_answer = request(socket, peer, head, rest)
+        after_answer = request(client, head, rest)
         Process.flag(:trap_exit, false)
 
         case after_answer do
-          {:keep, rest} -> if stopping?(), do: :ok, else: next(socket, peer, rest, @idle_ms)
-          :linger -> linger(socket)
+          {:keep, rest} -> if stopping?(), do: :ok, else: next(%{client | answers: client.answers + 1}, rest, @idle_ms)
+          :linger -> linger(client)
           :close -> :ok
         end
 
       {:error, status, reason} ->
-        send_response(socket, Response.error(status, "bad_request", reason), close: true)
-        linger(socket)
+        send_response(client, Response.error(status, "bad_request", reason), close: true)
+        linger(client)
 
       :timeout ->
-        send_response(socket, Response.timeout(), close: true)
+        send_response(client, Response.timeout(), close: true)
 
       :closed ->
         :ok
@@ -63,36 +64,36 @@ defmodule UroDiscord.Web.Server.Connection do
 
   ## Reading
 
-  defp read_head(socket, "", idle_ms) do
+  defp read_head(client, "", idle_ms) do
     # Nothing was asked yet, so there is nothing to answer when nothing comes.
-    case wait(socket, now() + idle_ms) do
-      {:ok, bytes} -> read_head(socket, bytes, 0, now() + @head_ms)
+    case wait(client, now() + idle_ms) do
+      {:ok, bytes} -> read_head(client, bytes, 0, now() + @head_ms)
       _ -> :closed
     end
   end
 
-  defp read_head(socket, buffer, _idle_ms), do: read_head(socket, buffer, 0, now() + @head_ms)
+  defp read_head(client, buffer, _idle_ms), do: read_head(client, buffer, 0, now() + @head_ms)
 
-  defp read_head(socket, buffer, seen, deadline) do
+  defp read_head(client, buffer, seen, deadline) do
     with :more <- Head.parse(buffer, seen),
-         {:ok, bytes} <- wait(socket, deadline),
-         do: read_head(socket, buffer <> bytes, byte_size(buffer), deadline)
+         {:ok, bytes} <- wait(client, deadline),
+         do: read_head(client, buffer <> bytes, byte_size(buffer), deadline)
   end
 
-  defp read_body(_socket, length, buffer, _deadline) when byte_size(buffer) >= length do
+  defp read_body(_client, length, buffer, _deadline) when byte_size(buffer) >= length do
     <<body::binary-size(length), rest::binary>> = buffer
     # A copy, or all that came with it would be kept as long as the body.
     {:ok, :binary.copy(body), :binary.copy(rest)}
   end
 
-  defp read_body(socket, length, buffer, deadline) do
-    with {:ok, bytes} <- wait(socket, deadline), do: read_body(socket, length, buffer <> bytes, deadline)
+  defp read_body(client, length, buffer, deadline) do
+    with {:ok, bytes} <- wait(client, deadline), do: read_body(client, length, buffer <> bytes, deadline)
   end
 
   # What has come, at least a byte. Whoever waits here may have to make room.
-  defp wait(socket, deadline) do
-    waiting = Waiting.begin()
-    answer = :gen_tcp.recv(socket, 0, max(deadline - now(), 0))
+  defp wait(client, deadline) do
+    waiting = Waiting.begin(client.answers)
+    answer = :gen_tcp.recv(client.socket, 0, max(deadline - now(), 0))
     Waiting.done(waiting)
 
     case answer do
@@ -102,33 +103,33 @@ defmodule UroDiscord.Web.Server.Connection do
     end
   end
 
-  defp linger(socket) do
-    :gen_tcp.shutdown(socket, :write)
-    linger(socket, now() + @linger_ms, @linger_bytes)
+  defp linger(client) do
+    :gen_tcp.shutdown(client.socket, :write)
+    linger(client, now() + @linger_ms, @linger_bytes)
   end
 
-  defp linger(socket, deadline, bytes) do
+  defp linger(client, deadline, bytes) do
     with true <- bytes > 0,
-         {:ok, unwanted} <- wait(socket, deadline),
-         do: linger(socket, deadline, bytes - byte_size(unwanted))
+         {:ok, unwanted} <- wait(client, deadline),
+         do: linger(client, deadline, bytes - byte_size(unwanted))
   end
 
   ## Answering
 
-  defp request(socket, peer, head, rest) do
-    case begin(peer, head) do
+  defp request(client, head, rest) do
+    case begin(client.peer, head) do
       {:read, _body, answer} ->
-        if head.continue, do: :gen_tcp.send(socket, "HTTP/1.1 100 \r\n\r\n")
+        if head.continue, do: :gen_tcp.send(client.socket, "HTTP/1.1 100 \r\n\r\n")
 
-        case read_body(socket, head.length, rest, now() + @body_ms) do
-          {:ok, body, rest} -> answered(socket, head, answer.(body), {:keep, rest})
-          :timeout -> answered(socket, head, Response.timeout(), :linger)
+        case read_body(client, head.length, rest, now() + @body_ms) do
+          {:ok, body, rest} -> answered(client, head, answer.(body), {:keep, rest})
+          :timeout -> answered(client, head, Response.timeout(), :linger)
           :closed -> :close
         end
 
       %Response{} = refusal ->
         # Where a body begins that was not read, no other request can.
-        answered(socket, head, refusal, if(head.length == 0, do: {:keep, rest}, else: :linger))
+        answered(client, head, refusal, if(head.length == 0, do: {:keep, rest}, else: :linger))
     end
   end
 
@@ -145,17 +146,17 @@ defmodule UroDiscord.Web.Server.Connection do
     end
   end
 
-  defp answered(socket, head, response, next) do
+  defp answered(client, head, response, next) do
     close = next == :linger or not head.keep_alive
 
-    case {send_response(socket, response, close: close, head_only: head.method == "HEAD"), next} do
+    case {send_response(client, response, close: close, head_only: head.method == "HEAD"), next} do
       {:ok, {:keep, _rest}} when close -> :close
       {:ok, next} -> next
       {{:error, _closed}, _next} -> :close
     end
   end
 
-  defp send_response(socket, response, options) do
+  defp send_response(client, response, options) do
     # https://www.rfc-editor.org/rfc/rfc9110#field.date
     date = Calendar.strftime(DateTime.utc_now(), "%a, %d %b %Y %H:%M:%S GMT")
     length = if response.status == 204, do: [], else: [{"content-length", "#{byte_size(response.body)}"}]
@@ -165,7 +166,7 @@ defmodule UroDiscord.Web.Server.Connection do
       for {name, value} <- [{"date", date} | length ++ connection ++ response.headers], do: [name, ": ", value, "\r\n"]
 
     body = if options[:head_only], do: "", else: response.body
-    :gen_tcp.send(socket, ["HTTP/1.1 #{response.status} \r\n", headers, "\r\n", body])
+    :gen_tcp.send(client.socket, ["HTTP/1.1 #{response.status} \r\n", headers, "\r\n", body])
   end
 
   defp now, do: System.monotonic_time(:millisecond)

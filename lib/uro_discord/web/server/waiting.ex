@@ -1,18 +1,19 @@
 defmodule UroDiscord.Web.Server.Waiting do
   @moduledoc false
-  # The connections that wait for their client, the one that waits longest first. When there are too many connections, that one
-  # is closed to make room: clients that send little, slowly, or nothing, push each other out, and nobody whose request is
-  # there. The table is written by the connections; this process owns it.
+  # The connections that wait for their client, the one that waits longest first, and those that have had an answer (a proxy
+  # keeps such) after all others. When there are too many connections, the first is closed to make room: clients that send
+  # little, slowly, or nothing, push each other out, and nobody whose request is there. The table is written by the
+  # connections; this process owns it.
 
   use GenServer
 
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "The calling connection waits from now on; returns what `done/1` takes."
-  @spec begin() :: term()
-  def begin do
-    entry = {System.unique_integer([:monotonic]), self()}
+  @doc "The calling connection waits from now on, having had so many answers; returns what `done/1` takes."
+  @spec begin(non_neg_integer()) :: term()
+  def begin(answers) do
+    entry = {min(answers, 1), System.unique_integer([:monotonic]), self()}
     :ets.insert(__MODULE__, {entry})
     entry
   end
@@ -30,7 +31,7 @@ defmodule UroDiscord.Web.Server.Waiting do
       :"$end_of_table" ->
         :none
 
-      {_since, pid} = entry ->
+      {_answers, _since, pid} = entry ->
         # Another acceptor may be at the same one.
         monitor = Process.monitor(pid)
         if :ets.take(__MODULE__, entry) != [], do: Process.exit(pid, :kill)

@@ -1,0 +1,81 @@
+defmodule UroDiscord.Interactions.Answer do
+  @moduledoc false
+  # What a handler says, as Discord's interaction responses
+  # (https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-response-object).
+
+  alias UroDiscord.{Error, Interaction}
+  alias UroDiscord.Notify.Message
+
+  @message 4
+  @deferred_message 5
+  @deferred_update 6
+  @update 7
+  @choices 8
+
+  @ephemeral 64
+  @most_choices 25
+  # Characters of a choice's name, and of its value if that is a text.
+  @choice 100
+
+  @type kind :: :private | :public | :update
+
+  @doc "The first response, and files that cannot go with it; or what is wrong with the answer."
+  @spec response(Interaction.t(), kind(), term()) :: {:ok, map(), files :: list()} | {:error, String.t()}
+  def response(%Interaction{kind: :autocomplete}, _kind, {:choices, choices}) when is_list(choices),
+    do:
+      {:ok, %{"type" => @choices, "data" => %{"choices" => choices |> Enum.take(@most_choices) |> Enum.map(&choice/1)}},
+       []}
+
+  def response(%Interaction{kind: :autocomplete}, _kind, other), do: unusable(other)
+
+  def response(_interaction, kind, {:ok, input}) do
+    with {:ok, message} <- message(input) do
+      data = if kind == :private, do: private(message.body), else: message.body
+      {:ok, %{"type" => if(kind == :update, do: @update, else: @message), "data" => data}, message.files}
+    end
+  end
+
+  def response(interaction, _kind, {:error, text}) when is_binary(text), do: {:ok, apology(interaction, text), []}
+
+  def response(_interaction, _kind, other), do: unusable(other)
+
+  defp unusable(other),
+    do:
+      {:error,
+       "handle/1 returned #{inspect(other, limit: 5, printable_limit: 100)}, which is no answer of UroDiscord.Command's here"}
+
+  @doc "More time is needed. What comes later is seen by whom this says."
+  @spec deferral(Interaction.t(), kind()) :: map()
+  def deferral(%Interaction{kind: kind}, :update) when kind != :command, do: %{"type" => @deferred_update}
+  def deferral(_interaction, :private), do: %{"type" => @deferred_message, "data" => %{"flags" => @ephemeral}}
+  def deferral(_interaction, _public), do: %{"type" => @deferred_message}
+
+  @doc "A message, as what a user is answered with after a deferral."
+  @spec message(Message.input()) :: {:ok, Message.t()} | {:error, String.t()}
+  def message(input) do
+    case Message.new(input) do
+      {:ok, [message]} -> {:ok, %{message | body: Map.drop(message.body, ["message_reference"])}}
+      {:ok, _parts} -> {:error, "an answer is one message; it cannot be split"}
+      {:error, %Error{} = error} -> {:error, Exception.message(error)}
+    end
+  end
+
+  @doc "A text for the user alone, or no choices."
+  @spec apology(Interaction.t(), String.t()) :: map()
+  def apology(%Interaction{kind: :autocomplete}, _text), do: %{"type" => @choices, "data" => %{"choices" => []}}
+  def apology(_interaction, text), do: %{"type" => @message, "data" => private(text(text))}
+
+  @doc "A text as the body of a message that pings nobody."
+  @spec text(String.t()) :: map()
+  def text(text), do: %{"content" => text, "allowed_mentions" => %{"parse" => []}}
+
+  @doc "For the user alone."
+  @spec private(map()) :: map()
+  def private(body), do: Map.update(body, "flags", @ephemeral, &Bitwise.bor(&1, @ephemeral))
+
+  defp choice({name, value}) when is_binary(value), do: %{"name" => cut(name), "value" => cut(value)}
+  defp choice({name, value}), do: %{"name" => cut(name), "value" => value}
+  defp choice(name), do: choice({name, name})
+
+  defp cut(text), do: String.slice(text, 0, @choice)
+end

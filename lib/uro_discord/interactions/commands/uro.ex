@@ -1,0 +1,59 @@
+defmodule UroDiscord.Interactions.Commands.Uro do
+  @moduledoc false
+  # /uro status: whether all is well, for those who may manage the server (the server's admins can allow it to others).
+
+  @behaviour UroDiscord.Command
+
+  # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
+  @manage_guild "32"
+  # Direct messages have no permissions to ask for.
+  @guild_only [0]
+
+  @impl true
+  def command do
+    %{
+      name: "uro",
+      description: "Uro's connection to Discord",
+      default_member_permissions: @manage_guild,
+      contexts: @guild_only,
+      options: [%{type: 1, name: "status", description: "Whether all is well"}]
+    }
+  end
+
+  @impl true
+  def handle(%{command: ["uro", "status"]}) do
+    with {:ok, status} <- UroDiscord.status() do
+      {:ok,
+       embeds: [
+         %{title: "Uro in Discord", fields: for({name, value} <- fields(status), do: %{name: name, value: value})}
+       ]}
+    else
+      {:error, error} -> {:error, Exception.message(error)}
+    end
+  end
+
+  defp fields(status) do
+    [
+      {"Bridge", "#{status.bridge.state} since #{time(status.bridge.since)}, #{status.bridge.restarts} restarts"},
+      {"Gateway", gateway(status.gateway)},
+      {"Notifications", notifications(status.notifications)},
+      {"Worlds", worlds(status.shards)}
+    ]
+  end
+
+  # Commands come by HTTP too, and so perhaps to a node that does not hold the gateway.
+  defp gateway(%{lease: %{held: false}}), do: "held by another node"
+  defp gateway(%{shards: shards}) when shards == %{}, do: "not connected"
+
+  defp gateway(%{shards: shards}),
+    do: Enum.map_join(shards, ", ", fn {number, shard} -> "shard #{number} #{shard.state}" end)
+
+  defp notifications(%{error: _}), do: "the store does not answer"
+  defp notifications(%{queued: queued, failed: failed}), do: "#{queued} waiting, #{failed} failed"
+
+  defp worlds(%{source: {:unreachable, _reason}} = shards), do: worlds(%{shards | source: :unreachable})
+  defp worlds(shards), do: "#{shards.shards} known, #{shards.visible} shown; their source is #{shards.source}"
+
+  # As each reader's clock shows it.
+  defp time(since), do: "<t:#{DateTime.to_unix(since)}:R>"
+end

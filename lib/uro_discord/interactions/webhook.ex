@@ -1,0 +1,41 @@
+defmodule UroDiscord.Interactions.Webhook do
+  @moduledoc false
+  # What comes after the first response: an interaction's token is that of a webhook, for 15 minutes.
+
+  alias UroDiscord.{Backoff, Error, Interaction, Rest, Runtime, Secret}
+  alias UroDiscord.Notify.Message
+
+  # A response that we gave by HTTP may still be under way at Discord's: until it is there, its message is not.
+  @unknown_message 10_008
+  @unknown_webhook 10_015
+  @tries 5
+
+  @doc "Replaces the response's message."
+  @spec edit(Interaction.t(), Message.t()) :: :ok | {:error, Error.t()}
+  def edit(interaction, message) do
+    body = Message.replacing(message.body)
+    request(:patch, path(interaction) <> "/messages/@original", [json: body, files: message.files], 1)
+  end
+
+  @doc "One more message."
+  @spec follow_up(Interaction.t(), map()) :: :ok | {:error, Error.t()}
+  def follow_up(interaction, body), do: request(:post, path(interaction), [json: body], 1)
+
+  defp path(interaction), do: "webhooks/#{interaction.application_id}/#{Secret.reveal(interaction.token)}"
+
+  defp request(method, path, options, attempt) do
+    with {:ok, %{rest: rest}} <- Runtime.fetch() do
+      case Rest.call(rest, method, path, [retry: :safe, priority: :high] ++ options) do
+        {:ok, _} ->
+          :ok
+
+        {:error, %Error{code: code}} when code in [@unknown_message, @unknown_webhook] and attempt < @tries ->
+          Process.sleep(Backoff.delay({200, 2_000}, attempt))
+          request(method, path, options, attempt + 1)
+
+        {:error, error} ->
+          {:error, error}
+      end
+    end
+  end
+end
