@@ -48,7 +48,7 @@ pub enum End {
     /// Close code 4011.
     #[error("the voice server was not found (4011): join again")]
     ServerNotFound,
-    /// Close code 4014 or a server that went away, and no new server in time.
+    /// Close code 4014 or 4022, or a server that went away, and no new server in time.
     #[error("disconnected from the channel: no new voice server was named within {} s", waited.as_secs())]
     Disconnected {
         /// How long one was waited for.
@@ -68,9 +68,6 @@ pub enum End {
     /// Close code 4021.
     #[error("rate limited by the voice server (4021): wait for minutes before joining again")]
     RateLimited,
-    /// Close code 4022.
-    #[error("the call was terminated (4022): the channel was deleted, or the bot was disconnected")]
-    CallTerminated,
     /// A close code that says the fault is ours.
     #[error(
         "the voice server refused what we sent (close code {code}): please report it; join again once, after a pause"
@@ -145,7 +142,6 @@ impl End {
             | Self::EncryptionRequired
             | Self::EncryptionVersion { .. }
             | Self::RateLimited
-            | Self::CallTerminated
             | Self::NoMode { .. } => Next::Stop,
         }
     }

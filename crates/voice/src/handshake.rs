@@ -10,8 +10,11 @@ use crate::config::JoinInfo;
 /// How long Discord may take to answer. It does not answer at all when the bot may not join, so there is no other way to know.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// After being moved, a server named so shortly before is the new one.
+/// A server named so shortly before a move may be meant for it …
 const SAME_MOVE: Duration = Duration::from_secs(2);
+
+/// … if no other one is named within this.
+const NEXT_SERVER: Duration = Duration::from_secs(1);
 
 /// What the main gateway tells about our own voice connection, put together.
 ///
@@ -133,13 +136,18 @@ impl Handshake {
             return None;
         }
         if self.session_id.is_some() {
-            // A token is for one channel.
+            // A token is for one channel; this one is most likely for the last.
             self.server.take_if(|server| now > server.named + SAME_MOVE);
-            self.until = Some(now + TIMEOUT);
+            let patience = if self.server.is_some() {
+                NEXT_SERVER
+            } else {
+                TIMEOUT
+            };
+            self.until = Some(now + patience);
         }
+        let moved = self.session_id.replace(session_id.into()).is_some();
         self.channel_id = channel_id;
-        self.session_id = Some(session_id.into());
-        self.join()
+        if moved { None } else { self.join() }
     }
 
     /// VOICE_SERVER_UPDATE for the guild.
@@ -184,6 +192,9 @@ impl Handshake {
     /// Time has passed. After [`Step::Left`] tell Discord by op 4 that we are in no channel, and begin anew if that is wanted.
     pub fn timeout(&mut self, now: Instant) -> Option<Step> {
         self.until.take_if(|until| now >= *until)?;
+        if let Some(step) = self.join() {
+            return Some(step);
+        }
         let guild_id = self.guild_id;
         Some(Step::Left(match self.session_id.take() {
             Some(_) => NotInChannel::NoServer { guild_id },
@@ -292,10 +303,22 @@ mod tests {
         let later = now + Duration::from_secs(60);
         assert!(handshake.voice_state(Some(9), "s", later).is_none());
         joins(handshake.voice_server(Some("a"), "u", later), 9, "a", "u");
-        // The other way round there is a false start, which the second one puts right.
-        let later = later + Duration::from_secs(60);
+    }
+
+    #[test]
+    fn a_move_right_after_joining_waits_for_its_own_token() {
+        let (mut handshake, now) = begin();
+        handshake.voice_server(Some("a"), "t", now);
+        handshake.voice_state(Some(CHANNEL), "s", now);
+        assert!(handshake.voice_state(Some(9), "s", now).is_none());
+        joins(handshake.voice_server(Some("a"), "u", now), 9, "a", "u");
+        // The other way round there is a false start, which is put right.
+        let later = now + Duration::from_secs(60);
         joins(handshake.voice_server(Some("a"), "v", later), 9, "a", "v");
-        joins(handshake.voice_state(Some(10), "s", later), 10, "a", "v");
+        assert!(handshake.voice_state(Some(10), "s", later).is_none());
+        assert_eq!(handshake.deadline(), Some(later + NEXT_SERVER));
+        joins(handshake.timeout(later + NEXT_SERVER), 10, "a", "v");
+        assert_eq!(handshake.deadline(), None);
     }
 
     #[test]

@@ -201,11 +201,9 @@ fn accept(
         return Err("rtp_decrypt");
     };
     // Only now is it known to be the session's own.
-    match session.speaking {
-        None => return Err("rtp_before_speaking"),
-        Some(0) => return Err("rtp_while_not_speaking"),
-        Some(_) => {}
-    }
+    let Some(speaking) = session.speaking else {
+        return Err("rtp_before_speaking");
+    };
     transport.peer = Some(from);
     if !transport.nonces.add(nonce) {
         return Err("nonce_reuse");
@@ -215,5 +213,7 @@ fn accept(
     }
     let broken = transport.stream.add(header);
     let frame = header.payload(&body).ok_or("rtp_padding")?;
+    // It is relayed all the same: a datagram may overtake what is said of it over the WebSocket.
+    let broken = broken.or((speaking == 0).then_some("rtp_while_not_speaking"));
     Ok((frame.to_vec(), broken))
 }

@@ -8,7 +8,7 @@ use crate::error::End;
 pub(crate) enum Close {
     /// Connect again and resume: what was missed is repeated.
     Resume,
-    /// The main gateway will tell: we were moved, or disconnected.
+    /// The main gateway will tell: we were moved or disconnected, or the voice server changes.
     Await,
     /// The session is over.
     End(End),
@@ -26,10 +26,9 @@ impl Close {
             4006 => Self::End(End::SessionInvalid),
             4009 => Self::End(End::SessionTimeout),
             4011 => Self::End(End::ServerNotFound),
-            4014 => Self::Await,
+            4014 | 4022 => Self::Await,
             4017 => Self::End(End::EncryptionRequired),
             4021 => Self::End(End::RateLimited),
-            4022 => Self::End(End::CallTerminated),
             _ => Self::End(End::Refused { code }),
         }
     }
@@ -45,7 +44,9 @@ mod tests {
         for code in [None, Some(1000), Some(1001), Some(1006), Some(4015)] {
             assert!(matches!(Close::of(code), Close::Resume), "{code:?}");
         }
-        assert!(matches!(Close::of(Some(4014)), Close::Await));
+        for code in [4014, 4022] {
+            assert!(matches!(Close::of(Some(code)), Close::Await), "{code}");
+        }
         let next = |code| match Close::of(Some(code)) {
             Close::End(end) => end.next(),
             other => panic!("{code}: {other:?}"),
@@ -56,7 +57,7 @@ mod tests {
         for code in [4001, 4002, 4003, 4005, 4012, 4016, 4020, 4999] {
             assert_eq!(next(code), Next::RejoinOnce, "{code}");
         }
-        for code in [4017, 4021, 4022] {
+        for code in [4017, 4021] {
             assert_eq!(next(code), Next::Stop, "{code}");
         }
     }
