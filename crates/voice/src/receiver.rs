@@ -130,6 +130,11 @@ impl Receiver {
         self.stats.overflowed += 1;
     }
 
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.held.len(), self.streams.len())
+    }
+
     /// Everybody who speaks.
     pub(crate) fn speaking(&self) -> impl Iterator<Item = u64> {
         let speaking = self.streams.values().filter(|s| s.heard.is_some());
@@ -170,6 +175,7 @@ impl Receiver {
                 self.stats.lost = self.stats.lost.saturating_sub(1);
                 (0, true)
             }
+            Arrival::Before => (0, true),
             Arrival::Duplicate => {
                 self.stats.duplicates += 1;
                 return;

@@ -44,17 +44,17 @@ impl Sender {
         self.ssrc
     }
 
-    /// Writes the packet to send. After a pause (`begin`) the timestamp has moved on as time has.
+    /// Writes the packet to send. After a pause (`paused`) the timestamp has moved on as time has.
     pub(crate) fn packet(
         &mut self,
         frame: &[u8],
-        begin: bool,
+        paused: bool,
         dave: &mut Dave,
         transport: &mut Transport,
         now: Instant,
         packet: &mut Vec<u8>,
     ) -> Result<(), Unsent> {
-        self.advance(begin, now);
+        self.advance(paused, now);
         dave.encrypt(frame, now, &mut self.frame)
             .map_err(|NoKey| Unsent::NoKey)?;
         self.sequence = self.sequence.wrapping_add(1);
@@ -77,11 +77,11 @@ impl Sender {
     }
 
     /// A frame that is not sent takes its time too.
-    fn advance(&mut self, begin: bool, now: Instant) {
+    fn advance(&mut self, paused: bool, now: Instant) {
         let frames = match self.last {
-            Some(last) if begin => {
-                let pause = now.saturating_duration_since(last).as_millis();
-                (pause / FRAME.as_millis()).max(1)
+            Some(last) if paused => {
+                let pause = now.saturating_duration_since(last) + FRAME / 2;
+                (pause.as_millis() / FRAME.as_millis()).max(1)
             }
             _ => 1,
         };

@@ -115,6 +115,15 @@ impl Hall {
         self.connected.iter().copied()
     }
 
+    /// Nothing is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.proposed.is_none() && self.waiting.is_empty() && self.awaited.is_empty()
+    }
+
+    pub(crate) fn version(&self) -> u16 {
+        self.version
+    }
+
     pub(crate) fn in_group(&self, user: u64) -> bool {
         self.leaves.contains(&Some(user))
     }
@@ -329,9 +338,10 @@ impl Hall {
 
     fn commit(&mut self, user: u64, message: &[u8]) {
         let mut rest = message;
-        MlsMessageIn::tls_deserialize(&mut rest).unwrap();
+        let parsed = MlsMessageIn::tls_deserialize(&mut rest).unwrap();
+        let epoch = parsed.try_into_protocol_message().unwrap().epoch();
         let (commit, welcome) = message.split_at(message.len() - rest.len());
-        if self.withhold_commits || !self.in_group(user) {
+        if self.withhold_commits || !self.in_group(user) || epoch.as_u64() != self.epoch {
             return;
         }
         // Others were late.

@@ -118,6 +118,11 @@ impl Dave {
         self.users.others()
     }
 
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.users.size(), self.pending.len() + self.queued.len())
+    }
+
     /// The version in force: 0 means none.
     pub(crate) fn version(&self) -> u16 {
         self.version.unwrap_or(0)
@@ -543,4 +548,4 @@ fn is_encrypted(frame: &[u8]) -> bool {
 #[cfg(test)]
 pub(crate) mod hall;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

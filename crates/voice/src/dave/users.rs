@@ -30,6 +30,11 @@ impl Users {
             .filter(move |user| *user != own)
     }
 
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.connected.len() + self.gone.len()
+    }
+
     /// `false` if he was there.
     pub(crate) fn connect(&mut self, user: u64) -> bool {
         self.gone.retain(|(gone, _)| *gone != user);

@@ -7,6 +7,8 @@ pub(crate) enum Arrival {
     New { missing: u16 },
     /// One of those that had not come.
     Late,
+    /// One from before the first.
+    Before,
     /// It has been here.
     Duplicate,
     /// From before what is remembered.
@@ -24,6 +26,8 @@ pub(crate) struct Window {
     newest: Option<u16>,
     /// Bit n: the packet n before the newest one has come.
     seen: u128,
+    /// Bit n: it was said to be missing.
+    missing: u128,
 }
 
 impl Window {
@@ -37,7 +41,13 @@ impl Window {
             Arrival::Duplicate
         } else if ahead < JUMP {
             self.newest = Some(sequence);
-            self.seen = self.seen.checked_shl(u32::from(ahead)).unwrap_or(0) | 1;
+            let shift = |bits: u128| bits.checked_shl(u32::from(ahead)).unwrap_or(0);
+            let gap = match 1_u128.checked_shl(u32::from(ahead)) {
+                Some(end) => end - 2,
+                None => !1,
+            };
+            self.seen = shift(self.seen) | 1;
+            self.missing = shift(self.missing) | gap;
             Arrival::New { missing: ahead - 1 }
         } else if behind < SIZE {
             let bit = 1 << behind;
@@ -45,7 +55,11 @@ impl Window {
                 return Arrival::Duplicate;
             }
             self.seen |= bit;
-            Arrival::Late
+            if self.missing & bit != 0 {
+                Arrival::Late
+            } else {
+                Arrival::Before
+            }
         } else if behind < JUMP {
             Arrival::Old
         } else {
@@ -53,10 +67,11 @@ impl Window {
         }
     }
 
-    /// What came before the first packet was not sent to us.
+    /// What was sent before the first packet is not missed.
     fn restart(&mut self, sequence: u16) -> Arrival {
         self.newest = Some(sequence);
-        self.seen = u128::MAX;
+        self.seen = 1;
+        self.missing = 0;
         Arrival::New { missing: 0 }
     }
 }
@@ -64,7 +79,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Arrival::{Duplicate, Late, New, Old};
+    use Arrival::{Before, Duplicate, Late, New, Old};
 
     #[test]
     fn gaps_late_ones_and_duplicates() {
@@ -77,7 +92,7 @@ mod tests {
         assert_eq!(window.arrive(2), Duplicate);
         assert_eq!(window.arrive(65_535), Duplicate);
         assert_eq!(window.arrive(1), Late);
-        // Before the first one.
+        assert_eq!(window.arrive(65_533), Before);
         assert_eq!(window.arrive(65_533), Duplicate);
         assert_eq!(window.arrive(400), New { missing: 397 });
         assert_eq!(window.arrive(200), Old);
@@ -89,7 +104,7 @@ mod tests {
         let mut window = Window::default();
         window.arrive(10);
         assert_eq!(window.arrive(30_000), New { missing: 0 });
-        assert_eq!(window.arrive(29_999), Duplicate);
+        assert_eq!(window.arrive(29_999), Before);
         assert_eq!(window.arrive(10), New { missing: 0 });
     }
 
@@ -104,7 +119,7 @@ mod tests {
             New { missing: gap } => missing += i64::from(gap),
             Late => missing -= 1,
             Old => old += 1,
-            Duplicate => panic!("{sequence} has not been here"),
+            Duplicate | Before => panic!("{sequence} has not been here"),
         };
         arrive(0);
         for sequence in 1..200_000_u32 {

@@ -523,11 +523,12 @@ impl Core {
         if matches!(self.stage, Stage::Ended) {
             return Sending::Nothing;
         }
-        let (frame, begin) = match self.pacer.poll(now, next) {
+        let (frame, paused) = match self.pacer.poll(now, next) {
             None => return Sending::Nothing,
             Some(Slot::Begin(frame)) => (frame, true),
             Some(Slot::Frame(frame)) => (frame, false),
-            Some(Slot::Silence) => (Bytes::from_static(&OPUS_SILENCE), false),
+            // The first one comes a frame later than it could: somebody might have been late.
+            Some(Slot::Silence) => (Bytes::from_static(&OPUS_SILENCE), true),
             Some(Slot::End) => {
                 self.speaking(false);
                 return Sending::Skip;
@@ -543,7 +544,7 @@ impl Core {
             return Sending::Skip;
         };
         let (sender, transport) = (&mut live.sender, &mut live.transport);
-        match sender.packet(&frame, begin, &mut self.dave, transport, now, packet) {
+        match sender.packet(&frame, paused, &mut self.dave, transport, now, packet) {
             Ok(()) => {
                 self.stats.sent += 1;
                 Sending::Packet
@@ -662,6 +663,14 @@ impl Core {
             sent: self.stats,
             received: self.receiver.stats(),
         }
+    }
+
+    /// How much is kept of what comes and goes.
+    #[cfg(test)]
+    pub(crate) fn sizes(&self) -> Vec<usize> {
+        let (held, streams) = self.receiver.sizes();
+        let (users, pending) = self.dave.sizes();
+        vec![self.actions.len(), held, streams, users, pending]
     }
 
     fn text(&mut self, message: &Outgoing<'_>) {

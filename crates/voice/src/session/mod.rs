@@ -2,6 +2,8 @@
 
 pub(crate) mod core;
 mod driver;
+#[cfg(test)]
+mod endurance;
 mod events;
 mod queue;
 mod websocket;
