@@ -43,6 +43,9 @@ mod config;
 mod dave;
 mod error;
 mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod handshake;
 mod media;

@@ -5,7 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use support::{Bot, Discord, MainGateway, frame, soon};
+use support::{Discord, MainGateway, frame, soon, talk};
 use uro_discord_voice::{Config, End, Event, Mode, Next, NotInChannel, Phase, Step};
 
 fn ended(event: &Event) -> bool {
@@ -44,20 +44,6 @@ async fn frames_go_both_ways() {
             .await;
         let user_id = peer.user_id;
         assert_eq!(left, Event::UserLeft { user_id });
-    }
-}
-
-/// Everybody hears all that everybody says.
-async fn talk(bots: &mut [&mut Bot]) {
-    for bot in &mut *bots {
-        bot.can_send().await;
-    }
-    for speaker in 0..bots.len() {
-        let (name, user_id) = (b'a' + speaker as u8, bots[speaker].user_id);
-        bots[speaker].say(name, 20).await.unwrap();
-        for listener in (0..bots.len()).filter(|listener| *listener != speaker) {
-            bots[listener].hear_all(user_id, name, 20).await;
-        }
     }
 }
 

@@ -1,7 +1,10 @@
-//! The voice gateway's side of DAVE, for tests: it proposes, orders commits, and announces transitions
+//! The voice gateway's side of DAVE, for tests and fuzzing: it proposes, orders commits, and announces transitions
 //! ([whitepaper](https://daveprotocol.com/#delivery-service)). It has a real MLS external sender and no network.
 
+#![allow(clippy::unwrap_used, reason = "it is for tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use openmls::prelude::tls_codec::{Deserialize, DeserializeBytes, Serialize, VLBytes};
 use openmls::prelude::{
@@ -11,6 +14,8 @@ use openmls::prelude::{
 };
 use openmls_basic_credential::SignatureKeyPair;
 use openmls_rust_crypto::OpenMlsRustCrypto;
+
+use super::{Dave, Step};
 
 /// What a member is sent.
 #[derive(Clone, Debug)]
@@ -60,6 +65,28 @@ impl Answer {
             31 => Some(Self::Invalid(transition.unwrap())),
             _ => None,
         }
+    }
+}
+
+/// Gives a member what he is sent.
+pub(crate) fn deliver(dave: &mut Dave, message: Message, now: Instant, steps: &mut Vec<Step>) {
+    match message {
+        Message::Start(version) => dave.start(version, now, steps),
+        Message::Connected(users) => {
+            for user in users {
+                dave.connected(user);
+            }
+        }
+        Message::Disconnected(user) => {
+            dave.disconnected(user, now);
+        }
+        Message::Prepare {
+            transition,
+            version,
+        } => dave.prepare(transition, version, now, steps),
+        Message::Execute { transition } => dave.execute(transition, steps),
+        Message::Epoch { epoch, version } => dave.prepare_epoch(epoch, version, now, steps),
+        Message::Binary(binary) => dave.receive(&binary, now, steps),
     }
 }
 

@@ -545,7 +545,8 @@ fn is_encrypted(frame: &[u8]) -> bool {
     frame.ends_with(&[0xfa, 0xfa])
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "fuzzing uses a part"))]
 pub(crate) mod hall;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

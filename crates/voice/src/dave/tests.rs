@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::hall::{Answer, Hall, Message};
+use super::hall::{Answer, Hall, Message, deliver};
 use super::*;
 
 const CHANNEL: u64 = 42;
@@ -145,27 +145,6 @@ impl Room {
         codes.dedup();
         assert_eq!(codes.len(), 1, "{codes:?}");
         assert_eq!(codes[0].map(str::len), Some(30));
-    }
-}
-
-pub(crate) fn deliver(dave: &mut Dave, message: Message, now: Instant, steps: &mut Vec<Step>) {
-    match message {
-        Message::Start(version) => dave.start(version, now, steps),
-        Message::Connected(users) => {
-            for user in users {
-                dave.connected(user);
-            }
-        }
-        Message::Disconnected(user) => {
-            dave.disconnected(user, now);
-        }
-        Message::Prepare {
-            transition,
-            version,
-        } => dave.prepare(transition, version, now, steps),
-        Message::Execute { transition } => dave.execute(transition, steps),
-        Message::Epoch { epoch, version } => dave.prepare_epoch(epoch, version, now, steps),
-        Message::Binary(binary) => dave.receive(&binary, now, steps),
     }
 }
 

@@ -223,6 +223,33 @@ mod tests {
         }
     }
 
+    /// Made with the `cryptography` package of Python; its ChaCha20-Poly1305 with HChaCha20 (draft-irtf-cfrg-xchacha-03)
+    /// written out before it.
+    #[test]
+    fn packets_of_another_implementation() {
+        let clear = "807812340001020300000009";
+        let sealed = [
+            "8d8c69e4fa84fe6d1e426720693c239875b247f03e3d96bfaf7100000102",
+            "cc673f762ff065c8e5395855d55646cf7c76b2f883e91c92497300000102",
+        ];
+        let bytes = |hex: &str| -> Vec<u8> {
+            let digits = hex.as_bytes().as_chunks::<2>().0;
+            let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+            digits.iter().map(|pair| byte(pair)).collect()
+        };
+        let key: [u8; 32] = std::array::from_fn(|i| i as u8);
+        for (mode, sealed) in MODES.into_iter().zip(sealed) {
+            let mut transport = Transport::new(mode, &key.into());
+            transport.counter = Some(0x102);
+            let expected = bytes(&format!("{clear}{sealed}"));
+            let mut packet = bytes(clear);
+            packet.extend(b"opus frame");
+            transport.seal(&mut packet, 12).unwrap();
+            assert_eq!(packet, expected, "{mode:?}");
+            assert_eq!(transport.open(&mut packet, 12).unwrap(), b"opus frame");
+        }
+    }
+
     #[test]
     fn no_nonce_is_used_twice() {
         let mut transport = Transport::new(Mode::Aes256Gcm, &[7; 32].into());

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::core::{Action, Core, Sending};
 use crate::config::{Config, JoinInfo, Scheme, Tls};
-use crate::dave::hall::{Answer, Hall, Message};
-use crate::dave::{Dave, Step, tests};
+use crate::dave::hall::{Answer, Hall, Message, deliver};
+use crate::dave::{Dave, Step};
 use crate::event::Event;
 use crate::media::crypto::{Mode, Transport};
 use crate::media::rtp::Header;
@@ -216,7 +216,7 @@ impl World {
                     return;
                 };
                 let mut steps = Vec::new();
-                tests::deliver(&mut member.dave, message, self.now, &mut steps);
+                deliver(&mut member.dave, message, self.now, &mut steps);
                 self.steps(user, steps);
             }
             What::ToHall(user, answer) => {
@@ -296,11 +296,11 @@ impl World {
                     json!({"op": 24, "d": {"epoch": epoch, "protocol_version": version}})
                 }
             };
-            self.to_core(text);
+            self.say_to_core(text);
         }
     }
 
-    fn to_core(&mut self, mut message: Value) {
+    fn say_to_core(&mut self, mut message: Value) {
         self.sequence = self.sequence.wrapping_add(1);
         message["seq"] = self.sequence.into();
         self.queue(Ok(message));
@@ -402,7 +402,7 @@ impl World {
     fn text(&mut self, text: &str) {
         let message: Value = serde_json::from_str(text).unwrap();
         match message["op"].as_u64().unwrap() {
-            0 => self.to_core(json!({"op": 2, "d": {
+            0 => self.say_to_core(json!({"op": 2, "d": {
                 "ssrc": OUR_SSRC, "ip": "127.0.0.1", "port": 1, "modes": [Mode::Aes256Gcm.name()],
             }})),
             1 => self.hall.join(US),
@@ -466,7 +466,7 @@ impl World {
         self.hall.join(user);
         let speaking =
             json!({"op": 5, "d": {"speaking": 1, "ssrc": user, "user_id": user.to_string()}});
-        self.to_core(speaking);
+        self.say_to_core(speaking);
     }
 
     fn go(&mut self) {
