@@ -3,6 +3,7 @@ use std::time::{Duration, Instant};
 
 use super::hall::{Answer, Hall, Message, deliver};
 use super::*;
+use crate::media::OPUS_SILENCE;
 
 const CHANNEL: u64 = 42;
 const FRAME: [u8; 60] = [0x55; 60];

@@ -259,7 +259,7 @@ impl Driver {
                     )));
                     cx.waker().wake_by_ref();
                 }
-                Action::Disconnect { code } => self.disconnect(code),
+                Action::Disconnect { code } => self.disconnect(code, cx),
                 Action::Text(text) => self.write(Message::text(text), cx),
                 Action::Binary(binary) => self.write(Message::binary(binary), cx),
                 Action::Bind(server) => match bind(server) {
@@ -282,13 +282,15 @@ impl Driver {
         }
     }
 
-    fn disconnect(&mut self, code: u16) {
+    fn disconnect(&mut self, code: u16, cx: &mut Context<'_>) {
         self.socket = match std::mem::replace(&mut self.socket, Socket::None) {
             Socket::Open(mut socket) if code == 1000 => {
                 let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
-                match Pin::new(&mut *socket).start_send(close) {
-                    Ok(()) => Socket::Closing(socket),
-                    Err(_) => Socket::None,
+                let sent = Pin::new(&mut *socket).start_send(close);
+                // What does not leave now is told by the end of the connection, or when the session ends.
+                match sent.map(|()| Pin::new(&mut *socket).poll_flush(cx)) {
+                    Ok(Poll::Pending | Poll::Ready(Ok(()))) => Socket::Closing(socket),
+                    Ok(Poll::Ready(Err(_))) | Err(_) => Socket::None,
                 }
             }
             _ => Socket::None,

@@ -59,6 +59,10 @@ impl Session {
     /// # Errors
     ///
     /// When the endpoint cannot be one.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime with IO and time.
     pub fn join(info: JoinInfo, config: Config) -> Result<(Self, Events, Frames), ConfigError> {
         let core = Core::new(info, config.clone(), Instant::now())?;
         let (commands, receiver) = mpsc::channel(8);
