@@ -140,7 +140,7 @@ async fn without_credit_nothing_crosses_and_nothing_is_lost() {
         bridge.credit(granted).await;
         for _ in 0..granted {
             // How far the session is costs a credit too.
-            if let Some(data) = bridge.event_or_sequence().await {
+            if let Some((_, data)) = bridge.paid().await.event {
                 assert_eq!(data["number"], number);
                 number += 1;
             }

@@ -4,6 +4,7 @@
 pub mod sim;
 
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,16 @@ pub struct Bridge {
     stderr: JoinHandle<String>,
     /// Said when the process has ended.
     over: Arc<Notify>,
+}
+
+/// A message that costs a credit.
+#[derive(Debug)]
+pub struct Paid {
+    pub shard: u32,
+    pub session: String,
+    pub sequence: u64,
+    /// Type and data, unless it only tells the sequence.
+    pub event: Option<(String, Value)>,
 }
 
 /// What the bridge says.
@@ -226,6 +237,56 @@ impl Bridge {
         .await
     }
 
+    /// The next fact about any shard.
+    pub async fn fact(&mut self) -> (u32, GatewayState) {
+        self.until(|message| match message {
+            FromBridge::Gateway { shard, state } => Some((shard, state)),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits until each of so many shards has a session that runs.
+    pub async fn all_active(&mut self, shards: usize) -> BTreeMap<u32, Active> {
+        let mut all = BTreeMap::new();
+        while all.len() < shards {
+            if let (shard, GatewayState::Active(active)) = self.fact().await {
+                all.insert(shard, active);
+            }
+        }
+        all
+    }
+
+    /// The next message that costs a credit.
+    pub async fn paid(&mut self) -> Paid {
+        self.until(|message| match message {
+            FromBridge::Event {
+                shard,
+                session,
+                sequence,
+                kind,
+                data,
+            } => Some(Paid {
+                shard,
+                session: session.into_owned(),
+                sequence,
+                event: Some((kind.into_owned(), serde_json::from_str(&data).unwrap())),
+            }),
+            FromBridge::Sequence {
+                shard,
+                session,
+                sequence,
+            } => Some(Paid {
+                shard,
+                session: session.into_owned(),
+                sequence,
+                event: None,
+            }),
+            _ => None,
+        })
+        .await
+    }
+
     /// Waits until a session runs, and gives its id.
     pub async fn active(&mut self) -> String {
         loop {
@@ -278,16 +339,6 @@ impl Bridge {
                 kind.into_owned(),
                 serde_json::from_str(&data).unwrap(),
             )),
-            _ => None,
-        })
-        .await
-    }
-
-    /// The next message that costs a credit: an event's data, or `None` for a sequence.
-    pub async fn event_or_sequence(&mut self) -> Option<Value> {
-        self.until(|message| match message {
-            FromBridge::Event { data, .. } => Some(serde_json::from_str(&data).unwrap()),
-            FromBridge::Sequence { .. } => Some(None),
             _ => None,
         })
         .await

@@ -42,6 +42,15 @@ impl Discord {
         self.control("POST", path, body).await
     }
 
+    /// The same with so many shards, which may identify as fast as they like.
+    pub async fn sharded(&self, shards: u32, events: &[&str]) -> Value {
+        self.post("settings", json!({"identify_interval_ms": 0}))
+            .await;
+        let mut gateway = self.gateway(events);
+        gateway["shards"] = json!(shards);
+        gateway
+    }
+
     /// Sends a dispatch to every session.
     pub async fn dispatch(&self, kind: &str, data: Value) {
         self.post("dispatch", json!({"type": kind, "data": data}))

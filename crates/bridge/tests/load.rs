@@ -1,0 +1,68 @@
+//! Many events, and what they cost in memory.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::json;
+use support::Bridge;
+use support::sim::Discord;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_guilds_cost_less_than_40_mib() {
+    let discord = Discord::start().await;
+    discord
+        .post("settings", json!({"heartbeat_interval_ms": 600_000}))
+        .await;
+    let mut bridge = Bridge::greeted().await;
+    bridge
+        .desire(json!({"gateway": discord.gateway(&["GUILD_CREATE"]), "presence": null}))
+        .await;
+    bridge.active().await;
+    bridge.credit(1).await;
+    assert_eq!(bridge.event().await.1, "GUILD_CREATE");
+
+    let stream =
+        json!({"user": "uro", "seed": 1, "events": 1_002, "guilds": 1_000, "members": [100, 100]});
+    let stream = discord.post("stream", stream).await;
+    let megabytes = stream["bytes"].as_u64().unwrap() >> 20;
+    assert!(megabytes > 16, "{megabytes} MiB are no load");
+    // Elixir is slow to begin, so that the bridge holds as much as it ever does.
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    bridge.credit(1_000).await;
+    for _ in 0..1_000 {
+        let (_, kind, guild) = bridge.event().await;
+        assert_eq!(kind, "GUILD_CREATE");
+        assert_eq!(guild["members"].as_array().unwrap().len(), 100);
+    }
+    let memory = bridge.peak_memory() >> 20;
+    assert!(memory < 40, "{memory} MiB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_shards_without_credit_hold_no_more_than_one() {
+    let discord = Discord::start().await;
+    let mut bridge = Bridge::greeted().await;
+    let gateway = discord.sharded(4, &["LARGE"]).await;
+    bridge
+        .desire(json!({"gateway": gateway, "presence": null}))
+        .await;
+    bridge.all_active(4).await;
+    // 20 MiB on each.
+    let large = json!({"type": "LARGE", "data": {"text": "x".repeat(20 << 10)}, "times": 1_000, "numbered": true});
+    discord.post("dispatch", large).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    bridge.no_event_before_pong().await;
+    let memory = bridge.peak_memory() >> 20;
+    assert!(memory < 40, "{memory} MiB");
+
+    bridge.credit(100_000).await;
+    let mut next = [0; 4];
+    while next.iter().any(|&next| next < 1_000) {
+        let paid = bridge.paid().await;
+        if let Some((_, data)) = paid.event {
+            let next = &mut next[paid.shard as usize];
+            assert_eq!(data["number"], *next);
+            *next += 1;
+        }
+    }
+}
