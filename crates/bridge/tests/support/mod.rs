@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use uro_discord_wire::{Active, FromBridge, GatewayState, Library, ToBridge, VERSION, frame};
+use uro_discord_wire::{Active, FromBridge, GatewayState, Library, ToBridge, VERSION, etf, frame};
 
 /// Longer than anything here takes, so that a hang fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -84,6 +84,20 @@ pub struct Message(Vec<u8>);
 impl Message {
     pub fn decode(&self) -> FromBridge<'_> {
         FromBridge::decode(&self.0).unwrap()
+    }
+
+    /// The type of an event, without a look at its data.
+    pub fn event_kind(&self) -> Option<&str> {
+        let mut term = etf::Reader::new(&self.0).unwrap();
+        if (term.tuple().unwrap(), term.atom().unwrap()) != (6, "event") {
+            return None;
+        }
+        let _: (u32, &str, u64) = (
+            term.value().unwrap(),
+            term.value().unwrap(),
+            term.value().unwrap(),
+        );
+        Some(term.value().unwrap())
     }
 }
 
