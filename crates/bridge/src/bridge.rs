@@ -8,9 +8,8 @@ use crate::stdio::Input;
 use crate::voice::{self, Wishes};
 use crate::{gateway, stdio};
 use bytes::{Buf as _, BytesMut};
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use uro_discord_wire::frame::{self, AppendError};
@@ -26,13 +25,12 @@ const FAREWELL: Duration = Duration::from_millis(700);
 pub async fn run() -> Result<(), Fault> {
     let (stdin, stdout) = stdio::open()?;
     let outbox = Outbox::default();
-    let credits = Arc::new(Semaphore::new(0));
-    let events = Events::default();
+    let events = Events::new(outbox.clone());
     let (desired, wanted) = watch::channel(Desired::default());
 
     let mut plumbing = JoinSet::new();
     plumbing.spawn(outbox.clone().write_to(stdout));
-    let forward = events.clone().forward(Arc::clone(&credits), outbox.clone());
+    let forward = events.clone().forward();
     plumbing.spawn(async {
         forward.await;
         Ok(())
@@ -48,12 +46,12 @@ pub async fn run() -> Result<(), Fault> {
     ));
     let mut gateway = JoinSet::new();
     let voice = gateway::Voice { wishes, updates };
-    gateway.spawn(gateway::run(wanted, outbox.clone(), events, voice));
+    gateway.spawn(gateway::run(wanted, outbox.clone(), events.clone(), voice));
 
     let owner = Owner {
         stdin,
         outbox,
-        credits,
+        events,
         desired,
     };
     let result = tokio::select! {
@@ -85,7 +83,7 @@ fn panicked(_: JoinError) -> Fault {
 struct Owner {
     stdin: Input,
     outbox: Outbox,
-    credits: Arc<Semaphore>,
+    events: Events,
     desired: watch::Sender<Desired>,
 }
 
@@ -132,8 +130,7 @@ impl Owner {
             ToBridge::Hello { .. } => Err(Fault::Hello),
             ToBridge::Ping(term) => self.say(&FromBridge::Pong(term)).await,
             ToBridge::Credit(more) => {
-                let most = Semaphore::MAX_PERMITS - self.credits.available_permits();
-                self.credits.add_permits(most.min(more as usize));
+                self.events.grant(more);
                 Ok(true)
             }
             ToBridge::Lease(milliseconds) => {

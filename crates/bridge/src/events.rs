@@ -4,7 +4,9 @@
 use crate::outbox::Outbox;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
+use uro_discord_wire::FromBridge;
+use uro_discord_wire::frame::{self, AppendError};
 
 /// From how many waiting bytes on there is no room: 8 MiB. The last event in may pass it.
 const ROOM: usize = 8 * 1024 * 1024;
@@ -13,23 +15,41 @@ const ROOM: usize = 8 * 1024 * 1024;
 const OVERHEAD: usize = 64;
 
 /// A handle to the queue.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Events(Arc<Shared>);
 
-#[derive(Default)]
 struct Shared {
+    outbox: Outbox,
     queue: Mutex<Queue>,
-    came: Notify,
+    /// There is something to send, or credit for it.
+    ready: Notify,
     went: Notify,
 }
 
 #[derive(Default)]
 struct Queue {
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Box<[u8]>>,
     bytes: usize,
+    credit: u64,
 }
 
 impl Events {
+    pub fn new(outbox: Outbox) -> Self {
+        Self(Arc::new(Shared {
+            outbox,
+            queue: Mutex::default(),
+            ready: Notify::new(),
+            went: Notify::new(),
+        }))
+    }
+
+    /// So many more may be sent.
+    pub fn grant(&self, more: u32) {
+        let mut queue = self.queue();
+        queue.credit = queue.credit.saturating_add(more.into());
+        self.0.ready.notify_one();
+    }
+
     /// Whether Discord may be read.
     pub fn has_room(&self) -> bool {
         self.queue().bytes < ROOM
@@ -47,28 +67,63 @@ impl Events {
         }
     }
 
-    /// Adds an event, as a frame. It is for the caller to look for room before it reads another.
-    pub fn put(&self, frame: Vec<u8>) {
+    /// Sends an event as soon as there is credit for it. It is for the caller to look for room before it reads another.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be encoded, or not within a frame's length.
+    pub fn put(&self, event: &FromBridge<'_>) -> Result<(), AppendError> {
+        let write = |out: &mut Vec<u8>| frame::append(out, |out| event.encode(out));
         let mut queue = self.queue();
+        // Nearly always there is nothing to wait for.
+        if queue.frames.is_empty()
+            && queue.credit > 0
+            && let Some(sent) = self.0.outbox.try_append(write)
+        {
+            if sent.is_ok() {
+                queue.credit -= 1;
+            }
+            return sent;
+        }
+        let mut frame = Vec::new();
+        write(&mut frame)?;
         queue.bytes += frame.len() + OVERHEAD;
-        queue.frames.push_back(frame);
-        self.0.came.notify_one();
+        queue.frames.push_back(frame.into());
+        self.0.ready.notify_one();
+        Ok(())
     }
 
-    /// Sends each event on as soon as there is credit for it. Never ends.
-    pub async fn forward(self, credits: Arc<Semaphore>, outbox: Outbox) {
+    /// Sends what waits as credit comes. Never ends.
+    pub async fn forward(self) {
         loop {
-            let Some(frame) = self.queue().frames.pop_front() else {
-                self.0.came.notified().await;
-                continue;
-            };
-            if let Ok(credit) = credits.acquire().await {
-                credit.forget();
+            let before = self.queue().bytes;
+            let waits_for_outbox = self.send_waiting();
+            if self.queue().bytes < before {
+                self.0.went.notify_waiters();
             }
-            outbox.send_frames(&frame).await;
-            self.queue().bytes -= frame.len() + OVERHEAD;
-            self.0.went.notify_waiters();
+            if waits_for_outbox {
+                self.0.outbox.room().await;
+            } else {
+                self.0.ready.notified().await;
+            }
         }
+    }
+
+    /// Sends what it can. Whether it is the outbox that has no room for more.
+    fn send_waiting(&self) -> bool {
+        let mut queue = self.queue();
+        while queue.credit > 0
+            && let Some(frame) = queue.frames.front()
+        {
+            let sent = self.0.outbox.try_append(|out| out.extend_from_slice(frame));
+            if sent.is_none() {
+                return true;
+            }
+            queue.bytes -= frame.len() + OVERHEAD;
+            queue.credit -= 1;
+            queue.frames.pop_front();
+        }
+        false
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -33,8 +33,8 @@ impl Outbox {
     ///
     /// When it cannot be encoded, or not within a frame's length.
     pub async fn send(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
-        self.append(|waiting| frame::append(waiting, |out| message.encode(out)))
-            .await
+        self.room().await;
+        self.send_now(message)
     }
 
     /// Sends a message at once, past the limit: for facts, of which few come up while Elixir does not read. To wait for it would keep a
@@ -49,10 +49,27 @@ impl Outbox {
         result
     }
 
-    /// Sends whole frames once there is room.
-    pub async fn send_frames(&self, frames: &[u8]) {
-        self.append(|waiting| waiting.extend_from_slice(frames))
-            .await;
+    /// Has whole frames written to the buffer, if there is room.
+    pub fn try_append<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
+        let mut waiting = self.waiting();
+        if waiting.len() >= FULL {
+            return None;
+        }
+        let result = write(&mut waiting);
+        self.0.filled.notify_one();
+        Some(result)
+    }
+
+    /// Waits until there is room.
+    pub async fn room(&self) {
+        loop {
+            // Made before looking, so that a drain in between is not missed.
+            let drained = self.0.drained.notified();
+            if self.waiting().len() < FULL {
+                return;
+            }
+            drained.await;
+        }
     }
 
     /// Writes what comes, until the other side no longer reads.
@@ -69,22 +86,6 @@ impl Outbox {
             batch.clear();
             // One large message must not be paid for ever after.
             batch.shrink_to(FULL);
-        }
-    }
-
-    async fn append<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        loop {
-            // Made before looking, so that a drain in between is not missed.
-            let drained = self.0.drained.notified();
-            {
-                let mut waiting = self.waiting();
-                if waiting.len() < FULL {
-                    let result = write(&mut waiting);
-                    self.0.filled.notify_one();
-                    return result;
-                }
-            }
-            drained.await;
         }
     }
 

@@ -30,7 +30,7 @@ async fn a_thousand_guilds_cost_less_than_40_mib() {
         json!({"user": user, "nick": null, "roles": roles, "joined_at": "2025-06-15T12:00:00.000000+00:00", "deaf": false, "mute": false})
     };
     let guild = json!({"name": "A guild", "members": (0..100).map(member).collect::<Vec<_>>()});
-    let megabytes = guild.to_string().len() * GUILDS >> 20;
+    let megabytes = (guild.to_string().len() * GUILDS) >> 20;
     assert!(megabytes > 24, "{megabytes} MiB are no load");
     let guilds = json!({"type": "GUILD_CREATE", "data": guild, "times": GUILDS, "numbered": true});
     discord.post("dispatch", guilds).await;

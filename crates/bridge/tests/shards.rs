@@ -25,16 +25,26 @@ async fn each_shard_has_a_connection_its_events_and_the_presence() {
     bridge
         .desire(json!({"gateway": gateway, "presence": presence("7 players")}))
         .await;
-    let active = bridge.all_active(SHARDS as usize).await;
-    for shard in 0..SHARDS {
-        let dispatch = json!({"type": "ANYTHING", "data": {"for": shard}, "shard": shard});
-        discord.post("dispatch", dispatch).await;
-    }
     let guild: u64 = discord.info().guild_id.parse().unwrap();
     let home = u32::try_from((guild >> 22) % u64::from(SHARDS)).unwrap();
-    let (mut heard, mut shown, mut guilds) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-    while heard.len() < SHARDS as usize || shown.len() < SHARDS as usize || guilds.is_empty() {
+    let all = SHARDS as usize;
+    let (mut sessions, mut guilds) = (BTreeMap::new(), Vec::new());
+    let (mut heard, mut shown) = (BTreeSet::new(), BTreeSet::new());
+    while heard.len() < all || shown.len() < all || guilds.is_empty() {
         match bridge.next().await.decode() {
+            FromBridge::Gateway {
+                shard,
+                state: GatewayState::Active(active),
+            } => {
+                sessions.insert(shard, active.session_id);
+                if sessions.len() == all {
+                    for shard in 0..SHARDS {
+                        let dispatch =
+                            json!({"type": "ANYTHING", "data": {"for": shard}, "shard": shard});
+                        discord.post("dispatch", dispatch).await;
+                    }
+                }
+            }
             FromBridge::Event {
                 shard,
                 session,
@@ -42,7 +52,7 @@ async fn each_shard_has_a_connection_its_events_and_the_presence() {
                 data,
                 ..
             } => {
-                assert_eq!(session, active[&shard].session_id);
+                assert_eq!(session, sessions[&shard]);
                 let data: Value = serde_json::from_str(&data).unwrap();
                 if kind == "GUILD_CREATE" {
                     guilds.push(shard);

@@ -150,6 +150,28 @@ fn json_that_erlang_would_not_take_is_not_written() {
         twice.to_string().contains(r#"the key "a" twice"#),
         "{twice}"
     );
+    // Alike at both ends, short, many.
+    let object = |keys: &[String]| {
+        let members: Vec<_> = keys.iter().map(|key| format!("{key:?}:0")).collect();
+        format!("{{{}}}", members.join(","))
+    };
+    let alike = [
+        "begin___x___end_of_it",
+        "begin___y___end_of_it",
+        "",
+        "a",
+        "aa",
+    ]
+    .map(str::to_owned);
+    let many: Vec<_> = (0..200).map(|number| format!("key_{number}")).collect();
+    for keys in [&alike[..], &many] {
+        assert_eq!(write(&object(keys)), Ok(()));
+        for key in keys {
+            let twice = [keys, std::slice::from_ref(key)].concat();
+            let error = write(&object(&twice)).unwrap_err().to_string();
+            assert!(error.contains(&format!("the key {key:?} twice")), "{error}");
+        }
+    }
     assert!(matches!(write(r#"{"a":1"#), Err(Error::Shape(_))));
     assert!(matches!(write(r#"{"a":1} 2"#), Err(Error::Shape(_))));
     assert!(matches!(write("1e999"), Err(Error::Shape(_))));

@@ -1,10 +1,10 @@
 use super::keeper::{Allowed, Keeper, Resumable, Stop};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout};
-use twilight_gateway::error::ReceiveMessageErrorType;
+use twilight_gateway::error::{ReceiveMessageError, ReceiveMessageErrorType};
 use twilight_gateway::{CloseFrame, Message, Shard, ShardState};
 use uro_discord_wire::Closed;
 
@@ -16,6 +16,12 @@ const HELLO: Duration = Duration::from_secs(20);
 
 /// How long a connection may last on which Discord has asked for another.
 const LINGERING: Duration = Duration::from_secs(2);
+
+/// How many payloads are taken before the desired state and the lease are looked at again.
+const AT_ONCE: usize = 64;
+
+/// What a connection brings.
+type Item = Option<Result<Message, ReceiveMessageError>>;
 
 /// Why a connection ended.
 pub enum End {
@@ -135,25 +141,11 @@ impl Keeper {
                 }
                 () = self.events.room(), if !reading => {}
                 () = self.voice.changed(), if showing => {}
-                item = shard.next(), if reading => match item {
-                    Some(Ok(Message::Text(text))) => {
-                        self.payload(&shard, &text, &mut story);
-                        if let Some(reason) = story.broken {
-                            break closed(reason);
-                        }
-                        // The old connection broke before it was closed, and twilight has opened another by itself.
-                        if let (Some(reason), ShardState::Identifying | ShardState::Resuming) = (story.leaving, shard.state()) {
-                            break closed(reason);
-                        }
+                item = shard.next(), if reading => {
+                    if let Some(ended) = self.items(&mut shard, &mut story, item) {
+                        break ended;
                     }
-                    Some(Ok(Message::Close(frame))) => break story.closed(frame),
-                    Some(Err(error)) if matches!(error.kind(), ReceiveMessageErrorType::Deserializing { .. }) => {
-                        // Not the error itself: it repeats the whole payload.
-                        tracing::warn!(reason = error.source().map(chain), "Discord sent what twilight does not understand");
-                    }
-                    Some(Err(error)) => break closed(chain(&error)),
-                    None => break closed("the connection ended"),
-                },
+                }
             }
         };
         self.leave(&shard, &story);
@@ -163,6 +155,53 @@ impl Keeper {
         End::Lost {
             closed: ended,
             active: story.active.map(|since| since.elapsed()),
+        }
+    }
+
+    /// Takes an item of the connection, and those that are there already. `Some`: with it the connection ended.
+    fn items(
+        &mut self,
+        shard: &mut Shard<Allowed>,
+        story: &mut Story,
+        item: Item,
+    ) -> Option<Closed> {
+        let mut item = item;
+        for _ in 0..AT_ONCE {
+            let ended = self.item(shard, story, item);
+            if ended.is_some() || !self.events.has_room() {
+                return ended;
+            }
+            item = shard.next().now_or_never()?;
+        }
+        self.item(shard, story, item)
+    }
+
+    fn item(&mut self, shard: &Shard<Allowed>, story: &mut Story, item: Item) -> Option<Closed> {
+        match item {
+            Some(Ok(Message::Text(text))) => {
+                self.payload(shard, &text, story);
+                match (story.broken, story.leaving, shard.state()) {
+                    (Some(reason), ..) => Some(closed(reason)),
+                    // The old connection broke before it was closed, and twilight has opened another by itself.
+                    (_, Some(reason), ShardState::Identifying | ShardState::Resuming) => {
+                        Some(closed(reason))
+                    }
+                    _ => None,
+                }
+            }
+            Some(Ok(Message::Close(frame))) => Some(story.closed(frame)),
+            Some(Err(error))
+                if matches!(error.kind(), ReceiveMessageErrorType::Deserializing { .. }) =>
+            {
+                // Not the error itself: it repeats the whole payload.
+                tracing::warn!(
+                    reason = error.source().map(chain),
+                    "Discord sent what twilight does not understand"
+                );
+                None
+            }
+            Some(Err(error)) => Some(closed(chain(&error))),
+            None => Some(closed("the connection ended")),
         }
     }
 

@@ -2,26 +2,14 @@
 
 use super::connection::Story;
 use super::keeper::{Allowed, Keeper, Resumable};
+use super::payload::Payload;
 use crate::desired::is_websocket;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use std::borrow::Cow;
 use tokio::time::Instant;
 use twilight_gateway::{Shard, ShardState};
 use twilight_model::gateway::OpCode;
-use uro_discord_wire::{Active, FromBridge, GatewayState, frame};
-
-/// A payload from the gateway. Its data stays text, as Elixir wants it in another form than ours.
-#[derive(Deserialize)]
-struct Payload<'a> {
-    op: u8,
-    #[serde(rename = "s")]
-    sequence: Option<u64>,
-    #[serde(rename = "t")]
-    kind: Option<String>,
-    #[serde(borrow, rename = "d")]
-    data: Option<&'a RawValue>,
-}
+use uro_discord_wire::frame::AppendError;
+use uro_discord_wire::{Active, FromBridge, GatewayState};
 
 /// What READY says that twilight does not keep.
 #[derive(Deserialize)]
@@ -34,16 +22,10 @@ struct User {
     id: String,
 }
 
-impl<'a> Payload<'a> {
-    fn data(&self) -> &'a str {
-        self.data.map_or("null", RawValue::get)
-    }
-}
-
 impl Keeper {
     /// Takes a payload that twilight has seen already.
     pub(super) fn payload(&mut self, shard: &Shard<Allowed>, text: &str, story: &mut Story) {
-        let payload: Payload<'_> = match serde_json::from_str(text) {
+        let payload = match Payload::read(text) {
             Ok(payload) => payload,
             Err(error) => {
                 tracing::error!(%error, "Discord sent a payload that is not understood");
@@ -60,23 +42,44 @@ impl Keeper {
             }
             Some(OpCode::Reconnect) => story.leave("Discord asked to reconnect"),
             Some(OpCode::InvalidSession) => story.leave("Discord found the session invalid"),
-            Some(OpCode::Dispatch) => self.dispatch(shard, &payload, story),
+            Some(OpCode::Dispatch) => self.dispatch(shard, &payload, text, story),
             _ => {}
         }
     }
 
-    fn dispatch(&mut self, shard: &Shard<Allowed>, payload: &Payload<'_>, story: &mut Story) {
-        let kind = payload.kind.as_deref().unwrap_or_default();
+    fn dispatch(
+        &mut self,
+        shard: &Shard<Allowed>,
+        payload: &Payload<'_>,
+        text: &str,
+        story: &mut Story,
+    ) {
+        let kind = payload.kind.as_ref();
         match kind {
             "READY" => self.ready(shard, payload, story),
             "RESUMED" => self.active(payload, true, story),
-            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => {
-                self.voice.dispatch(kind, payload.data())
-            }
+            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => self.voice.dispatch(kind, payload.data),
             _ => {}
         }
         if self.gateway.events.contains(kind) {
-            self.event(shard, kind, payload);
+            if self.event(shard, payload).is_err() {
+                // It may be more than what follows `"d":`.
+                let event = Payload::parse(text)
+                    .map_err(|error| error.to_string())
+                    .and_then(|payload| {
+                        self.event(shard, &payload)
+                            .map_err(|error| error.to_string())
+                    });
+                if let Err(error) = event {
+                    let sequence = payload.sequence;
+                    tracing::error!(
+                        kind,
+                        sequence,
+                        error,
+                        "an event cannot be carried to Elixir"
+                    );
+                }
+            }
             self.progress.settled();
         } else if kind != "READY"
             && let Some(sequence) = payload.sequence
@@ -90,7 +93,7 @@ impl Keeper {
         self.pace.renewed();
         self.voice.new_session();
         self.progress.settled();
-        match serde_json::from_str::<Ready>(payload.data()) {
+        match serde_json::from_str::<Ready>(payload.data) {
             Ok(ready) => self.user_id = Some(ready.user.id),
             Err(error) => tracing::error!(%error, "READY does not say who the bot is"),
         }
@@ -123,18 +126,15 @@ impl Keeper {
         }));
     }
 
-    /// Puts a dispatch into the queue.
-    fn event(&self, shard: &Shard<Allowed>, kind: &str, payload: &Payload<'_>) {
-        self.queue(
-            payload.data().len(),
-            &FromBridge::Event {
-                shard: self.number,
-                session: session(shard).into(),
-                sequence: payload.sequence.unwrap_or_default(),
-                kind: kind.into(),
-                data: Cow::Borrowed(payload.data()),
-            },
-        );
+    /// Has a dispatch sent to Elixir.
+    fn event(&self, shard: &Shard<Allowed>, payload: &Payload<'_>) -> Result<(), AppendError> {
+        self.events.put(&FromBridge::Event {
+            shard: self.number,
+            session: session(shard).into(),
+            sequence: payload.sequence.unwrap_or_default(),
+            kind: payload.kind.as_ref().into(),
+            data: payload.data.into(),
+        })
     }
 
     /// Tells Elixir how far the session is.
@@ -145,25 +145,8 @@ impl Keeper {
                 session: session(shard).into(),
                 sequence,
             };
-            self.queue(64, &message);
-        }
-    }
-
-    /// Queues a message that costs a credit.
-    fn queue(&self, length: usize, message: &FromBridge<'_>) {
-        let mut bytes = Vec::with_capacity(length);
-        match frame::append(&mut bytes, |out| message.encode(out)) {
-            Ok(()) => {
-                // It may wait long, and its room is counted by its length.
-                bytes.shrink_to_fit();
-                self.events.put(bytes);
-            }
-            Err(error) => {
-                let (kind, sequence) = match message {
-                    FromBridge::Event { kind, sequence, .. } => (kind.as_ref(), *sequence),
-                    _ => ("", 0),
-                };
-                tracing::error!(kind, sequence, %error, "an event cannot be carried to Elixir");
+            if let Err(error) = self.events.put(&message) {
+                tracing::error!(%error, "a message cannot be carried to Elixir");
             }
         }
     }

@@ -4,6 +4,7 @@ mod backoff;
 mod connection;
 mod dispatch;
 mod keeper;
+mod payload;
 mod progress;
 mod voice;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{id::Id, state::Presence, stream::Recording};
 
@@ -89,7 +89,9 @@ impl Session {
     /// Adds a dispatch.
     pub fn push(&mut self, kind: &str, data: &Value, buffer: Buffer) {
         self.sequence += 1;
-        let event = json!({"op": 0, "t": kind, "s": self.sequence, "d": data}).to_string();
+        // In the order of Discord, which clients rely on.
+        let kind = Value::from(kind);
+        let event = format!(r#"{{"t":{kind},"s":{},"op":0,"d":{data}}}"#, self.sequence);
         self.kept_bytes += event.len();
         self.kept.push_back(event.into());
         while self.kept.len() > buffer.events || self.kept_bytes > buffer.bytes {

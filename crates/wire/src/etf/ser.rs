@@ -3,6 +3,12 @@
 use super::{Error, Writer, tag};
 use serde::ser::{self, Impossible, Serialize};
 
+/// The tag and the length before a text.
+const TEXT: usize = 5;
+
+/// The keys of maps up to this many are compared each with each, which is quicker than to sort them.
+const FEW: usize = 64;
+
 impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     type Ok = ();
     type Error = Error;
@@ -216,27 +222,54 @@ impl Map<'_, '_> {
         if self.writer.out[start] != tag::BINARY {
             return Err(Error::Key);
         }
-        self.writer.keys.push(start..self.writer.out.len());
+        let text = start + TEXT..self.writer.out.len();
+        self.writer
+            .prints
+            .push(print(&self.writer.out[text.clone()]));
+        self.writer.keys.push(text);
         Ok(())
     }
 
     /// Erlang refuses a whole term in which a map has a key twice. JSON may have it, so this must see it.
     fn finish(self) -> Result<(), Error> {
-        let Writer { out, keys } = self.writer;
+        let Writer { out, keys, prints } = self.writer;
         let own = &mut keys[self.first_key..];
         let length = own.len();
-        own.sort_unstable_by(|a, b| out[a.clone()].cmp(&out[b.clone()]));
-        if let Some(twice) = own
-            .windows(2)
-            .find(|pair| out[pair[0].clone()] == out[pair[1].clone()])
-        {
-            // The text follows the tag and the length.
-            let text = &out[twice[0].start + 5..twice[0].end];
-            return Err(Error::DuplicateKey(String::from_utf8_lossy(text).into()));
+        if alike(&prints[self.first_key..]) {
+            own.sort_unstable_by(|a, b| out[a.clone()].cmp(&out[b.clone()]));
+            let mut pairs = own.windows(2);
+            if let Some(twice) = pairs.find(|pair| out[pair[0].clone()] == out[pair[1].clone()]) {
+                let text = &out[twice[0].clone()];
+                return Err(Error::DuplicateKey(String::from_utf8_lossy(text).into()));
+            }
         }
         keys.truncate(self.first_key);
+        prints.truncate(self.first_key);
         fill_in(out, self.start, length)
     }
+}
+
+/// A number that two keys seldom share unless they are equal: of their length, their first and their last bytes.
+fn print(key: &[u8]) -> u64 {
+    let (first, last) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (*first, *last),
+        _ => {
+            let mut short = [0; 8];
+            short[..key.len()].copy_from_slice(key);
+            (short, [0; 8])
+        }
+    };
+    let last = u64::from_le_bytes(last).rotate_left(31);
+    u64::from_le_bytes(first) ^ last ^ (key.len() as u64).rotate_left(57)
+}
+
+/// Whether two of these are equal, or there are too many to compare each with each.
+fn alike(prints: &[u64]) -> bool {
+    prints.len() > FEW
+        || (1..prints.len()).any(|at| {
+            let (before, from) = prints.split_at(at);
+            before.contains(&from[0])
+        })
 }
 
 /// Writes the length behind the tag at `start`.

@@ -6,8 +6,9 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Writer<'a> {
     pub(super) out: &'a mut Vec<u8>,
-    /// Where the keys of the maps being written are, outer maps first.
+    /// The keys of the maps being written, outer maps first: where they are, and a number that equal keys share.
     pub(super) keys: Vec<Range<usize>>,
+    pub(super) prints: Vec<u64>,
 }
 
 impl<'a> Writer<'a> {
@@ -17,6 +18,7 @@ impl<'a> Writer<'a> {
         Self {
             out,
             keys: Vec::new(),
+            prints: Vec::new(),
         }
     }
 
