@@ -57,14 +57,13 @@ impl<'a> Payload<'a> {
     /// `{"t":…,"s":…,"op":…,"d":…}`, without spaces.
     fn in_order(text: &'a str) -> Option<Self> {
         let text = text.strip_prefix(r#"{"t":"#)?;
-        let (kind, text) = text.split_once(r#","s":"#)?;
-        let (sequence, text) = text.split_once(r#","op":"#)?;
-        let (op, text) = text.split_once(r#","d":"#)?;
-        let data = text.strip_suffix('}')?;
-        let kind = match kind {
-            "null" => "",
-            name => name.strip_prefix('"')?.strip_suffix('"')?,
+        let (kind, text) = match text.strip_prefix('"') {
+            Some(text) => text.split_once('"')?,
+            None => ("", text.strip_prefix("null")?),
         };
+        let (sequence, text) = text.strip_prefix(r#","s":"#)?.split_once(',')?;
+        let (op, text) = text.strip_prefix(r#""op":"#)?.split_once(',')?;
+        let data = text.strip_prefix(r#""d":"#)?.strip_suffix('}')?;
         let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
         if !kind.bytes().all(plain) {
             return None;

@@ -2,6 +2,9 @@ use super::{Error, tag};
 use serde::Serialize;
 use std::ops::Range;
 
+/// Room for the keys of most messages, so that it is made once for each.
+const KEYS: usize = 64;
+
 /// Writes terms to the end of a buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
@@ -17,8 +20,8 @@ impl<'a> Writer<'a> {
         out.push(tag::VERSION);
         Self {
             out,
-            keys: Vec::new(),
-            prints: Vec::new(),
+            keys: Vec::with_capacity(KEYS),
+            prints: Vec::with_capacity(KEYS),
         }
     }
 
