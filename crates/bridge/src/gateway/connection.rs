@@ -3,6 +3,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 use twilight_gateway::error::{ReceiveMessageError, ReceiveMessageErrorType};
 use twilight_gateway::{CloseFrame, Message, Shard, ShardState};
@@ -17,8 +18,8 @@ const HELLO: Duration = Duration::from_secs(20);
 /// How long a connection may last on which Discord has asked for another.
 const LINGERING: Duration = Duration::from_secs(2);
 
-/// How many payloads are taken before the desired state and the lease are looked at again.
-const AT_ONCE: usize = 64;
+/// How many bytes are taken before others have a turn, and the desired state and the lease are looked at again.
+const AT_ONCE: usize = 64 * 1024;
 
 /// What a connection brings.
 type Item = Option<Result<Message, ReceiveMessageError>>;
@@ -142,7 +143,7 @@ impl Keeper {
                 () = self.events.room(), if !reading => {}
                 () = self.voice.changed(), if showing => {}
                 item = shard.next(), if reading => {
-                    if let Some(ended) = self.items(&mut shard, &mut story, item) {
+                    if let Some(ended) = self.items(&mut shard, &mut story, item).await {
                         break ended;
                     }
                 }
@@ -159,21 +160,27 @@ impl Keeper {
     }
 
     /// Takes an item of the connection, and those that are there already. `Some`: with it the connection ended.
-    fn items(
+    async fn items(
         &mut self,
         shard: &mut Shard<Allowed>,
         story: &mut Story,
         item: Item,
     ) -> Option<Closed> {
-        let mut item = item;
-        for _ in 0..AT_ONCE {
+        let (mut item, mut length) = (item, 0);
+        while length < AT_ONCE {
+            if let Some(Ok(Message::Text(text))) = &item {
+                length += text.len();
+            }
             let ended = self.item(shard, story, item);
             if ended.is_some() || !self.events.has_room() {
                 return ended;
             }
             item = shard.next().now_or_never()?;
         }
-        self.item(shard, story, item)
+        let ended = self.item(shard, story, item);
+        // Voice, for one, has its times to keep.
+        yield_now().await;
+        ended
     }
 
     fn item(&mut self, shard: &Shard<Allowed>, story: &mut Story, item: Item) -> Option<Closed> {
