@@ -6,18 +6,14 @@
 
 mod support;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::{Discord, soon};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+use support::{
+    Discord,
+    client::{Client, programs, variable},
 };
+use tokio::process::Command;
 
 /// A client may take so long for everything.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -39,7 +35,7 @@ async fn discord_py_with_zlib_stream() {
 async fn discord_js() {
     let mut command = Command::new("node");
     command
-        .arg(clients().join("discord_js.mjs"))
+        .arg(programs().join("discord_js.mjs"))
         .env("NODE_MODULES", variable("URO_DISCORD_NODE_MODULES"));
     let expected = Expected {
         activity: "with discord.js",
@@ -52,7 +48,7 @@ async fn discord_js() {
 async fn discord_py(compression: &'static str) {
     let mut command = Command::new(variable("URO_DISCORD_PYTHON"));
     command
-        .arg(clients().join("discord_py.py"))
+        .arg(programs().join("discord_py.py"))
         .env("DISCORD_COMPRESS", compression);
     // discord.py leaves its session open when it is closed in the handler of an event.
     let expected = Expected {
@@ -70,14 +66,6 @@ struct Expected {
     close_code: u16,
 }
 
-fn clients() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/clients")
-}
-
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; see test/clients/install"))
-}
-
 /// Runs a client through its program, and compares what it says with what the simulator saw.
 async fn judge(expected: &Expected, command: Command) {
     let discord = Discord::start().await;
@@ -87,7 +75,7 @@ async fn judge(expected: &Expected, command: Command) {
 }
 
 async fn run(discord: &Discord, expected: &Expected, command: Command) {
-    let mut client = Client::start(discord, command);
+    let mut client = Client::start(discord, "uro", command);
 
     let ready = client.wait_for("ready").await;
     assert_eq!(ready["user"], discord.info().application_id);
@@ -160,12 +148,12 @@ async fn run(discord: &Discord, expected: &Expected, command: Command) {
     let resumed = discord.wait_for(before, "resume").await;
     assert_eq!(resumed["session_id"], session);
     client.wait_for("resumed").await;
-    client.wait_for_message("while you were away").await;
+    message(&mut client, "while you were away").await;
     let before = discord.now().await;
     discord
         .post_as("alice", "general", json!({"content": "goodbye"}))
         .await;
-    client.wait_for_message("goodbye").await;
+    message(&mut client, "goodbye").await;
     client.wait_for("closed").await;
     client.succeeds().await;
     let left = discord.wait_for(before, "disconnect").await;
@@ -199,60 +187,8 @@ async fn idle(discord: &Discord) -> Value {
     }
 }
 
-/// A client's process. It is killed when it is dropped.
-struct Client {
-    process: Child,
-    says: Lines<BufReader<ChildStdout>>,
-    /// What it said and was not waited for yet.
-    said: Vec<Value>,
-}
-
-impl Client {
-    fn start(discord: &Discord, mut command: Command) -> Self {
-        let info = discord.info();
-        let mut process = command
-            .env("DISCORD_API", &info.api)
-            .env("DISCORD_GATEWAY", &info.gateway)
-            .env("DISCORD_TOKEN", &info.token)
-            .env("DISCORD_GUILD_ID", &info.guild_id)
-            .env("DISCORD_CHANNEL_ID", discord.channel("general"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the interpreter starts");
-        let says = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self {
-            process,
-            says,
-            said: Vec::new(),
-        }
-    }
-
-    async fn wait_for(&mut self, event: &str) -> Value {
-        self.wait(|said| said["event"] == event).await
-    }
-
-    async fn wait_for_message(&mut self, content: &str) {
-        self.wait(|said| said["event"] == "message" && said["content"] == content)
-            .await;
-    }
-
-    async fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            if let Some(at) = self.said.iter().position(&wanted) {
-                return self.said.remove(at);
-            }
-            let line = soon(self.says.next_line()).await.unwrap();
-            let line =
-                line.unwrap_or_else(|| panic!("the client ended; it had said {:?}", self.said));
-            self.said
-                .push(serde_json::from_str(&line).expect("a line of JSON"));
-        }
-    }
-
-    async fn succeeds(mut self) {
-        let status = soon(self.process.wait()).await.unwrap();
-        assert!(status.success(), "{status}");
-    }
+async fn message(client: &mut Client, content: &str) {
+    client
+        .wait(|said| said["event"] == "message" && said["content"] == content)
+        .await;
 }

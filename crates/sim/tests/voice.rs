@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use support::{
     Discord,
@@ -126,12 +128,12 @@ async fn a_move_makes_a_new_session() {
     let moved = ticket(&mut caller.main).await;
     assert_ne!(moved.token, caller.ticket.token);
     assert_eq!(caller.gateway.close_code().await, 4014);
-    let mut gateway = VoiceGateway::open(&moved.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &moved.endpoint).await;
     gateway
         .send(7, resume(&discord, &caller.ticket, json!(-1)))
         .await;
     assert_eq!(gateway.close_code().await, 4006);
-    let mut gateway = VoiceGateway::open(&moved.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &moved.endpoint).await;
     gateway.send(0, identify(&discord, &moved, 1)).await;
     assert_ne!(gateway.next(2).await["ssrc"], caller.ssrc);
 
@@ -168,7 +170,7 @@ async fn who_is_thrown_out_is_disconnected() {
     let state = caller.main.event("VOICE_STATE_UPDATE").await;
     assert_eq!(state["d"]["channel_id"], Value::Null);
     assert_eq!(caller.gateway.close_code().await, 4014);
-    let mut gateway = VoiceGateway::open(&caller.ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
     gateway.send(0, identify(&discord, &caller.ticket, 1)).await;
     assert_eq!(gateway.close_code().await, 4006);
 }
@@ -202,14 +204,14 @@ async fn identify_is_judged() {
         (with("max_dave_protocol_version", Value::Null), 4017),
     ];
     for (data, code) in cases {
-        let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+        let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
         gateway.send(0, data.clone()).await;
         assert_eq!(gateway.close_code().await, code, "{data}");
     }
     discord
         .tell("/settings", json!({"dave_required": false}))
         .await;
-    let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
     gateway.send(0, identify(&discord, &ticket, 0)).await;
     gateway.next(2).await;
     gateway.send(0, identify(&discord, &ticket, 0)).await;
@@ -236,15 +238,15 @@ async fn the_voice_gateway_is_strict() {
         (Message::Binary(vec![99].into()), 4001),
     ];
     for (message, code) in cases {
-        let mut gateway = VoiceGateway::open(&endpoint).await;
+        let mut gateway = VoiceGateway::open(&discord, &endpoint).await;
         gateway.send_raw(message.clone()).await;
         assert_eq!(gateway.close_code().await, code, "{message:?}");
     }
     for query in ["", "?v=3", "?v=x"] {
-        let mut gateway = VoiceGateway::connect(&endpoint, query).await;
+        let mut gateway = VoiceGateway::connect(&discord, &endpoint, query).await;
         assert_eq!(gateway.close_code().await, 4012, "{query}");
     }
-    let mut gateway = VoiceGateway::open(&endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &endpoint).await;
     for number in 0..120 {
         gateway.send(3, json!({"t": number})).await;
         assert_eq!(gateway.next(6).await["t"], number);
@@ -267,7 +269,7 @@ async fn select_protocol_is_judged() {
     ];
     for (data, code) in cases {
         let ticket = join(&discord, &mut main, "world").await;
-        let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+        let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
         gateway.send(0, identify(&discord, &ticket, 1)).await;
         assert_eq!(gateway.next(2).await["modes"], json!([XCHACHA]));
         gateway.send(1, data.clone()).await;
@@ -284,7 +286,7 @@ async fn a_silent_client_is_disconnected() {
         .await;
     let mut main = identified(&discord, "uro").await;
     let ticket = join(&discord, &mut main, "world").await;
-    let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
     gateway.send(0, identify(&discord, &ticket, 1)).await;
     assert_eq!(gateway.close_code().await, 4009);
 }
@@ -304,7 +306,7 @@ async fn what_was_missed_comes_with_a_resume() {
         other.gateway.send(5, data).await;
     }
     other.gateway.so_far().await;
-    let mut gateway = VoiceGateway::open(&one.ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &one.ticket.endpoint).await;
     gateway
         .send(7, resume(&discord, &one.ticket, json!(seen)))
         .await;
@@ -338,7 +340,7 @@ async fn a_session_is_not_resumed_for_ever() {
         resume(&discord, &caller.ticket, json!(seen + 1)),
         json!({"server_id": "1", "session_id": "x", "token": "x", "seq_ack": 1}),
     ] {
-        let mut gateway = VoiceGateway::open(&caller.ticket.endpoint).await;
+        let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
         gateway.send(7, data).await;
         assert_eq!(gateway.close_code().await, 4006);
     }
@@ -347,7 +349,7 @@ async fn a_session_is_not_resumed_for_ever() {
         .await;
     discord.tell("/voice", json!({"action": "drop"})).await;
     discord.wait_for(0, "voice_end").await;
-    let mut gateway = VoiceGateway::open(&caller.ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
     gateway
         .send(7, resume(&discord, &caller.ticket, json!(seen)))
         .await;
@@ -365,7 +367,7 @@ async fn close_codes_decide_what_can_be_resumed() {
             .await;
         assert_eq!(caller.gateway.close_code().await, code);
         discord.wait_for(0, "voice_disconnect").await;
-        let mut gateway = VoiceGateway::open(&caller.ticket.endpoint).await;
+        let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
         gateway
             .send(7, resume(&discord, &caller.ticket, json!(-1)))
             .await;
@@ -382,7 +384,7 @@ async fn audio_before_speaking_ends_the_session() {
     let discord = Discord::start().await;
     let mut main = identified(&discord, "uro").await;
     let ticket = join(&discord, &mut main, "stage").await;
-    let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+    let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
     gateway.send(0, identify(&discord, &ticket, 1)).await;
     let ready = gateway.next(2).await;
     let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
@@ -400,9 +402,23 @@ async fn audio_before_speaking_ends_the_session() {
         .send(1, json!({"protocol": "udp", "data": data}))
         .await;
     let mut transport = support::voice::Transport::new(&gateway.next(4).await);
-    let packet = transport.seal(&header(1, 960, ssrc), b"too early");
-    udp.send(&packet).await.unwrap();
-    assert_eq!(gateway.close_code().await, 4020);
+    // Op 5 takes another way, and may be a little late.
+    let speak = async {
+        for sequence in 1.. {
+            let header = header(sequence, u32::from(sequence) * 960, ssrc);
+            udp.send(&transport.seal(&header, b"too early"))
+                .await
+                .unwrap();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let code = tokio::select! {
+        () = speak => None,
+        code = gateway.close_code() => Some(code),
+    };
+    assert_eq!(code, Some(4020));
+    let broken = discord.wait_for(0, "voice_violation").await;
+    assert_eq!(broken["kind"], "rtp_before_speaking");
 }
 
 #[tokio::test]

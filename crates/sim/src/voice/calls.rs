@@ -24,6 +24,16 @@ pub struct Ticket {
     pub token: String,
 }
 
+/// How a user stands who wants to be in a channel.
+pub enum Standing {
+    /// He is connected to its call.
+    Connected,
+    /// He lost his connection to it, and may resume.
+    Lost { token: String },
+    /// He has nothing to do with it yet.
+    Elsewhere,
+}
+
 /// What clients did.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
@@ -61,21 +71,20 @@ impl Calls {
         self.last_ssrc
     }
 
-    /// Gives a user leave to connect to a channel's call; answers the token. `None`: he is connected, and may stay so.
-    pub fn admit(
-        &mut self,
-        user: Id,
-        channel: Id,
-        session: &str,
-    ) -> Result<Option<String>, StartError> {
-        let connected = self.sessions.get(&user).is_some_and(|connected| {
-            connected.channel == channel
-                && connected.id == session
-                && connected.outbox.link.is_some()
-        });
-        if connected {
-            return Ok(None);
+    /// How a user stands who wants to be in a channel, by this session of the gateway.
+    pub fn standing(&self, user: Id, channel: Id, session: &str) -> Standing {
+        match self.sessions.get(&user) {
+            Some(own) if own.channel != channel || own.id != session => Standing::Elsewhere,
+            Some(own) if own.outbox.link.is_some() => Standing::Connected,
+            Some(own) => Standing::Lost {
+                token: own.token.clone(),
+            },
+            None => Standing::Elsewhere,
         }
+    }
+
+    /// Gives a user leave to connect to a channel's call, once; answers the token.
+    pub fn admit(&mut self, user: Id, channel: Id, session: &str) -> Result<String, StartError> {
         let token = seed::secret(12)?;
         let ticket = Ticket {
             channel,
@@ -83,7 +92,7 @@ impl Calls {
             token: token.clone(),
         };
         self.tickets.insert(user, ticket);
-        Ok(Some(token))
+        Ok(token)
     }
 
     pub fn ticket(&self, user: Id) -> Option<&Ticket> {

@@ -166,8 +166,11 @@ impl Client {
         if dave == 0 && state.settings.dave_required && state.may_have_dave(channel) {
             return Err(End::Close(4017, "E2EE/DAVE protocol required."));
         }
-        // Who identifies anew has lost his session.
-        state.end_voice_session(user, INVALID_SESSION);
+        // A token is good for one session.
+        if state.calls.session(user).is_some() {
+            state.end_voice_session(user, INVALID_SESSION);
+            return Err(INVALID_SESSION);
+        }
         let ssrc = state.calls.next_ssrc();
         let mut started = Session::new(user, channel, ssrc, dave);
         started.id = session.to_owned();
@@ -313,6 +316,7 @@ impl Client {
             return Ok(());
         }
         session.speaking = Some(flags);
+        session.unsaid = None;
         if in_call {
             let data = json!({"user_id": user, "ssrc": ssrc, "speaking": flags});
             state.calls.tell_others(channel, user, op::SPEAKING, &data);

@@ -1,6 +1,6 @@
 //! What becomes of a datagram: packets are opened with their sender's key, judged, and sealed with each receiver's.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Instant};
 
 use super::{
     rtp::{self, Header},
@@ -113,11 +113,10 @@ impl State {
             return None;
         };
         let user = session.user;
-        let (frame, broken) = match accept(session, from, header, data) {
+        let (frame, broken) = match accept(session, from, header, data, Instant::now()) {
             Ok(accepted) => accepted,
             Err("rtp_before_speaking") => {
                 self.voice_violation(user, "rtp_before_speaking");
-                self.calls.dismiss(user);
                 self.end_voice_session(user, End::Close(4020, "Invalid SSRC."));
                 return None;
             }
@@ -193,6 +192,7 @@ fn accept(
     from: SocketAddr,
     header: &Header,
     data: &[u8],
+    now: Instant,
 ) -> Result<(Vec<u8>, Option<&'static str>), &'static str> {
     let Some(transport) = &mut session.transport else {
         return Err("rtp_before_session");
@@ -201,9 +201,6 @@ fn accept(
         return Err("rtp_decrypt");
     };
     // Only now is it known to be the session's own.
-    let Some(speaking) = session.speaking else {
-        return Err("rtp_before_speaking");
-    };
     transport.peer = Some(from);
     if !transport.nonces.add(nonce) {
         return Err("nonce_reuse");
@@ -213,7 +210,12 @@ fn accept(
     }
     let broken = transport.stream.add(header);
     let frame = header.payload(&body).ok_or("rtp_padding")?;
-    // It is relayed all the same: a datagram may overtake what is said of it over the WebSocket.
-    let broken = broken.or((speaking == 0).then_some("rtp_while_not_speaking"));
+    let speaking = session.speaking;
+    match speaking {
+        Some(1..) => {}
+        Some(0) if !session.may_be_said(now) => return Err("rtp_while_not_speaking"),
+        None if !session.may_be_said(now) => return Err("rtp_before_speaking"),
+        _ => {}
+    }
     Ok((frame.to_vec(), broken))
 }

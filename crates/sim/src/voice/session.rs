@@ -13,6 +13,9 @@ use super::{
 };
 use crate::id::Id;
 
+/// How far op 5 may be behind the audio that it is about, or ahead of it.
+const SAID_WITHIN: Duration = Duration::from_millis(200);
+
 pub struct Session {
     pub user: Id,
     pub channel: Id,
@@ -30,6 +33,8 @@ pub struct Session {
     pub transport: Option<Transport>,
     /// The flags of the last op 5.
     pub speaking: Option<u64>,
+    /// When audio began to come although it is not said to speak, and when it last did.
+    pub unsaid: Option<[Instant; 2]>,
     pub frames: Frames,
     /// Broken rules by kind.
     pub violations: BTreeMap<&'static str, u64>,
@@ -49,6 +54,7 @@ impl Session {
             discovered: None,
             transport: None,
             speaking: None,
+            unsaid: None,
             frames: Frames::default(),
             violations: BTreeMap::new(),
         }
@@ -57,6 +63,17 @@ impl Session {
     /// Whether others see it: it has selected a protocol.
     pub fn is_in_call(&self) -> bool {
         self.transport.is_some()
+    }
+
+    /// Takes note of audio that comes although it is not said to speak. `true`: op 5, which takes another way, may be as old
+    /// as this.
+    pub fn may_be_said(&mut self, now: Instant) -> bool {
+        let since = match self.unsaid {
+            Some([since, last]) if now.saturating_duration_since(last) <= SAID_WITHIN => since,
+            _ => now,
+        };
+        self.unsaid = Some([since, now]);
+        now.saturating_duration_since(since) <= SAID_WITHIN
     }
 
     pub fn is_lost_for(&self, time: Duration, now: Instant) -> bool {

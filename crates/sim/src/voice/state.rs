@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::op;
+use super::{calls::Standing, op};
 use crate::{
     StartError,
     gateway::{End, intents},
@@ -19,42 +19,45 @@ const DISCONNECTED: End = End::Close(4014, "Disconnected.");
 const CALL_TERMINATED: End = End::Close(4022, "Call terminated.");
 
 impl State {
-    /// A user joins a voice channel, moves to it, or changes what he says of himself. Answers VOICE_SERVER_UPDATE's data
-    /// for the session of the gateway, unless he is connected there already.
+    /// A user joins a voice channel, moves to it, or changes what he says of himself: VOICE_STATE_UPDATE, and
+    /// VOICE_SERVER_UPDATE unless he is connected there already.
     pub fn join_voice(
         &mut self,
         user: Id,
-        voice: Value,
+        voice: &Value,
         endpoint: &str,
-    ) -> Result<Option<Value>, StartError> {
-        let (channel, session) = (
-            from_json(&voice["channel_id"]),
-            voice["session_id"].as_str().unwrap_or_default().to_owned(),
-        );
+    ) -> Result<(), StartError> {
+        let channel = from_json(&voice["channel_id"]);
+        let (Some(channel), Some(session)) = (channel, voice["session_id"].as_str()) else {
+            return Ok(());
+        };
         self.voice.insert(user, voice.clone());
-        self.voice_state_changed(&voice);
-        let Some(channel) = channel else {
-            return Ok(None);
+        let token = match self.calls.standing(user, channel, session) {
+            Standing::Connected => None,
+            Standing::Lost { token } => Some(token),
+            Standing::Elsewhere => {
+                self.end_voice_session(user, DISCONNECTED);
+                Some(self.calls.admit(user, channel, session)?)
+            }
         };
-        let Some(token) = self.calls.admit(user, channel, &session)? else {
-            return Ok(None);
-        };
-        self.end_voice_session(user, DISCONNECTED);
-        Ok(Some(
-            json!({"token": token, "guild_id": self.guild.id, "endpoint": endpoint}),
-        ))
+        // Documented to come in either order, they come in this one: @discordjs/voice does not join with another.
+        self.voice_state_changed(voice);
+        if let Some(token) = token {
+            let server = self.server(&token, Some(endpoint));
+            self.voice_server_update(user, &server);
+        }
+        Ok(())
     }
 
     /// Somebody moves a user to another voice channel.
     pub fn move_voice(&mut self, user: Id, channel: Id, endpoint: &str) -> Result<(), StartError> {
-        let Some(mut voice) = self.voice.get(&user).cloned() else {
-            return Ok(());
-        };
-        voice["channel_id"] = json!(channel);
-        if let Some(server) = self.join_voice(user, voice, endpoint)? {
-            self.voice_server_update(user, &server);
+        match self.voice.get(&user).cloned() {
+            Some(mut voice) => {
+                voice["channel_id"] = json!(channel);
+                self.join_voice(user, &voice, endpoint)
+            }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// A user's call goes to another voice server: the old one ends it, and there is none until there is the new one.
@@ -67,15 +70,18 @@ impl State {
             from_json(&voice["channel_id"]),
             voice["session_id"].as_str(),
         );
-        if let (Some(channel), Some(session)) = (channel, session)
-            && let Some(token) = self.calls.admit(user, channel, session)?
-        {
-            let mut server = json!({"token": token, "guild_id": self.guild.id, "endpoint": null});
-            self.voice_server_update(user, &server);
-            server["endpoint"] = json!(endpoint);
-            self.voice_server_update(user, &server);
+        if let (Some(channel), Some(session)) = (channel, session) {
+            let token = self.calls.admit(user, channel, session)?;
+            for endpoint in [None, Some(endpoint)] {
+                let server = self.server(&token, endpoint);
+                self.voice_server_update(user, &server);
+            }
         }
         Ok(())
+    }
+
+    fn server(&self, token: &str, endpoint: Option<&str>) -> Value {
+        json!({"token": token, "guild_id": self.guild.id, "endpoint": endpoint})
     }
 
     /// VOICE_SERVER_UPDATE goes to the session of the gateway that the user is in voice with.
@@ -113,12 +119,13 @@ impl State {
             voice["channel_id"] = Value::Null;
             self.voice_state_changed(&voice);
         }
-        self.calls.dismiss(user);
         self.end_voice_session(user, DISCONNECTED);
     }
 
-    /// Ends a user's session of the voice gateway, if he has one. The others of the call are told.
+    /// Ends a user's session of the voice gateway, if he has one, and takes back the leave to begin one. The others of the
+    /// call are told.
     pub fn end_voice_session(&mut self, user: Id, end: End) {
+        self.calls.dismiss(user);
         let Some(session) = self.calls.remove(user, end) else {
             return;
         };
@@ -160,7 +167,6 @@ impl State {
         );
         let over = matches!(end, End::Close(4000..=4014 | 4016.., _));
         if over && let Some(user) = lost {
-            self.calls.dismiss(user);
             self.end_voice_session(user, End::Drop);
         }
     }

@@ -5,13 +5,12 @@ use std::time::Duration;
 use flate2::{Decompress, FlushDecompress};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, protocol::CloseFrame},
-};
+use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 
-use super::{Discord, soon};
+use super::{
+    Discord, soon,
+    websocket::{WebSocket, connect},
+};
 
 /// All intents, the privileged ones among them.
 pub const ALL_INTENTS: u64 = 53_608_447;
@@ -27,18 +26,21 @@ pub enum Said {
 
 /// A connection.
 pub struct Gateway {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocket,
     inflate: Decompress,
+    /// Who identified.
+    pub user: String,
 }
 
 impl Gateway {
     /// Connects with a query such as `?v=10&encoding=json`.
     pub async fn connect(discord: &Discord, query: &str) -> Self {
         let url = format!("{}{query}", discord.info().gateway);
-        let (socket, _) = connect_async(url).await.unwrap();
+        let socket = connect(discord, &url).await;
         Self {
             socket,
             inflate: Decompress::new(true),
+            user: String::new(),
         }
     }
 
@@ -54,6 +56,7 @@ impl Gateway {
         let mut gateway = Self::open(discord).await;
         gateway.send(identify(discord, user, intents)).await;
         let ready = gateway.event("READY").await;
+        gateway.user = ready["d"]["user"]["id"].as_str().unwrap().to_owned();
         (gateway, ready)
     }
 

@@ -2,8 +2,12 @@
 #![allow(dead_code, reason = "each test file uses a part")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+pub mod client;
 pub mod gateway;
+pub mod ours;
+pub mod tone;
 pub mod voice;
+mod websocket;
 
 use std::time::Duration;
 
@@ -47,13 +51,18 @@ pub struct Discord {
 
 impl Discord {
     pub async fn start() -> Self {
+        Self::start_with(false, 0).await
+    }
+
+    /// With TLS or without, and with so many more bots.
+    pub async fn start_with(tls: bool, bots: u16) -> Self {
         // twilight wants a process-wide provider even for ws://; that there is one already is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
-            tls: false,
+            tls,
             channels: 0,
-            bots: 0,
+            bots,
         };
         Self {
             sim: Sim::start(options).await.unwrap(),

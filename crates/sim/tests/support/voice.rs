@@ -9,13 +9,14 @@ use chacha20poly1305::{
 use futures_util::{SinkExt, StreamExt};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use serde_json::{Value, json};
-use tokio::net::{TcpStream, UdpSocket};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
+use tokio::net::UdpSocket;
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
     Discord,
     gateway::{ALL_INTENTS, Gateway, identify_freely},
     soon,
+    websocket::{WebSocket, connect},
 };
 
 pub const AES: &str = "aead_aes256_gcm_rtpsize";
@@ -38,8 +39,17 @@ pub async fn join(discord: &Discord, gateway: &mut Gateway, channel: &str) -> Ti
 
 /// The leave to connect that the gateway gives next.
 pub async fn ticket(gateway: &mut Gateway) -> Ticket {
-    let state = gateway.event("VOICE_STATE_UPDATE").await["d"].clone();
-    let server = gateway.event("VOICE_SERVER_UPDATE").await["d"].clone();
+    let (mut state, mut server) = (None, None);
+    while state.is_none() || server.is_none() {
+        let payload = gateway.payload().await;
+        let data = payload["d"].clone();
+        match payload["t"].as_str() {
+            Some("VOICE_STATE_UPDATE") if data["user_id"] == gateway.user => state = Some(data),
+            Some("VOICE_SERVER_UPDATE") => server = Some(data),
+            _ => {}
+        }
+    }
+    let (state, server) = (state.unwrap(), server.unwrap());
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     Ticket {
         user: text(&state["user_id"]),
@@ -71,16 +81,19 @@ pub enum Said {
 
 /// A connection to the voice gateway.
 pub struct VoiceGateway {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocket,
     /// The newest number.
     pub sequence: Option<u16>,
 }
 
 impl VoiceGateway {
-    pub async fn connect(endpoint: &str, query: &str) -> Self {
-        let (socket, _) = connect_async(format!("ws://{endpoint}/{query}"))
-            .await
-            .unwrap();
+    pub async fn connect(discord: &Discord, endpoint: &str, query: &str) -> Self {
+        let scheme = if discord.info().ca_file.is_some() {
+            "wss"
+        } else {
+            "ws"
+        };
+        let socket = connect(discord, &format!("{scheme}://{endpoint}/{query}")).await;
         Self {
             socket,
             sequence: None,
@@ -88,8 +101,8 @@ impl VoiceGateway {
     }
 
     /// Connects, and takes Hello.
-    pub async fn open(endpoint: &str) -> Self {
-        let mut gateway = Self::connect(endpoint, "?v=8").await;
+    pub async fn open(discord: &Discord, endpoint: &str) -> Self {
+        let mut gateway = Self::connect(discord, endpoint, "?v=8").await;
         assert_eq!(gateway.json().await["op"], 8);
         gateway
     }
@@ -324,7 +337,7 @@ impl Caller {
         mode: &str,
         dave: u16,
     ) -> Self {
-        let mut gateway = VoiceGateway::open(&ticket.endpoint).await;
+        let mut gateway = VoiceGateway::open(discord, &ticket.endpoint).await;
         gateway.send(0, identify(discord, &ticket, dave)).await;
         let ready = gateway.next(2).await;
         let server = format!("{}:{}", ready["ip"].as_str().unwrap(), ready["port"]);

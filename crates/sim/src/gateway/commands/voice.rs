@@ -50,14 +50,8 @@ impl Client {
             "suppress": false,
             "request_to_speak_timestamp": null,
         });
-        match state.join_voice(user, voice, &self.app.addresses().host) {
-            Ok(None) => Flow::Go,
-            Ok(Some(server)) => {
-                state
-                    .gateway
-                    .dispatch_to(self.connection, "VOICE_SERVER_UPDATE", &server);
-                Flow::Go
-            }
+        match state.join_voice(user, &voice, &self.app.addresses().host) {
+            Ok(()) => Flow::Go,
             Err(_) => Flow::Close(4000, "Unknown error."),
         }
     }

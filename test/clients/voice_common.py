@@ -1,0 +1,77 @@
+"""What the voice clients in Python share: the lines that tell them what to do, tones, and what is heard."""
+
+import asyncio
+import base64
+import json
+import math
+import struct
+import sys
+import threading
+
+RATE, FRAME = 48_000, 960
+# Half a second of what somebody said last is kept.
+KEPT = 25
+# Opus for 20 ms of silence, which ends what somebody says.
+SILENCE = b"\xf8\xff\xfe"
+
+
+def tell(event, **data):
+    print(json.dumps({"event": event, **data}), flush=True)
+
+
+async def obey(judge):
+    """Carries out the lines of stdin, {"do": name of a method, its arguments}, and ends with them."""
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        command = json.loads(line)
+        try:
+            await getattr(judge, command.pop("do"))(**command)
+        except Exception as error:
+            tell("failed", error=repr(error))
+            raise
+    await judge.quit()
+
+
+def pcm(hertz):
+    """One frame of a tone, stereo. A whole number of its periods fits into it."""
+    samples = (int(9_000 * math.sin(2 * math.pi * hertz * t / RATE)) for t in range(FRAME))
+    return b"".join(struct.pack("<hh", sample, sample) for sample in samples)
+
+
+def Tone(source, hertz, ms):
+    """A source of PCM for a library's player: a tone, so long."""
+    frame = pcm(hertz)
+
+    class Playing(source):
+        left = ms // 20
+
+        def read(self):
+            self.left -= 1
+            return frame if self.left >= 0 else b""
+
+        def is_opus(self):
+            return False
+
+    return Playing()
+
+
+class Voices:
+    """What was heard, by user."""
+
+    def __init__(self):
+        self.voices = {}
+        self.lock = threading.Lock()
+
+    def hear(self, user, frame):
+        if frame == SILENCE:
+            return
+        with self.lock:
+            voice = self.voices.setdefault(str(user), {"frames": 0, "last": []})
+            voice["frames"] += 1
+            voice["last"] = (voice["last"] + [base64.b64encode(frame).decode()])[-KEPT:]
+
+    def take(self):
+        """By user: how many frames there were, and the last of them."""
+        with self.lock:
+            taken, self.voices = self.voices, {}
+            return taken
