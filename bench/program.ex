@@ -1,7 +1,7 @@
 defmodule Bench.Program do
   @moduledoc """
-  A program that is measured from outside, in whatever language: it says "ready" when it has started, does its work when it
-  gets a line, says "sent" when that is done, and ends after another line, or when its stdin closes.
+  A program that is measured from outside, in whatever language: it says "ready" when it has started, and what its bench
+  waits for as it works, each on a line of its own. It ends after a line, or when its stdin closes.
   """
 
   @enforce_keys [:port, :os_pid]
@@ -9,8 +9,15 @@ defmodule Bench.Program do
 
   # Of /proc's times: 1 / sysconf(_SC_CLK_TCK) on Linux.
   @tick_ms 10
-  @timeout 120_000
+  @timeout 300_000
   @log_lines 20
+
+  @doc "The command of an Elixir script with UroDiscord, in a VM that is started with these flags; as in a release, protocols are consolidated."
+  def elixir(script, flags \\ "") do
+    paths = [Mix.Project.consolidation_path(), Mix.Project.compile_path()]
+    flags = if flags == "", do: [], else: ["--erl", flags]
+    ["elixir" | flags] ++ Enum.flat_map(paths, &["-pa", &1]) ++ [script]
+  end
 
   @doc "Starts it, and returns when it is ready."
   def start!([executable | arguments], environment) do
@@ -26,19 +33,28 @@ defmodule Bench.Program do
 
     {:os_pid, os_pid} = Port.info(port, :os_pid)
     program = %__MODULE__{port: port, os_pid: os_pid}
-    said!(program, "ready")
+    "" = said!(program, "ready")
     program
   end
 
-  @doc "Has it do its work; the seconds until it says that it is done."
-  def work!(program) do
-    {microseconds, :ok} =
-      :timer.tc(fn ->
-        Port.command(program.port, "go\n")
-        said!(program, "sent")
-      end)
+  @doc "Gives it a line, for it to begin."
+  def go!(program), do: Port.command(program.port, "go\n")
 
-    microseconds / 1.0e6
+  @doc "Waits until it says this word, and returns what follows it on the line."
+  # Whatever else it says is its log, whose end tells what went wrong.
+  def said!(%{port: port} = program, word, log \\ []) do
+    receive do
+      {^port, {:data, {_eol, line}}} ->
+        case String.split(line, " ", parts: 2) do
+          [^word | rest] -> Enum.join(rest)
+          _log -> said!(program, word, Enum.take([line | log], @log_lines))
+        end
+
+      {^port, {:exit_status, status}} ->
+        fail!("it ended with status #{status} before it said #{word}", log)
+    after
+      @timeout -> fail!("it did not say #{word} within #{@timeout} ms", log)
+    end
   end
 
   def stop!(%{port: port}) do
@@ -46,13 +62,41 @@ defmodule Bench.Program do
     ended!(port)
   end
 
-  @doc "What it and all its children have used so far: ms of CPU, and the MiB that each held at its peak, together."
+  @doc """
+  What it and all its children have used so far: ms of CPU, and the MiB that each held at its peak, together. `parts` has
+  the same by the name of the process.
+  """
   def account(%{os_pid: os_pid}) do
     stats = for path <- Path.wildcard("/proc/[0-9]*/stat"), {:ok, stat} <- [File.read(path)], do: stat(stat)
     tree = tree([os_pid], Enum.group_by(stats, & &1.parent, & &1.pid))
-    ticks = for %{pid: pid, ticks: ticks} <- stats, pid in tree, do: ticks
-    peaks = for pid <- tree, {:ok, status} <- [File.read("/proc/#{pid}/status")], do: peak_kib(status)
-    %{cpu_ms: Enum.sum(ticks) * @tick_ms, peak_mib: Enum.sum(peaks) / 1024}
+
+    parts =
+      for %{pid: pid} = stat <- stats, pid in tree do
+        {stat.name, %{cpu_ms: stat.ticks * @tick_ms, peak_mib: peak_mib(pid)}}
+      end
+
+    parts
+    |> Enum.map(&elem(&1, 1))
+    |> sum()
+    |> Map.put(
+      :parts,
+      parts |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)) |> Map.new(fn {name, parts} -> {name, sum(parts)} end)
+    )
+  end
+
+  @doc "The most memory that a process has held so far, in MiB."
+  def peak_mib(pid) do
+    with {:ok, status} <- File.read("/proc/#{pid}/status"),
+         [_, kib] <- Regex.run(~r/^VmHWM:\s+(\d+) kB$/m, status) do
+      String.to_integer(kib) / 1024
+    else
+      # One that has just ended.
+      _gone -> 0.0
+    end
+  end
+
+  defp sum(parts) do
+    Enum.reduce(parts, %{cpu_ms: 0, peak_mib: 0.0}, fn part, sum -> Map.merge(sum, part, fn _key, a, b -> a + b end) end)
   end
 
   defp tree([], _children), do: []
@@ -60,29 +104,10 @@ defmodule Bench.Program do
 
   # proc(5): the name may hold blanks and brackets; utime, stime and those of children that have ended are the 14th to 17th.
   defp stat(stat) do
-    [_, pid, fields] = Regex.run(~r/\A(\d+) .*\) (.*)/s, stat)
+    [_, pid, name, fields] = Regex.run(~r/\A(\d+) \((.*)\) (.*)/s, stat)
     [_state, parent | rest] = String.split(fields)
     ticks = rest |> Enum.slice(9, 4) |> Enum.map(&String.to_integer/1) |> Enum.sum()
-    %{pid: String.to_integer(pid), parent: String.to_integer(parent), ticks: ticks}
-  end
-
-  defp peak_kib(status) do
-    case Regex.run(~r/^VmHWM:\s+(\d+) kB$/m, status) do
-      [_, kib] -> String.to_integer(kib)
-      # One that has just ended.
-      nil -> 0
-    end
-  end
-
-  # Whatever else it says is its log, whose end tells what went wrong.
-  defp said!(%{port: port} = program, word, log \\ []) do
-    receive do
-      {^port, {:data, {:eol, ^word}}} -> :ok
-      {^port, {:data, {_eol, line}}} -> said!(program, word, Enum.take([line | log], @log_lines))
-      {^port, {:exit_status, status}} -> fail!("it ended with status #{status} before it said #{word}", log)
-    after
-      @timeout -> fail!("it did not say #{word} within #{@timeout} ms", log)
-    end
+    %{pid: String.to_integer(pid), name: name, parent: String.to_integer(parent), ticks: ticks}
   end
 
   defp ended!(port, log \\ []) do

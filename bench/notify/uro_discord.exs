@@ -1,20 +1,6 @@
 # What bench/notify.exs asks for, as a user of UroDiscord would write it. See bench/program.ex for when it says what.
 
-defmodule Connected do
-  @moduledoc false
-
-  # discord.js and discord.py are ready when the gateway is.
-  def wait do
-    UroDiscord.subscribe(:status)
-
-    case UroDiscord.status() do
-      {:ok, %{gateway: %{shards: %{0 => %{state: :active}}}}} -> :ok
-      _not_yet -> receive(do: ({:uro_discord, :status, {:gateway, 0, %{state: :active}}} -> :ok))
-    end
-
-    UroDiscord.unsubscribe(:status)
-  end
-end
+Code.require_file("../connected.ex", __DIR__)
 
 {:ok, _} = Application.ensure_all_started(:uro_discord)
 

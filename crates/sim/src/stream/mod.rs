@@ -4,6 +4,7 @@ mod guild;
 mod message;
 mod play;
 mod presence;
+mod text;
 mod words;
 
 use std::collections::BTreeMap;
@@ -84,7 +85,7 @@ impl Plan {
             last: Id::at(BEGIN_MS + u64::from(self.seed) * 1_000),
         };
         let mut events = Vec::with_capacity(self.events as usize);
-        let mut add = |kind, data: Value| events.push((kind, data.to_string()));
+        let mut add = |kind, data: Value| events.push((kind, text::write(&data)));
         let mark = |maker: &mut Maker, what| {
             message::plain(
                 maker,
