@@ -79,7 +79,8 @@ defmodule UroDiscord.Voice do
 
   @doc """
   Plays a file there, instead of what is being played; nil plays nothing. It is Ogg Opus in packets of 20 ms, sent as it is: `ffmpeg -i song.wav -c:a
-  libopus -ar 48000 -frame_duration 20 song.opus`. Options: `:loop`. The path is the bridge's to read.
+  libopus -ar 48000 -frame_duration 20 song.opus`. Options: `:loop`. The path is the bridge's to read. It begins when frames can be sent: alone in
+  an encrypted channel the bot has no key yet, and nobody to hear it.
   """
   @spec play(Snowflake.t() | integer(), Path.t() | nil, keyword()) :: :ok | {:error, Error.t()}
   def play(guild, path, options \\ []) do

@@ -80,12 +80,11 @@ fn in_channel(discord: &Discord, sessions: Value, channel: &str, play: Option<&P
 }
 
 async fn voice<T>(bridge: &mut Bridge, wanted: impl Fn(VoiceState) -> Option<T>) -> T {
-    bridge
-        .until(|message| match message {
-            FromBridge::Voice { state, .. } => wanted(state),
-            _ => None,
-        })
-        .await
+    let state = bridge.until(|message| match message {
+        FromBridge::Voice { state, .. } => wanted(state),
+        _ => None,
+    });
+    support::patiently("a fact about voice", state).await
 }
 
 async fn joined(bridge: &mut Bridge) -> String {
@@ -129,6 +128,7 @@ async fn heard(discord: &Discord, more_than: u64) -> u64 {
     .await
 }
 
+// On a stage, which is not end-to-end encrypted: elsewhere there is no key, and nothing to hear, while the bot is alone.
 #[tokio::test]
 async fn joins_plays_and_leaves() {
     let discord = Discord::start().await;
@@ -136,11 +136,11 @@ async fn joins_plays_and_leaves() {
     let mut bridge = Bridge::greeted().await;
     let play = tune.play(false);
     bridge
-        .desire(in_channel(&discord, json!([]), "world", Some(&play)))
+        .desire(in_channel(&discord, json!([]), "stage", Some(&play)))
         .await;
     assert_eq!(
         joined(&mut bridge).await,
-        discord.info().channels["world"].to_string()
+        discord.info().channels["stage"].to_string()
     );
     let played = voice(&mut bridge, |state| match state {
         VoiceState::Played(played) => Some(played),
@@ -172,7 +172,7 @@ async fn after_sigkill_it_is_back_and_heard() {
     let play = tune.play(true);
     let mut bridge = Bridge::greeted().await;
     bridge
-        .desire(in_channel(&discord, json!([]), "world", Some(&play)))
+        .desire(in_channel(&discord, json!([]), "stage", Some(&play)))
         .await;
     let mut active = None;
     while active.is_none() {
@@ -192,7 +192,7 @@ async fn after_sigkill_it_is_back_and_heard() {
         "shard": 0, "id": active.session_id, "sequence": active.sequence, "resume_url": active.resume_url,
     }]);
     bridge
-        .desire(in_channel(&discord, sessions, "world", Some(&play)))
+        .desire(in_channel(&discord, sessions, "stage", Some(&play)))
         .await;
     joined(&mut bridge).await;
     // The counts are of a session, and this is another one.
@@ -213,7 +213,7 @@ async fn a_full_channel_is_said_and_so_is_a_wrong_file() {
         attempt: 1,
     };
     bridge
-        .desire(in_channel(&discord, json!([]), "world", Some(&play)))
+        .desire(in_channel(&discord, json!([]), "stage", Some(&play)))
         .await;
     let played = voice(&mut bridge, |state| match state {
         VoiceState::Played(played) => Some(played),
