@@ -366,6 +366,9 @@ defmodule UroDiscord.FeedsTest do
           assert eventually(fn -> length(HTTPServer.requests(server)) > before end, 200)
           :counters.add(broken, 1, 1)
           DiscordSim.wait_for(sim, "message_create")
+          # It says that all is well after it has handed over what is new, and before it looks again.
+          looks = length(HTTPServer.requests(server))
+          assert eventually(fn -> length(HTTPServer.requests(server)) > looks end, 200)
         end)
 
       assert titles(sim) == ["✅ Build 1\\.2 · passed"]

@@ -7,8 +7,9 @@ defmodule UroDiscord.Web.Server.Acceptor do
 
   alias UroDiscord.Web.Server.{Connection, Waiting}
 
-  # The supervisor may hear of an ended connection a little later than we do.
-  @tries 3
+  # How long a client waits for room at most. Those behind it would find none either.
+  @patience_ms 1_000
+  @pause_ms 2
 
   @spec start_link(:gen_tcp.socket()) :: {:ok, pid()}
   def start_link(listening), do: Task.start_link(__MODULE__, :accept, [listening])
@@ -16,7 +17,7 @@ defmodule UroDiscord.Web.Server.Acceptor do
   @doc false
   def accept(listening) do
     case :gen_tcp.accept(listening) do
-      {:ok, socket} -> hand_over(socket, @tries)
+      {:ok, socket} -> hand_over(socket, now() + @patience_ms)
       # The client has gone again.
       {:error, :econnaborted} -> :ok
       # No file descriptors: some are given back soon. Not a crash, which would be one for each connection.
@@ -27,21 +28,34 @@ defmodule UroDiscord.Web.Server.Acceptor do
     accept(listening)
   end
 
-  defp hand_over(socket, 0) do
-    :gen_tcp.send(socket, "HTTP/1.1 503 \r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n")
-    :gen_tcp.close(socket)
+  # Connections that have just begun do not wait for their client yet, and the supervisor hears of an ended one a little later
+  # than we do: there may be neither room nor anybody to make it, for a moment.
+  defp hand_over(socket, deadline) do
+    with :full <- start(socket),
+         _ = Waiting.evict(),
+         :full <- start(socket) do
+      if now() < deadline do
+        Process.sleep(@pause_ms)
+        hand_over(socket, deadline)
+      else
+        :gen_tcp.send(socket, "HTTP/1.1 503 \r\ncontent-length: 0\r\nretry-after: 1\r\nconnection: close\r\n\r\n")
+        :gen_tcp.close(socket)
+      end
+    end
   end
 
-  defp hand_over(socket, tries) do
+  defp start(socket) do
     case Task.Supervisor.start_child(Connection.Supervisor, Connection, :serve, [socket], shutdown: 5_000) do
       {:ok, pid} ->
         # If this fails the client has gone, and the connection finds out.
         _ = :gen_tcp.controlling_process(socket, pid)
         send(pid, {:yours, socket})
+        :ok
 
       {:error, :max_children} ->
-        Waiting.evict()
-        hand_over(socket, tries - 1)
+        :full
     end
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
 end
