@@ -13,6 +13,8 @@ RATE, FRAME = 48_000, 960
 KEPT = 25
 # Opus for 20 ms of silence, which ends what somebody says.
 SILENCE = b"\xf8\xff\xfe"
+# What ends a frame that is encrypted end to end.
+ENCRYPTED = b"\xfa\xfa"
 
 
 def tell(event, **data):
@@ -20,16 +22,18 @@ def tell(event, **data):
 
 
 async def obey(judge):
-    """Carries out the lines of stdin, {"do": name of a method, its arguments}, and ends with them."""
+    """Carries out the lines of stdin, {"do": name of a method, its arguments}, and ends with them, or with an error."""
     loop = asyncio.get_running_loop()
-    while line := await loop.run_in_executor(None, sys.stdin.readline):
-        command = json.loads(line)
-        try:
-            await getattr(judge, command.pop("do"))(**command)
-        except Exception as error:
-            tell("failed", error=repr(error))
-            raise
-    await judge.quit()
+    try:
+        while line := await loop.run_in_executor(None, sys.stdin.readline):
+            command = json.loads(line)
+            try:
+                await getattr(judge, command.pop("do"))(**command)
+            except Exception as error:
+                tell("failed", error=repr(error))
+                raise
+    finally:
+        await judge.quit()
 
 
 def pcm(hertz):
@@ -60,18 +64,28 @@ class Voices:
 
     def __init__(self):
         self.voices = {}
-        self.lock = threading.Lock()
+        self.understood = set()
+        self.changed = threading.Condition()
 
     def hear(self, user, frame):
         if frame == SILENCE:
             return
-        with self.lock:
+        with self.changed:
+            if not frame.endswith(ENCRYPTED) and str(user) not in self.understood:
+                self.understood.add(str(user))
+                self.changed.notify_all()
             voice = self.voices.setdefault(str(user), {"frames": 0, "last": []})
             voice["frames"] += 1
             voice["last"] = (voice["last"] + [base64.b64encode(frame).decode()])[-KEPT:]
 
     def take(self):
         """By user: how many frames there were, and the last of them."""
-        with self.lock:
+        with self.changed:
             taken, self.voices = self.voices, {}
+            self.understood.clear()
             return taken
+
+    def wait(self, user, seconds):
+        """Until somebody has been heard, and understood, since the last time."""
+        with self.changed:
+            return self.changed.wait_for(lambda: user in self.understood, seconds)

@@ -1,12 +1,13 @@
 """discord.py in a voice channel of discord-sim.
 
 Told by the environment: DISCORD_API, DISCORD_GATEWAY, DISCORD_TOKEN, DISCORD_GUILD_ID, and SSL_CERT_FILE. Told by lines of JSON on
-stdin (crates/sim/tests/voice_clients.rs), which voice_common.py reads. discord.py does not hand out what it hears, so its packets
-are taken from its socket, and opened with its keys.
+stdin (crates/sim/tests/voice_clients.rs, test/support/voice_client.ex), which voice_common.py reads. discord.py does not hand out what
+it hears, so its packets are taken from its socket, and opened with its keys.
 """
 
 import asyncio
 import base64
+import logging
 import os
 import struct
 
@@ -102,6 +103,10 @@ class Judge(discord.Client):
     async def heard(self):
         tell("heard", voices=self.voice.voices.take())
 
+    async def hears(self, user):
+        heard = self.loop.run_in_executor(None, self.voice.voices.wait, user, 30)
+        tell("hears" if await heard else "does not hear")
+
     async def encode(self, hertz, ms):
         """For those who have no encoder of their own: a tone's frames."""
         encoder = discord.opus.Encoder()
@@ -126,5 +131,5 @@ async def main():
         await judge.start(os.environ["DISCORD_TOKEN"])
 
 
-discord.utils.setup_logging()
+discord.utils.setup_logging(level=logging.WARNING)
 asyncio.run(main())

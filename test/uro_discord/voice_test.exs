@@ -1,13 +1,13 @@
 defmodule UroDiscord.VoiceTest do
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{Error, Voice}
+  alias UroDiscord.{Error, Voice, VoiceClient}
 
   # Ogg Opus of two seconds, 20 ms each, as ffmpeg made it of a sine of 440 Hz.
   @tone Path.expand("../fixtures/tone.opus", __DIR__)
 
-  setup do
-    sim = start_sim!()
+  setup context do
+    sim = start_sim!(context[:sim] || [])
     start_connected!(sim, intents: [:guilds, :guild_voice_states])
     UroDiscord.subscribe(:voice)
     %{sim: sim, guild: sim.info["guild_id"], stage: sim.info["channels"]["stage"]}
@@ -65,18 +65,120 @@ defmodule UroDiscord.VoiceTest do
     assert eventually(fn -> frames(sim) > 10 end, 400)
 
     times =
-      for _ <- 1..5 do
-        {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
-        {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
-        killed = System.monotonic_time(:millisecond)
+      killed_and_heard(fn ->
         heard(&match?({:joined, _}, &1))
         # The count is of the session, and this is another one.
         assert eventually(fn -> frames(sim) > 0 end, 400)
-        System.monotonic_time(:millisecond) - killed
-      end
+      end)
 
     IO.puts("heard again after SIGKILL: #{inspect(times)} ms")
-    assert Enum.min(times) < 2_000
+    assert Enum.max(times) < 2_000
+  end
+
+  # The ms from each SIGKILL until `again` returns. Three in a row, as the pause before a bridge is started doubles each time.
+  defp killed_and_heard(again) do
+    for _ <- 1..3 do
+      {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+      {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
+      killed = System.monotonic_time(:millisecond)
+      again.()
+      System.monotonic_time(:millisecond) - killed
+    end
+  end
+
+  describe "beside somebody else, encrypted end to end" do
+    @describetag sim: ["--tls-beside", "--bots", "1"], needs: :voice_client
+
+    setup %{sim: sim} do
+      client = VoiceClient.start!(sim, "bot-1")
+      on_exit(fn -> VoiceClient.stop(client) end)
+      %{client: client, bot: sim.info["application_id"], world: sim.info["channels"]["world"]}
+    end
+
+    defp joined_together(%{guild: guild, client: client, world: world}) do
+      other = client.user
+      assert :ok = Voice.join(guild, :world)
+      heard(&match?({:joined, ^world}, &1))
+      assert {:ok, %{users: [], encryption: %{version: 1, can_send: false}}} = with_encryption(guild)
+      VoiceClient.join(client, world)
+      assert {:user_joined, ^other} = heard(&match?({:user_joined, _}, &1))
+      assert {:encryption, _} = heard(&match?({:encryption, %{can_send: true}}, &1))
+    end
+
+    # The session is joined before it knows of DAVE.
+    defp with_encryption(guild) do
+      assert eventually(fn -> match?({:ok, %{encryption: %{}}}, Voice.status(guild)) end)
+      Voice.status(guild)
+    end
+
+    # What he hears of the bot is the file's tone, and no other.
+    defp hears_the_tone(client, bot) do
+      VoiceClient.hears(client, bot)
+      # Half a second more, so that there is enough of it.
+      frames = hears_frames(client, bot, [])
+      assert VoiceClient.share(client, frames, 440) > 0.8
+      assert VoiceClient.share(client, frames, 550) < 0.1
+    end
+
+    defp hears_frames(_client, _bot, frames) when length(frames) >= 25, do: frames
+
+    defp hears_frames(client, bot, frames) do
+      VoiceClient.hears(client, bot)
+      hears_frames(client, bot, frames ++ VoiceClient.heard(client, bot))
+    end
+
+    test "each hears the other, and both see the same code", %{guild: guild, client: client, bot: bot} = context do
+      other = client.user
+      joined_together(context)
+
+      assert :ok = Voice.play(guild, @tone, loop: true)
+      hears_the_tone(client, bot)
+
+      VoiceClient.speak(client, 550, 1_000)
+      assert {:speaking, ^other} = heard(&match?({:speaking, _}, &1))
+      assert {:ok, %{state: :joined, users: [^other], speaking: [^other]} = status} = Voice.status(guild)
+      assert %{version: 1, epoch: epoch, privacy_code: code, can_send: true} = status.encryption
+      assert epoch > 0 and code =~ ~r/\A[0-9]{30}\z/
+      assert {:silent, ^other} = heard(&match?({:silent, _}, &1))
+      VoiceClient.spoken(client)
+      assert VoiceClient.code(client) == code
+      assert {:ok, %{speaking: []}} = Voice.status(guild)
+
+      assert eventually(
+               fn -> match?({:ok, %{stats: %{received: received}}} when received >= 40, Voice.status(guild)) end,
+               200
+             )
+
+      VoiceClient.leave(client)
+      assert {:user_left, ^other} = heard(&match?({:user_left, _}, &1))
+      assert {:ok, %{users: [], speaking: []}} = Voice.status(guild)
+
+      VoiceClient.join(client, context.world)
+      assert {:user_joined, ^other} = heard(&match?({:user_joined, _}, &1))
+      hears_the_tone(client, bot)
+      assert {:ok, %{encryption: %{privacy_code: again}}} = Voice.status(guild)
+      assert VoiceClient.code(client) == again
+    end
+
+    test "a bridge that is killed is heard again within two seconds",
+         %{guild: guild, client: client, bot: bot} = context do
+      joined_together(context)
+      assert :ok = Voice.play(guild, @tone, loop: true)
+      hears_the_tone(client, bot)
+
+      times =
+        killed_and_heard(fn ->
+          # What is heard from here on is the next bridge's.
+          heard(&match?({:joining, _}, &1))
+          VoiceClient.hears(client, bot)
+        end)
+
+      IO.puts("heard again after SIGKILL, encrypted end to end: #{inspect(times)} ms")
+      assert Enum.max(times) < 2_000
+      hears_the_tone(client, bot)
+      assert {:ok, %{users: [_], encryption: %{privacy_code: code}}} = Voice.status(guild)
+      assert VoiceClient.code(client) == code
+    end
   end
 
   test "it stays where people put it, also in the next life of the bridge", %{sim: sim, guild: guild} do

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use discord_sim::{Info, Options, Sim};
+use discord_sim::{Info, Options, Sim, TlsMode};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -14,7 +14,7 @@ use uro_discord_rest::{Auth, Body, Client, Config, File, Method, Request, Retry}
 async fn start(tls: bool) -> Sim {
     Sim::start(Options {
         listen: ([127, 0, 0, 1], 0).into(),
-        tls,
+        tls: if tls { TlsMode::Only } else { TlsMode::Off },
         channels: 0,
         bots: 0,
     })

@@ -49,12 +49,25 @@ pub struct Options {
     /// Where Discord's own interfaces listen. Port 0 takes a free one. The control interface and the page take
     /// another free port of the same address.
     pub listen: SocketAddr,
-    /// `https` and `wss` instead of `http` and `ws`, with a certificate of the simulator's own.
-    pub tls: bool,
+    /// Whether there is TLS.
+    pub tls: TlsMode,
     /// How many more text channels there are than the guild's own: `channel-1`, `channel-2` …
     pub channels: u16,
     /// How many more bots there are than the two: `bot-1`, `bot-2` …
     pub bots: u16,
+}
+
+/// Whether a simulator speaks TLS, with a certificate of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsMode {
+    /// `http` and `ws`.
+    #[default]
+    Off,
+    /// `http` and `ws`, and on the same port TLS for those who begin with it. Voice clients insist on it; others, which cannot be told
+    /// to trust the simulator's authority, can be in a call with them.
+    Beside,
+    /// `https` and `wss` only.
+    Only,
 }
 
 /// What a client needs to know; `discord-sim` prints it as one line of JSON.
@@ -142,12 +155,16 @@ impl Sim {
         let (listener, address) = listen(options.listen).await?;
         let (inside, inside_address) = listen(SocketAddr::new(options.listen.ip(), 0)).await?;
         let (voice, voice_address) = listen_for_voice(options.listen.ip()).await?;
-        let tls = options.tls.then(Tls::new).transpose()?;
+        let tls = (options.tls != TlsMode::Off).then(Tls::new).transpose()?;
         let ca_file = match &tls {
             Some(tls) => Some(CaFile::write(address, &tls.ca_pem)?),
             None => None,
         };
-        let secure = if options.tls { "s" } else { "" };
+        let secure = if options.tls == TlsMode::Only {
+            "s"
+        } else {
+            ""
+        };
         let addresses = Addresses {
             host: address.to_string(),
             api: format!("http{secure}://{address}{}", rest::PREFIX),
@@ -210,7 +227,7 @@ impl Sim {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::serve(
             listener,
-            tls.map(|tls| Arc::clone(&tls.config)),
+            tls.map(|tls| (Arc::clone(&tls.config), options.tls)),
             discord,
         ));
         tasks.spawn(server::serve(inside, None, people));

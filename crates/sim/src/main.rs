@@ -3,7 +3,7 @@
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use clap::Parser;
-use discord_sim::{Options, Sim};
+use discord_sim::{Options, Sim, TlsMode};
 use tokio::{
     io::AsyncReadExt,
     signal::unix::{SignalKind, signal},
@@ -22,9 +22,12 @@ struct Args {
     /// Where to listen; port 0 takes a free one.
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Serve https and wss, with a certificate authority of its own.
+    /// Serve https and wss, with a certificate authority of its own, instead of http and ws.
     #[arg(long)]
     tls: bool,
+    /// Serve https and wss on the same port as http and ws.
+    #[arg(long, conflicts_with = "tls")]
+    tls_beside: bool,
     /// How many more text channels there are: channel-1, channel-2 …
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_CHANNELS))]
     channels: u16,
@@ -59,7 +62,11 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let sim = Sim::start(Options {
         listen: args.listen,
-        tls: args.tls,
+        tls: match (args.tls, args.tls_beside) {
+            (true, _) => TlsMode::Only,
+            (false, true) => TlsMode::Beside,
+            (false, false) => TlsMode::Off,
+        },
         channels: args.channels,
         bots: args.bots,
     })

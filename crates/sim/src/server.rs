@@ -17,6 +17,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::TlsMode;
+
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -30,8 +32,12 @@ pub struct HangUp;
 struct Cut;
 
 /// Serves until it is dropped; its connections end with it.
-pub async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>, router: Router) {
-    let tls = tls.map(TlsAcceptor::from);
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<(Arc<rustls::ServerConfig>, TlsMode)>,
+    router: Router,
+) {
+    let tls = tls.map(|(config, mode)| (TlsAcceptor::from(config), mode));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -50,18 +56,26 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<rustls::ServerConfig>>
     }
 }
 
-async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, router: Router) {
+async fn connection(stream: TcpStream, tls: Option<(TlsAcceptor, TlsMode)>, router: Router) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
     match tls {
-        None => http(stream, router).await,
-        Some(tls) => match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-            Ok(Ok(stream)) => http(stream, router).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake took too long"),
-        },
+        Some((tls, mode)) if mode == TlsMode::Only || begins_tls(&stream).await => {
+            match timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => http(stream, router).await,
+                Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => tracing::debug!("TLS handshake took too long"),
+            }
+        }
+        _ => http(stream, router).await,
     }
+}
+
+/// Whether the first byte is that of a handshake's record. <https://www.rfc-editor.org/rfc/rfc8446#section-5.1>
+async fn begins_tls(stream: &TcpStream) -> bool {
+    let mut first = [0];
+    matches!(timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut first)).await, Ok(Ok(1)) if first == [22])
 }
 
 async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, router: Router) {

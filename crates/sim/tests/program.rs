@@ -140,6 +140,28 @@ async fn with_tls_its_authority_vouches_for_it() {
     );
 }
 
+#[tokio::test]
+async fn tls_beside_is_on_the_same_port() {
+    let (mut sim, info, stdout) = start(&["--tls-beside", "--until-stdin-closes"]).await;
+    let api = info["api"].as_str().unwrap();
+    let address = api.strip_prefix("http://").unwrap();
+    let address = address.split('/').next().unwrap();
+    let request =
+        format!("GET /api/v10/gateway HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut with_tls = connect(info["ca_file"].as_str().unwrap(), address, "127.0.0.1").await;
+    let mut without = TcpStream::connect(address).await.unwrap();
+    with_tls.write_all(request.as_bytes()).await.unwrap();
+    without.write_all(request.as_bytes()).await.unwrap();
+    let (mut one, mut other) = (String::new(), String::new());
+    soon(with_tls.read_to_string(&mut one)).await.unwrap();
+    soon(without.read_to_string(&mut other)).await.unwrap();
+    for answer in [one, other] {
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    }
+    drop(sim.stdin.take());
+    ended(sim, stdout).await;
+}
+
 async fn connect(ca_file: &str, address: &str, name: &str) -> TlsStream<TcpStream> {
     let mut roots = RootCertStore::empty();
     roots

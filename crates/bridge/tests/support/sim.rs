@@ -1,6 +1,6 @@
 //! discord-sim in this process, and its control interface.
 
-use discord_sim::{Info, Options, Sim};
+use discord_sim::{Info, Options, Sim, TlsMode};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
@@ -17,7 +17,7 @@ impl Discord {
         let listen = "127.0.0.1:0".parse().unwrap();
         let options = Options {
             listen,
-            tls: false,
+            tls: TlsMode::Off,
             channels: 0,
             bots: 0,
         };

@@ -11,7 +11,7 @@ mod websocket;
 
 use std::time::Duration;
 
-use discord_sim::{Info, Options, Sim};
+use discord_sim::{Info, Options, Sim, TlsMode};
 use http_body_util::{BodyExt, Full};
 use hyper::{HeaderMap, Method, Request, StatusCode, body::Bytes, header};
 use hyper_util::{
@@ -60,7 +60,7 @@ impl Discord {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
-            tls,
+            tls: if tls { TlsMode::Only } else { TlsMode::Off },
             channels: 0,
             bots,
         };

@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use discord_sim::{Info, Options, Sim};
+use discord_sim::{Info, Options, Sim, TlsMode};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request};
@@ -47,7 +47,7 @@ impl Discord {
             .try_init();
         let sim = Sim::start(Options {
             listen: ([127, 0, 0, 1], 0).into(),
-            tls,
+            tls: if tls { TlsMode::Only } else { TlsMode::Off },
             channels: 0,
             bots: 4,
         })
