@@ -1,31 +1,25 @@
-use super::player::play;
+//! The voice session of one guild.
+
+mod facts;
+mod retry;
+mod talk;
+
 use super::wishes::{Wish, Wishes};
 use super::{Order, Update};
 use crate::outbox::Outbox;
+use facts::{fact, stats};
+use retry::Retries;
 use secrecy::ExposeSecret as _;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
+use talk::{Heard, Talk, hear};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use uro_discord_voice::{
-    Config, ConfigError, DaveStatus, End, Event, Events, Frames, Handshake, JoinInfo, Next,
-    NotInChannel, Phase, Scheme, Session, Status, Step,
+    ConfigError, DaveStatus, Event, Handshake, JoinInfo, Next, NotInChannel, Phase, Scheme, Step,
 };
-use uro_discord_wire::{
-    Encryption, Ended, FromBridge, InChannel, Play, Played, Snowflake, Stats, User, VoiceChannel,
-    VoiceState,
-};
-
-/// The pauses before the first, second … attempt after a loss, in seconds.
-const PAUSES: [u64; 8] = [0, 1, 2, 5, 10, 30, 60, 120];
-
-/// A session that lasted so long was a good one.
-const GOOD: Duration = Duration::from_secs(30);
-
-/// How often Elixir hears how a session does.
-const STATS: Duration = Duration::from_secs(5);
+use uro_discord_wire::{Ended, FromBridge, InChannel, Snowflake, VoiceChannel, VoiceState};
 
 /// The voice session of one guild: joins, joins again, and leaves.
 pub struct Call {
@@ -38,9 +32,7 @@ pub struct Call {
     wishes: Wishes,
     beginning: u64,
     /// Losses since the last good session.
-    losses: usize,
-    /// Whether the last loss was one after which it is tried once.
-    once: bool,
+    retries: Retries,
 }
 
 /// Why a session is over.
@@ -49,25 +41,8 @@ enum Over {
     Ordered,
     /// The bridge ends.
     Bridge,
-    /// It is to be joined again.
-    Lost(String),
-    /// It is to be joined again, but only once.
-    LostOnce(String),
-    /// It is not joined again before it is wished anew.
-    Stopped(String),
-}
-
-/// The side of the voice server.
-struct Talk {
-    session: Arc<Session>,
-    events: Events,
-    frames: Frames,
-    since: Instant,
-    stats: Interval,
-    /// What is to be played, and whether frames could be sent so far: the beginning is not to be lost.
-    play: Option<Play>,
-    can_send: bool,
-    playing: JoinSet<Played>,
+    /// It ended, or there was none: what is to be done, and the reason.
+    Session(Next, String),
 }
 
 impl Call {
@@ -89,8 +64,7 @@ impl Call {
             outbox,
             wishes,
             beginning: 0,
-            losses: 0,
-            once: false,
+            retries: Retries::default(),
         }
     }
 
@@ -105,13 +79,7 @@ impl Call {
             let (reason, delay) = match self.join(order.clone()).await {
                 Over::Bridge => break,
                 Over::Ordered => continue,
-                Over::LostOnce(reason) if self.once => (reason, None),
-                Over::LostOnce(reason) => {
-                    self.once = true;
-                    (reason, Some(self.pause()))
-                }
-                Over::Lost(reason) => (reason, Some(self.pause())),
-                Over::Stopped(reason) => (reason, None),
+                Over::Session(next, reason) => (reason, self.retries.pause(next)),
             };
             tracing::warn!(guild = %self.guild, reason, ?delay, "a voice session is over");
             let retry_ms = delay.and_then(|delay| u64::try_from(delay.as_millis()).ok());
@@ -126,12 +94,6 @@ impl Call {
         self.guild
     }
 
-    fn pause(&mut self) -> Duration {
-        let seconds = PAUSES[self.losses.min(PAUSES.len() - 1)];
-        self.losses += 1;
-        Duration::from_secs(seconds)
-    }
-
     /// Waits for the time to join again, or for another order than this one. `false` at the bridge's end.
     async fn wait(&mut self, order: &Arc<VoiceChannel>, delay: Option<Duration>) -> bool {
         let end = delay.map(|delay| Instant::now() + delay);
@@ -141,8 +103,7 @@ impl Call {
                     (Err(_), _) => return false,
                     (Ok(()), Some(other)) if (other.attempt, other.channel) == (order.attempt, order.channel) => {}
                     (Ok(()), _) => {
-                        self.losses = 0;
-                        self.once = false;
+                        self.retries.forget();
                         return true;
                     }
                 },
@@ -216,7 +177,7 @@ impl Call {
             match step {
                 Some(Step::Join(info)) => {
                     if let Err(error) = self.connect(&mut talk, info, &order).await {
-                        return Over::Stopped(error.to_string());
+                        return Over::Session(Next::Stop, error.to_string());
                     }
                 }
                 Some(Step::ServerGone) => {
@@ -225,9 +186,9 @@ impl Call {
                     }
                 }
                 Some(Step::Left(reason @ NotInChannel::Disconnected)) => {
-                    return Over::Stopped(reason.to_string());
+                    return Over::Session(Next::Stop, reason.to_string());
                 }
-                Some(Step::Left(reason)) => return Over::Lost(reason.to_string()),
+                Some(Step::Left(reason)) => return Over::Session(Next::Rejoin, reason.to_string()),
                 None => {}
             }
         }
@@ -244,28 +205,13 @@ impl Call {
         info: JoinInfo,
         order: &VoiceChannel,
     ) -> Result<(), ConfigError> {
-        if let Some(talk) = talk {
-            return talk.session.update_server(info).await;
+        match talk {
+            Some(talk) => talk.session.update_server(info).await,
+            None => {
+                *talk = Some(Talk::begin(info, self.scheme, order.play.as_ref())?);
+                Ok(())
+            }
         }
-        let config = Config {
-            scheme: self.scheme,
-            ..Config::new()?
-        };
-        let (session, events, frames) = Session::join(info, config)?;
-        let mut stats = interval(STATS);
-        stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let talk = talk.insert(Talk {
-            stats,
-            session: Arc::new(session),
-            events,
-            frames,
-            since: Instant::now(),
-            play: None,
-            can_send: false,
-            playing: JoinSet::new(),
-        });
-        talk.play = order.play.clone();
-        Ok(())
     }
 
     async fn event(
@@ -274,59 +220,32 @@ impl Call {
         talk: &mut Option<Talk>,
         handshake: &Handshake,
     ) -> Option<Over> {
-        let joined = || {
-            Snowflake::new(handshake.channel_id())
-                .map(|channel| VoiceState::Joined(InChannel { channel }))
-        };
-        let user = |id| Snowflake::new(id).map(|user| User { user });
-        let state = match event {
-            Some(Event::Joined { .. } | Event::Resumed) => joined(),
-            Some(Event::UserJoined { user_id }) => user(user_id).map(VoiceState::UserJoined),
-            Some(Event::UserLeft { user_id }) => user(user_id).map(VoiceState::UserLeft),
-            Some(Event::Speaking {
-                user_id,
-                speaking: true,
-            }) => user(user_id).map(VoiceState::Speaking),
-            Some(Event::Speaking {
-                user_id,
-                speaking: false,
-            }) => user(user_id).map(VoiceState::Silent),
-            Some(Event::Encryption(dave)) => {
-                if let (Some(talk), true) = (talk, dave.can_send) {
-                    talk.can_send();
-                }
-                Some(VoiceState::Encryption(encryption(dave)))
+        match event {
+            None => {
+                let reason = "the voice session ended without a word".into();
+                return Some(Over::Session(Next::Rejoin, reason));
             }
-            Some(Event::Resuming) => Some(VoiceState::Resuming),
-            Some(Event::Waiting) => Some(VoiceState::Waiting),
+            Some(Event::Ended(end)) => {
+                if let Some(talk) = talk {
+                    self.retries.lasted(talk.age());
+                }
+                return Some(Over::Session(end.next(), end.to_string()));
+            }
             Some(Event::Missed(count)) => {
                 tracing::warn!(guild = %self.guild, count, "Elixir reads too slowly: events of a voice session were dropped");
-                None
             }
-            Some(Event::Ended(end)) => return Some(self.ended(&end, talk)),
-            Some(_) => None,
-            None => return Some(Over::Lost("the voice session ended without a word".into())),
-        };
-        if let Some(state) = state {
-            self.report(state).await;
+            Some(event) => {
+                if let (Event::Encryption(DaveStatus { can_send: true, .. }), Some(talk)) =
+                    (&event, talk)
+                {
+                    talk.can_send();
+                }
+                if let Some(state) = fact(event, handshake.channel_id()) {
+                    self.report(state).await;
+                }
+            }
         }
         None
-    }
-
-    fn ended(&mut self, end: &End, talk: &Option<Talk>) -> Over {
-        if talk
-            .as_ref()
-            .is_some_and(|talk| talk.since.elapsed() >= GOOD)
-        {
-            self.losses = 0;
-            self.once = false;
-        }
-        let reason = end.to_string();
-        match end.next() {
-            Next::Rejoin => Over::Lost(reason),
-            Next::RejoinOnce => Over::LostOnce(reason),
-            Next::Stop => Over::Stopped(reason),
-        }
     }
 
     async fn stats(&self, talk: &Option<Talk>) {
@@ -358,88 +277,10 @@ impl Call {
     }
 }
 
-impl Talk {
-    /// Plays this, or nothing, instead of what is being played.
-    fn play(&mut self, what: Option<&Play>) {
-        self.playing.abort_all();
-        self.play = what.cloned();
-        if self.can_send {
-            self.begin();
-        }
-    }
-
-    /// Frames can be sent from now on.
-    fn can_send(&mut self) {
-        if !self.can_send {
-            self.can_send = true;
-            self.begin();
-        }
-    }
-
-    fn begin(&mut self) {
-        let Some(what) = self.play.take() else { return };
-        let session = Arc::clone(&self.session);
-        self.playing.spawn(async move {
-            let error = play(&what, &session).await.err();
-            Played {
-                path: what.path,
-                error: error.map(|error| error.to_string()),
-            }
-        });
-    }
-}
-
 /// At this time, if ever.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => pending().await,
-    }
-}
-
-/// What comes of a session.
-enum Heard {
-    Event(Option<Event>),
-    Played(Played),
-    StatsDue,
-}
-
-/// What comes next of a session, if there is one. Nobody here wants the frames.
-async fn hear(talk: &mut Option<Talk>) -> Heard {
-    let Some(talk) = talk else {
-        return pending().await;
-    };
-    loop {
-        tokio::select! {
-            event = talk.events.next() => return Heard::Event(event),
-            Some(_) = talk.frames.next() => {}
-            Some(played) = talk.playing.join_next() => if let Ok(played) = played {
-                return Heard::Played(played);
-            },
-            _ = talk.stats.tick() => return Heard::StatsDue,
-        }
-    }
-}
-
-fn encryption(dave: DaveStatus) -> Encryption {
-    Encryption {
-        version: dave.version,
-        epoch: dave.epoch,
-        privacy_code: dave.privacy_code,
-        can_send: dave.can_send,
-    }
-}
-
-fn stats(status: &Status) -> Stats {
-    Stats {
-        round_trip_ms: status
-            .udp_round_trip
-            .map(|time| time.as_secs_f64() * 1000.0),
-        loss: status.loss_at_server.map(|share| f64::from(share) / 256.0),
-        sent: status.sent.sent,
-        unsent: status.sent.no_key + status.sent.not_connected + status.sent.socket,
-        received: status.received.delivered,
-        lost: status.received.lost,
-        undecryptable: status.received.undecryptable + status.received.held_too_long,
     }
 }
