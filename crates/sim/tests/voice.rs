@@ -1,70 +1,18 @@
-//! Calls without DAVE: the voice gateway, and the relay of packets.
+//! The voice gateway, and how the gateway leads to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod support;
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use support::{
     Discord,
-    gateway::{ALL_INTENTS, Gateway, identify_freely, kinds},
-    soon,
+    gateway::kinds,
     voice::{
-        AES, Caller, Said, VoiceGateway, XCHACHA, discover, header, identify, join, resume, ticket,
-        voice_state,
+        AES, Caller, Said, VoiceGateway, XCHACHA, identified, identify, join, resume, shown, stage,
+        ticket, voice_state,
     },
 };
-use tokio::net::UdpSocket;
 use tokio_tungstenite::tungstenite::Message;
-
-async fn identified(discord: &Discord, user: &str) -> Gateway {
-    identify_freely(discord).await;
-    Gateway::identified(discord, user, ALL_INTENTS).await.0
-}
-
-/// What the control interface shows of a user in a channel.
-async fn shown(discord: &Discord, channel: &str, user: &str) -> Value {
-    let voice = discord.seen("/voice").await;
-    let channels = voice["channels"].as_array().unwrap();
-    let channel = channels.iter().find(|c| c["name"] == channel).unwrap();
-    let users = channel["users"].as_array().unwrap();
-    let user = users.iter().find(|u| u["name"] == user);
-    user.cloned().unwrap_or(Value::Null)
-}
-
-async fn stage(discord: &Discord, modes: [&str; 2]) -> (Caller, Caller) {
-    (
-        Caller::join(discord, "uro", "stage", modes[0]).await,
-        Caller::join(discord, "peer", "stage", modes[1]).await,
-    )
-}
-
-#[tokio::test]
-async fn voices_pass_between_all_modes() {
-    for modes in [
-        [AES, AES],
-        [XCHACHA, XCHACHA],
-        [AES, XCHACHA],
-        [XCHACHA, AES],
-    ] {
-        let discord = Discord::start().await;
-        let (mut one, mut other) = stage(&discord, modes).await;
-        for number in 0..20 {
-            one.speak(&[number; 60]).await;
-            assert_eq!(other.hear().await, (one.ssrc, vec![number; 60]));
-            other.speak(&[number; 70]).await;
-            assert_eq!(one.hear().await, (other.ssrc, vec![number; 70]));
-        }
-        let seen = shown(&discord, "stage", "uro").await;
-        assert_eq!(seen["mode"], modes[0]);
-        assert_eq!(seen["frames"]["received"], 20);
-        assert_eq!(seen["frames"]["relayed"], 20);
-        assert_eq!(seen["frames"]["sent"], 20);
-        assert_eq!(seen["violations"], json!({}));
-        assert_eq!(one.description["dave_protocol_version"], 0);
-    }
-}
 
 #[tokio::test]
 async fn those_in_a_call_learn_of_each_other() {
@@ -380,200 +328,6 @@ async fn close_codes_decide_what_can_be_resumed() {
 }
 
 #[tokio::test]
-async fn audio_before_speaking_ends_the_session() {
-    let discord = Discord::start().await;
-    let mut main = identified(&discord, "uro").await;
-    let ticket = join(&discord, &mut main, "stage").await;
-    let mut gateway = VoiceGateway::open(&discord, &ticket.endpoint).await;
-    gateway.send(0, identify(&discord, &ticket, 1)).await;
-    let ready = gateway.next(2).await;
-    let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    udp.connect((
-        "127.0.0.1",
-        u16::try_from(ready["port"].as_u64().unwrap()).unwrap(),
-    ))
-    .await
-    .unwrap();
-    let ssrc = u32::try_from(ready["ssrc"].as_u64().unwrap()).unwrap();
-    let address = discover(&udp, ssrc).await;
-    assert_eq!(address, udp.local_addr().unwrap());
-    let data = json!({"address": address.ip(), "port": address.port(), "mode": AES});
-    gateway
-        .send(1, json!({"protocol": "udp", "data": data}))
-        .await;
-    let mut transport = support::voice::Transport::new(&gateway.next(4).await);
-    // Op 5 takes another way, and may be a little late.
-    let speak = async {
-        for sequence in 1.. {
-            let header = header(sequence, u32::from(sequence) * 960, ssrc);
-            udp.send(&transport.seal(&header, b"too early"))
-                .await
-                .unwrap();
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let code = tokio::select! {
-        () = speak => None,
-        code = gateway.close_code() => Some(code),
-    };
-    assert_eq!(code, Some(4020));
-    let broken = discord.wait_for(0, "voice_violation").await;
-    assert_eq!(broken["kind"], "rtp_before_speaking");
-}
-
-#[tokio::test]
-async fn broken_rules_of_rtp_are_counted() {
-    let discord = Discord::start().await;
-    let (mut one, mut other) = stage(&discord, [AES, AES]).await;
-    one.speak(b"first").await;
-    other.hear().await;
-
-    let (sequence, timestamp, ssrc) = (one.sequence, one.timestamp, one.ssrc);
-    let mut payload_type = header(sequence + 1, timestamp + 960, ssrc);
-    payload_type[1] = 111;
-    let mut packets = vec![one.transport.seal(&payload_type, b"wrong type")];
-    one.transport.nonce -= 1;
-    packets.push(
-        one.transport
-            .seal(&header(sequence + 2, timestamp + 1_920, ssrc), b"nonce"),
-    );
-    packets.push(
-        one.transport
-            .seal(&header(sequence, timestamp, ssrc), b"again"),
-    );
-    packets.push(
-        one.transport
-            .seal(&header(sequence + 3, timestamp, ssrc), b"no time"),
-    );
-    packets.push(one.transport.seal(&header(1, 1, ssrc + 1), b"not mine"));
-    let mut forged = one
-        .transport
-        .seal(&header(sequence + 5, timestamp, ssrc), b"forged");
-    forged[20] ^= 1;
-    packets.push(forged);
-    packets.push(vec![0; 40]);
-    let mut padded = header(sequence + 6, timestamp + 6 * 960, ssrc);
-    padded[0] |= 0x20;
-    packets.push(one.transport.seal(&padded, &[9]));
-    for packet in packets {
-        one.udp.send(&packet).await.unwrap();
-    }
-    one.sequence += 10;
-    one.timestamp += 9_600;
-    one.speak(b"last").await;
-    while other.hear().await.1 != b"last" {}
-    assert_eq!(
-        shown(&discord, "stage", "uro").await["violations"],
-        json!({
-            "rtp_payload_type": 1, "nonce_reuse": 1, "rtp_sequence": 1, "rtp_timestamp": 1,
-            "rtp_ssrc": 1, "rtp_decrypt": 1, "rtp_header": 1, "rtp_padding": 1,
-        })
-    );
-    let logged = discord.wait_for(0, "voice_violation").await;
-    assert_eq!(logged["user_id"], one.ticket.user);
-}
-
-#[tokio::test]
-async fn keepalives_come_back_and_rtcp_is_taken() {
-    let discord = Discord::start().await;
-    let mut caller = Caller::join(&discord, "uro", "stage", XCHACHA).await;
-    let mut answer = [0; 64];
-    for keepalive in [&[7, 0, 0, 0, 0, 0, 0, 0][..], &caller.ssrc.to_be_bytes()] {
-        caller.udp.send(keepalive).await.unwrap();
-        let length = soon(caller.udp.recv(&mut answer)).await.unwrap();
-        assert_eq!(&answer[..length], keepalive);
-    }
-    let mut clear = [0x80, 200, 0, 6, 0, 0, 0, 0];
-    clear[4..].copy_from_slice(&caller.ssrc.to_be_bytes());
-    let report = caller.transport.seal(&clear, &[0; 20]);
-    caller.udp.send(&report).await.unwrap();
-    caller.udp.send(&[0; 8]).await.unwrap();
-    soon(caller.udp.recv(&mut answer)).await.unwrap();
-    let seen = shown(&discord, "stage", "uro").await;
-    assert_eq!(
-        (&seen["frames"]["rtcp"], &seen["frames"]["keepalives"]),
-        (&json!(1), &json!(3))
-    );
-    assert_eq!(seen["violations"], json!({}));
-}
-
-#[tokio::test]
-async fn who_speaks_is_reported_to() {
-    let discord = Discord::start().await;
-    let mut caller = Caller::join(&discord, "uro", "stage", AES).await;
-    caller.speak(b"hello").await;
-    let mut report = [0; 128];
-    let length = soon(caller.udp.recv(&mut report)).await.unwrap();
-    assert_eq!(report[..4], [0x81, 201, 0, 7]);
-    let block = caller.transport.open(&report[..length], 8).unwrap();
-    assert_eq!(block[..4], caller.ssrc.to_be_bytes());
-    assert_eq!(block[10..12], caller.sequence.to_be_bytes());
-}
-
-#[tokio::test]
-async fn the_deaf_hear_nothing_and_padding_is_there_on_demand() {
-    let discord = Discord::start().await;
-    let (mut one, mut other) = stage(&discord, [AES, AES]).await;
-    let mut deaf = voice_state(&discord, Some("stage"));
-    deaf["d"]["self_deaf"] = json!(true);
-    other.main.send(deaf).await;
-    let changed = other.main.events().await;
-    assert_eq!(kinds(&changed).last(), Some(&"VOICE_STATE_UPDATE"));
-    one.speak(b"unheard").await;
-    other.main.send(voice_state(&discord, Some("stage"))).await;
-    other.main.events().await;
-    discord.tell("/settings", json!({"voice_padding": 5})).await;
-    one.speak(b"heard").await;
-    assert_eq!(other.hear().await, (one.ssrc, b"heard".to_vec()));
-}
-
-#[tokio::test]
-async fn a_bad_network_is_the_same_for_a_seed() {
-    let discord = Discord::start().await;
-    let (mut one, mut other) = stage(&discord, [AES, AES]).await;
-    let conditions = json!({"seed": 3, "down": {"loss": 0.5, "duplicate": 0.2}});
-    let mut runs = Vec::new();
-    for _ in 0..2 {
-        discord.tell("/voice/network", conditions.clone()).await;
-        for number in 0..100 {
-            one.speak(&[number; 20]).await;
-        }
-        // No datagram overtakes another, so the network without faults brings the last one.
-        loop {
-            let network = discord.seen("/voice/network").await;
-            let down = &network["down"];
-            if down["lost"].as_u64().unwrap() + down["passed"].as_u64().unwrap() >= 100 {
-                break;
-            }
-        }
-        discord.tell("/voice/network", json!({})).await;
-        one.speak(b"the end").await;
-        let mut heard = Vec::new();
-        loop {
-            let (_, frame) = other.hear().await;
-            if frame == b"the end" {
-                break;
-            }
-            heard.push(frame[0]);
-        }
-        runs.push(heard);
-    }
-    assert_eq!(runs[0], runs[1]);
-    let mut distinct = runs[0].clone();
-    distinct.dedup();
-    assert!((30..70).contains(&distinct.len()), "{distinct:?}");
-    assert!(runs[0].len() > distinct.len());
-    let wrong = discord
-        .try_control(
-            hyper::Method::POST,
-            "/voice/network",
-            Some(json!({"up": {"loss": 2}})),
-        )
-        .await;
-    assert_eq!(wrong.status, 400);
-}
-
-#[tokio::test]
 async fn faults_apply_to_the_voice_gateway() {
     let discord = Discord::start().await;
     let mut caller = Caller::join(&discord, "uro", "stage", AES).await;
@@ -588,4 +342,67 @@ async fn faults_apply_to_the_voice_gateway() {
         .await;
     caller.gateway.send(5, json!({"speaking": 1})).await;
     assert_eq!(caller.gateway.close_code().await, 4015);
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_one_identify() {
+    let discord = Discord::start().await;
+    let mut caller = Caller::join(&discord, "uro", "stage", AES).await;
+    let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
+    gateway
+        .send(0, identify(&discord, &caller.ticket, 1))
+        .await;
+    assert_eq!(gateway.close_code().await, 4006);
+    assert_eq!(caller.gateway.close_code().await, 4006);
+    let again = join(&discord, &mut caller.main, "stage").await;
+    assert_ne!(again.token, caller.ticket.token);
+    let mut gateway = VoiceGateway::open(&discord, &again.endpoint).await;
+    gateway.send(0, identify(&discord, &again, 1)).await;
+    gateway.next(2).await;
+}
+
+#[tokio::test]
+async fn who_joins_again_keeps_the_session_that_he_may_resume() {
+    let discord = Discord::start().await;
+    let mut caller = Caller::join(&discord, "uro", "stage", AES).await;
+    let joined = voice_state(&discord, Some("stage"));
+    caller.main.send(joined.clone()).await;
+    let events = caller.main.events().await;
+    assert_eq!(kinds(&events).last(), Some(&"VOICE_STATE_UPDATE"));
+
+    discord.tell("/voice", json!({"action": "drop"})).await;
+    discord.wait_for(0, "voice_disconnect").await;
+    caller.main.send(joined).await;
+    let again = ticket(&mut caller.main).await;
+    assert_eq!(again.token, caller.ticket.token);
+    let mut gateway = VoiceGateway::open(&discord, &again.endpoint).await;
+    gateway.send(7, resume(&discord, &again, json!(-1))).await;
+    assert_eq!(gateway.json().await["op"], 9);
+}
+
+#[tokio::test]
+async fn control_of_calls_says_what_is_wrong() {
+    let discord = Discord::start().await;
+    for (action, status, reason) in [
+        (json!({"action": "close", "code": 4006}), 404, "no user is in a call"),
+        (json!({"action": "move", "user": "nobody"}), 404, "no user `nobody`"),
+        (json!({"action": "move", "channel": "general"}), 400, "`general` is not a voice channel"),
+        (json!({"action": "user_limit", "channel": "lobby"}), 400, "needs `limit`"),
+        (json!({"action": "recreate_group", "channel": "lobby"}), 404, "no user is in a call"),
+        (json!({"action": "dance"}), 400, "unknown variant"),
+    ] {
+        let answer = discord
+            .try_control(hyper::Method::POST, "/voice", Some(action))
+            .await;
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert_eq!(answer.status, status, "{error}");
+        assert!(error.contains(reason), "{error}");
+    }
+    let _caller = Caller::join(&discord, "uro", "stage", AES).await;
+    for action in [json!({"action": "close"}), json!({"action": "move"})] {
+        let answer = discord
+            .try_control(hyper::Method::POST, "/voice", Some(action))
+            .await;
+        assert_eq!(answer.status, 400);
+    }
 }

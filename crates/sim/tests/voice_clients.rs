@@ -444,3 +444,12 @@ async fn start(discord: &Discord, name: &str, user: &str) -> Client {
     assert_eq!(ready["user"], discord.info().users[user].id);
     client
 }
+
+#[test]
+fn a_tone_is_known_by_its_frequency() {
+    let tone: Vec<f64> = (0..24_000)
+        .map(|t| 9_000.0 * (std::f64::consts::TAU * 450.0 * f64::from(t) / 48_000.0).sin())
+        .collect();
+    assert!(share(&tone, 450) > 0.99);
+    assert!(share(&tone, 500) < 0.01);
+}

@@ -5,6 +5,7 @@ mod cipher;
 mod commands;
 mod connection;
 mod dave;
+mod identify;
 mod network;
 mod op;
 mod outbox;

@@ -417,3 +417,27 @@ pub async fn discover(udp: &UdpSocket, ssrc: u32) -> SocketAddr {
         u16::from_be_bytes([answer[72], answer[73]]),
     )
 }
+
+/// A session of the gateway.
+pub async fn identified(discord: &Discord, user: &str) -> Gateway {
+    identify_freely(discord).await;
+    Gateway::identified(discord, user, ALL_INTENTS).await.0
+}
+
+/// What the control interface shows of a user in a channel.
+pub async fn shown(discord: &Discord, channel: &str, user: &str) -> Value {
+    let voice = discord.seen("/voice").await;
+    let channels = voice["channels"].as_array().unwrap();
+    let channel = channels.iter().find(|c| c["name"] == channel).unwrap();
+    let users = channel["users"].as_array().unwrap();
+    let user = users.iter().find(|u| u["name"] == user);
+    user.cloned().unwrap_or(Value::Null)
+}
+
+/// `uro` and `peer` on the stage, where there is no DAVE.
+pub async fn stage(discord: &Discord, modes: [&str; 2]) -> (Caller, Caller) {
+    (
+        Caller::join(discord, "uro", "stage", modes[0]).await,
+        Caller::join(discord, "peer", "stage", modes[1]).await,
+    )
+}
