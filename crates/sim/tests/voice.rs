@@ -349,9 +349,7 @@ async fn a_token_is_good_for_one_identify() {
     let discord = Discord::start().await;
     let mut caller = Caller::join(&discord, "uro", "stage", AES).await;
     let mut gateway = VoiceGateway::open(&discord, &caller.ticket.endpoint).await;
-    gateway
-        .send(0, identify(&discord, &caller.ticket, 1))
-        .await;
+    gateway.send(0, identify(&discord, &caller.ticket, 1)).await;
     assert_eq!(gateway.close_code().await, 4006);
     assert_eq!(caller.gateway.close_code().await, 4006);
     let again = join(&discord, &mut caller.main, "stage").await;
@@ -384,11 +382,31 @@ async fn who_joins_again_keeps_the_session_that_he_may_resume() {
 async fn control_of_calls_says_what_is_wrong() {
     let discord = Discord::start().await;
     for (action, status, reason) in [
-        (json!({"action": "close", "code": 4006}), 404, "no user is in a call"),
-        (json!({"action": "move", "user": "nobody"}), 404, "no user `nobody`"),
-        (json!({"action": "move", "channel": "general"}), 400, "`general` is not a voice channel"),
-        (json!({"action": "user_limit", "channel": "lobby"}), 400, "needs `limit`"),
-        (json!({"action": "recreate_group", "channel": "lobby"}), 404, "no user is in a call"),
+        (
+            json!({"action": "close", "code": 4006}),
+            404,
+            "no user is in a call",
+        ),
+        (
+            json!({"action": "move", "user": "nobody"}),
+            404,
+            "no user `nobody`",
+        ),
+        (
+            json!({"action": "move", "channel": "general"}),
+            400,
+            "`general` is not a voice channel",
+        ),
+        (
+            json!({"action": "user_limit", "channel": "lobby"}),
+            400,
+            "needs `limit`",
+        ),
+        (
+            json!({"action": "recreate_group", "channel": "lobby"}),
+            404,
+            "no user is in a call",
+        ),
         (json!({"action": "dance"}), 400, "unknown variant"),
     ] {
         let answer = discord

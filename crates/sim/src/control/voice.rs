@@ -58,6 +58,7 @@ fn users(state: &Discord, channel: Id) -> Vec<Value> {
                 shown["speaking"] = json!(session.speaking);
                 shown["mode"] = json!(transport.map(|t| t.cipher.mode().name()));
                 shown["address"] = json!(transport.and_then(|t| t.peer));
+                shown["video"] = json!(session.video.as_ref().map(|video| video.show()));
                 shown["frames"] = json!(session.frames);
                 shown["violations"] = json!(session.violations);
             }
@@ -79,6 +80,8 @@ pub struct Action {
     code: Option<u16>,
     /// How many users a channel takes.
     limit: Option<u32>,
+    /// Which codec of video.
+    codec: Option<String>,
     /// How many times in a row.
     #[serde(default = "once")]
     times: u32,
@@ -107,6 +110,8 @@ enum Kind {
     RecreateGroup,
     /// The next commit or welcome that a user is sent is damaged.
     DamageCommit,
+    /// Users are to send video in another codec.
+    VideoCodec,
 }
 
 pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
@@ -166,6 +171,13 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
             }
             Kind::ServerChange => state.change_voice_server(user, endpoint)?,
             Kind::DamageCommit => state.dave_damage(user),
+            Kind::VideoCodec => {
+                let codec = action
+                    .codec
+                    .as_deref()
+                    .ok_or(ControlError::Missing("codec"))?;
+                state.set_video_codec(user, codec);
+            }
             Kind::UserLimit | Kind::RecreateGroup => {}
         }
     }

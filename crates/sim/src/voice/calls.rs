@@ -10,6 +10,7 @@ use super::{
     network::Network,
     op,
     session::Session,
+    video::announcements,
 };
 use crate::{StartError, gateway::End, id::Id, state::seed};
 
@@ -180,6 +181,7 @@ impl Calls {
                 .outbox
                 .send(op::CLIENTS_CONNECT, &json!({"user_ids": [user]}));
         }
+        let sending = announcements(self.in_call(channel).filter(|other| other.user != user));
         let Some(session) = self.sessions.get_mut(&user) else {
             return;
         };
@@ -190,6 +192,9 @@ impl Calls {
         }
         for data in &speaking {
             session.outbox.send(op::SPEAKING, data);
+        }
+        for data in &sending {
+            session.outbox.send(op::VIDEO, data);
         }
     }
 

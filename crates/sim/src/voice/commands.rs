@@ -88,10 +88,16 @@ impl Client {
                 self.link.send(op::BACKEND_VERSION, versions);
                 Ok(())
             }
-            // Known, and there is nothing to do in a call without video.
-            (op::VIDEO | op::SESSION_UPDATE | op::MEDIA_SINK_WANTS | op::NO_ROUTE, Some(_)) => {
+            (op::VIDEO, Some(user)) => {
+                state.video(user, data);
                 Ok(())
             }
+            (op::MEDIA_SINK_WANTS, Some(user)) => {
+                state.video_wants(user, data);
+                Ok(())
+            }
+            // Known, and there is nothing to do.
+            (op::SESSION_UPDATE | op::NO_ROUTE, Some(_)) => Ok(()),
             _ => Err(UNKNOWN_OPCODE),
         }
     }
@@ -138,7 +144,7 @@ impl Client {
         if data["protocol"] != "udp" {
             return Err(End::Close(4012, "Unknown protocol."));
         }
-        let data = &data["data"];
+        let (codecs, data) = (&data["codecs"], &data["data"]);
         let address = data["address"].as_str().and_then(|ip| ip.parse().ok());
         let port = data["port"].as_u64().and_then(|port| port.try_into().ok());
         let (Some(address), Some(port), Some(mode)) = (address, port, data["mode"].as_str()) else {
@@ -163,6 +169,12 @@ impl Client {
         let undiscovered = session.discovered.is_some_and(|found| found != claimed);
         session.transport = Some(Transport::new(cipher, Some(claimed)));
         let channel = session.channel;
+        let mut video_codec = "H264".to_owned();
+        let mut sane = true;
+        if let Some(video) = &mut session.video {
+            sane = video.select(codecs);
+            video_codec = video.codec().map_or(video_codec, ToOwned::to_owned);
+        }
         let version = match is_new {
             true => state.dave_join(user).map_err(|_| NO_RANDOM)?,
             false => state.dave_version(channel),
@@ -172,11 +184,14 @@ impl Client {
             "secret_key": key,
             "dave_protocol_version": version,
             "audio_codec": "opus",
-            "video_codec": "H264",
+            "video_codec": video_codec,
             "media_session_id": format!("{:032x}", user.0),
         });
         if let Some(session) = state.calls.session(user) {
             session.outbox.send(op::SESSION_DESCRIPTION, &description);
+        }
+        if !sane {
+            state.voice_violation(user, "select_protocol_codecs");
         }
         if undiscovered {
             state.voice_violation(user, "select_protocol_address");
@@ -188,6 +203,7 @@ impl Client {
         if is_new {
             state.calls.enter(user);
             state.dave_enter(user);
+            state.video_wanted(channel);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::{
     commands::{BAD_TOKEN, Client, DECODE_ERROR, Flow, INVALID_SESSION},
     op,
     session::Session,
+    video::Video,
 };
 use crate::{gateway::End, id::from_json as id, state::State};
 
@@ -47,6 +48,11 @@ impl Client {
         let mut started = Session::new(user, channel, ssrc, dave);
         started.id = session.to_owned();
         started.token = token.to_owned();
+        started.video = Video::identify(ssrc, data);
+        let streams = started
+            .video
+            .as_ref()
+            .map(|video| video.streams(&data["streams"]));
         started.outbox.link = Some(self.link.clone());
         state.calls.start(started);
         self.user = Some(user);
@@ -65,7 +71,7 @@ impl Client {
             "port": udp.port(),
             "modes": modes,
             "experiments": [],
-            "streams": [],
+            "streams": streams.unwrap_or_default(),
             // Discord's documentation calls it erroneous, and so it is.
             "heartbeat_interval": 1,
         });

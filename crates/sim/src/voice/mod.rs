@@ -10,11 +10,14 @@ mod network;
 mod op;
 mod outbox;
 mod relay;
+mod rtcp;
 mod rtp;
 mod rules;
 mod session;
 mod state;
 mod udp;
+mod video;
+mod video_relay;
 
 use axum::{
     extract::{Query, State, WebSocketUpgrade},

@@ -17,7 +17,7 @@ const KEEPALIVE: usize = 8;
 /// The SSRC that the relay reports under.
 const REPORTER: u32 = 1;
 /// How a frame ends that DAVE encrypted.
-const DAVE_MARKER: [u8; 2] = [0xfa, 0xfa];
+pub const DAVE_MARKER: [u8; 2] = [0xfa, 0xfa];
 
 /// Opus for 20 ms of silence, which passes unencrypted ("Silence Packets").
 const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
@@ -35,10 +35,16 @@ impl State {
             return self.keepalive(from, data).into_iter().collect();
         }
         if let Some(ssrc) = rtp::rtcp_sender(data) {
-            self.rtcp(from, ssrc, data);
-            return Vec::new();
+            return self.rtcp(from, ssrc, data).unwrap_or_default();
         }
         match Header::parse(data) {
+            Some(header) if self.session_of_ssrc(header.ssrc).is_none() => {
+                let packets = self.video_packet(from, &header, data);
+                packets.unwrap_or_else(|| {
+                    self.stray(from, "rtp_ssrc");
+                    Vec::new()
+                })
+            }
             Some(header) => self.rtp(from, &header, data).unwrap_or_default(),
             None => {
                 self.stray(from, "rtp_header");
@@ -88,23 +94,31 @@ impl State {
         }
     }
 
-    fn rtcp(&mut self, from: SocketAddr, ssrc: u32, data: &[u8]) {
-        let Some(session) = self.session_of_ssrc(ssrc) else {
-            return self.stray(from, "rtcp_ssrc");
+    fn rtcp(&mut self, from: SocketAddr, ssrc: u32, data: &[u8]) -> Option<Vec<Outgoing>> {
+        let session = self.calls.sessions_mut().find(|session| {
+            let layers = session.video.as_ref().map(|video| video.layers.as_slice());
+            let mut layers = layers.unwrap_or_default().iter();
+            session.ssrc == ssrc || layers.any(|layer| layer.ssrc == ssrc)
+        });
+        let Some(session) = session else {
+            self.stray(from, "rtcp_ssrc");
+            return None;
         };
         let user = session.user;
         let Some(transport) = &mut session.transport else {
-            return self.voice_violation(user, "rtp_before_session");
+            self.voice_violation(user, "rtp_before_session");
+            return None;
         };
-        match transport.cipher.open(data, rtp::RTCP_CLEAR) {
-            Some((_, nonce)) => {
-                session.frames.rtcp += 1;
-                if !transport.nonces.add(nonce) {
-                    self.voice_violation(user, "nonce_reuse");
-                }
-            }
-            None => self.voice_violation(user, "rtp_decrypt"),
+        let Some((body, nonce)) = transport.cipher.open(data, rtp::RTCP_CLEAR) else {
+            self.voice_violation(user, "rtp_decrypt");
+            return None;
+        };
+        session.frames.rtcp += 1;
+        if !transport.nonces.add(nonce) {
+            self.voice_violation(user, "nonce_reuse");
         }
+        let clear = data.get(..rtp::RTCP_CLEAR)?;
+        Some(self.relay_rtcp(user, &[clear, &body].concat()))
     }
 
     fn rtp(&mut self, from: SocketAddr, header: &Header, data: &[u8]) -> Option<Vec<Outgoing>> {

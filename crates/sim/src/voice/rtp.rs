@@ -5,6 +5,8 @@ pub const OPUS: u8 = 120;
 /// What the relay says about each packet: a one-byte header extension (RFC 8285) with the audio level and Discord's flags
 /// of the speaker.
 const EXTENSION: [u8; 4] = [0xbe, 0xde, 0, 1];
+/// The playout delay: show it at once.
+const PLAYOUT_DELAY: [u8; 4] = [5 << 4 | 2, 0, 0, 0];
 /// The id of the audio level, and that of the speaker's flags.
 const AUDIO_LEVEL: u8 = 1;
 const SPEAKER_FLAGS: u8 = 9;
@@ -83,6 +85,15 @@ impl Header {
         body.extend_from_slice(payload);
         body.extend(std::iter::repeat_n(padding, usize::from(padding)));
         (clear, body)
+    }
+    /// As [`relayed`](Self::relayed), for a packet of video, which receivers know under another payload type.
+    pub fn relayed_video(&self, payload: &[u8], payload_type: u8) -> ([u8; 16], Vec<u8>) {
+        let header = Self {
+            payload_type,
+            ..*self
+        };
+        let (clear, _) = header.relayed(&[], 0);
+        (clear, [&PLAYOUT_DELAY[..], payload].concat())
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     cipher::Cipher,
     outbox::Outbox,
     rules::{Nonces, Stream},
+    video::Video,
 };
 use crate::id::Id;
 
@@ -36,6 +37,8 @@ pub struct Session {
     /// When audio began to come although it is not said to speak, and when it last did.
     pub unsaid: Option<[Instant; 2]>,
     pub frames: Frames,
+    /// If it asked for some.
+    pub video: Option<Video>,
     /// Broken rules by kind.
     pub violations: BTreeMap<&'static str, u64>,
 }
@@ -56,6 +59,7 @@ impl Session {
             speaking: None,
             unsaid: None,
             frames: Frames::default(),
+            video: None,
             violations: BTreeMap::new(),
         }
     }

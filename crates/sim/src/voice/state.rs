@@ -134,6 +134,7 @@ impl State {
             self.calls
                 .tell_others(session.channel, user, op::CLIENT_DISCONNECT, &data);
             self.dave_leave(user, session.channel);
+            self.video_wanted(session.channel);
         }
         self.log.push(
             "voice_end",
