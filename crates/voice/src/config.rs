@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use secrecy::SecretString;
 
 use crate::error::ConfigError;
+use crate::video::VideoConfig;
 
 /// Where to join and as whom: what the main gateway gives. `Debug` does not show token and session id.
 #[derive(Clone, Debug)]
@@ -59,6 +60,9 @@ pub struct Config {
     pub receive_queue: usize,
     /// Events that may wait to be taken. What comes then is dropped, and the next one taken says how many.
     pub event_queue: usize,
+    /// Video, which is off unless this is set: Discord does not let bots send it, and documents nothing about it. What is
+    /// here speaks as its own clients do, for the day it changes.
+    pub video: Option<VideoConfig>,
 }
 
 impl Config {
@@ -83,6 +87,7 @@ impl Config {
             send_queue: 25,
             receive_queue: 256,
             event_queue: 256,
+            video: None,
         }
     }
 }

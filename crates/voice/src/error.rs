@@ -6,6 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::media::Malformed;
+use crate::video::VideoFrame;
+
 /// Why a session cannot be started.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -145,6 +148,40 @@ impl End {
             | Self::NoMode { .. } => Next::Stop,
         }
     }
+}
+
+/// Why a frame of video was not taken, or a request about video.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VideoError {
+    /// It is not switched on.
+    #[error("video is off: Discord does not let bots send it; `Config::video` switches it on")]
+    Off,
+    /// As many frames wait as may; here is the frame.
+    #[error("{waiting} frames of video are waiting already")]
+    Full {
+        /// The frame that was not taken.
+        frame: VideoFrame,
+        /// How many wait.
+        waiting: usize,
+    },
+    /// It is no frame of its codec.
+    #[error("a frame of video cannot be sent: {0}")]
+    Malformed(#[from] Malformed),
+    /// It says to be a keyframe and is none, or the other way round.
+    #[error("a frame of video is{} a keyframe, and says otherwise", if *.0 { "" } else { " not" })]
+    Keyframe(bool),
+    /// It is too large.
+    #[error("a frame of video has at most {max} bytes, and this one {size}")]
+    Size {
+        /// Its size.
+        size: usize,
+        /// The largest.
+        max: usize,
+    },
+    /// The session has ended.
+    #[error("the session has ended")]
+    Ended,
 }
 
 /// Why a frame was not taken.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::End;
 use crate::media::crypto::Mode;
 use crate::status::DaveStatus;
+use crate::video::VideoCodec;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,19 @@ pub enum Event {
     Resumed,
     /// There is no voice server at present. The main gateway will name one, or say that we are not in a channel any more.
     Waiting,
+    /// The server wants our video in this codec; `None`: in one that we have not.
+    VideoCodec(Option<VideoCodec>),
+    /// How good others want to see us, from 0, which is that nobody watches, to 100.
+    VideoWanted(u8),
+    /// Somebody's decoder cannot go on: the next frame that we send should be a keyframe. Before it none are sent.
+    KeyframeWanted,
+    /// Somebody begins or ends to send video.
+    UserVideo {
+        /// Who.
+        user_id: u64,
+        /// The SSRCs of his streams; none when he has ended.
+        ssrcs: Vec<u32>,
+    },
     /// So many events were dropped, because they were not taken.
     Missed(u64),
     /// The session is over. This is the last event.

@@ -8,7 +8,8 @@ use crate::dave::hall::{Answer, Hall, Message, deliver};
 use crate::dave::{Dave, Step};
 use crate::gateway::message::{Binary, Text};
 use crate::media::rtp::Header;
-use crate::media::{Kind, discovery, rtcp};
+use crate::media::{Kind, discovery, feedback, rtcp};
+use crate::video::{VideoCodec, assembler, h264, rtx, vp8};
 
 pub fn rtp(data: &[u8]) {
     let _ = Kind::of(data);
@@ -21,6 +22,81 @@ pub fn rtp(data: &[u8]) {
 pub fn rtcp(data: &[u8]) {
     if let Ok(reports) = rtcp::reports(data) {
         assert!(reports.len() * 24 <= data.len());
+    }
+}
+
+pub fn nack(data: &[u8]) {
+    if let Ok(found) = feedback::feedback(data) {
+        assert!(found.len() * 8 <= data.len());
+    }
+}
+
+/// Payloads of one frame; the first byte of each says how long it is.
+fn payloads(mut data: &[u8]) -> Vec<&[u8]> {
+    let mut payloads = Vec::new();
+    while let Some((length, rest)) = data.split_first() {
+        let (payload, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        payloads.push(payload);
+        data = rest;
+    }
+    payloads
+}
+
+/// Payloads to a frame; and a frame to payloads and back, with nothing changed.
+pub fn h264(data: &[u8]) {
+    let _ = h264::depacketize(payloads(data).into_iter(), &mut Vec::new());
+    if h264::check(data).is_ok() {
+        let payloads = h264::packetize(data, 40);
+        assert!(payloads.iter().all(|payload| payload.len() <= 40));
+        let mut frame = Vec::new();
+        h264::depacketize(payloads.iter().map(Vec::as_slice), &mut frame).unwrap();
+        assert!(h264::nals(data).eq(h264::nals(&frame)));
+        assert_eq!(h264::is_keyframe(data), h264::is_keyframe(&frame));
+    }
+}
+
+/// Payloads to a frame; and a frame to payloads and back.
+pub fn vp8(data: &[u8]) {
+    let _ = vp8::depacketize(payloads(data).into_iter(), &mut Vec::new());
+    if vp8::check(data).is_ok() {
+        let payloads = vp8::packetize(data, 9, 40);
+        assert!(payloads.iter().all(|payload| payload.len() <= 40));
+        let mut frame = Vec::new();
+        vp8::depacketize(payloads.iter().map(Vec::as_slice), &mut frame).unwrap();
+        assert_eq!(data, frame);
+    }
+}
+
+/// Packets of a stream, some of them by RTX: two bytes of number, one of flags, one of length, and the payload.
+pub fn video_packets(mut data: &[u8]) {
+    let mut now = Instant::now();
+    let mut assembler = assembler::Assembler::default();
+    while let Some(([high, low, flags, length], rest)) = data.split_first_chunk() {
+        let (payload, rest) = rest.split_at(rest.len().min(usize::from(*length)));
+        data = rest;
+        now += std::time::Duration::from_millis(u64::from(flags >> 4) * 10);
+        let codec = if flags & 1 == 0 {
+            VideoCodec::H264
+        } else {
+            VideoCodec::Vp8
+        };
+        let sequence = u16::from_be_bytes([*high, *low]);
+        let (sequence, payload) = match flags & 8 {
+            0 => (sequence, payload),
+            _ => rtx::original(payload).unwrap_or((sequence, payload)),
+        };
+        let packet = assembler::Packet {
+            codec,
+            timestamp: u32::from(flags >> 2 & 3),
+            marker: flags & 2 != 0,
+            payload: payload.to_vec().into(),
+        };
+        assembler.packet(sequence, packet, now);
+        assembler.missing(now, &mut Vec::new());
+        while let Some(frame) = assembler.poll(now) {
+            assert!(!frame.data.is_empty());
+        }
+        let _ = assembler.deadline();
     }
 }
 
@@ -46,8 +122,10 @@ pub fn dave_decrypt(data: &[u8]) {
     with_member(|member, now| {
         let mut out = vec![0; data.len()];
         for user in [OTHER, 9] {
-            if let Ok(length) = member.decrypt(user, data, &mut out, now, &mut Vec::new()) {
-                assert!(length <= data.len());
+            for decrypt in [Dave::decrypt, Dave::decrypt_video] {
+                if let Ok(length) = decrypt(member, user, data, &mut out, now, &mut Vec::new()) {
+                    assert!(length <= data.len());
+                }
             }
         }
     });

@@ -36,6 +36,14 @@
 //! - Every queue has a bound. A frame that is not taken in time is dropped and counted ([`Status`]).
 //! - No token and no key is logged or shown by `Debug`.
 //!
+//! # Video
+//!
+//! It is off. Discord does not let bots send video: its main gateway has no `self_video` for them, its staff said so in
+//! discord-api-docs #1146, #1305 and #1729, and its clients do not show what a bot sends anyway. What users say of the protocol
+//! is built here, for the day Discord allows it and for private servers: [`Config::video`] switches it on, then
+//! [`Session::send_video`] takes whole frames of H.264 or VP8, and [`Session::video_frames`] gives others'. Lost packets are asked
+//! for again (NACK, RTX) for 400 ms; then the frame is told to be lost, and a keyframe asked for.
+//!
 //! Receiving audio is not documented by Discord for bots, though every library does it.
 #![forbid(unsafe_code)]
 
@@ -54,13 +62,19 @@ mod receiver;
 mod sender;
 mod session;
 mod status;
+mod video;
 
 pub use config::{Config, JoinInfo, Scheme, Tls};
-pub use error::{ConfigError, End, Next, SendError};
+pub use error::{ConfigError, End, Next, SendError, VideoError};
 pub use event::Event;
 pub use handshake::{Handshake, NotInChannel, Step};
+pub use media::Malformed;
 pub use media::crypto::Mode;
 pub use receiver::Received;
 pub use secrecy::SecretString;
-pub use session::{Events, Frames, Session};
-pub use status::{DaveStatus, Phase, ReceiveStats, SendStats, Status};
+pub use session::{Events, Frames, Session, VideoFrames};
+pub use status::{
+    DaveStatus, Phase, ReceiveStats, SendStats, Status, VideoReceiveStats, VideoSendStats,
+    VideoStatus,
+};
+pub use video::{ReceivedVideo, VideoCodec, VideoConfig, VideoFrame};

@@ -130,6 +130,11 @@ impl Receiver {
         self.stats.overflowed += 1;
     }
 
+    /// A packet of video makes no sense.
+    pub(crate) fn malformed(&mut self) {
+        self.stats.malformed += 1;
+    }
+
     #[cfg(test)]
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (self.held.len(), self.streams.len())

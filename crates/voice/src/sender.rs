@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::dave::{Dave, NoKey};
 use crate::media::OPUS;
 use crate::media::crypto::{NonceExhausted, Transport};
+use crate::media::feedback::Sent;
 use crate::media::rtp::{self, Header};
 use crate::pacer::FRAME;
 
@@ -27,6 +28,9 @@ pub(crate) struct Sender {
     timestamp: u32,
     last: Option<Instant>,
     frame: Vec<u8>,
+    packets: u32,
+    octets: u32,
+    reported: u32,
 }
 
 impl Sender {
@@ -37,6 +41,9 @@ impl Sender {
             timestamp: fastrand::u32(..),
             last: None,
             frame: Vec::new(),
+            packets: 0,
+            octets: 0,
+            reported: 0,
         }
     }
 
@@ -71,9 +78,27 @@ impl Sender {
         packet.clear();
         header.write(packet);
         packet.extend_from_slice(&self.frame);
+        self.packets = self.packets.wrapping_add(1);
+        self.octets = self.octets.wrapping_add(self.frame.len() as u32);
         transport
             .seal(packet, rtp::HEADER)
             .map_err(|NonceExhausted| Unsent::Exhausted)
+    }
+
+    /// What a Sender Report says, if there is something new to say.
+    pub(crate) fn report(&mut self, now: Instant) -> Option<Sent> {
+        let last = self.last?;
+        if self.reported == self.packets {
+            return None;
+        }
+        self.reported = self.packets;
+        let since = now.saturating_duration_since(last).as_micros() as u64 * 48 / 1000;
+        Some(Sent {
+            ssrc: self.ssrc,
+            rtp_time: self.timestamp.wrapping_add(since as u32),
+            packets: self.packets,
+            octets: self.octets,
+        })
     }
 
     /// A frame that is not sent takes its time too.

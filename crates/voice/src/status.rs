@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::media::crypto::Mode;
+use crate::video::VideoCodec;
 
 /// A session, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub struct Status {
     pub sent: SendStats,
     /// Others' frames.
     pub received: ReceiveStats,
+    /// Video, where [`Config::video`](crate::Config::video) is set.
+    pub video: Option<VideoStatus>,
 }
 
 /// What a session is doing.
@@ -69,6 +72,75 @@ pub struct SendStats {
     pub not_connected: u64,
     /// Frames that the socket did not take.
     pub socket: u64,
+}
+
+/// Video, where it is on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VideoStatus {
+    /// What the server wants us to send.
+    pub codec: Option<VideoCodec>,
+    /// How good others want to see us, from 0, which is not at all, to 100. `None`: the server has not said.
+    pub wanted: Option<u8>,
+    /// Our frames.
+    pub sent: VideoSendStats,
+    /// Others' frames.
+    pub received: VideoReceiveStats,
+}
+
+/// Our frames of video, counted: each is in `frames` or in one of the others up to `congested`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VideoSendStats {
+    /// Frames that were sent, or are about to be.
+    pub frames: u64,
+    /// Frames that were dropped because there was no key to encrypt them with.
+    pub no_key: u64,
+    /// Frames that were dropped because there was no connection, or the server has no place for our video.
+    pub not_connected: u64,
+    /// Frames that were dropped because nobody watches.
+    pub unwatched: u64,
+    /// Frames that were dropped because the server wants another codec.
+    pub other_codec: u64,
+    /// Frames that were dropped because one before them was, and they are no keyframes.
+    pub needs_keyframe: u64,
+    /// Frames that were dropped because a second's worth waits already.
+    pub congested: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets sent again because somebody asked.
+    pub retransmitted: u64,
+    /// Packets somebody asked for that are not kept any more.
+    pub not_kept: u64,
+    /// Packets that the socket did not take.
+    pub socket: u64,
+}
+
+/// Others' frames of video, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VideoReceiveStats {
+    /// Packets that came, each once.
+    pub packets: u64,
+    /// Of those, what came by retransmission.
+    pub recovered: u64,
+    /// Packets that came more than once.
+    pub duplicates: u64,
+    /// Packets that came after their frame was given up.
+    pub too_late: u64,
+    /// Frames handed out.
+    pub delivered: u64,
+    /// Frames handed out that nobody took.
+    pub overflowed: u64,
+    /// Frames lost, at least: those handed out say so.
+    pub lost: u64,
+    /// Frames that no key opened.
+    pub undecryptable: u64,
+    /// Frames that waited for their key in vain.
+    pub held_too_long: u64,
+    /// Packets that we asked for again; one asked for twice counts twice.
+    pub asked_again: u64,
+    /// Keyframes that we asked for.
+    pub keyframes_asked: u64,
+    /// Packets of nobody whom the server has told us of, or that make no sense.
+    pub stray: u64,
 }
 
 /// Others' frames, counted. Of those sent to us, each is in `received`, `lost`, `too_late` or `malformed`; of those

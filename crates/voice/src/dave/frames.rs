@@ -1,16 +1,45 @@
 //! Frames: encrypting ours, decrypting others', or saying why not.
+//!
+//! Of a frame of video DAVE leaves in clear what packets are made by: the headers of its parts.
 
 use std::time::Instant;
 
 use davey::errors::{DecryptError, DecryptorDecryptError};
+use davey::{Codec, MediaType};
 
 use super::{Dave, MAX_FAILURES, NoKey, Refusal, Step};
 use crate::media::OPUS_SILENCE;
+use crate::video::VideoCodec;
 
 impl Dave {
     /// Encrypts one Opus packet into `out`.
     pub(crate) fn encrypt(
         &mut self,
+        frame: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NoKey> {
+        self.encrypt_as(Codec::OPUS, frame, now, out)
+    }
+
+    /// Encrypts a frame of video into `out`. It must have been [checked](VideoCodec::check).
+    pub(crate) fn encrypt_video(
+        &mut self,
+        codec: VideoCodec,
+        frame: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NoKey> {
+        let codec = match codec {
+            VideoCodec::H264 => Codec::H264,
+            VideoCodec::Vp8 => Codec::VP8,
+        };
+        self.encrypt_as(codec, frame, now, out)
+    }
+
+    fn encrypt_as(
+        &mut self,
+        codec: Codec,
         frame: &[u8],
         now: Instant,
         out: &mut Vec<u8>,
@@ -28,7 +57,7 @@ impl Dave {
             }
             return Err(NoKey);
         };
-        match session.encrypt(frame, out) {
+        match session.encrypt(codec, frame, out) {
             Some(result) => result.map_err(|_| NoKey),
             None => {
                 self.session = None;
@@ -41,6 +70,30 @@ impl Dave {
     /// Decrypts a user's Opus packet into `out`, which must be as long as it. Gives the length of what is in there.
     pub(crate) fn decrypt(
         &mut self,
+        user: u64,
+        frame: &[u8],
+        out: &mut [u8],
+        now: Instant,
+        steps: &mut Vec<Step>,
+    ) -> Result<usize, Refusal> {
+        self.decrypt_as(MediaType::AUDIO, user, frame, out, now, steps)
+    }
+
+    /// Decrypts a user's frame of video into `out`, which must be as long as it. Gives the length of what is in there.
+    pub(crate) fn decrypt_video(
+        &mut self,
+        user: u64,
+        frame: &[u8],
+        out: &mut [u8],
+        now: Instant,
+        steps: &mut Vec<Step>,
+    ) -> Result<usize, Refusal> {
+        self.decrypt_as(MediaType::VIDEO, user, frame, out, now, steps)
+    }
+
+    fn decrypt_as(
+        &mut self,
+        media: MediaType,
         user: u64,
         frame: &[u8],
         out: &mut [u8],
@@ -62,7 +115,7 @@ impl Dave {
             out.copy_from_slice(frame);
             return Ok(frame.len());
         }
-        match session.decrypt(user, frame, out) {
+        match session.decrypt(user, media, frame, out) {
             Some(Ok(length)) => {
                 self.failures = 0;
                 Ok(length)

@@ -75,19 +75,28 @@ impl Guarded {
     /// `None` if davey panicked.
     pub(crate) fn encrypt(
         &mut self,
+        codec: Codec,
         frame: &[u8],
         out: &mut Vec<u8>,
     ) -> Option<Result<(), EncryptError>> {
-        self.call(|dave| dave.encrypt_into(MediaType::AUDIO, Codec::OPUS, frame, out))
+        self.call(|dave| dave.encrypt_into(media(codec), codec, frame, out))
     }
 
     /// `None` if davey panicked.
     pub(crate) fn decrypt(
         &mut self,
         user: u64,
+        media: MediaType,
         frame: &[u8],
         out: &mut [u8],
     ) -> Option<Result<usize, DecryptError>> {
-        self.call(|dave| dave.decrypt_into(user, MediaType::AUDIO, frame, out))
+        self.call(|dave| dave.decrypt_into(user, media, frame, out))
+    }
+}
+
+fn media(codec: Codec) -> MediaType {
+    match codec {
+        Codec::OPUS => MediaType::AUDIO,
+        _ => MediaType::VIDEO,
     }
 }

@@ -1,3 +1,5 @@
+mod video;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod crypto;
 pub(crate) mod discovery;
+pub(crate) mod feedback;
 pub(crate) mod keepalive;
 pub(crate) mod rtcp;
 pub(crate) mod rtp;

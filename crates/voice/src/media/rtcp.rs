@@ -8,8 +8,8 @@ use super::Malformed;
 /// The bytes in clear.
 pub(crate) const CLEAR: usize = 8;
 
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
+pub(crate) const SENDER_REPORT: u8 = 200;
+pub(crate) const RECEIVER_REPORT: u8 = 201;
 
 /// What a receiver says about one of our streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ pub fn reports(compound: &[u8]) -> Result<Vec<Report>, Malformed> {
 }
 
 /// The first packet of a compound, and what follows it.
-fn split(compound: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
+pub(crate) fn split(compound: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
     let [first, _, high, low, ..] = *compound else {
         return Err(Malformed("RTCP packet: it ends within its header"));
     };

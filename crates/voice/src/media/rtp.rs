@@ -84,9 +84,9 @@ impl Header {
         }
     }
 
-    /// Appends a header with neither sources nor extension.
+    /// Appends a header without sources. If there is to be an extension, it follows.
     pub(crate) fn write(&self, packet: &mut Vec<u8>) {
-        packet.push(0x80);
+        packet.push(0x80 | u8::from(self.extension > 0) << 4);
         packet.push(self.payload_type | u8::from(self.marker) << 7);
         packet.extend_from_slice(&self.sequence.to_be_bytes());
         packet.extend_from_slice(&self.timestamp.to_be_bytes());

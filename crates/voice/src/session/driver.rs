@@ -26,6 +26,7 @@ use crate::config::{Config, JoinInfo};
 use crate::error::{ConfigError, End};
 use crate::receiver::Received;
 use crate::status::Status;
+use crate::video::{ReceivedVideo, VideoFrame};
 
 /// Datagrams are smaller: Discord keeps them below an MTU of 1500.
 const MAX_DATAGRAM: usize = 2048;
@@ -37,8 +38,17 @@ const BURST: usize = 64;
 pub(crate) enum Command {
     UpdateServer(Box<JoinInfo>, oneshot::Sender<Result<(), ConfigError>>),
     ServerGone,
+    StopVideo,
+    WantVideo { user: Option<u64>, quality: u8 },
+    RequestKeyframe(u64),
     Status(oneshot::Sender<Status>),
     Leave,
+}
+
+/// Frames of video, on their way through the session.
+pub(crate) struct Video {
+    pub frames: mpsc::Receiver<VideoFrame>,
+    pub received: mpsc::Sender<ReceivedVideo>,
 }
 
 type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, String>> + Send>>;
@@ -64,6 +74,7 @@ pub(crate) struct Driver {
     commands: mpsc::Receiver<Command>,
     queue: Arc<Queue>,
     frames: mpsc::Sender<Received>,
+    video: Option<Video>,
     events: EventSender,
     buffer: Box<[u8; MAX_DATAGRAM]>,
     packet: Vec<u8>,
@@ -77,6 +88,7 @@ impl Driver {
         commands: mpsc::Receiver<Command>,
         queue: Arc<Queue>,
         frames: mpsc::Sender<Received>,
+        video: Option<Video>,
         events: EventSender,
     ) -> Self {
         Self {
@@ -90,6 +102,7 @@ impl Driver {
             commands,
             queue,
             frames,
+            video,
             events,
             buffer: Box::new([0; MAX_DATAGRAM]),
             packet: Vec::new(),
@@ -104,7 +117,7 @@ impl Driver {
         self.queue.end();
         self.events.end(end);
         // Whoever listens hears of the end now.
-        drop((self.events, self.frames));
+        drop((self.events, self.frames, self.video));
         if let Socket::Closing(mut socket) = self.socket {
             // Only so that the server need not find out by itself.
             let closed = std::future::poll_fn(|cx| Pin::new(&mut *socket).poll_close(cx));
@@ -129,6 +142,7 @@ impl Driver {
             self.core.advance(now);
             self.act(cx);
             self.send_frames(now, cx);
+            self.send_video(now, cx);
             self.act(cx);
             self.flush(cx);
             if let Some(end) = self.end.take() {
@@ -155,6 +169,9 @@ impl Driver {
                 // It fails if nobody waits for the answer any more.
                 let _ = answer.send(self.core.update_server(*info, now));
             }
+            Command::StopVideo => self.core.stop_video(),
+            Command::WantVideo { user, quality } => self.core.want_video(user, quality),
+            Command::RequestKeyframe(user) => self.core.request_keyframe(user, now),
             Command::ServerGone => self.core.server_gone(now),
             Command::Status(answer) => {
                 let _ = answer.send(self.core.status());
@@ -248,6 +265,26 @@ impl Driver {
         }
     }
 
+    fn send_video(&mut self, now: Instant, cx: &mut Context<'_>) {
+        while let Some(video) = &mut self.video
+            && let Poll::Ready(Some(frame)) = video.frames.poll_recv(cx)
+        {
+            self.core.video_frame(&frame, now);
+        }
+        // That there is video is said first.
+        self.act(cx);
+        self.flush(cx);
+        while self.core.video_packet(now, &mut self.packet) == Sending::Packet {
+            let sent = match &self.udp {
+                Some(udp) => udp.poll_send(cx, &self.packet),
+                None => Poll::Pending,
+            };
+            if !matches!(sent, Poll::Ready(Ok(_))) {
+                self.core.video_unsent();
+            }
+        }
+    }
+
     /// Does what the core says.
     fn act(&mut self, cx: &mut Context<'_>) {
         while let Some(action) = self.core.action() {
@@ -275,6 +312,16 @@ impl Driver {
                 Action::Frame(frame) => {
                     if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame) {
                         self.core.overflowed();
+                    }
+                }
+                Action::Video(frame) => {
+                    let (ssrc, lost_before) = (frame.ssrc, frame.lost_before);
+                    if let Some(video) = &self.video
+                        && let Err(mpsc::error::TrySendError::Full(_)) =
+                            video.received.try_send(frame)
+                    {
+                        self.core
+                            .video_overflowed(ssrc, lost_before, Instant::now());
                     }
                 }
                 Action::End(end) => self.end = Some(end),

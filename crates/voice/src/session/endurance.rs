@@ -394,6 +394,7 @@ impl World {
                 let user = u64::from_be_bytes(*received.frame.last_chunk().unwrap());
                 assert_eq!(user, received.user_id);
             }
+            Action::Video(_) => unreachable!("video is off"),
             Action::End(end) => self.ends.push(end.to_string()),
         }
     }

@@ -16,12 +16,13 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::core::Core;
-use self::driver::{Command, Driver};
+use self::driver::{Command, Driver, Video};
 use self::queue::Queue;
 use crate::config::{Config, JoinInfo};
-use crate::error::{ConfigError, SendError};
+use crate::error::{ConfigError, SendError, VideoError};
 use crate::receiver::Received;
 use crate::status::Status;
+use crate::video::{MAX_FRAME, ReceivedVideo, VideoFrame};
 
 pub use events::Events;
 
@@ -44,11 +45,30 @@ impl Frames {
     }
 }
 
+/// Received frames of video, in the order in which they were sent.
+#[derive(Debug)]
+pub struct VideoFrames(mpsc::Receiver<ReceivedVideo>);
+
+impl VideoFrames {
+    /// The next frame; `None` when the session is over.
+    pub async fn next(&mut self) -> Option<ReceivedVideo> {
+        self.0.recv().await
+    }
+}
+
+/// Video, where it is on.
+#[derive(Debug)]
+struct VideoEnds {
+    frames: mpsc::Sender<VideoFrame>,
+    received: Option<VideoFrames>,
+}
+
 /// A voice session. When this is dropped, the session leaves.
 #[derive(Debug)]
 pub struct Session {
     commands: mpsc::Sender<Command>,
     queue: Arc<Queue>,
+    video: Option<VideoEnds>,
     task: JoinHandle<()>,
 }
 
@@ -69,17 +89,32 @@ impl Session {
         let (frame_sender, frames) = mpsc::channel(config.receive_queue.max(1));
         let (event_sender, events) = events::channel(config.event_queue);
         let queue = Arc::new(Queue::new(config.send_queue));
+        let (video, ends) = match &config.video {
+            None => (None, None),
+            Some(video) => {
+                let (sender, to_send) = mpsc::channel(video.queue.max(1));
+                let (received, receiver) = mpsc::channel(video.queue.max(1));
+                let ends = VideoEnds {
+                    frames: sender,
+                    received: Some(VideoFrames(receiver)),
+                };
+                let frames = to_send;
+                (Some(Video { frames, received }), Some(ends))
+            }
+        };
         let driver = Driver::new(
             core,
             config,
             receiver,
             Arc::clone(&queue),
             frame_sender,
+            video,
             event_sender,
         );
         let session = Self {
             commands,
             queue,
+            video: ends,
             task: tokio::spawn(driver.run()),
         };
         Ok((session, events, Frames(frames)))
@@ -103,6 +138,78 @@ impl Session {
     /// When the session has ended, or the frame cannot be one.
     pub async fn send_opus(&self, frame: Bytes) -> Result<(), SendError> {
         self.queue.push(frame).await
+    }
+
+    /// Sends a frame of video: a whole access unit, as the encoder made it. The first one, and the first after any that was
+    /// dropped, must be a keyframe; [`Event::KeyframeWanted`](crate::Event::KeyframeWanted) asks for one. Without a connection, a
+    /// key or somebody who watches, frames are dropped and [counted](crate::VideoSendStats).
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError::Off`] unless [`Config::video`] is set; [`VideoError::Full`] gives the frame back when
+    /// [`VideoConfig::queue`](crate::VideoConfig::queue) frames wait.
+    pub fn send_video(&self, frame: VideoFrame) -> Result<(), VideoError> {
+        let video = self.video.as_ref().ok_or(VideoError::Off)?;
+        if frame.data.len() > MAX_FRAME {
+            return Err(VideoError::Size {
+                size: frame.data.len(),
+                max: MAX_FRAME,
+            });
+        }
+        frame.codec.check(&frame.data)?;
+        let keyframe = frame.codec.is_keyframe(&frame.data);
+        if frame.keyframe != keyframe {
+            return Err(VideoError::Keyframe(keyframe));
+        }
+        video.frames.try_send(frame).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(frame) => VideoError::Full {
+                frame,
+                waiting: video.frames.max_capacity(),
+            },
+            mpsc::error::TrySendError::Closed(_) => VideoError::Ended,
+        })
+    }
+
+    /// Ends our video. The next frame sent begins it again.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError::Off`].
+    pub async fn stop_video(&self) -> Result<(), VideoError> {
+        self.video_command(Command::StopVideo).await
+    }
+
+    /// Others' frames of video; `None` where video is off, and the second time.
+    pub fn video_frames(&mut self) -> Option<VideoFrames> {
+        self.video.as_mut()?.received.take()
+    }
+
+    /// How good we want somebody's video, or everybody's: from 0, which is not at all, to 100, which is what all begin with.
+    /// The server need not send it otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError::Off`].
+    pub async fn want_video(&self, user_id: Option<u64>, quality: u8) -> Result<(), VideoError> {
+        let user = user_id;
+        self.video_command(Command::WantVideo { user, quality })
+            .await
+    }
+
+    /// Asks somebody for a keyframe, as a decoder must that begins or that lost its way. After a loss on the network it is
+    /// asked for without this.
+    ///
+    /// # Errors
+    ///
+    /// [`VideoError::Off`].
+    pub async fn request_keyframe(&self, user_id: u64) -> Result<(), VideoError> {
+        self.video_command(Command::RequestKeyframe(user_id)).await
+    }
+
+    async fn video_command(&self, command: Command) -> Result<(), VideoError> {
+        self.video.as_ref().ok_or(VideoError::Off)?;
+        let sent = self.commands.send(command).await;
+        sent.map_err(|_| VideoError::Ended)
     }
 
     /// The main gateway named another voice server: after a move to another channel, or a region's change. `info` is whole and

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::gateway::Close;
 use crate::gateway::link::Link;
 use crate::gateway::message::Outgoing;
+use crate::gateway::message::video::StreamWish;
 
 impl Core {
     /// The WebSocket is open.
@@ -37,6 +38,8 @@ impl Core {
                 token,
                 max_dave_protocol_version: dave::VERSION,
                 channel_id,
+                video: self.video.is_some().then_some(true),
+                streams: self.video.is_some().then(StreamWish::only),
             },
         };
         let message = message.to_json();
@@ -104,6 +107,7 @@ impl Core {
         self.link.up();
         self.actions.push_back(Action::Event(Event::Resumed));
         self.speaking(speaking);
+        self.video_joined();
     }
 
     /// The main gateway named another voice server, or another channel.
@@ -154,6 +158,7 @@ impl Core {
         let info = &self.identity.info;
         self.dave = Dave::new(info.user_id, info.channel_id);
         self.receiver.reset();
+        self.video.iter_mut().for_each(|video| video.forget());
     }
 
     pub(crate) fn leave(&mut self) {

@@ -5,14 +5,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::video::REPORTS;
 use super::{Action, Core, Live, MICROPHONE, Sending, Stage};
 use crate::error::End;
 use crate::event::Event;
+use crate::gateway::message::video::Codec;
 use crate::gateway::message::{Outgoing, Protocol, Ready, SessionDescription};
 use crate::media::crypto::{Mode, Transport};
 use crate::media::discovery::Discovery;
 use crate::media::keepalive::Keepalive;
-use crate::media::{Kind, OPUS_SILENCE, rtcp};
+use crate::media::rtp::Header;
+use crate::media::{Kind, OPUS, OPUS_SILENCE, rtcp};
 use crate::pacer::Slot;
 use crate::sender::{Sender, Unsent};
 
@@ -31,6 +34,9 @@ impl Core {
             return self.end(End::Protocol { what });
         };
         let address = SocketAddr::new(ip, ready.port);
+        if let Some(video) = &mut self.video {
+            video.ready(&ready.streams);
+        }
         self.actions.push_back(Action::Bind(address));
         let discovery = Discovery::new(ready.ssrc, now);
         self.stage = Stage::Discovering(discovery, mode, Sender::new(ready.ssrc));
@@ -53,6 +59,11 @@ impl Core {
                 port,
                 mode: mode.name(),
             },
+            codecs: self
+                .video
+                .as_ref()
+                .map(|video| Codec::all(&video.config))
+                .unwrap_or_default(),
         };
         self.text(&select);
         self.link.progress(now);
@@ -84,6 +95,7 @@ impl Core {
                 transport,
                 sender,
                 keepalive: Keepalive::new(now),
+                reports: now + REPORTS,
                 udp_round_trip: None,
                 loss_at_server: None,
                 speaking: false,
@@ -96,6 +108,8 @@ impl Core {
         self.speaking(false);
         self.actions
             .push_back(Action::Event(Event::Joined { mode }));
+        self.video_codec(description.video_codec.as_deref());
+        self.video_joined();
     }
 
     pub(super) fn speaking(&mut self, speaking: bool) {
@@ -127,7 +141,12 @@ impl Core {
                 }
             }
             Kind::Rtp => {
-                if let Stage::Live { live, .. } = &self.stage {
+                let header = Header::parse(datagram)
+                    .ok()
+                    .filter(|_| self.video.is_some());
+                if let Some(header) = header.filter(|header| header.payload_type != OPUS) {
+                    self.video_datagram(&header, datagram, now);
+                } else if let Stage::Live { live, .. } = &self.stage {
                     self.receiver.packet(
                         datagram,
                         &live.transport,
@@ -138,13 +157,13 @@ impl Core {
                     );
                 }
             }
-            Kind::Rtcp => self.report(datagram),
+            Kind::Rtcp => self.report(datagram, now),
             Kind::Unknown => {}
         }
         self.settle(now);
     }
 
-    pub(super) fn report(&mut self, datagram: &mut [u8]) {
+    pub(super) fn report(&mut self, datagram: &mut [u8], now: Instant) {
         let Stage::Live { live, .. } = &mut self.stage else {
             return;
         };
@@ -160,6 +179,7 @@ impl Core {
                 live.loss_at_server = Some(report.fraction_lost);
             }
         }
+        self.video_feedback(&datagram[..length], now);
     }
 
     /// Makes the next packet to send now. To be called until there is [`Sending::Nothing`].

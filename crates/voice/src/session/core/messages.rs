@@ -47,6 +47,7 @@ impl Core {
             Text::ClientDisconnect(client) => {
                 let user_id = client.user_id.0;
                 if self.dave.disconnected(user_id, now) {
+                    self.user_video(user_id, &[]);
                     self.receiver.gone(user_id, &mut self.outputs);
                     self.outputs();
                     let left = Event::UserLeft { user_id };
@@ -61,6 +62,9 @@ impl Core {
             Text::PrepareEpoch(p) => {
                 self.dave
                     .prepare_epoch(p.epoch, p.protocol_version, now, &mut self.steps);
+            }
+            Text::Video(_) | Text::SessionUpdate(_) | Text::SinkWants(_) => {
+                self.video_message(message, now);
             }
             Text::Other => {}
         }

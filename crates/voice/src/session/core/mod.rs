@@ -3,10 +3,11 @@
 mod connection;
 mod media;
 mod messages;
+mod video;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::config::{Config, Endpoint, JoinInfo};
 use crate::dave::{self, Dave};
@@ -16,11 +17,14 @@ use crate::gateway::link::{Due, Link};
 use crate::gateway::message::Outgoing;
 use crate::media::crypto::{Mode, Transport};
 use crate::media::discovery::{self, Discovery};
+use crate::media::feedback::Clock;
 use crate::media::keepalive::Keepalive;
 use crate::pacer::Pacer;
 use crate::receiver::{Output, Received, Receiver};
 use crate::sender::Sender;
 use crate::status::{DaveStatus, Phase, SendStats, Status};
+use crate::video::ReceivedVideo;
+use video::Video;
 
 /// Speaking (5): a microphone.
 const MICROPHONE: u8 = 1;
@@ -44,6 +48,7 @@ pub(crate) enum Action {
     Datagram(Vec<u8>),
     Event(Event),
     Frame(Received),
+    Video(ReceivedVideo),
     End(End),
 }
 
@@ -79,6 +84,8 @@ struct Live {
     transport: Transport,
     sender: Sender,
     keepalive: Keepalive,
+    /// When to report what we have sent.
+    reports: Instant,
     udp_round_trip: Option<std::time::Duration>,
     loss_at_server: Option<u8>,
     speaking: bool,
@@ -98,6 +105,8 @@ pub(crate) struct Core {
     dave: Dave,
     shown: DaveStatus,
     receiver: Receiver,
+    video: Option<Box<Video>>,
+    clock: Clock,
     pacer: Pacer,
     stats: SendStats,
     last_error: String,
@@ -114,6 +123,12 @@ impl Core {
             identity: Identity { info, endpoint },
             stage: Stage::Greeting,
             link: Link::new(now, config.step_timeout),
+            video: config
+                .video
+                .clone()
+                .map(|config| Box::new(Video::new(config))),
+            // The wall clock is asked this once.
+            clock: Clock::new(now, SystemTime::now()),
             config,
             shown: DaveStatus::default(),
             receiver: Receiver::default(),
@@ -135,7 +150,7 @@ impl Core {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let stage = match &self.stage {
             Stage::Discovering(discovery, ..) => Some(discovery.deadline()),
-            Stage::Live { live, .. } => Some(live.keepalive.deadline()),
+            Stage::Live { live, .. } => Some(live.keepalive.deadline().min(live.reports)),
             Stage::Waiting(until) => Some(*until),
             Stage::Greeting | Stage::Selecting(_) => None,
             Stage::Ended => return None,
@@ -147,6 +162,7 @@ impl Core {
             self.link.deadline(),
             self.receiver.deadline(),
             self.pacer.deadline(),
+            self.video.as_ref().and_then(|video| video.deadline()),
         ]
         .into_iter()
         .flatten()
@@ -201,6 +217,8 @@ impl Core {
             self.dave.advance(now, &mut self.steps);
         }
         self.receiver.advance(now, &mut self.outputs);
+        self.video_advance(now);
+        self.reports(now);
         self.settle(now);
     }
 
@@ -231,6 +249,7 @@ impl Core {
             loss_at_server: live.and_then(|live| live.loss_at_server),
             sent: self.stats,
             received: self.receiver.stats(),
+            video: self.video.as_ref().map(|video| video.status()),
         }
     }
 
@@ -249,6 +268,7 @@ impl Core {
     fn retry(&mut self, now: Instant) {
         self.receiver
             .retry(&mut self.dave, now, &mut self.steps, &mut self.outputs);
+        self.video_advance(now);
     }
 
     /// Turns what the parts gave into actions.
