@@ -5,7 +5,9 @@ defmodule UroDiscord.Interaction do
     * `kind`: `:command`, `:component`, `:autocomplete` or `:modal`;
     * `command`: its name with those of a subcommand, `["uro", "status"]`; empty for a component;
     * `options`: of the command, by name: `%{"world" => "Plaza"}`. For `:autocomplete`, `focused` names the one that is being typed;
-    * `custom_id` and `values`: of the component, and what was chosen in a menu; for `:modal` `options` are its texts by their `custom_id`;
+    * `custom_id` and `values`: of the component, and what was chosen in a menu. For `:modal`, `custom_id` is the modal's, and `options` what
+      was entered, by the `custom_id` of its field: a string for a text and a radio group (nil if none was chosen), a list of strings for a
+      select, a checkbox group and uploaded files (their ids; `data["data"]["resolved"]["attachments"]` has them), true or false for a checkbox;
     * `user`: `%{id:, name:}`; `permissions`: their bits in the channel, 0 in a direct one;
     * `guild_id` (nil in a direct channel), `channel_id`, `locale`, such as `"de"`;
     * `data`: Discord's own [interaction object](https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-object),
@@ -140,10 +142,13 @@ defmodule UroDiscord.Interaction do
     inputs =
       Enum.flat_map(objects(data["components"]), fn row -> objects(row["components"]) ++ objects([row["component"]]) end)
 
-    %{
-      interaction
-      | options: for(%{"custom_id" => id, "value" => value} <- inputs, is_binary(id), into: %{}, do: {id, value})
-    }
+    entered =
+      for %{"custom_id" => id} = input <- inputs,
+          is_binary(id),
+          into: %{},
+          do: {id, Map.get(input, "value", input["values"])}
+
+    %{interaction | options: entered}
   end
 
   defp innermost(path, [%{"type" => type, "name" => name} = option]) when type in @nested and is_binary(name),

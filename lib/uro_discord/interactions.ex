@@ -75,7 +75,9 @@ defmodule UroDiscord.Interactions do
   @spec answers(module(), Interaction.t()) :: :private | :public | :update
   def answers(module, interaction) do
     case function_exported?(module, :answers, 1) && module.answers(interaction) do
-      kind when kind in [:public, :update] -> kind
+      :public -> :public
+      # A command is on no message, and neither is a modal that a command was answered with.
+      :update -> if is_map(interaction.data["message"]), do: :update, else: :private
       _ -> :private
     end
   end

@@ -43,6 +43,13 @@ defmodule UroDiscord.InteractionsTest do
     id
   end
 
+  defp submit(sim, answer_to, values) do
+    %{"id" => id} =
+      DiscordSim.post(sim, "/interactions", %{user: "bob", modal: %{answer_to: answer_to, values: values}})
+
+    id
+  end
+
   defp interaction(sim, id), do: sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == id))
 
   # The answer as its user sees it.
@@ -152,6 +159,54 @@ defmodule UroDiscord.InteractionsTest do
       test "a menu says what was chosen", %{sim: sim} do
         message = answer(sim, use_command(sim, ["plain"], %{say: "public button"}))["response"]["message"]["id"]
         assert content(sim, press(sim, message, "plain:chosen", ["b"])) == "chosen b"
+      end
+
+      test "a command answers with a form, and gets what is entered", %{sim: sim} do
+        id = use_command(sim, ["plain"], %{say: "a form"})
+        assert %{"response" => %{"type" => 9, "data" => %{"custom_id" => "plain:new"}}} = answer(sim, id)
+        submitted = submit(sim, id, %{text: "hi", menu: ["a", "b"], sure: true})
+
+        # No message was there to be replaced.
+        assert %{"response" => %{"type" => 4, "private" => true, "message" => %{"content" => content}}} =
+                 answer(sim, submitted)
+
+        assert content == inspect(%{"text" => "hi", "menu" => ["a", "b"], "one" => nil, "sure" => true})
+      end
+
+      test "a button opens a form, which replaces the message that the button is on", %{sim: sim} do
+        message = answer(sim, use_command(sim, ["plain"], %{say: "public button"}))["response"]["message"]["id"]
+        id = press(sim, message, "plain:form")
+        assert %{"response" => %{"type" => 9}} = answer(sim, id)
+        assert %{"response" => %{"type" => 7}} = answer(sim, submit(sim, id, %{text: "new", menu: ["b"], one: "a"}))
+        assert [%{"id" => ^message, "content" => content}] = DiscordSim.messages(sim, "general")
+        assert content == inspect(%{"text" => "new", "menu" => ["b"], "one" => "a", "sure" => false})
+      end
+
+      test "a form that is none, or comes too late, or to a form, is told kindly, and the log says why", %{sim: sim} do
+        kindly = "Something went wrong here. It was noted; please try again later."
+
+        for {say, reason} <- [
+              {"a bad form", "title: is blank"},
+              {"nobody's form", ~s(custom_id: "plan:new" begins with no command's component/0)}
+            ] do
+          log = capture_log(fn -> assert content(sim, use_command(sim, ["plain"], %{say: say})) == kindly end)
+          assert log =~ reason
+        end
+
+        id = use_command(sim, ["plain"], %{say: "a form, again"})
+        answer(sim, id)
+        log = capture_log(fn -> assert content(sim, submit(sim, id, %{text: "x", menu: ["a"]})) == kindly end)
+        assert log =~ "a modal cannot be answered with another one"
+
+        Task.start(fn -> use_command(sim, ["slow"]) end)
+        assert_receive {:slow, handler, slow}, 10_000
+        DiscordSim.wait_for(sim, "interaction_response", & &1["interaction"]["response"]["waiting"])
+        log = capture_log(fn -> send(handler, {:go, :launch_activity}) && assert(content(sim, slow.id) == kindly) end)
+        assert log =~ "can only be answered with within 2000 ms"
+      end
+
+      test "a command opens the Activity", %{sim: sim} do
+        assert %{"response" => %{"type" => 12}} = answer(sim, use_command(sim, ["plain"], %{say: "launch"}))
       end
 
       test "/worlds, /who and /uro status", %{sim: sim} do

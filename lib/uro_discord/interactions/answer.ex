@@ -3,7 +3,8 @@ defmodule UroDiscord.Interactions.Answer do
   # What a handler says, as Discord's interaction responses
   # (https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-response-object).
 
-  alias UroDiscord.{Error, Interaction}
+  alias UroDiscord.{Error, Interaction, Runtime}
+  alias UroDiscord.Interactions.{Commands, Modal}
   alias UroDiscord.Notify.Message
 
   @message 4
@@ -11,6 +12,8 @@ defmodule UroDiscord.Interactions.Answer do
   @deferred_update 6
   @update 7
   @choices 8
+  @modal 9
+  @launch_activity 12
 
   @ephemeral 64
   @most_choices 25
@@ -37,7 +40,29 @@ defmodule UroDiscord.Interactions.Answer do
 
   def response(interaction, _kind, {:error, text}) when is_binary(text), do: {:ok, apology(interaction, text), []}
 
+  def response(%Interaction{kind: :modal}, _kind, {:modal, _modal}),
+    do: {:error, "a modal cannot be answered with another one"}
+
+  def response(_interaction, _kind, {:modal, input}) do
+    with {:ok, modal} <- modal(Modal.new(input)), do: {:ok, %{"type" => @modal, "data" => modal}, []}
+  end
+
+  def response(_interaction, _kind, :launch_activity), do: {:ok, %{"type" => @launch_activity}, []}
+
   def response(_interaction, _kind, other), do: unusable(other)
+
+  # What is entered must come to somebody.
+  defp modal({:ok, %{"custom_id" => custom_id} = modal}) do
+    {:ok, %{config: config}} = Runtime.fetch()
+
+    if Commands.component(config, custom_id) == :error,
+      do:
+        {:error,
+         "custom_id: #{inspect(custom_id)} begins with no command's component/0, so nobody would have what is entered"},
+      else: {:ok, modal}
+  end
+
+  defp modal({:error, error}), do: {:error, Exception.message(error)}
 
   defp unusable(other),
     do:

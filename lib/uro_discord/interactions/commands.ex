@@ -12,7 +12,12 @@ defmodule UroDiscord.Interactions.Commands do
   def find(config, %Interaction{kind: kind, command: [name | _]}) when kind in [:command, :autocomplete],
     do: Map.fetch(by_name(config), name)
 
-  def find(config, %Interaction{custom_id: custom_id}) when is_binary(custom_id) do
+  def find(config, %Interaction{custom_id: custom_id}) when is_binary(custom_id), do: component(config, custom_id)
+  def find(_config, _interaction), do: :error
+
+  @doc "Whose buttons, menus and modals have this `custom_id`."
+  @spec component(Config.t(), String.t()) :: {:ok, module()} | :error
+  def component(config, custom_id) do
     [prefix | _] = String.split(custom_id, ":", parts: 2)
 
     case Enum.find(modules(config), &(function_exported?(&1, :component, 0) and &1.component() == prefix)) do
@@ -20,8 +25,6 @@ defmodule UroDiscord.Interactions.Commands do
       module -> {:ok, module}
     end
   end
-
-  def find(_config, _interaction), do: :error
 
   defp by_name(config) do
     # The later one of a name stands.

@@ -107,6 +107,13 @@ defmodule UroDiscord.Interactions.Run do
     later(interaction, kind, {:error, @too_long})
   end
 
+  # Discord takes them as the first answer only.
+  defp later(interaction, kind, answer)
+       when answer == :launch_activity or (is_tuple(answer) and elem(answer, 0) == :modal) do
+    wrong = "a modal or an Activity can only be answered with within #{@defer_ms} ms"
+    later(interaction, kind, {:error, mistaken(interaction, wrong)})
+  end
+
   defp later(interaction, kind, other) do
     {:error, wrong} = Answer.response(interaction, kind, other)
     later(interaction, kind, {:error, mistaken(interaction, wrong)})

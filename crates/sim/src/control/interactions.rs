@@ -1,10 +1,14 @@
-//! Commands and components: people use them through here.
+//! Commands, components and modals: people use them through here.
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Body, ControlError, channel_id, user_id};
+use super::{
+    Answer, Body, ControlError, channel_id,
+    modal::{Submission, submitted},
+    user_id,
+};
 use crate::{
     app::App,
     id::{Id, from_json},
@@ -31,7 +35,7 @@ pub async fn list(State(app): State<App>) -> Json<Value> {
     Json(all.map(|one| state.interaction_json(one)).collect())
 }
 
-/// What somebody does: uses a command, types one of its options, or a component.
+/// What somebody does: uses a command, types one of its options, uses a component, or submits a modal.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Use {
@@ -47,6 +51,7 @@ pub struct Use {
     /// The option that is being typed.
     focused: Option<String>,
     component: Option<Component>,
+    modal: Option<Submission>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -114,9 +119,13 @@ async fn deliver(app: &App, id: Id, url: &str, payload: &Value) {
 fn interaction(state: &mut Discord, used: &Use) -> Result<Interaction, ControlError> {
     let user = user_id(state, &used.user)?;
     let channel = channel_id(state, &used.channel)?;
-    let (kind, data, on) = match &used.component {
-        Some(component) => component_data(state, channel, component)?,
-        None => {
+    let (kind, data, on) = match (&used.component, &used.modal) {
+        (Some(component), _) => component_data(state, channel, component)?,
+        (None, Some(modal)) => {
+            let (data, on) = submitted(state, user, channel, modal)?;
+            (kind::MODAL, data, on)
+        }
+        (None, None) => {
             let data = command_data(state, user, channel, used)?;
             let kind = if used.focused.is_some() {
                 kind::AUTOCOMPLETE

@@ -4,6 +4,7 @@ mod dispatch;
 mod events;
 mod gateway;
 mod interactions;
+mod modal;
 mod stream;
 mod voice;
 
@@ -95,6 +96,10 @@ enum ControlError {
     UnknownCommand(String),
     #[error("there is no component `{0}` on that message that can be used")]
     UnknownComponent(String),
+    #[error("interaction `{0}` was not answered with a modal for this user")]
+    UnknownModal(String),
+    #[error("the modal does not let the user submit this: {0}")]
+    Entered(String),
     #[error("this user may not use `{0}` there")]
     MayNot(String),
     #[error("the application has no `event_webhooks_url`")]
@@ -111,6 +116,7 @@ impl IntoResponse for ControlError {
             | Self::UnknownUser(_)
             | Self::UnknownCommand(_)
             | Self::UnknownComponent(_)
+            | Self::UnknownModal(_)
             | Self::NotInCall => StatusCode::NOT_FOUND,
             Self::Start(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::NotConnected(_)
@@ -123,6 +129,7 @@ impl IntoResponse for ControlError {
             | Self::Missing(_)
             | Self::Numbered
             | Self::MayNot(_)
+            | Self::Entered(_)
             | Self::NoEventsEndpoint
             | Self::CloseCode => StatusCode::BAD_REQUEST,
         };

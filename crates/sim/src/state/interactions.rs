@@ -23,6 +23,8 @@ pub mod kind {
     pub const COMPONENT: u64 = 3;
     /// An option of a command is being typed.
     pub const AUTOCOMPLETE: u64 = 4;
+    /// A modal is submitted.
+    pub const MODAL: u64 = 5;
 }
 
 /// Somebody used a command or a component.
@@ -38,7 +40,7 @@ pub struct Interaction {
     pub channel: Id,
     /// The `data` of the interaction.
     pub data: Value,
-    /// The message that the component is on.
+    /// The message that the component is on, also where it opened the modal.
     pub on: Option<Id>,
     pub created: Instant,
     pub response: Option<Response>,

@@ -75,25 +75,9 @@ defmodule UroDiscord.Notify.Message.Component do
   @spec cast(term(), Shape.path()) :: {:ok, map()} | {:error, Error.t()}
   def cast(value, path), do: cast(value, @top, path)
 
-  @doc "Whether it is one of Components V2: of those below the top of a message only, an action row is not."
-  @spec v2?(map()) :: boolean()
-  def v2?(%{"type" => type}), do: type != @row
-
-  @doc false
-  @spec emoji(term(), Shape.path()) :: Shape.result()
-  def emoji(value, path) do
-    case Shape.cast(value, @emoji, path) do
-      {:ok, emoji} when not is_map_key(emoji, "id") and not is_map_key(emoji, "name") ->
-        Shape.invalid(path, "has neither a name nor an id")
-
-      result ->
-        result
-    end
-  end
-
-  defp one_of(types), do: fn value, path -> cast(value, types, path) end
-
-  defp cast(value, allowed, path) do
+  @doc "One of the types `allowed`, also where that is not a message."
+  @spec cast(term(), [integer()], Shape.path()) :: {:ok, map()} | {:error, Error.t()}
+  def cast(value, allowed, path) do
     case type(value) do
       :error ->
         Shape.is_not(value, "a map or keyword list (a component)", path)
@@ -115,10 +99,30 @@ defmodule UroDiscord.Notify.Message.Component do
     end
   end
 
-  defp type(map) when is_map(map) and not is_struct(map),
+  @doc "Its type as it was given, nil for none, or `:error` for what is no component."
+  @spec type(term()) :: term()
+  def type(map) when is_map(map) and not is_struct(map),
     do: Map.get(map, :type) || Map.get(map, "type")
 
-  defp type(other), do: if(Keyword.keyword?(other), do: other[:type], else: :error)
+  def type(other), do: if(Keyword.keyword?(other), do: other[:type], else: :error)
+
+  @doc "Whether it is one of Components V2: of those below the top of a message only, an action row is not."
+  @spec v2?(map()) :: boolean()
+  def v2?(%{"type" => type}), do: type != @row
+
+  @doc false
+  @spec emoji(term(), Shape.path()) :: Shape.result()
+  def emoji(value, path) do
+    case Shape.cast(value, @emoji, path) do
+      {:ok, emoji} when not is_map_key(emoji, "id") and not is_map_key(emoji, "name") ->
+        Shape.invalid(path, "has neither a name nor an id")
+
+      result ->
+        result
+    end
+  end
+
+  defp one_of(types), do: fn value, path -> cast(value, types, path) end
 
   defp named(type) do
     case @names do
@@ -193,7 +197,9 @@ defmodule UroDiscord.Notify.Message.Component do
       {"placeholder", {:text, 0, 150}},
       {"min_values", {:integer, 0, 25}},
       {"max_values", {:integer, 1, 25}},
-      {"disabled", :boolean}
+      {"disabled", :boolean},
+      # For modals; a message may have it in vain.
+      {"required", :boolean}
     ]
   end
 

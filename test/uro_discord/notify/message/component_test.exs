@@ -331,7 +331,7 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
             {%{type: 5}, "custom_id", "is missing"},
             {%{type: 5, custom_id: "u", options: []}, "options",
              "is not a field of a component of type 5 (user select); there are type, id, default_values, custom_id, " <>
-               "placeholder, min_values, max_values, disabled"}
+               "placeholder, min_values, max_values, disabled, required"}
           ] do
         assert refused(new([row([select])])) == {"components.0.components.0.#{field}", message}
       end

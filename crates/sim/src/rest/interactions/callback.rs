@@ -19,7 +19,7 @@ use crate::{
         body::{File, Form},
         messages::change,
         reading::path_id,
-        validate::{Check, MessageForm},
+        validate::{Check, MessageForm, modal},
     },
     state::{
         Message, State as Discord, flags,
@@ -91,22 +91,30 @@ pub fn respond(
     let kind = response_kind(&interaction, form)?;
     let none = Map::new();
     let data = form.get("data").and_then(Value::as_object).unwrap_or(&none);
+    let mut shown = Value::Null;
     let original = match kind {
         MESSAGE => new_message(state, app, &interaction, data, files)?,
         DEFERRED_MESSAGE => deferred(state, &interaction, data)?,
         UPDATE => updated(state, app, &interaction, data, files)?,
         DEFERRED_UPDATE => interaction.on.map_or(Original::None, Original::InChannel),
-        CHOICES => choices(data)?,
+        CHOICES => {
+            choices(data)?;
+            shown = Value::Object(data.clone());
+            Original::None
+        }
+        MODAL => {
+            let mut check = Check::default();
+            shown = check.at("data", |check| modal(check, data));
+            check.errors.into_result()?;
+            Original::None
+        }
         _ => Original::None,
     };
     if let Some(interaction) = state.interactions.get_mut(id) {
         interaction.response = Some(Response {
             kind,
             after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
-            data: match kind {
-                CHOICES | MODAL => Value::Object(data.clone()),
-                _ => Value::Null,
-            },
+            data: shown,
             original,
         });
     }
@@ -129,6 +137,14 @@ fn response_kind(interaction: &Interaction, form: &Map<String, Value>) -> Result
             MODAL,
             LAUNCH_ACTIVITY,
         ],
+        kind::MODAL if interaction.on.is_some() => &[
+            MESSAGE,
+            DEFERRED_MESSAGE,
+            DEFERRED_UPDATE,
+            UPDATE,
+            LAUNCH_ACTIVITY,
+        ],
+        kind::MODAL => &[MESSAGE, DEFERRED_MESSAGE, LAUNCH_ACTIVITY],
         _ => &[MESSAGE, DEFERRED_MESSAGE, MODAL, LAUNCH_ACTIVITY],
     };
     match given {
@@ -199,7 +215,7 @@ fn updated(
     Ok(Original::InChannel(message.id))
 }
 
-fn choices(data: &Map<String, Value>) -> Result<Original, ApiError> {
+fn choices(data: &Map<String, Value>) -> Result<(), ApiError> {
     let mut check = Check::default();
     check.at("data", |check| {
         let listed = check.list(data, "choices", MAX_CHOICES).unwrap_or_default();
@@ -219,8 +235,7 @@ fn choices(data: &Map<String, Value>) -> Result<Original, ApiError> {
             }
         });
     });
-    check.errors.into_result()?;
-    Ok(Original::None)
+    check.errors.into_result()
 }
 
 /// A message of the application that answers an interaction.

@@ -28,12 +28,7 @@ const PREMIUM: u64 = 6;
 
 /// The components of a message as they are shown, each with an `id`.
 pub fn components(check: &mut Check, message: &Object, v2: bool) -> Option<Vec<Value>> {
-    let mut walk = Walk {
-        custom_ids: HashSet::new(),
-        count: 0,
-        text: 0,
-        next_id: 1,
-    };
+    let mut walk = Walk::default();
     let given = check.list(
         message,
         "components",
@@ -62,12 +57,13 @@ pub fn components(check: &mut Check, message: &Object, v2: bool) -> Option<Vec<V
     Some(shown)
 }
 
-/// What counts over all components of a message.
-struct Walk {
+/// What counts over all components of a message, or of a modal.
+#[derive(Default)]
+pub struct Walk {
     custom_ids: HashSet<String>,
     count: usize,
     text: usize,
-    next_id: u64,
+    last_id: u64,
 }
 
 impl Walk {
@@ -86,12 +82,7 @@ impl Walk {
             return None;
         };
         self.count += 1;
-        let mut shown = Value::Object(given.clone());
-        let id = check
-            .integer(given, "id", u64::from(u32::MAX))
-            .filter(|id| *id > 0);
-        shown["id"] = json!(id.unwrap_or(self.next_id));
-        self.next_id += 1;
+        let mut shown = self.shown(check, given);
         match kind {
             ROW => self.row(check, given, &mut shown),
             BUTTON => self.button(check, given),
@@ -135,6 +126,17 @@ impl Walk {
             }
         }
         Some(shown)
+    }
+
+    /// A component with an `id`, its own or the next one.
+    pub fn shown(&mut self, check: &mut Check, given: &Object) -> Value {
+        let id = check
+            .integer(given, "id", u64::from(u32::MAX))
+            .filter(|id| *id > 0);
+        self.last_id += 1;
+        let mut shown = Value::Object(given.clone());
+        shown["id"] = json!(id.unwrap_or(self.last_id));
+        shown
     }
 
     fn children(
@@ -208,7 +210,7 @@ impl Walk {
         }
     }
 
-    fn select(&mut self, check: &mut Check, given: &Object, kind: u64) {
+    pub fn select(&mut self, check: &mut Check, given: &Object, kind: u64) {
         self.custom_id(check, given);
         check.text(given, "placeholder", 150);
         check.integer(given, "min_values", 25);
@@ -226,7 +228,7 @@ impl Walk {
         }
     }
 
-    fn custom_id(&mut self, check: &mut Check, given: &Object) {
+    pub fn custom_id(&mut self, check: &mut Check, given: &Object) {
         match check.text_between(given, "custom_id", 1, 100) {
             None => check.missing("custom_id"),
             Some(id) => {

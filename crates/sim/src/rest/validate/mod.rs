@@ -3,10 +3,14 @@
 mod component;
 mod embed;
 mod message;
+mod modal;
 
 use serde_json::{Map, Value};
 
-pub use self::message::{AllowedMentions, AttachmentForm, MessageForm};
+pub use self::{
+    message::{AllowedMentions, AttachmentForm, MessageForm},
+    modal::modal,
+};
 use super::FormErrors;
 
 /// An object of a form.
