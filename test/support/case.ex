@@ -69,8 +69,11 @@ defmodule UroDiscord.Case do
     end
   end
 
-  @doc "Whether it becomes true soon: for what has no event to wait for, such as the operating system's own books."
-  def eventually(true?, tries \\ 60) do
+  @doc """
+  Whether it becomes true soon: for what has no event to wait for, such as the operating system's own books. It is looked at every 50 ms, so
+  often that a busy machine has 15 s, as for an event.
+  """
+  def eventually(true?, tries \\ 300) do
     cond do
       true?.() -> true
       tries == 0 -> false

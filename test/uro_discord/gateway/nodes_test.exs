@@ -41,6 +41,11 @@ defmodule UroDiscord.Gateway.NodesTest do
 
   defp held?(node), do: Peer.call(node, Gateway, :held?, [])
 
+  defp lease(node) do
+    {:ok, %{gateway: %{lease: lease}}} = Peer.call(node, UroDiscord, :status, [])
+    lease
+  end
+
   defp connected(sim, type, after_number),
     do: DiscordSim.wait_for(sim, type, fn _ -> true end, after: after_number, timeout: 30_000)
 
@@ -67,8 +72,9 @@ defmodule UroDiscord.Gateway.NodesTest do
     assert heard?(context, 1..2)
     assert held?(first)
     refute held?(second)
-    {:ok, %{gateway: %{lease: %{held: false, holder: holder}}}} = Peer.call(second, UroDiscord, :status, [])
-    assert {:ok, %{owner: ^holder}} = Peer.call(first, UroDiscord.Runtime, :fetch, [])
+    {:ok, %{owner: owner}} = Peer.call(first, UroDiscord.Runtime, :fetch, [])
+    # As soon as it has looked.
+    assert eventually(fn -> match?(%{held: false, holder: ^owner}, lease(second)) end)
     assert %{"identifies" => 1, "connections" => [_]} = gateway(sim)
     {first, second}
   end

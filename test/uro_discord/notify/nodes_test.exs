@@ -85,7 +85,8 @@ defmodule UroDiscord.Notify.NodesTest do
     delivered!(other, deliveries, 60_000)
     for channel <- channels, do: assert(contents(sim, channel) == numbers())
     sent = posts(sim)
-    assert Enum.all?(sent, &(&1["time"] <= stopped + 100 or &1["time"] >= stopped + 25_000))
+    # What was on its way arrives yet, as soon as a busy simulator reads it.
+    assert Enum.all?(sent, &(&1["time"] <= stopped + 5_000 or &1["time"] >= stopped + 25_000))
 
     # Now Discord would not recognise them.
     DiscordSim.post(sim, "/settings", %{nonce_memory_ms: 0})
