@@ -17,7 +17,8 @@ defmodule UroDiscord.Error do
     * `:unauthorized`: Discord does not accept the token;
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
-    * `:unknown`: there is no such notification;
+    * `:unknown`: there is no such notification, or the bot is in no voice channel there;
+    * `:voice`: the bot did not get into a voice channel;
     * `:full`: there are as many already as are kept;
     * `:disabled`: UroDiscord is configured with `enabled: false`;
     * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;

@@ -75,11 +75,15 @@ defmodule UroDiscord.VoiceTest do
     assert Enum.max(times) < 2_000
   end
 
+  defp kill_bridge do
+    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+    {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
+  end
+
   # The ms from each SIGKILL until `again` returns. Three in a row, as the pause before a bridge is started doubles each time.
   defp killed_and_heard(again) do
     for _ <- 1..3 do
-      {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
-      {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
+      kill_bridge()
       killed = System.monotonic_time(:millisecond)
       again.()
       System.monotonic_time(:millisecond) - killed
@@ -188,8 +192,7 @@ defmodule UroDiscord.VoiceTest do
     DiscordSim.post(sim, "/voice", %{action: "move", user: "uro", channel: "lobby"})
     assert {:joined, ^lobby} = heard(&match?({:joined, ^lobby}, &1))
 
-    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
-    {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
+    kill_bridge()
     assert {:joined, ^lobby} = heard(&match?({:joined, _}, &1))
 
     DiscordSim.post(sim, "/voice", %{action: "disconnect", user: "uro"})
@@ -199,11 +202,77 @@ defmodule UroDiscord.VoiceTest do
     heard(&match?({:joined, _}, &1))
   end
 
+  describe "on a stage with an audience" do
+    setup %{sim: sim} do
+      DiscordSim.post(sim, "/settings", %{stage_audience: true})
+      :ok
+    end
+
+    defp suppressed?(sim, bot) do
+      %{"voice_states" => states} = DiscordSim.get(sim, "/guild")
+      Enum.find(states, &(&1["user_id"] == bot))["suppress"]
+    end
+
+    test "the bot makes itself a speaker, also in the next life of the bridge, but not against somebody's will",
+         %{sim: sim} = context do
+      %{guild: guild, stage: stage} = context
+      bot = sim.info["application_id"]
+      assert :ok = Voice.join(guild, :stage, wait: 20_000)
+
+      for life <- 1..2 do
+        assert eventually(fn -> not suppressed?(sim, bot) end), "in life #{life}"
+
+        assert eventually(fn ->
+                 match?({:ok, %{state: :joined, suppressed: false, reason: nil}}, Voice.status(guild))
+               end)
+
+        assert {:joined, ^stage} = heard(&match?({kind, _} when kind in [:joined, :suppressed], &1))
+        if life == 1, do: kill_bridge()
+      end
+
+      DiscordSim.post(sim, "/voice", %{action: "suppress", user: "uro"})
+      assert {:suppressed, reason} = heard(&match?({:suppressed, _}, &1))
+      assert reason =~ "somebody in Discord moved the bot to the audience"
+      assert suppressed?(sim, bot)
+      assert {:ok, %{state: :joined, suppressed: true, reason: ^reason}} = Voice.status(guild)
+    end
+
+    test "without the permission it says so, until somebody lets it speak", %{sim: sim, guild: guild} do
+      route = "/guilds/{guild_id}/voice-states/@me"
+      refusal = %{code: 50_013, message: "Missing Permissions"}
+      DiscordSim.post(sim, "/faults", [%{method: "PATCH", route: route, status: 403, body: refusal}])
+      assert :ok = Voice.join(guild, :stage)
+      assert {:suppressed, reason} = heard(&match?({:suppressed, _}, &1))
+      assert reason =~ "Mute Members" and reason =~ "Missing Permissions"
+      assert {:ok, %{state: :joined, suppressed: true, reason: ^reason}} = settled(guild)
+    end
+
+    # The word of Discord may come before the session is joined.
+    defp settled(guild) do
+      assert eventually(fn -> match?({:ok, %{state: :joined}}, Voice.status(guild)) end, 200)
+      Voice.status(guild)
+    end
+  end
+
+  # Discord says nothing of it, as of one that is full.
+  test "a channel that it may not join is said", %{sim: sim, guild: guild} do
+    office = sim.info["channels"]["office"]
+    waiting = Task.async(fn -> Voice.join(guild, :office, wait: 60_000) end)
+    assert {:joining, ^office} = heard(&match?({:joining, _}, &1))
+    assert {:error, %Error{kind: :timeout}} = Voice.join(guild, :office, wait: 10)
+    assert {:error, %Error{kind: :voice, message: message}} = Task.await(waiting, 60_000)
+    assert message =~ "did not let the bot into channel #{office}" and message =~ "the channel is full"
+    assert {:ended, ^message, retry_ms} = heard(&match?({:ended, _, _}, &1))
+    assert is_integer(retry_ms)
+    assert {:ok, %{reason: ^message}} = Voice.status(guild)
+  end
+
   test "what is asked wrongly is said", %{guild: guild} do
     for {answer, says} <- [
           {Voice.join("x", :world), ~s(guild: "x" is not a guild's id)},
           {Voice.join(guild, :nowhere), "channel: :nowhere is neither in `channels:`"},
           {Voice.join(guild, :world, deaf: true), "options: :deaf is none of"},
+          {Voice.join(guild, :world, wait: -1), "wait: is a number of ms"},
           {Voice.play(guild, "/does/not/exist"), "path: there is no file"}
         ] do
       assert {:error, %Error{kind: :invalid} = error} = answer

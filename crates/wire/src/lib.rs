@@ -26,7 +26,7 @@ mod voice;
 pub use gateway::{Gateway, Session, Token};
 pub use message::{
     Active, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, InChannel, Library,
-    Played, Stats, ToBridge, User, VoiceState,
+    Played, Stats, Suppressed, ToBridge, User, VoiceState,
 };
 pub use snowflake::Snowflake;
 pub use voice::{Play, Voice, VoiceChannel};

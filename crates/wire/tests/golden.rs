@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
     Active, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, InChannel,
-    Library, Session, Snowflake, Stats, ToBridge, Token, User, Voice, VoiceState,
+    Library, Session, Snowflake, Stats, Suppressed, ToBridge, Token, User, Voice, VoiceState,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -299,6 +299,13 @@ fn every_message_from_the_bridge() {
             })),
         ),
         ("voice_waiting", voice(VoiceState::Waiting)),
+        (
+            "voice_suppressed",
+            voice(VoiceState::Suppressed(Suppressed {
+                channel: snowflake(1_300_000_000_000_000_208),
+                suppressed: true,
+            })),
+        ),
         (
             "voice_ended",
             voice(VoiceState::Ended(Ended {

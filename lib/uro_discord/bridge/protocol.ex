@@ -9,7 +9,7 @@ defmodule UroDiscord.Bridge.Protocol do
   @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal]
 
   # And of a voice session.
-  @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left] ++
+  @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left, :suppressed] ++
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
 
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal

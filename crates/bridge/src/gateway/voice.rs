@@ -35,6 +35,8 @@ struct VoiceState {
     channel_id: Option<Snowflake>,
     user_id: Snowflake,
     session_id: String,
+    #[serde(default)]
+    suppress: bool,
 }
 
 #[derive(Deserialize)]
@@ -108,7 +110,13 @@ impl ShardVoice {
                     if let Some((guild, _)) = wish.filter(|(_, wish)| wish.user == state.user_id) {
                         let channel = state.channel_id;
                         let session = SecretString::from(state.session_id);
-                        self.send(Address::Guild(guild), Update::State { channel, session });
+                        let suppressed = state.suppress;
+                        let update = Update::State {
+                            channel,
+                            session,
+                            suppressed,
+                        };
+                        self.send(Address::Guild(guild), update);
                     }
                 }
                 Err(error) => {

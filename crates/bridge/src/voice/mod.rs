@@ -29,6 +29,7 @@ pub enum Update {
     State {
         channel: Option<Snowflake>,
         session: SecretString,
+        suppressed: bool,
     },
     /// The voice server.
     Server {

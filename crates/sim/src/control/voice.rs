@@ -104,6 +104,8 @@ enum Kind {
     Disconnect,
     /// The call goes to another voice server.
     ServerChange,
+    /// Somebody sends users to the audience of a stage.
+    Suppress,
     /// A channel's user limit changes.
     UserLimit,
     /// The group of a channel's call is made anew.
@@ -164,6 +166,7 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
                 state.end_voice_connection(user, end);
             }
             Kind::Drop => state.end_voice_connection(user, End::Drop),
+            Kind::Suppress => state.suppress_voice(user, true),
             Kind::Disconnect => state.leave_voice(user),
             Kind::Move => {
                 let channel = channel.ok_or(ControlError::Missing("channel"))?;

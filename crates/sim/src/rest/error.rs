@@ -65,6 +65,9 @@ impl ApiError {
     pub fn unknown_webhook() -> Self {
         Self::new(StatusCode::NOT_FOUND, 10015, "Unknown Webhook")
     }
+    pub fn unknown_voice_state() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10065, "Unknown Voice State")
+    }
     pub fn unknown_interaction() -> Self {
         Self::new(StatusCode::NOT_FOUND, 10062, "Unknown interaction")
     }

@@ -16,7 +16,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{get, post, put},
+    routing::{get, patch, post, put},
 };
 
 pub use self::{
@@ -52,6 +52,10 @@ pub fn router(app: App) -> Router {
         .route(
             "/guilds/{guild_id}/members/{user_id}",
             get(reading::guild_member),
+        )
+        .route(
+            "/guilds/{guild_id}/voice-states/@me",
+            patch(voice::own_state),
         )
         .route("/channels/{channel_id}", get(reading::channel))
         .route("/channels/{channel_id}/typing", post(messages::typing))

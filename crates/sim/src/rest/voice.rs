@@ -1,4 +1,4 @@
-//! Voice channels (`developers/resources/channel`).
+//! Voice channels (`developers/resources/channel`), and who speaks in them (`developers/resources/voice`).
 
 use axum::{
     Extension,
@@ -11,10 +11,12 @@ use super::{
     ApiError, Caller,
     body::Form,
     messages::{need, seen},
+    reading::path_id,
     validate::Check,
 };
 use crate::{
     app::App,
+    id::from_json,
     state::{ChannelKind, permissions as p},
 };
 
@@ -54,6 +56,41 @@ pub async fn set_status(
     };
     if state.voice_statuses.get(&channel.id) != before.as_ref() {
         state.voice_channel_status_changed(&channel);
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The bot goes to the audience of a stage or, with MUTE_MEMBERS, speaks there.
+pub async fn own_state(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+    body: Form,
+) -> Result<StatusCode, ApiError> {
+    let mut state = app.state();
+    if path_id("guild_id", &guild)? != state.guild.id {
+        return Err(ApiError::unknown_guild());
+    }
+    let mut check = Check::default();
+    let suppress = check.boolean(&body.json, "suppress");
+    check.errors.into_result()?;
+    let within = state
+        .voice
+        .get(&caller)
+        .and_then(|voice| from_json(&voice["channel_id"]))
+        .ok_or_else(ApiError::unknown_voice_state)?;
+    let named = body.json.get("channel_id").map(from_json);
+    let channel = state
+        .channel(within)
+        .filter(|channel| channel.kind == ChannelKind::Stage)
+        .filter(|_| named.is_none_or(|named| named == Some(within)))
+        .cloned()
+        .ok_or_else(ApiError::wrong_channel_type)?;
+    if suppress == Some(false) {
+        need(state.permissions(&channel, caller), p::MUTE_MEMBERS)?;
+    }
+    if let Some(suppress) = suppress {
+        state.suppress_voice(caller, suppress);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -14,6 +14,7 @@ pub const READ_MESSAGE_HISTORY: u64 = 1 << 16;
 pub const MENTION_EVERYONE: u64 = 1 << 17;
 pub const CONNECT: u64 = 1 << 20;
 pub const SPEAK: u64 = 1 << 21;
+pub const MUTE_MEMBERS: u64 = 1 << 22;
 pub const MOVE_MEMBERS: u64 = 1 << 24;
 pub const USE_VAD: u64 = 1 << 25;
 pub const SET_VOICE_CHANNEL_STATUS: u64 = 1 << 48;

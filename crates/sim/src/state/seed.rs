@@ -21,7 +21,8 @@ const FIRST_CHANNEL: u64 = 1_300_000_000_000_000_200;
 
 /// What our bot asks for when it is invited; the bits are CREATE_INSTANT_INVITE, MANAGE_WEBHOOKS, MANAGE_ROLES,
 /// MANAGE_NICKNAMES.
-const BOT_PERMISSIONS: u64 = 1 | (1 << 27) | (1 << 28) | (1 << 29) | p::MANAGE_CHANNELS;
+const BOT_PERMISSIONS: u64 =
+    1 | (1 << 27) | (1 << 28) | (1 << 29) | p::MANAGE_CHANNELS | p::MUTE_MEMBERS;
 
 /// Two bots (`uro`, ours, and `peer`, somebody else's), two people, and so many more bots, with fresh tokens.
 pub fn users(more_bots: u16) -> Result<Vec<User>, StartError> {

@@ -47,6 +47,8 @@ pub struct Settings {
     pub voice_aes: bool,
     /// How many bytes of RTP padding relayed packets have.
     pub voice_padding: u8,
+    /// Whether who joins a stage is in its audience, which nobody hears, as in Discord. Off, everybody there may speak.
+    pub stage_audience: bool,
     /// Whether clients without DAVE are refused in voice channels.
     pub dave_required: bool,
     /// How long members of a call have to get ready for a transition, in milliseconds.
@@ -76,6 +78,7 @@ impl Default for Settings {
             voice_session_timeout_ms: 15_000,
             voice_aes: true,
             voice_padding: 0,
+            stage_audience: false,
             dave_required: true,
             dave_transition_timeout_ms: 2_000,
         }
@@ -105,6 +108,7 @@ pub struct SettingsChange {
     voice_session_timeout_ms: Option<u64>,
     voice_aes: Option<bool>,
     voice_padding: Option<u8>,
+    stage_audience: Option<bool>,
     dave_required: Option<bool>,
     dave_transition_timeout_ms: Option<u64>,
 }
@@ -145,6 +149,7 @@ impl Settings {
         );
         set(&mut self.voice_aes, change.voice_aes);
         set(&mut self.voice_padding, change.voice_padding);
+        set(&mut self.stage_audience, change.stage_audience);
         set(&mut self.dave_required, change.dave_required);
         set(
             &mut self.dave_transition_timeout_ms,

@@ -147,6 +147,13 @@ impl State {
         session.frames.received += 1;
         session.frames.without_dave += u64::from(!has_dave && frame != SILENCE);
         let channel = session.channel;
+        if self
+            .voice
+            .get(&user)
+            .is_some_and(|voice| voice["suppress"] == true)
+        {
+            return Some(Vec::new());
+        }
         let padding = self.settings.voice_padding;
         let deaf: Vec<Id> = self
             .voice

@@ -113,6 +113,16 @@ impl State {
         });
     }
 
+    /// A user may speak, or may not: on a stage he comes from its audience, or goes there.
+    pub fn suppress_voice(&mut self, user: Id, suppress: bool) {
+        let Some(voice) = self.voice.get_mut(&user) else {
+            return;
+        };
+        voice["suppress"] = json!(suppress);
+        let voice = voice.clone();
+        self.voice_state_changed(&voice);
+    }
+
     /// A user leaves voice, or is made to.
     pub fn leave_voice(&mut self, user: Id) {
         if let Some(mut voice) = self.voice.remove(&user) {

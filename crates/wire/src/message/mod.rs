@@ -8,4 +8,4 @@ mod voice_state;
 pub use from_bridge::{Bridge, FromBridge};
 pub use gateway_state::{Active, Closed, GatewayState};
 pub use to_bridge::{Library, ToBridge};
-pub use voice_state::{Encryption, Ended, InChannel, Played, Stats, User, VoiceState};
+pub use voice_state::{Encryption, Ended, InChannel, Played, Stats, Suppressed, User, VoiceState};

@@ -19,6 +19,8 @@ pub enum VoiceState {
     Ended(Ended),
     /// The bot has left, as was wished.
     Left,
+    /// Whether Discord lets nobody hear the bot.
+    Suppressed(Suppressed),
     /// Somebody is in the channel.
     UserJoined(User),
     /// Somebody is no longer in it.
@@ -90,6 +92,15 @@ pub struct Stats {
     pub undecryptable: u64,
 }
 
+/// Whether Discord lets nobody hear the bot: in the audience of a stage, or without the permission to speak.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Suppressed {
+    /// Where it is.
+    pub channel: Snowflake,
+    /// `false`: it is heard again.
+    pub suppressed: bool,
+}
+
 /// What became of a file.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Played {
@@ -109,6 +120,7 @@ impl VoiceState {
             "joining" => return Ok(Self::Joining(term.value()?)),
             "joined" => return Ok(Self::Joined(term.value()?)),
             "ended" => return Ok(Self::Ended(term.value()?)),
+            "suppressed" => return Ok(Self::Suppressed(term.value()?)),
             "user_joined" => return Ok(Self::UserJoined(term.value()?)),
             "user_left" => return Ok(Self::UserLeft(term.value()?)),
             "speaking" => return Ok(Self::Speaking(term.value()?)),
@@ -137,6 +149,7 @@ impl VoiceState {
             Self::Waiting => with("waiting", &Nothing {}),
             Self::Ended(info) => with("ended", info),
             Self::Left => with("left", &Nothing {}),
+            Self::Suppressed(info) => with("suppressed", info),
             Self::UserJoined(info) => with("user_joined", info),
             Self::UserLeft(info) => with("user_left", info),
             Self::Speaking(info) => with("speaking", info),

@@ -19,7 +19,9 @@ use tokio::time::{Instant, sleep_until};
 use uro_discord_voice::{
     ConfigError, DaveStatus, Event, Handshake, JoinInfo, Next, NotInChannel, Phase, Scheme, Step,
 };
-use uro_discord_wire::{Ended, FromBridge, InChannel, Snowflake, VoiceChannel, VoiceState};
+use uro_discord_wire::{
+    Ended, FromBridge, InChannel, Snowflake, Suppressed, VoiceChannel, VoiceState,
+};
 
 /// The voice session of one guild: joins, joins again, and leaves.
 pub struct Call {
@@ -126,6 +128,7 @@ impl Call {
         self.report(VoiceState::Joining(joining)).await;
         let mut handshake = self.handshake(order.channel);
         let mut talk: Option<Talk> = None;
+        let mut suppressed = false;
         loop {
             let deadline = handshake.deadline().map(Instant::from_std);
             let step = tokio::select! {
@@ -150,7 +153,13 @@ impl Call {
                 Some(update) = self.updates.recv() => {
                     let now = Instant::now().into_std();
                     match update {
-                        Update::State { channel, session } => handshake.voice_state(channel.map(Snowflake::get), session.expose_secret(), now),
+                        Update::State { channel, session, suppressed: now_suppressed } => {
+                            if let (Some(channel), true) = (channel, now_suppressed != suppressed) {
+                                suppressed = now_suppressed;
+                                self.report(VoiceState::Suppressed(Suppressed { channel, suppressed })).await;
+                            }
+                            handshake.voice_state(channel.map(Snowflake::get), session.expose_secret(), now)
+                        }
                         Update::Server { endpoint, token } => handshake.voice_server(endpoint.as_deref(), token.expose_secret(), now),
                         // In which the bot is in no channel, until Discord is told the same wish once more.
                         Update::NewSession => {

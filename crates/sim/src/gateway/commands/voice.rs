@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Client, DECODE_ERROR, Flow, id};
 use crate::{
     id::{Id, from_json},
-    state::{State, permissions},
+    state::{ChannelKind, State, permissions},
 };
 
 impl Client {
@@ -47,13 +47,28 @@ impl Client {
             "self_deaf": flag("self_deaf"),
             "self_mute": flag("self_mute"),
             "self_video": false,
-            "suppress": false,
+            "suppress": suppressed(state, user, channel),
             "request_to_speak_timestamp": null,
         });
         match state.join_voice(user, &voice, &self.app.addresses().host) {
             Ok(()) => Flow::Go,
             Err(_) => Flow::Close(4000, "Unknown error."),
         }
+    }
+}
+
+/// Who comes to a stage is in its audience; who is on it stays what he is.
+fn suppressed(state: &State, user: Id, channel: Option<Id>) -> bool {
+    let before = state
+        .voice
+        .get(&user)
+        .filter(|voice| from_json(&voice["channel_id"]) == channel);
+    let stage = channel
+        .and_then(|channel| state.channel(channel))
+        .is_some_and(|channel| channel.kind == ChannelKind::Stage);
+    match before {
+        Some(voice) => voice["suppress"] == true,
+        None => stage && state.settings.stage_audience,
     }
 }
 

@@ -1,0 +1,272 @@
+defmodule UroDiscord.Voice.Calls do
+  @moduledoc false
+  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them to the bridge's owner, and again
+  # when there is another bridge.
+
+  use GenServer
+
+  alias UroDiscord.{Bridge, Config, Error, Events, Gateway, Rest, Runtime, Snowflake}
+
+  @spec start_link(Config.t()) :: GenServer.on_start()
+  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  @doc "What the bridge says of a guild's voice session; docs/bridge-protocol.md has the facts."
+  @spec fact(Snowflake.t(), atom(), map()) :: :ok
+  def fact(guild_id, fact, info), do: GenServer.cast(__MODULE__, {:fact, guild_id, fact, info})
+
+  @impl true
+  def init(_config) do
+    {:ok, %{bot_id: bot_id}} = Runtime.fetch()
+    Events.subscribe(:status)
+    {:ok, %{bot_id: bot_id, calls: %{}, attempts: 0}}
+  end
+
+  @impl true
+  def handle_call({:join, guild_id, channel_id, shown, wait_ms}, from, state) do
+    call =
+      Map.get(state.calls, guild_id, %{channel_id: channel_id, play: nil, status: nil, spoke_up: false, waiting: []})
+
+    elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
+    call = if call.channel_id == channel_id, do: call, else: answer(call, elsewhere)
+    state = %{state | attempts: state.attempts + 1}
+    call = Map.merge(call, %{channel_id: channel_id, shown: shown, attempt: state.attempts})
+
+    if joined?(call) or wait_ms == 0 do
+      {:reply, :ok, want(state, guild_id, call)}
+    else
+      Process.send_after(self(), {:waited, guild_id, from}, wait_ms)
+      {:noreply, want(state, guild_id, %{call | waiting: [from | call.waiting]})}
+    end
+  end
+
+  def handle_call({:leave, guild_id}, _from, state) do
+    with %{^guild_id => call} <- state.calls,
+         do: answer(call, {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}})
+
+    {:reply, :ok, desire(%{state | calls: Map.delete(state.calls, guild_id)})}
+  end
+
+  def handle_call({:play, guild_id, file}, _from, state) do
+    case state.calls do
+      %{^guild_id => call} ->
+        state = %{state | attempts: state.attempts + 1}
+        play = file && Map.put(file, "attempt", state.attempts)
+        {:reply, :ok, desire(put_in(state.calls[guild_id], %{call | play: play}))}
+
+      _ ->
+        {:reply, {:error, unknown(guild_id)}, state}
+    end
+  end
+
+  def handle_call({:status, guild_id}, _from, state) do
+    case state.calls do
+      %{^guild_id => call} -> {:reply, {:ok, call.status}, state}
+      _ -> {:reply, {:error, unknown(guild_id)}, state}
+    end
+  end
+
+  @impl true
+  def handle_cast({:fact, guild_id, :left, _info}, state) do
+    Events.publish(:voice, {guild_id, :left})
+    {:noreply, state}
+  end
+
+  def handle_cast({:fact, guild_id, fact, info}, state) do
+    case state.calls do
+      %{^guild_id => call} -> {:noreply, put_in(state.calls[guild_id], heard(fact, info, guild_id, call))}
+      # It has just been left.
+      _ -> {:noreply, state}
+    end
+  end
+
+  @impl true
+  def handle_info({:uro_discord, :status, {:lease, _held}}, state), do: {:noreply, state |> down() |> desire()}
+  # To its owner too, who may be another one.
+  def handle_info({:uro_discord, :status, {:bridge, :up, _info}}, state), do: {:noreply, state |> down() |> desire()}
+  def handle_info({:uro_discord, :status, {:bridge, _phase, _info}}, state), do: {:noreply, down(state)}
+  def handle_info({:uro_discord, :status, _event}, state), do: {:noreply, state}
+
+  def handle_info({:waited, guild_id, from}, state) do
+    case state.calls do
+      %{^guild_id => %{waiting: waiting} = call} ->
+        if from in waiting, do: GenServer.reply(from, {:error, late(call)})
+        {:noreply, put_in(state.calls[guild_id].waiting, List.delete(waiting, from))}
+
+      _ ->
+        {:noreply, state}
+    end
+  end
+
+  defp late(call) do
+    message = "the bot is not in channel #{call.channel_id} yet, but #{call.status.state}; it goes on trying"
+    %Error{kind: :timeout, message: message}
+  end
+
+  # Those who wait for it to be in the channel.
+  defp answer(call, answer) do
+    Enum.each(call.waiting, &GenServer.reply(&1, answer))
+    %{call | waiting: []}
+  end
+
+  defp want(state, guild_id, call) do
+    call = if joined?(call), do: call, else: %{call | status: blank(first_state(), call.channel_id)}
+    desire(put_in(state.calls[guild_id], call))
+  end
+
+  defp unknown(guild_id),
+    do: %Error{kind: :unknown, message: "the bot is in no voice channel of guild #{guild_id}: join one first"}
+
+  defp first_state, do: if(Gateway.held?(), do: :joining, else: :down)
+  defp joined?(%{status: %{state: :joined, channel_id: id}, channel_id: id}), do: true
+  defp joined?(_call), do: false
+
+  # Whatever was known is of another life.
+  defp down(state) do
+    calls = Map.new(state.calls, fn {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}} end)
+    %{state | calls: calls}
+  end
+
+  defp blank(state, channel_id) do
+    %{
+      state: state,
+      channel_id: channel_id,
+      since: DateTime.utc_now(),
+      reason: nil,
+      suppressed: false,
+      users: [],
+      speaking: [],
+      encryption: nil,
+      stats: nil
+    }
+  end
+
+  defp desire(state) do
+    Bridge.desire_voice(if(Gateway.held?() and state.calls != %{}, do: wanted(state)))
+    state
+  end
+
+  defp wanted(state) do
+    channels =
+      for {guild_id, call} <- state.calls do
+        %{
+          "guild" => guild_id,
+          "channel" => call.channel_id,
+          "attempt" => call.attempt,
+          "self_mute" => call.shown.self_mute,
+          "self_deaf" => call.shown.self_deaf,
+          "play" => call.play
+        }
+      end
+
+    %{"user" => state.bot_id, "channels" => channels}
+  end
+
+  ## What the bridge says
+
+  defp heard(:joining, %{"channel" => channel_id}, guild_id, call) do
+    Events.publish(:voice, {guild_id, {:joining, channel_id}})
+    %{call | status: blank(:joining, channel_id), spoke_up: false}
+  end
+
+  # Perhaps another channel than the one that was joined: somebody moved the bot, and the next bridge goes there too.
+  defp heard(:joined, %{"channel" => channel_id}, guild_id, call) do
+    Events.publish(:voice, {guild_id, {:joined, channel_id}})
+    %{call | channel_id: channel_id} |> answer(:ok) |> now(:joined, %{channel_id: channel_id})
+  end
+
+  defp heard(state, _info, guild_id, call) when state in [:resuming, :waiting] do
+    Events.publish(:voice, {guild_id, state})
+    now(call, state, %{})
+  end
+
+  defp heard(:ended, %{"reason" => reason, "retry_ms" => retry_ms}, guild_id, call) do
+    Events.publish(:voice, {guild_id, {:ended, reason, retry_ms}})
+    call = answer(call, {:error, %Error{kind: :voice, message: reason}})
+    %{call | status: %{blank(:ended, call.channel_id) | reason: reason}}
+  end
+
+  # Once after each joining: who comes to a stage is in its audience. Later it is somebody's will.
+  defp heard(:suppressed, %{"channel" => channel_id, "suppressed" => true}, guild_id, %{spoke_up: false} = call) do
+    {:ok, _pid} = Task.start_link(fn -> speak_up(guild_id, channel_id) end)
+    put_in(%{call | spoke_up: true}.status.suppressed, true)
+  end
+
+  defp heard(:suppressed, %{"suppressed" => true}, guild_id, call) do
+    reason =
+      "somebody in Discord moved the bot to the audience, or took its permission to speak, so that nobody hears it"
+
+    suppressed(call, guild_id, reason)
+  end
+
+  defp heard(:suppressed, %{"suppressed" => false}, guild_id, call) do
+    # Nothing was said of a suppression that was over at once.
+    if call.status.reason, do: Events.publish(:voice, {guild_id, :unsuppressed})
+    now(call, call.status.state, %{suppressed: false, reason: nil})
+  end
+
+  defp heard(:stays_suppressed, %{"reason" => reason}, guild_id, call),
+    do: if(call.status.suppressed, do: suppressed(call, guild_id, reason), else: call)
+
+  defp heard(:user_joined, %{"user" => id}, guild_id, call), do: person(call, guild_id, :user_joined, id, :users, [id])
+  defp heard(:user_left, %{"user" => id}, guild_id, call), do: person(call, guild_id, :user_left, id, :users, [])
+  defp heard(:speaking, %{"user" => id}, guild_id, call), do: person(call, guild_id, :speaking, id, :speaking, [id])
+  defp heard(:silent, %{"user" => id}, guild_id, call), do: person(call, guild_id, :silent, id, :speaking, [])
+
+  defp heard(:encryption, info, guild_id, call) do
+    encryption = %{
+      version: info["version"],
+      epoch: info["epoch"],
+      privacy_code: info["privacy_code"],
+      can_send: info["can_send"]
+    }
+
+    Events.publish(:voice, {guild_id, {:encryption, encryption}})
+    put_in(call.status.encryption, encryption)
+  end
+
+  defp heard(:stats, info, _guild_id, call) do
+    stats =
+      for key <- [:round_trip_ms, :loss, :sent, :unsent, :received, :lost, :undecryptable],
+          into: %{},
+          do: {key, info[Atom.to_string(key)]}
+
+    put_in(call.status.stats, stats)
+  end
+
+  defp heard(:played, %{"path" => path, "error" => error}, guild_id, call) do
+    Events.publish(:voice, {guild_id, {:played, path, error}})
+    # Not once more by the next bridge.
+    if call.play && call.play["path"] == path, do: %{call | play: nil}, else: call
+  end
+
+  defp suppressed(call, guild_id, reason) do
+    Events.publish(:voice, {guild_id, {:suppressed, reason}})
+    now(call, call.status.state, %{suppressed: true, reason: reason})
+  end
+
+  # https://discord.com/developers/docs/resources/voice#modify-current-user-voice-state
+  defp speak_up(guild_id, channel_id) do
+    body = %{channel_id: channel_id, suppress: false}
+
+    with {:ok, %{rest: rest}} <- Runtime.fetch(),
+         {:error, error} <- Rest.call(rest, :patch, "guilds/#{guild_id}/voice-states/@me", json: body, retry: :safe) do
+      reason =
+        "nobody hears the bot in channel #{channel_id}: on a stage it needs the permission Mute Members to make itself a speaker, or " <>
+          "somebody has to make it one; in another voice channel it needs Speak (Discord said: #{Exception.message(error)})"
+
+      fact(guild_id, :stays_suppressed, %{"reason" => reason})
+    end
+  end
+
+  defp now(call, state, changes) do
+    %{call | status: Map.merge(call.status, Map.merge(%{state: state, since: DateTime.utc_now()}, changes))}
+  end
+
+  # Who leaves speaks no more.
+  defp person(call, guild_id, event, id, list, instead) do
+    Events.publish(:voice, {guild_id, {event, id}})
+    status = Map.update!(call.status, list, &((&1 -- [id]) ++ instead))
+    status = if event == :user_left, do: %{status | speaking: status.speaking -- [id]}, else: status
+    %{call | status: status}
+  end
+end
