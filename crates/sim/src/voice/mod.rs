@@ -17,7 +17,6 @@ mod session;
 mod state;
 mod udp;
 mod video;
-mod video_relay;
 
 use axum::{
     extract::{Query, State, WebSocketUpgrade},

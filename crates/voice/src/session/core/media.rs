@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::video::REPORTS;
+use super::rtcp::REPORTS;
 use super::{Action, Core, Live, MICROPHONE, Sending, Stage};
 use crate::error::End;
 use crate::event::Event;
@@ -141,9 +141,10 @@ impl Core {
                 }
             }
             Kind::Rtp => {
-                let header = Header::parse(datagram)
-                    .ok()
-                    .filter(|_| self.video.is_some());
+                let header = self
+                    .video
+                    .as_ref()
+                    .and_then(|_| Header::parse(datagram).ok());
                 if let Some(header) = header.filter(|header| header.payload_type != OPUS) {
                     self.video_datagram(&header, datagram, now);
                 } else if let Stage::Live { live, .. } = &self.stage {

@@ -3,6 +3,7 @@
 mod connection;
 mod media;
 mod messages;
+mod rtcp;
 mod video;
 
 use std::collections::VecDeque;

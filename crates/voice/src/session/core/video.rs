@@ -1,7 +1,7 @@
 //! Video: what the voice gateway says of it, our frames and others', and what is asked and reported of packets.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Action, Core, Sending, Stage};
 use crate::error::End;
@@ -9,29 +9,24 @@ use crate::event::Event;
 use crate::gateway::message::video::{OwnVideo, SinkWants, Stream, Video as Announced, Wants};
 use crate::gateway::message::{Outgoing, Text};
 use crate::media::crypto::NonceExhausted;
-use crate::media::feedback::{self, Feedback};
-use crate::media::rtcp;
 use crate::media::rtp::Header;
 use crate::status::{VideoSendStats, VideoStatus};
 use crate::video::receiver::VideoReceiver;
 use crate::video::sender::VideoSender;
 use crate::video::{ReceivedVideo, VideoCodec, VideoConfig, VideoFrame};
 
-/// How often Sender Reports tell receivers which time a stream's timestamps are.
-pub(super) const REPORTS: Duration = Duration::from_secs(5);
-
 /// What a session has of video, where it is on.
 pub(super) struct Video {
     pub(super) config: VideoConfig,
     receiver: VideoReceiver,
     /// Where the server has a place for our video.
-    sender: Option<VideoSender>,
+    pub(super) sender: Option<VideoSender>,
     codec: Option<VideoCodec>,
     wanted: Option<u8>,
     /// How good we want others' video: of all, and of some.
     any: u8,
     users: BTreeMap<u64, u8>,
-    stats: VideoSendStats,
+    pub(super) stats: VideoSendStats,
     outputs: Vec<ReceivedVideo>,
     packet: Vec<u8>,
 }
@@ -319,27 +314,6 @@ impl Core {
         self.ask(now);
     }
 
-    /// What others want of our streams.
-    pub(super) fn video_feedback(&mut self, compound: &[u8], now: Instant) {
-        let Some(video) = &mut self.video else { return };
-        let Some(sender) = &mut video.sender else {
-            return;
-        };
-        for wanted in feedback::feedback(compound).unwrap_or_default() {
-            match wanted {
-                Feedback::Nack { ssrc, sequences } if ssrc == sender.ssrc() => {
-                    sender.missed(&sequences, now, &mut video.stats);
-                }
-                Feedback::Keyframe { ssrc }
-                    if ssrc == sender.ssrc() && sender.want_keyframe(now) =>
-                {
-                    self.actions.push_back(Action::Event(Event::KeyframeWanted));
-                }
-                _ => {}
-            }
-        }
-    }
-
     /// Time has passed, or keys have changed.
     pub(super) fn video_advance(&mut self, now: Instant) {
         let Some(video) = &mut self.video else { return };
@@ -366,39 +340,6 @@ impl Core {
         }
         if let Some(video) = &mut self.video {
             video.packet = packet;
-        }
-    }
-
-    /// Sender Reports of our streams, when they are due.
-    pub(super) fn reports(&mut self, now: Instant) {
-        let Stage::Live { live, .. } = &mut self.stage else {
-            return;
-        };
-        if now < live.reports {
-            return;
-        }
-        live.reports = now + REPORTS;
-        let audio = live.sender.report(now);
-        let video = self.video.as_mut().and_then(|video| video.sender.as_mut());
-        let video = video.and_then(|sender| sender.report(now));
-        let ntp = self.clock.ntp(now);
-        for sent in audio.into_iter().chain(video) {
-            let mut packet = Vec::new();
-            feedback::sender_report(sent, ntp, &mut packet);
-            self.rtcp(&mut packet);
-        }
-    }
-
-    fn rtcp(&mut self, packet: &mut Vec<u8>) {
-        let Stage::Live { live, .. } = &mut self.stage else {
-            return;
-        };
-        match live.transport.seal(packet, rtcp::CLEAR) {
-            Ok(()) => {
-                let packet = std::mem::take(packet);
-                self.actions.push_back(Action::Datagram(packet));
-            }
-            Err(NonceExhausted) => self.end(End::KeyExhausted),
         }
     }
 }

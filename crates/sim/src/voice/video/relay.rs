@@ -5,8 +5,12 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{relay::Outgoing, rtcp, rtp, rtp::Header};
-use crate::{gateway::End, id::Id, state::State};
+use crate::{
+    gateway::End,
+    id::Id,
+    state::State,
+    voice::{relay::Outgoing, rtcp, rtp, rtp::Header, session::Session},
+};
 
 /// How far a Sender Report's clock may be off: the client runs on this machine.
 const CLOCK_TOLERANCE: u64 = 5;
@@ -159,7 +163,7 @@ impl State {
     }
 }
 
-impl super::session::Session {
+impl Session {
     /// An RTCP packet to the client.
     fn rtcp(&mut self, compound: &[u8]) -> Option<Outgoing> {
         let transport = self.transport.as_mut()?;

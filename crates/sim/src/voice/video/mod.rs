@@ -1,5 +1,9 @@
 //! Video: who may send it, who does, and who watches. Discord does not document it; this is what its clients are seen to do.
 
+mod codecs;
+mod messages;
+mod relay;
+
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -7,28 +11,13 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{op, rtp, rtp::Header, session::Session};
-use crate::{id::Id, state::State};
+use self::codecs::Codecs;
+use super::{rtp::Header, session::Session};
 
-/// How far op 12 may be behind the packets that it is about.
-const SAID_WITHIN: Duration = Duration::from_millis(200);
+/// How far op 12 may be behind the packets that it is about, on however busy a machine.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 /// Layers that a client gets: what it asks for beyond gets no place.
 const MAX_LAYERS: usize = 2;
-/// Payload types that are free to use; 96 is for probes.
-const PAYLOAD_TYPES: std::ops::RangeInclusive<u64> = 97..=127;
-const KNOWN: [&str; 5] = ["H264", "VP8", "VP9", "H265", "AV1"];
-
-/// A codec of video, as a client has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Codec {
-    name: String,
-    priority: u64,
-    payload_type: u8,
-    rtx_type: u8,
-    encode: bool,
-    decode: bool,
-}
-
 /// One layer's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layer {
@@ -58,7 +47,7 @@ pub struct Counts {
 /// A client's video.
 pub struct Video {
     pub layers: Vec<Layer>,
-    codecs: Vec<Codec>,
+    codecs: Codecs,
     /// Op 12, while he sends.
     announced: Option<Value>,
     /// When packets began to come without op 12.
@@ -89,7 +78,7 @@ impl Video {
         });
         Some(Self {
             layers: layers.collect(),
-            codecs: Vec::new(),
+            codecs: Codecs::default(),
             announced: None,
             unsaid: None,
             wants: BTreeMap::new(),
@@ -118,74 +107,15 @@ impl Video {
 
     /// Takes the codecs of Select Protocol. `false`: they make no sense.
     pub fn select(&mut self, codecs: &Value) -> bool {
-        let mut taken = vec![96, u64::from(rtp::OPUS)];
-        let mut number = |value: &Value| {
-            let number = value
-                .as_u64()
-                .filter(|n| PAYLOAD_TYPES.contains(n) && !taken.contains(n))?;
-            taken.push(number);
-            u8::try_from(number).ok()
-        };
-        let mut own = Vec::new();
-        for codec in codecs.as_array().map(Vec::as_slice).unwrap_or_default() {
-            let name = codec["name"].as_str().unwrap_or_default();
-            let priority = codec["priority"]
-                .as_u64()
-                .filter(|n| n % 1000 == 0 && *n > 0);
-            match codec["type"].as_str() {
-                Some("audio") if name == "opus" && codec["payload_type"] == rtp::OPUS => {}
-                Some("video") if KNOWN.contains(&name) => {
-                    let types = (
-                        number(&codec["payload_type"]),
-                        number(&codec["rtx_payload_type"]),
-                    );
-                    let (Some(payload_type), Some(rtx_type), Some(priority)) =
-                        (types.0, types.1, priority)
-                    else {
-                        return false;
-                    };
-                    own.push(Codec {
-                        name: name.to_owned(),
-                        priority,
-                        payload_type,
-                        rtx_type,
-                        encode: codec["encode"] != false,
-                        decode: codec["decode"] != false,
-                    });
-                }
-                _ => return false,
-            }
-        }
-        self.codecs = own;
-        true
+        let parsed = Codecs::parse(codecs);
+        let sane = parsed.is_some();
+        self.codecs = parsed.unwrap_or_default();
+        sane
     }
 
-    /// The codec that he is to send: his best one.
+    /// The codec that he is to send.
     pub fn codec(&self) -> Option<&str> {
-        let own = self.codecs.iter().filter(|codec| codec.encode);
-        own.min_by_key(|codec| codec.priority)
-            .map(|codec| codec.name.as_str())
-    }
-
-    /// The codec of a payload type, and whether it is a retransmission's.
-    fn codec_of(&self, payload_type: u8) -> Option<(&Codec, bool)> {
-        self.codecs.iter().find_map(|codec| {
-            let again = codec.rtx_type == payload_type;
-            (again || codec.payload_type == payload_type).then_some((codec, again))
-        })
-    }
-
-    /// The payload type under which he takes a codec.
-    fn payload_type(&self, codec: &str, again: bool) -> Option<u8> {
-        let own = self
-            .codecs
-            .iter()
-            .find(|own| own.name == codec && own.decode)?;
-        Some(if again {
-            own.rtx_type
-        } else {
-            own.payload_type
-        })
+        self.codecs.best()
     }
 
     fn wants(&self, ssrc: u32) -> u64 {
@@ -242,10 +172,10 @@ impl Video {
                 return Err("video_before_op12");
             }
         }
-        let Some((codec, again)) = self.codec_of(header.payload_type) else {
+        let Some((codec, again)) = self.codecs.of(header.payload_type) else {
             return Err("video_payload_type");
         };
-        let codec = codec.name.clone();
+        let codec = codec.to_owned();
         let layer = self
             .layers
             .iter()
@@ -280,7 +210,7 @@ impl Video {
 
     /// What this client is sent of a packet of somebody else's: the payload type, if he wants it and can read it.
     pub fn takes(&mut self, accepted: &Accepted) -> Option<u8> {
-        let payload_type = self.payload_type(&accepted.codec, accepted.again)?;
+        let payload_type = self.codecs.payload_type(&accepted.codec, accepted.again)?;
         if self.wants(accepted.layer.ssrc) == 0 {
             return None;
         }
@@ -300,112 +230,6 @@ pub struct Accepted {
     pub again: bool,
 }
 
-impl State {
-    /// Op 12: a client begins to send, changes what it sends, or ends.
-    pub fn video(&mut self, user: Id, data: &Value) {
-        let Some(session) = self.calls.session(user) else {
-            return;
-        };
-        let (channel, in_call, audio) = (session.channel, session.is_in_call(), session.ssrc);
-        let Some(video) = &mut session.video else {
-            return self.voice_violation(user, "video_not_asked");
-        };
-        let place = |ssrc: &Value, rtx: &Value| {
-            let own =
-                |layer: &&Layer| *ssrc == layer.ssrc && (*rtx == layer.rtx_ssrc || rtx.is_null());
-            video.layers.iter().any(|layer| own(&layer))
-        };
-        let streams = data["streams"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let stops = data["video_ssrc"] == 0;
-        let mut sane = data["audio_ssrc"] == audio;
-        sane &= stops || place(&data["video_ssrc"], &data["rtx_ssrc"]);
-        sane &= stops == streams.is_empty();
-        sane &= streams
-            .iter()
-            .all(|stream| place(&stream["ssrc"], &stream["rtx_ssrc"]));
-        if !sane {
-            return self.voice_violation(user, "video_ssrc");
-        }
-        let mut told = data.clone();
-        told["user_id"] = json!(user);
-        video.announced = (!stops).then(|| told.clone());
-        video.unsaid = None;
-        if stops {
-            video.newest = None;
-        }
-        self.log
-            .push("voice_video", json!({"user_id": user, "sending": !stops}));
-        if in_call {
-            self.calls.tell_others(channel, user, op::VIDEO, &told);
-            self.video_wanted(channel);
-        }
-    }
-
-    /// Op 15: what a client wants of others' streams.
-    pub fn video_wants(&mut self, user: Id, data: &Value) {
-        let Some(session) = self.calls.session(user) else {
-            return;
-        };
-        let channel = session.channel;
-        let Some(video) = &mut session.video else {
-            return self.voice_violation(user, "video_not_asked");
-        };
-        let Some(data) = data.as_object() else {
-            return self.voice_violation(user, "video_wants");
-        };
-        video.wants.clear();
-        video.any = data.get("any").and_then(Value::as_u64).unwrap_or(0);
-        for (ssrc, quality) in data {
-            if let (Ok(ssrc), Some(quality)) = (ssrc.parse(), quality.as_u64()) {
-                video.wants.insert(ssrc, quality);
-            }
-        }
-        self.video_wanted(channel);
-    }
-
-    /// Tells those who send video how much somebody wants it, where that has changed.
-    pub fn video_wanted(&mut self, channel: Id) {
-        let mut wants: Vec<(Id, BTreeMap<u32, u64>, u64)> = Vec::new();
-        for session in self.calls.in_call(channel) {
-            if let Some(video) = &session.video {
-                wants.push((session.user, video.wants.clone(), video.any));
-            }
-        }
-        for session in self.calls.in_call(channel) {
-            let user = session.user;
-            let Some(video) = session.video.as_mut().filter(|v| v.announced.is_some()) else {
-                continue;
-            };
-            let ssrcs = video.layers.iter().map(|layer| layer.ssrc);
-            let others = wants.iter().filter(|(other, ..)| *other != user);
-            let wanted = others
-                .flat_map(|(_, wants, any)| {
-                    ssrcs.clone().map(|ssrc| *wants.get(&ssrc).unwrap_or(any))
-                })
-                .max()
-                .unwrap_or(0);
-            if video.told != Some(wanted) {
-                video.told = Some(wanted);
-                session
-                    .outbox
-                    .send(op::MEDIA_SINK_WANTS, &json!({"any": wanted}));
-            }
-        }
-    }
-
-    /// Another codec is wanted of somebody's video: op 14.
-    pub fn set_video_codec(&mut self, user: Id, codec: &str) {
-        if let Some(session) = self.calls.session(user) {
-            session
-                .outbox
-                .send(op::SESSION_UPDATE, &json!({"video_codec": codec}));
-        }
-    }
-}
-
 /// Op 12 of those who send, for somebody who comes.
 pub fn announcements<'a>(sessions: impl Iterator<Item = &'a mut Session>) -> Vec<Value> {
     let sending = sessions.filter_map(|session| session.video.as_ref()?.announced.clone());
@@ -422,31 +246,6 @@ mod tests {
         let mut video = Video::identify(8, &wished).unwrap();
         let sane = video.select(&codecs);
         (video, sane)
-    }
-
-    #[test]
-    fn codecs_are_judged() {
-        let h264 = json!({"name": "H264", "type": "video", "priority": 2000, "payload_type": 101, "rtx_payload_type": 102});
-        let vp8 = json!({"name": "VP8", "type": "video", "priority": 1000, "payload_type": 105, "rtx_payload_type": 106});
-        let opus = json!({"name": "opus", "type": "audio", "priority": 1000, "payload_type": 120});
-        let (own, sane) = video(json!([opus, h264, vp8]));
-        assert!(sane);
-        assert_eq!(own.codec(), Some("VP8"));
-        assert_eq!(own.payload_type("H264", true), Some(102));
-        assert!(Video::identify(8, &json!({})).is_none());
-        for (key, value) in [
-            ("name", json!("MPEG")),
-            ("type", json!("audio")),
-            ("priority", json!(1)),
-            ("payload_type", json!(96)),
-            ("payload_type", json!(120)),
-            ("rtx_payload_type", json!(101)),
-            ("rtx_payload_type", Value::Null),
-        ] {
-            let mut bad = h264.clone();
-            bad[key] = value;
-            assert!(!video(json!([bad])).1, "{key}");
-        }
     }
 
     #[test]
