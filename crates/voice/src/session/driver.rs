@@ -1,19 +1,17 @@
 //! The task of a session: its sockets and its clock around the [`Core`].
 //!
-//! It is one future, polled as a whole: whatever wakes it, everything is looked at, and one timer stands for all deadlines.
-//! So a session that sends is woken once per frame.
+//! It is one future, and one timer stands for all deadlines. So a session that sends is woken once per frame; what did not wake it is
+//! not looked at.
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
+use futures_util::task::AtomicWaker;
 use futures_util::{Sink, Stream};
-use tokio::io::ReadBuf;
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Sleep, sleep_until};
 use tokio_websockets::{CloseCode, Message};
@@ -21,6 +19,8 @@ use tokio_websockets::{CloseCode, Message};
 use super::core::{Action, Core, Sending};
 use super::events::EventSender;
 use super::queue::Queue;
+use super::source::Source;
+use super::udp::Udp;
 use super::websocket::{self, WebSocket};
 use crate::config::{Config, JoinInfo};
 use crate::error::{ConfigError, End};
@@ -67,9 +67,7 @@ pub(crate) struct Driver {
     socket: Socket,
     /// Something was written and may not have left yet.
     flush: bool,
-    udp: Option<UdpSocket>,
-    /// Datagrams of the protocol's own, which must leave.
-    datagrams: Vec<Vec<u8>>,
+    udp: Option<Udp>,
     sleep: Pin<Box<Sleep>>,
     commands: mpsc::Receiver<Command>,
     queue: Arc<Queue>,
@@ -79,6 +77,15 @@ pub(crate) struct Driver {
     buffer: Box<[u8; MAX_DATAGRAM]>,
     packet: Vec<u8>,
     end: Option<End>,
+    task: Arc<AtomicWaker>,
+    wakes: Wakes,
+}
+
+/// What wakes it, beside the timer and frames to send.
+struct Wakes {
+    socket: Source,
+    udp: Source,
+    commands: Source,
 }
 
 impl Driver {
@@ -91,13 +98,13 @@ impl Driver {
         video: Option<Video>,
         events: EventSender,
     ) -> Self {
+        let task = Arc::new(AtomicWaker::new());
         Self {
             core,
             config,
             socket: Socket::None,
             flush: false,
             udp: None,
-            datagrams: Vec::new(),
             sleep: Box::pin(sleep_until(Instant::now().into())),
             commands,
             queue,
@@ -107,6 +114,12 @@ impl Driver {
             buffer: Box::new([0; MAX_DATAGRAM]),
             packet: Vec::new(),
             end: None,
+            wakes: Wakes {
+                socket: Source::new(&task),
+                udp: Source::new(&task),
+                commands: Source::new(&task),
+            },
+            task,
         }
     }
 
@@ -128,29 +141,20 @@ impl Driver {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        self.task.register(cx.waker());
         loop {
-            while let Poll::Ready(command) = self.commands.poll_recv(cx) {
-                self.command(command.unwrap_or(Command::Leave));
-                if self.end.is_some() {
-                    break;
-                }
-                self.act(cx);
-            }
-            self.read_socket(cx);
-            let more = self.read_udp(cx);
+            self.take_commands();
+            self.read_socket();
+            self.read_udp();
             let now = Instant::now();
             self.core.advance(now);
-            self.act(cx);
+            self.act();
             self.send_frames(now, cx);
             self.send_video(now, cx);
-            self.act(cx);
-            self.flush(cx);
+            self.act();
+            self.flush();
             if let Some(end) = self.end.take() {
                 return Poll::Ready(end);
-            }
-            if more {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
             let Some(deadline) = self.core.deadline() else {
                 return Poll::Pending;
@@ -159,6 +163,19 @@ impl Driver {
                 self.sleep.as_mut().reset(deadline.into());
             }
             ready!(self.sleep.as_mut().poll(cx));
+        }
+    }
+
+    fn take_commands(&mut self) {
+        if !self.wakes.commands.take() {
+            return;
+        }
+        while self.end.is_none()
+            && let Poll::Ready(command) =
+                self.commands.poll_recv(&mut self.wakes.commands.context())
+        {
+            self.command(command.unwrap_or(Command::Leave));
+            self.act();
         }
     }
 
@@ -181,9 +198,12 @@ impl Driver {
     }
 
     /// Takes what the voice gateway sent.
-    fn read_socket(&mut self, cx: &mut Context<'_>) {
+    fn read_socket(&mut self) {
+        if !self.wakes.socket.take() {
+            return;
+        }
         loop {
-            let now = Instant::now();
+            let (now, cx) = (Instant::now(), &mut self.wakes.socket.context());
             match &mut self.socket {
                 Socket::None | Socket::Closing(_) => return,
                 Socket::Connecting(connecting) => match connecting.as_mut().poll(cx) {
@@ -220,27 +240,31 @@ impl Driver {
                     }
                 },
             }
-            self.act(cx);
+            self.act();
         }
     }
 
-    /// Takes datagrams; whether there may be more.
-    fn read_udp(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Takes datagrams.
+    fn read_udp(&mut self) {
+        if !self.wakes.udp.take() {
+            return;
+        }
         for _ in 0..BURST {
-            let Some(udp) = &self.udp else { return false };
-            let mut buffer = ReadBuf::new(&mut self.buffer[..]);
-            match udp.poll_recv(cx, &mut buffer) {
-                Poll::Pending => return false,
-                Poll::Ready(Ok(())) => {
-                    self.core.datagram(buffer.filled_mut(), Instant::now());
+            let Some(udp) = &self.udp else { return };
+            match udp.poll_receive(&mut self.buffer[..], &mut self.wakes.udp.context()) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(length)) => {
+                    let datagram = &mut self.buffer[..length];
+                    self.core.datagram(datagram, Instant::now());
                 }
                 // What was sent did not arrive: nobody listens there, or not yet.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
                 Poll::Ready(Err(error)) => self.core.end(End::Socket(error.to_string())),
             }
-            self.act(cx);
+            self.act();
         }
-        true
+        // There may be more.
+        self.wakes.udp.wake();
     }
 
     fn send_frames(&mut self, now: Instant, cx: &mut Context<'_>) {
@@ -251,13 +275,9 @@ impl Driver {
                 Sending::Skip => {}
                 Sending::Packet => {
                     // That we speak is said first.
-                    self.act(cx);
-                    self.flush(cx);
-                    let sent = match &self.udp {
-                        Some(udp) => udp.poll_send(cx, &self.packet),
-                        None => Poll::Pending,
-                    };
-                    if !matches!(sent, Poll::Ready(Ok(_))) {
+                    self.act();
+                    self.flush();
+                    if !self.send(&self.packet) {
                         self.core.unsent();
                     }
                 }
@@ -272,21 +292,21 @@ impl Driver {
             self.core.video_frame(&frame, now);
         }
         // That there is video is said first.
-        self.act(cx);
-        self.flush(cx);
+        self.act();
+        self.flush();
         while self.core.video_packet(now, &mut self.packet) == Sending::Packet {
-            let sent = match &self.udp {
-                Some(udp) => udp.poll_send(cx, &self.packet),
-                None => Poll::Pending,
-            };
-            if !matches!(sent, Poll::Ready(Ok(_))) {
+            if !self.send(&self.packet) {
                 self.core.video_unsent();
             }
         }
     }
 
+    fn send(&self, datagram: &[u8]) -> bool {
+        self.udp.as_ref().is_some_and(|udp| udp.send(datagram))
+    }
+
     /// Does what the core says.
-    fn act(&mut self, cx: &mut Context<'_>) {
+    fn act(&mut self) {
         while let Some(action) = self.core.action() {
             match action {
                 Action::Connect { endpoint, version } => {
@@ -294,20 +314,22 @@ impl Driver {
                     self.socket = Socket::Connecting(Box::pin(websocket::connect(
                         endpoint, version, scheme, tls,
                     )));
-                    cx.waker().wake_by_ref();
+                    self.wakes.socket.wake();
                 }
-                Action::Disconnect { code } => self.disconnect(code, cx),
-                Action::Text(text) => self.write(Message::text(text), cx),
-                Action::Binary(binary) => self.write(Message::binary(binary), cx),
-                Action::Bind(server) => match bind(server) {
+                Action::Disconnect { code } => self.disconnect(code),
+                Action::Text(text) => self.write(Message::text(text)),
+                Action::Binary(binary) => self.write(Message::binary(binary)),
+                Action::Bind(server) => match Udp::bind(server) {
                     Ok(udp) => {
                         self.udp = Some(udp);
-                        self.datagrams.clear();
-                        cx.waker().wake_by_ref();
+                        self.wakes.udp.wake();
                     }
                     Err(error) => self.core.end(End::Socket(error.to_string())),
                 },
-                Action::Datagram(datagram) => self.datagrams.push(datagram),
+                // Those of the protocol are sent again, if nothing comes back.
+                Action::Datagram(datagram) => {
+                    self.send(&datagram);
+                }
                 Action::Event(event) => self.events.send(event),
                 Action::Frame(frame) => {
                     if let Err(mpsc::error::TrySendError::Full(_)) = self.frames.try_send(frame) {
@@ -329,13 +351,15 @@ impl Driver {
         }
     }
 
-    fn disconnect(&mut self, code: u16, cx: &mut Context<'_>) {
+    fn disconnect(&mut self, code: u16) {
         self.socket = match std::mem::replace(&mut self.socket, Socket::None) {
             Socket::Open(mut socket) if code == 1000 => {
                 let close = Message::close(Some(CloseCode::NORMAL_CLOSURE), "");
                 let sent = Pin::new(&mut *socket).start_send(close);
                 // What does not leave now is told by the end of the connection, or when the session ends.
-                match sent.map(|()| Pin::new(&mut *socket).poll_flush(cx)) {
+                match sent
+                    .map(|()| Pin::new(&mut *socket).poll_flush(&mut self.wakes.socket.context()))
+                {
                     Ok(Poll::Pending | Poll::Ready(Ok(()))) => Socket::Closing(socket),
                     Ok(Poll::Ready(Err(_))) | Err(_) => Socket::None,
                 }
@@ -344,41 +368,29 @@ impl Driver {
         };
     }
 
-    fn write(&mut self, message: Message, cx: &mut Context<'_>) {
+    fn write(&mut self, message: Message) {
         if let Socket::Open(socket) = &mut self.socket {
             if let Err(error) = Pin::new(&mut **socket).start_send(message) {
                 self.socket = Socket::None;
                 self.core.failed(error.to_string(), Instant::now());
-                cx.waker().wake_by_ref();
+                self.wakes.socket.wake();
             }
             self.flush = true;
         }
     }
 
     /// Lets go what was written.
-    fn flush(&mut self, cx: &mut Context<'_>) {
-        if let Some(udp) = &self.udp {
-            self.datagrams
-                .retain(|datagram| udp.poll_send(cx, datagram).is_pending());
-        }
+    fn flush(&mut self) {
         let Socket::Open(socket) = &mut self.socket else {
             return;
         };
-        if self.flush && Pin::new(&mut **socket).poll_flush(cx).is_ready() {
+        if self.flush
+            && Pin::new(&mut **socket)
+                .poll_flush(&mut self.wakes.socket.context())
+                .is_ready()
+        {
             // An error is met again when reading.
             self.flush = false;
         }
     }
-}
-
-fn bind(server: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match server {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = std::net::UdpSocket::bind(any)?;
-    // Nobody else's datagrams are taken.
-    socket.connect(server)?;
-    socket.set_nonblocking(true)?;
-    UdpSocket::from_std(socket)
 }

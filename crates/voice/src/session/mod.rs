@@ -6,6 +6,8 @@ mod driver;
 mod endurance;
 mod events;
 mod queue;
+mod source;
+mod udp;
 mod websocket;
 
 use std::sync::Arc;
