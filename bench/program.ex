@@ -38,7 +38,10 @@ defmodule Bench.Program do
   end
 
   @doc "Gives it a line, for it to begin."
-  def go!(program), do: Port.command(program.port, "go\n")
+  def go!(program), do: tell!(program, "go")
+
+  @doc "Gives it a line."
+  def tell!(program, line), do: Port.command(program.port, [line, "\n"])
 
   @doc "Waits until it says this word, and returns what follows it on the line."
   # Whatever else it says is its log, whose end tells what went wrong.
@@ -82,6 +85,23 @@ defmodule Bench.Program do
       :parts,
       parts |> Enum.group_by(&elem(&1, 0), &elem(&1, 1)) |> Map.new(fn {name, parts} -> {name, sum(parts)} end)
     )
+  end
+
+  @doc "Microseconds of CPU that its process has used, without its children and without threads that have ended."
+  def cpu_us(%{os_pid: os_pid}) do
+    # By the scheduler, which counts finer than the ticks of /proc's stat; a thread may end in between.
+    ns =
+      for path <- Path.wildcard("/proc/#{os_pid}/task/*/schedstat"), {:ok, text} <- [File.read(path)], do: first(text)
+
+    div(Enum.sum(ns), 1_000)
+  end
+
+  defp first(text), do: text |> String.split() |> hd() |> String.to_integer()
+
+  @doc "KiB that its process holds now."
+  def rss_kib(%{os_pid: os_pid}) do
+    [_, kib] = Regex.run(~r/^VmRSS:\s+(\d+) kB$/m, File.read!("/proc/#{os_pid}/status"))
+    String.to_integer(kib)
   end
 
   @doc "The most memory that a process has held so far, in MiB."

@@ -1,15 +1,17 @@
-//! What the fuzz targets call. Whatever the bytes, nothing panics.
+//! What the fuzz targets call: whatever the bytes, nothing panics. And the voice server's side of DAVE, for `bench/voice`.
 #![allow(clippy::unwrap_used, missing_docs, reason = "it is for fuzzing")]
 
 use std::cell::RefCell;
 use std::time::Instant;
 
-use crate::dave::hall::{Answer, Hall, Message, deliver};
+use crate::dave::hall::deliver;
 use crate::dave::{Dave, Step};
 use crate::gateway::message::{Binary, Text};
 use crate::media::rtp::Header;
 use crate::media::{Kind, discovery, feedback, rtcp};
 use crate::video::{VideoCodec, assembler, h264, rtx, vp8};
+
+pub use crate::dave::hall::{Answer, Hall, Message};
 
 pub fn rtp(data: &[u8]) {
     let _ = Kind::of(data);

@@ -1,7 +1,7 @@
 //! The voice gateway's side of DAVE, for tests and fuzzing: it proposes, orders commits, and announces transitions
 //! ([whitepaper](https://daveprotocol.com/#delivery-service)). It has a real MLS external sender and no network.
 
-#![allow(clippy::unwrap_used, reason = "it is for tests")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "it is for tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -19,7 +19,7 @@ use super::{Dave, Step};
 
 /// What a member is sent.
 #[derive(Clone, Debug)]
-pub(crate) enum Message {
+pub enum Message {
     Start(u16),
     Connected(Vec<u64>),
     Disconnected(u64),
@@ -40,7 +40,7 @@ pub(crate) enum Message {
 
 /// What a member sends.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     KeyPackage(Vec<u8>),
     CommitWelcome(Vec<u8>),
     Ready(u16),
@@ -48,7 +48,7 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
-    pub(crate) fn binary(message: &[u8]) -> Self {
+    pub fn binary(message: &[u8]) -> Self {
         match message {
             [26, package @ ..] => Self::KeyPackage(package.into()),
             [28, commit @ ..] => Self::CommitWelcome(commit.into()),
@@ -57,7 +57,7 @@ impl Answer {
     }
 
     /// `None` if it is not about DAVE.
-    pub(crate) fn text(message: &str) -> Option<Self> {
+    pub fn text(message: &str) -> Option<Self> {
         let message: serde_json::Value = serde_json::from_str(message).unwrap();
         let transition = message["d"]["transition_id"].as_u64().map(|id| id as u16);
         match message["op"].as_u64().unwrap() {
@@ -90,7 +90,7 @@ pub(crate) fn deliver(dave: &mut Dave, message: Message, now: Instant, steps: &m
     }
 }
 
-pub(crate) struct Hall {
+pub struct Hall {
     provider: OpenMlsRustCrypto,
     group: GroupId,
     signer: SignatureKeyPair,
@@ -110,11 +110,11 @@ pub(crate) struct Hall {
     pub(crate) transitions: u32,
     /// Commits are swallowed.
     pub(crate) withhold_commits: bool,
-    pub(crate) out: Vec<(u64, Message)>,
+    pub out: Vec<(u64, Message)>,
 }
 
 impl Hall {
-    pub(crate) fn new(channel: u64) -> Self {
+    pub fn new(channel: u64) -> Self {
         let suite = Ciphersuite::MLS_128_DHKEMP256_AES128GCM_SHA256_P256;
         let signer = SignatureKeyPair::new(suite.signature_algorithm()).unwrap();
         let credential = BasicCredential::new(vec![0, 1, 1, 0]).into();
@@ -169,7 +169,7 @@ impl Hall {
         }
     }
 
-    pub(crate) fn join(&mut self, user: u64) {
+    pub fn join(&mut self, user: u64) {
         let others: Vec<u64> = self.connected().collect();
         self.broadcast(&Message::Connected(vec![user]));
         self.connected.insert(user);
@@ -183,7 +183,7 @@ impl Hall {
         self.binary(user, 25, &package);
     }
 
-    pub(crate) fn leave(&mut self, user: u64) {
+    pub fn leave(&mut self, user: u64) {
         self.connected.remove(&user);
         self.waiting.remove(&user);
         for awaited in self.awaited.values_mut() {
@@ -256,7 +256,7 @@ impl Hall {
         self.settle();
     }
 
-    pub(crate) fn receive(&mut self, user: u64, answer: Answer) {
+    pub fn receive(&mut self, user: u64, answer: Answer) {
         match answer {
             Answer::KeyPackage(package) => {
                 self.waiting.insert(user, package);
