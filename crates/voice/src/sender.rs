@@ -162,5 +162,16 @@ mod tests {
         assert_eq!(second.1, first.1.wrapping_add(960));
         assert_eq!(third.0, second.0.wrapping_add(1));
         assert_eq!(third.1, second.1.wrapping_add(50 * 960));
+
+        // A report tells the stream's time at its own, and is made when there is something new.
+        let expected = Sent {
+            ssrc: 9,
+            rtp_time: third.1.wrapping_add(48_000),
+            packets: 3,
+            octets: 12,
+        };
+        let at = now + Duration::from_millis(2041);
+        assert_eq!(sender.report(at), Some(expected));
+        assert_eq!(sender.report(at), None);
     }
 }

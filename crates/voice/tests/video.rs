@@ -329,6 +329,32 @@ async fn who_watches_decides_what_is_sent() {
         frame = soon(async { while !late.next().await.unwrap().keyframe {} }) => frame,
     }
 
+    // Another voice server: another stream, in the codec that we like best.
+    let moved = json!({"action": "server_change", "user": "uro"});
+    discord.post("voice", moved).await;
+    uro.follow().await;
+    uro.event(|event| matches!(event, Event::Joined { .. }))
+        .await;
+    uro.can_send().await;
+    let old = first.ssrc;
+    let whole = async {
+        loop {
+            camera.film(&mut uro, 5).await;
+        }
+    };
+    let shown = async {
+        loop {
+            let frame = frames.next().await.unwrap();
+            if frame.ssrc != old && frame.keyframe {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = whole => {}
+        () = soon(shown) => {}
+    }
+
     uro.session.stop_video().await.unwrap();
     let stopped =
         |event: &Event| matches!(event, Event::UserVideo { ssrcs, .. } if ssrcs.is_empty());

@@ -321,3 +321,6 @@ fn lose(stream: &mut Stream, lost_before: u16, now: Instant) {
     }
     stream.want_keyframe(now);
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,8 @@ pub(crate) struct VideoSender {
     rtx_sequence: u16,
     picture_id: u16,
     slot: Option<Instant>,
+    /// Nothing has been sent since word of the stream was.
+    fresh: bool,
     left: usize,
     /// What follows cannot be decoded without one.
     needs_keyframe: bool,
@@ -98,6 +100,7 @@ impl VideoSender {
             rtx_sequence: fastrand::u16(..),
             picture_id: fastrand::u16(..vp8::PICTURE_IDS),
             slot: None,
+            fresh: true,
             left: 0,
             needs_keyframe: true,
             asked: None,
@@ -180,13 +183,12 @@ impl VideoSender {
         }
         self.newest = Some((frame.rtp_time, now));
         if self.slot.is_none() {
-            self.slot = Some(
-                now + if self.count == 0 {
-                    HEAD_START
-                } else {
-                    Duration::ZERO
-                },
-            );
+            let wait = if std::mem::take(&mut self.fresh) {
+                HEAD_START
+            } else {
+                Duration::ZERO
+            };
+            self.slot = Some(now + wait);
             self.left = self.portion;
         }
         false
@@ -314,6 +316,7 @@ impl VideoSender {
     /// The stream has ended: nothing more is sent of it.
     pub(crate) fn stop(&mut self) {
         self.active = false;
+        self.fresh = true;
         self.resend.clear();
         self.packets.clear();
         // Those numbers were never sent.

@@ -149,6 +149,24 @@ fn after_a_dropped_frame_comes_a_keyframe() {
 }
 
 #[test]
+fn a_stream_that_ended_begins_again_as_the_first_time() {
+    let mut bench = Bench::new();
+    let real = frames(VideoCodec::Vp8);
+    bench.frame(&real[0], 0);
+    let sent = bench.run(200);
+    bench.frame(&real[1], 300);
+    // What waits was never sent: its number is free.
+    bench.sender.stop();
+    assert_eq!(bench.sender.deadline(), None);
+    assert!(bench.frame(&real[1], 400));
+    bench.frame(&real[0], 500);
+    let again = bench.run(1000);
+    assert_eq!(again[0].0, 500 + HEAD_START.as_millis() as u64);
+    let next = sent.last().unwrap().1.sequence.wrapping_add(1);
+    assert_eq!(again[0].1.sequence, next);
+}
+
+#[test]
 fn without_a_key_nothing_is_sent() {
     let mut bench = Bench::new();
     bench.dave = Dave::new(1, 2);
