@@ -7,7 +7,7 @@ defmodule Bench.Bridge do
   # The bridge, past its hello, as the calling process's port.
   def open do
     {:ok, transport} = Transport.open(nil)
-    {[{:hello, _, _}], buffer} = messages(transport.port, "")
+    {[{:hello, _, _}], buffer} = messages(transport.port, Protocol.empty())
     send_all(transport.port, [{:hello, Protocol.version(), %{"library" => "bench"}}])
     {transport, buffer}
   end
@@ -19,9 +19,9 @@ defmodule Bench.Bridge do
   def messages(port, buffer) do
     receive do
       {^port, {:data, bytes}} ->
-        case Protocol.decode(buffer <> bytes) do
-          {:ok, [], rest} -> messages(port, rest)
-          {:ok, messages, rest} -> {messages, rest}
+        case Protocol.decode(buffer, bytes, [], &[&1 | &2]) do
+          {:ok, buffer, []} -> messages(port, buffer)
+          {:ok, buffer, messages} -> {Enum.reverse(messages), buffer}
         end
     after
       10_000 -> raise "the bridge does not answer"
@@ -30,13 +30,13 @@ defmodule Bench.Bridge do
 
   def round_trip(port, term) do
     send_all(port, [{:ping, term}])
-    {[{:pong, ^term}], ""} = messages(port, "")
+    {[{:pong, ^term}], _empty} = messages(port, Protocol.empty())
   end
 
   # `window` pings are under way at any time; what comes back is replaced.
   def flood(port, term, window, total) do
     send_all(port, List.duplicate({:ping, term}, window))
-    flood(port, "", term, total - window, window)
+    flood(port, Protocol.empty(), term, total - window, window)
   end
 
   defp flood(_port, _buffer, _term, 0, 0), do: :ok

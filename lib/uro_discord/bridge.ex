@@ -17,6 +17,8 @@ defmodule UroDiscord.Bridge do
   @ping_interval 5_000
   # A run of this length forgets the failures before it.
   @stable_after 10_000
+  # Words: what the events that the port reads at once become. With less there is a garbage collection while they are in use.
+  @heap 32_768
   # How often a full mailbox is looked at.
   @full_interval 50
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
@@ -35,7 +37,7 @@ defmodule UroDiscord.Bridge do
       phase: :starting,
       run: 0,
       failures: 0,
-      buffer: "",
+      buffer: Protocol.empty(),
       presence: nil,
       voice: nil,
       pings: %Pings{},
@@ -46,7 +48,7 @@ defmodule UroDiscord.Bridge do
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(%Config{} = config),
-    do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+    do: GenServer.start_link(__MODULE__, config, name: __MODULE__, spawn_opt: [min_heap_size: @heap])
 
   @doc "States the presence that is wanted: Discord's Update Presence data, or nil for none."
   @spec desire_presence(map() | nil) :: :ok
@@ -140,12 +142,9 @@ defmodule UroDiscord.Bridge do
 
   @impl true
   def handle_info({port, {:data, bytes}}, %{transport: %{port: port}} = state) do
-    case Protocol.decode(state.buffer <> bytes) do
-      {:ok, messages, rest} ->
-        {:noreply, messages |> Enum.reduce(%{state | buffer: rest}, &handle/2) |> follow()}
-
-      {:error, reason} ->
-        {:noreply, stop(state, reason)}
+    case Protocol.decode(state.buffer, bytes, state, &handle/2) do
+      {:ok, buffer, state} -> {:noreply, follow(%{state | buffer: buffer})}
+      {:error, reason, state} -> {:noreply, stop(state, reason)}
     end
   end
 
@@ -198,7 +197,7 @@ defmodule UroDiscord.Bridge do
   ## One run of the bridge
 
   defp start(state) do
-    state = %{state | run: state.run + 1, buffer: "", pings: %Pings{}}
+    state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}}
 
     case Transport.open(state.config.bridge_executable) do
       {:ok, transport} ->
@@ -221,20 +220,20 @@ defmodule UroDiscord.Bridge do
 
   defp ended(%{transport: transport} = state, status) do
     Transport.close(transport)
-    state = down(%{state | last_end: reason(status, state.buffer)})
+    state = down(%{state | last_end: reason(status, Protocol.size(state.buffer))})
 
     if status == @exit_incompatible,
       do: incompatible(state),
       else: state |> log_end() |> retry()
   end
 
-  defp reason(status, buffer) when status > 128,
-    do: "killed by signal #{status - 128}" <> truncated(buffer)
+  defp reason(status, unread) when status > 128,
+    do: "killed by signal #{status - 128}" <> truncated(unread)
 
-  defp reason(status, buffer), do: "exited with status #{status}" <> truncated(buffer)
+  defp reason(status, unread), do: "exited with status #{status}" <> truncated(unread)
 
-  defp truncated(""), do: ""
-  defp truncated(buffer), do: ", in the middle of a frame (#{byte_size(buffer)} bytes of it)"
+  defp truncated(0), do: ""
+  defp truncated(unread), do: ", in the middle of a frame (#{unread} bytes of it)"
 
   defp log_end(state) do
     Logger.warning("the bridge #{state.last_end}; starting another one")
@@ -252,7 +251,15 @@ defmodule UroDiscord.Bridge do
 
   defp down(state) do
     for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
-    %{state | transport: nil, os_pid: nil, gateway: Gateway.ended(state.gateway), pings: %Pings{}, buffer: ""}
+
+    %{
+      state
+      | transport: nil,
+        os_pid: nil,
+        gateway: Gateway.ended(state.gateway),
+        pings: %Pings{},
+        buffer: Protocol.empty()
+    }
   end
 
   defp retry(state) do

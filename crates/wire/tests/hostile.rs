@@ -189,6 +189,34 @@ fn json_that_erlang_would_not_take_is_not_written() {
     );
 }
 
+#[test]
+fn small_maps_are_in_the_order_of_their_keys() {
+    let write = |text: &str| {
+        let mut out = Vec::new();
+        Writer::new(&mut out).json(text).unwrap();
+        out
+    };
+    let ordered = write(r#"{"":0,"a":{"c":[{},{"x":1,"y":2}],"d":"text"},"aa":3,"b":4}"#);
+    for text in [
+        r#"{"b":4,"aa":3,"a":{"d":"text","c":[{},{"y":2,"x":1}]},"":0}"#,
+        r#"{"aa":3,"b":4,"":0,"a":{"c":[{},{"x":1,"y":2}],"d":"text"}}"#,
+    ] {
+        assert_eq!(write(text), ordered, "{text}");
+    }
+    // Others are as they were, and whole.
+    let mut random = fastrand::Rng::with_seed(1);
+    for (keys, length) in [(32, 20), (33, 20), (5, 10_000)] {
+        let mut members: Vec<_> = (0..keys)
+            .map(|key| format!("\"{key}\":{:?}", "x".repeat(length)))
+            .collect();
+        random.shuffle(&mut members);
+        let text = format!("{{{}}}", members.join(","));
+        let bytes = write(&text);
+        let read: Value = Reader::new(&bytes).unwrap().value().unwrap();
+        assert_eq!(read, serde_json::from_str::<Value>(&text).unwrap());
+    }
+}
+
 /// Takes a decoder through every golden message, thousands of times, each time with some bytes changed, cut or added.
 /// What still decodes must survive being encoded and decoded again.
 #[test]

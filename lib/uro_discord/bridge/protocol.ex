@@ -4,6 +4,8 @@ defmodule UroDiscord.Bridge.Protocol do
 
   @version 2
   @max_frame 16 * 1024 * 1024
+  # The bytes of the length before a frame.
+  @prefix 4
 
   # What the bridge may say of a gateway connection. Named here so that `:safe` knows the atoms.
   @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal]
@@ -32,6 +34,12 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:refused, String.t(), String.t()}
           | {:pong, term()}
 
+  @typedoc """
+  What has come of a frame that is not complete: how many bytes are wanted, as far as that is known, how many there are, and these. They
+  are put together once: every binary that was appended to one that had been looked into would be a copy of all before.
+  """
+  @opaque buffer :: {pos_integer(), non_neg_integer(), iodata()}
+
   @spec version() :: pos_integer()
   def version, do: @version
 
@@ -52,26 +60,50 @@ defmodule UroDiscord.Bridge.Protocol do
     end
   end
 
-  @doc """
-  The messages that are complete in `buffer`, and the rest of it. The length is checked before the bytes are there: a stray
-  line of text on the bridge's stdout would otherwise be a length of a gigabyte, and a wait without end.
-  """
-  @spec decode(binary()) :: {:ok, [from_bridge()], binary()} | {:error, String.t()}
-  def decode(buffer), do: decode(buffer, [])
+  @doc "Before the first bytes."
+  @spec empty() :: buffer()
+  def empty, do: {@prefix, 0, []}
 
-  defp decode(<<size::32, _::binary>> = buffer, _messages) when size > @max_frame do
-    {:error,
-     "the bridge announced a frame of #{size} bytes (it begins #{inspect(binary_part(buffer, 0, min(16, byte_size(buffer))))})"}
+  @doc "How many bytes there are of a frame that is not complete."
+  @spec size(buffer()) :: non_neg_integer()
+  def size({_wanted, size, _pieces}), do: size
+
+  @doc """
+  Reduces the messages that these bytes complete, each as soon as it is decoded, so that what it leaves behind is never much. A frame's
+  length is checked before its bytes are there: a stray line of text on the bridge's stdout would otherwise be a length of a
+  gigabyte, and a wait without end.
+  """
+  @spec decode(buffer(), binary(), acc, (from_bridge(), acc -> acc)) ::
+          {:ok, buffer(), acc} | {:error, String.t(), acc}
+        when acc: term()
+  def decode({wanted, size, pieces}, bytes, acc, _handle) when size + byte_size(bytes) < wanted,
+    do: {:ok, {wanted, size + byte_size(bytes), [pieces | bytes]}, acc}
+
+  def decode({_wanted, 0, []}, bytes, acc, handle), do: frames(bytes, acc, handle)
+
+  def decode({_wanted, _size, pieces}, bytes, acc, handle),
+    do: frames(IO.iodata_to_binary([pieces | bytes]), acc, handle)
+
+  defp frames(<<size::32, _::binary>> = bytes, acc, _handle) when size > @max_frame do
+    begins = inspect(binary_part(bytes, 0, min(16, byte_size(bytes))))
+    {:error, "the bridge announced a frame of #{size} bytes (it begins #{begins})", acc}
   end
 
-  defp decode(<<size::32, term::binary-size(size), rest::binary>>, messages) do
+  defp frames(<<size::32, term::binary-size(size), rest::binary>>, acc, handle) do
     with {:ok, term} <- term(term),
          {:ok, message} <- message(term) do
-      decode(rest, [message | messages])
+      frames(rest, handle.(message, acc), handle)
+    else
+      {:error, reason} -> {:error, reason, acc}
     end
   end
 
-  defp decode(rest, messages), do: {:ok, Enum.reverse(messages), rest}
+  defp frames("", acc, _handle), do: {:ok, empty(), acc}
+
+  defp frames(rest, acc, _handle) do
+    wanted = with <<size::32, _::binary>> <- rest, do: @prefix + size, else: (_ -> @prefix)
+    {:ok, {wanted, byte_size(rest), [rest]}, acc}
+  end
 
   defp term(bytes) do
     {:ok, :erlang.binary_to_term(bytes, [:safe])}

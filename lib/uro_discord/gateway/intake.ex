@@ -100,7 +100,7 @@ defmodule UroDiscord.Gateway.Intake do
   defp new_event(intake, event) do
     # One that was open when the lease was lost comes again, and its credit with it.
     intake = if is_map_key(intake.open, place(event)), do: %{intake | due: intake.due + 1}, else: intake
-    sent_to = if event.type in intake.unsubscribed, do: {[], []}, else: Events.dispatch(event)
+    sent_to = if MapSet.member?(intake.unsubscribed, event.type), do: {[], []}, else: Events.dispatch(event)
 
     if sent_to == {[], []} and event.type not in intake.kept_types,
       do: pass(intake, event),
@@ -167,7 +167,7 @@ defmodule UroDiscord.Gateway.Intake do
   def release(intake), do: Enum.reduce(intake.unsubscribed, intake, &release(&2, &1))
 
   defp release(intake, type) do
-    if type in intake.unsubscribed and Events.subscribed?({:gateway, type}) do
+    if MapSet.member?(intake.unsubscribed, type) and Events.subscribed?({:gateway, type}) do
       waiting = for {_place, %{event: %{type: ^type}, waits_for: []} = entry} <- intake.open, do: entry
       intake = %{intake | unsubscribed: MapSet.delete(intake.unsubscribed, type)}
 

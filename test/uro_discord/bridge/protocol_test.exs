@@ -21,9 +21,14 @@ defmodule UroDiscord.Bridge.ProtocolTest do
 
   defp frame(bytes), do: <<byte_size(bytes)::32, bytes::binary>>
 
+  defp decode(buffer \\ Protocol.empty(), bytes) do
+    with {:ok, buffer, messages} <- Protocol.decode(buffer, bytes, [], &[&1 | &2]),
+         do: {:ok, Enum.reverse(messages), buffer}
+  end
+
   test "golden files: what the bridge says is understood" do
     for {name, term, bytes} <- fixtures("from_bridge") do
-      assert {name, Protocol.decode(frame(bytes))} == {name, {:ok, [term], ""}}
+      assert {name, decode(frame(bytes))} == {name, {:ok, [term], Protocol.empty()}}
     end
   end
 
@@ -44,26 +49,40 @@ defmodule UroDiscord.Bridge.ProtocolTest do
 
     for cut <- 0..byte_size(bytes) do
       <<first::binary-size(cut), second::binary>> = bytes
-      assert {:ok, early, rest} = Protocol.decode(first)
-      assert {:ok, late, ""} = Protocol.decode(rest <> second)
-      assert early ++ late == pongs
+      assert {:ok, early, buffer} = decode(first)
+      assert {:ok, late, buffer} = decode(buffer, second)
+      assert {early ++ late, Protocol.size(buffer)} == {pongs, 0}
     end
+
+    {messages, buffer} =
+      for <<byte::binary-1 <- bytes>>, reduce: {[], Protocol.empty()} do
+        {messages, buffer} ->
+          assert {:ok, more, buffer} = decode(buffer, byte)
+          {messages ++ more, buffer}
+      end
+
+    assert {messages, Protocol.size(buffer)} == {pongs, 0}
   end
 
   test "a line of text is told apart from a long frame before the frame is waited for" do
-    assert {:error, reason} = Protocol.decode("thread 'main' panicked")
+    assert {:error, reason, []} = decode("thread 'main' panicked")
     assert reason =~ ~s("thread 'main' pa")
+
+    sound = frame(:erlang.term_to_binary({:pong, 1}))
+    assert {:ok, [], buffer} = decode(binary_part(sound, 0, 6))
+    assert Protocol.size(buffer) == 6
+    assert {:error, _reason, [{:pong, 1}]} = decode(buffer, binary_part(sound, 6, byte_size(sound) - 6) <> "thread")
   end
 
   test "a frame that is not a term, or not a message, or has an atom nobody knows" do
-    assert {:error, "the bridge sent 3 bytes that are not a term" <> _} = Protocol.decode(frame("abc"))
+    assert {:error, "the bridge sent 3 bytes that are not a term" <> _, []} = decode(frame("abc"))
 
     # SMALL_ATOM_UTF8_EXT, written by hand: the atom must not exist in this VM.
-    assert {:error, reason} = Protocol.decode(frame(<<131, 119, 20, "an_atom_nobody_knows">>))
+    assert {:error, reason, []} = decode(frame(<<131, 119, 20, "an_atom_nobody_knows">>))
     assert reason =~ "unknown atom"
     assert_raise ArgumentError, fn -> String.to_existing_atom("an_atom_" <> "nobody_knows") end
 
-    assert {:error, reason} = Protocol.decode(frame(:erlang.term_to_binary({:gateway, 0, :error, %{}})))
+    assert {:error, reason, []} = decode(frame(:erlang.term_to_binary({:gateway, 0, :error, %{}})))
 
     assert reason =~ "not in the protocol: {:gateway, 0, :error"
   end
@@ -74,7 +93,7 @@ defmodule UroDiscord.Bridge.ProtocolTest do
     for _ <- 1..2_000 do
       bytes = Enum.random([:crypto.strong_rand_bytes(:rand.uniform(64)), damage(Enum.random(sound))])
 
-      assert elem(Protocol.decode(bytes), 0) in [:ok, :error]
+      assert elem(decode(bytes), 0) in [:ok, :error]
     end
   end
 

@@ -1,13 +1,16 @@
 //! A payload from serde's side. JSON does not say how long a list or a map will be, so their lengths are filled in at the end.
 
-use super::{Error, Writer, tag};
+use super::{Error, Writer, tag, write::Pair};
 use serde::ser::{self, Impossible, Serialize};
 
 /// The tag and the length before a text.
 const TEXT: usize = 5;
 
-/// The keys of maps up to this many are compared each with each, which is quicker than to sort them.
-const FEW: usize = 64;
+/// How many pairs Erlang keeps in the order of their keys; maps of more are hashed.
+const ORDERED: usize = 32;
+
+/// Pairs of more bytes stay where they are: to move them takes longer than Erlang's sorting.
+const MOVED: usize = 16 * 1024;
 
 impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
     type Ok = ();
@@ -158,7 +161,7 @@ impl<'w, 'a> ser::Serializer for &'w mut Writer<'a> {
         let start = self.out.len();
         self.out.extend_from_slice(&[tag::MAP, 0, 0, 0, 0]);
         Ok(Map {
-            first_key: self.keys.len(),
+            first_pair: self.pairs.len(),
             writer: self,
             start,
         })
@@ -212,7 +215,7 @@ impl List<'_, '_> {
 pub struct Map<'w, 'a> {
     writer: &'w mut Writer<'a>,
     start: usize,
-    first_key: usize,
+    first_pair: usize,
 }
 
 impl Map<'_, '_> {
@@ -222,54 +225,64 @@ impl Map<'_, '_> {
         if self.writer.out[start] != tag::BINARY {
             return Err(Error::Key);
         }
-        let text = start + TEXT..self.writer.out.len();
-        self.writer
-            .prints
-            .push(print(&self.writer.out[text.clone()]));
-        self.writer.keys.push(text);
+        let value = self.writer.out.len();
+        self.writer.pairs.push(Pair {
+            start,
+            value,
+            end: value,
+        });
         Ok(())
     }
 
-    /// Erlang refuses a whole term in which a map has a key twice. JSON may have it, so this must see it.
-    fn finish(self) -> Result<(), Error> {
-        let Writer { out, keys, prints } = self.writer;
-        let own = &mut keys[self.first_key..];
-        let length = own.len();
-        if alike(&prints[self.first_key..]) {
-            own.sort_unstable_by(|a, b| out[a.clone()].cmp(&out[b.clone()]));
-            let mut pairs = own.windows(2);
-            if let Some(twice) = pairs.find(|pair| out[pair[0].clone()] == out[pair[1].clone()]) {
-                let text = &out[twice[0].clone()];
-                return Err(Error::DuplicateKey(String::from_utf8_lossy(text).into()));
-            }
+    fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        value.serialize(&mut *self.writer)?;
+        if let Some(pair) = self.writer.pairs.last_mut() {
+            pair.end = self.writer.out.len();
         }
-        keys.truncate(self.first_key);
-        prints.truncate(self.first_key);
+        Ok(())
+    }
+
+    /// Puts the pairs in order. Erlang sorts those of every small map that it reads by insertion, which is slowest for keys that come
+    /// backwards, as Discord's do. And it refuses a whole term in which a map has a key twice. JSON may have it, so this must
+    /// see it.
+    fn finish(self) -> Result<(), Error> {
+        let Writer { out, pairs } = self.writer;
+        let own = &mut pairs[self.first_pair..];
+        let length = own.len();
+        if let Some(first) = own.first().map(|pair| pair.start)
+            && order(own, out)?
+            && length <= ORDERED
+            && out.len() - first <= MOVED
+        {
+            let end = out.len();
+            for pair in own {
+                out.extend_from_within(pair.start..pair.end);
+            }
+            out.copy_within(end.., first);
+            out.truncate(end);
+        }
+        pairs.truncate(self.first_pair);
         fill_in(out, self.start, length)
     }
 }
 
-/// A number that two keys seldom share unless they are equal: of their length, their first and their last bytes.
-fn print(key: &[u8]) -> u64 {
-    let (first, last) = match (key.first_chunk::<8>(), key.last_chunk::<8>()) {
-        (Some(first), Some(last)) => (*first, *last),
-        _ => {
-            let mut short = [0; 8];
-            short[..key.len()].copy_from_slice(key);
-            (short, [0; 8])
-        }
-    };
-    let last = u64::from_le_bytes(last).rotate_left(31);
-    u64::from_le_bytes(first) ^ last ^ (key.len() as u64).rotate_left(57)
-}
-
-/// Whether two of these are equal, or there are too many to compare each with each.
-fn alike(prints: &[u64]) -> bool {
-    prints.len() > FEW
-        || (1..prints.len()).any(|at| {
-            let (before, from) = prints.split_at(at);
-            before.contains(&from[0])
-        })
+/// Orders pairs by their keys, and says whether they were not.
+fn order(pairs: &mut [Pair], out: &[u8]) -> Result<bool, Error> {
+    let key = |pair: &Pair| &out[pair.start + TEXT..pair.value];
+    if pairs.is_sorted_by(|a, b| key(a) < key(b)) {
+        return Ok(false);
+    }
+    if pairs.is_sorted_by(|a, b| key(a) > key(b)) {
+        pairs.reverse();
+        return Ok(true);
+    }
+    pairs.sort_unstable_by(|a, b| key(a).cmp(key(b)));
+    match pairs.windows(2).find(|two| key(&two[0]) == key(&two[1])) {
+        Some(twice) => Err(Error::DuplicateKey(
+            String::from_utf8_lossy(key(&twice[0])).into(),
+        )),
+        None => Ok(true),
+    }
 }
 
 /// Writes the length behind the tag at `start`.
@@ -327,7 +340,7 @@ impl ser::SerializeMap for Map<'_, '_> {
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        value.serialize(&mut *self.writer)
+        self.value(value)
     }
 
     fn end(self) -> Result<(), Error> {
@@ -345,7 +358,7 @@ impl ser::SerializeStruct for Map<'_, '_> {
         value: &T,
     ) -> Result<(), Error> {
         self.key(key)?;
-        value.serialize(&mut *self.writer)
+        self.value(value)
     }
 
     fn end(self) -> Result<(), Error> {

@@ -1,17 +1,23 @@
 use super::{Error, tag};
 use serde::Serialize;
-use std::ops::Range;
 
-/// Room for the keys of most messages, so that it is made once for each.
-const KEYS: usize = 64;
+/// Room for the pairs of most messages, so that it is made once for each.
+const PAIRS: usize = 64;
 
 /// Writes terms to the end of a buffer.
 #[derive(Debug)]
 pub struct Writer<'a> {
     pub(super) out: &'a mut Vec<u8>,
-    /// The keys of the maps being written, outer maps first: where they are, and a number that equal keys share.
-    pub(super) keys: Vec<Range<usize>>,
-    pub(super) prints: Vec<u64>,
+    /// The pairs of the maps being written, outer maps first.
+    pub(super) pairs: Vec<Pair>,
+}
+
+/// Where in the buffer a key is, and after it its value.
+#[derive(Debug)]
+pub(super) struct Pair {
+    pub start: usize,
+    pub value: usize,
+    pub end: usize,
 }
 
 impl<'a> Writer<'a> {
@@ -20,8 +26,7 @@ impl<'a> Writer<'a> {
         out.push(tag::VERSION);
         Self {
             out,
-            keys: Vec::with_capacity(KEYS),
-            prints: Vec::with_capacity(KEYS),
+            pairs: Vec::with_capacity(PAIRS),
         }
     }
 
