@@ -8,8 +8,8 @@ use tokio::sync::Notify;
 use uro_discord_wire::FromBridge;
 use uro_discord_wire::frame::{self, AppendError};
 
-/// From how many waiting bytes on there is no room: 8 MiB. The last event in may pass it.
-const ROOM: usize = 8 * 1024 * 1024;
+/// From how many waiting bytes on there is no room: 4 MiB. The last event in may pass it.
+const ROOM: usize = 4 * 1024 * 1024;
 
 /// What an event costs beside its bytes.
 const OVERHEAD: usize = 64;
