@@ -286,9 +286,8 @@ impl Driver {
     }
 
     fn send_video(&mut self, now: Instant, cx: &mut Context<'_>) {
-        while let Some(video) = &mut self.video
-            && let Poll::Ready(Some(frame)) = video.frames.poll_recv(cx)
-        {
+        let Some(video) = &mut self.video else { return };
+        while let Poll::Ready(Some(frame)) = video.frames.poll_recv(cx) {
             self.core.video_frame(&frame, now);
         }
         // That there is video is said first.
