@@ -156,6 +156,32 @@ defmodule UroDiscord.Web.ServerTest do
     assert Web.Server.url() == nil
   end
 
+  test "who waits longest makes room, but nobody who has come just now" do
+    now = System.monotonic_time(:millisecond)
+    began = [now + 60_000, now - 60_000, now - 60_000]
+
+    [new, old, last] =
+      for began <- began do
+        pid =
+          start_supervised!({Task, fn -> Web.Server.Waiting.begin(0, began) && Process.sleep(:infinity) end},
+            id: make_ref(),
+            restart: :temporary
+          )
+
+        assert eventually(fn -> List.keymember?(waiting(), pid, 0) end)
+        pid
+      end
+
+    assert Web.Server.Waiting.evict() == :ok
+    assert for({pid, _began} <- waiting(), do: pid) == [new, last]
+    refute Process.alive?(old)
+    assert Web.Server.Waiting.evict() == :ok
+    assert Web.Server.Waiting.evict() == :none
+    assert waiting() == [{new, now + 60_000}]
+  end
+
+  defp waiting, do: for({{_answers, _since, pid}, began} <- :ets.tab2list(Web.Server.Waiting), do: {pid, began})
+
   test "a port that is taken stops the boot, and says so", %{url: url} do
     port = URI.parse(url).port
     config = Config.new!(enabled: false, web: [port: port])

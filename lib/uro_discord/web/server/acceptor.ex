@@ -28,8 +28,8 @@ defmodule UroDiscord.Web.Server.Acceptor do
     accept(listening)
   end
 
-  # Connections that have just begun do not wait for their client yet, and the supervisor hears of an ended one a little later
-  # than we do: there may be neither room nor anybody to make it, for a moment.
+  # Connections that have just begun are left alone, and the supervisor hears of an ended one a little later than we do: there may be
+  # neither room nor anybody to make it, for a moment.
   defp hand_over(socket, deadline) do
     with :full <- start(socket),
          _ = Waiting.evict(),

@@ -20,7 +20,7 @@ defmodule UroDiscord.Web.Server.Connection do
     receive do
       {:yours, ^socket} ->
         with {:ok, {ip, _port}} <- :inet.peername(socket),
-             do: next(%{socket: socket, peer: "#{:inet.ntoa(ip)}", answers: 0}, "", @head_ms)
+             do: next(%{socket: socket, peer: "#{:inet.ntoa(ip)}", answers: 0, began: now()}, "", @head_ms)
     after
       @head_ms -> :ok
     end
@@ -92,7 +92,7 @@ defmodule UroDiscord.Web.Server.Connection do
 
   # What has come, at least a byte. Whoever waits here may have to make room.
   defp wait(client, deadline) do
-    waiting = Waiting.begin(client.answers)
+    waiting = Waiting.begin(client.answers, client.began)
     answer = :gen_tcp.recv(client.socket, 0, max(deadline - now(), 0))
     Waiting.done(waiting)
 
