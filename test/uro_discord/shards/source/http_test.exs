@@ -43,9 +43,16 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
     UroDiscord.subscribe(:shards)
   end
 
+  # It answers when the test hears of it, and not before.
+  defp start_with!(uro, options \\ []) do
+    :sys.suspend(uro.current)
+    start!(uro.server.url, options)
+    :sys.resume(uro.current)
+  end
+
   test "its shards open, change and close; they have no counts, and an id of our making" do
     uro = serve!(shards([@plaza]))
-    start!(uro.server.url)
+    start_with!(uro)
     assert_receive {:uro_discord, :shards, {:opened, plaza}}, 5_000
 
     assert %{
@@ -75,7 +82,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
     told = Map.merge(@lobby, %{"id" => "7", "current_users" => 2, "max_users" => 32})
     secret = Map.merge(@lobby, %{"id" => "8", "public" => false})
     uro = serve!(shards([@plaza, @plaza, told, secret]))
-    start!(uro.server.url)
+    start_with!(uro)
     assert_receive {:uro_discord, :shards, {:opened, %{id: "7", players: 2, max_players: 32}}}, 5_000
     assert_receive {:uro_discord, :shards, {:opened, %{name: "Plaza"}}}, 5_000
     assert length(Shards.list()) == 2
@@ -92,7 +99,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
       end)
 
     # Were "unchanged" no sign of life, it would close.
-    start!(uro.server.url, freshness: 1_000)
+    start_with!(uro, freshness: 1_000)
     assert_receive {:uro_discord, :shards, {:opened, _}}, 5_000
     refute_receive {:uro_discord, :shards, _}, 2_500
     assert [first | rest] = HTTPServer.requests(uro.server)
@@ -119,7 +126,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
       {fn _ -> {301, [{"Location", "http://127.0.0.1:1/"}], ""} end, "the server answered 301"}
     ]
 
-    start!(uro.server.url, freshness: 1_000)
+    start_with!(uro, freshness: 1_000)
 
     for {fault, reason} <- faults do
       assert_receive {:uro_discord, :shards, {:opened, _}}, 5_000
@@ -138,7 +145,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
   test "junk among its shards is left out" do
     junk = [1, nil, "x", [], %{}, %{"user" => 1, "port" => "7777", "address" => [], "map" => %{"a" => 1}, "name" => -1}]
     uro = serve!(shards(junk ++ [@plaza]))
-    start!(uro.server.url)
+    start_with!(uro)
     assert_receive {:uro_discord, :shards, {:opened, %{name: "Plaza"}}}, 5_000
     # Objects are shards of which nothing is known.
     assert [_, _, _] = Shards.list()
@@ -153,7 +160,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
     stop_supervised!(UroDiscord)
 
     uro = serve!(shards([@plaza]))
-    start!(uro.server.url, freshness: 1_000)
+    start_with!(uro, freshness: 1_000)
     assert_receive {:uro_discord, :shards, {:opened, _}}, 5_000
     answer(uro, fn _ -> {429, [{"Retry-After", "3"}], ""} end)
     assert_receive {:uro_discord, :shards, {:closed, _}}, 10_000
