@@ -24,8 +24,7 @@ defmodule UroDiscord.VoiceTest do
 
   defp in_voice(sim) do
     voice = DiscordSim.get(sim, "/voice")
-    # RTP may overtake the word that we speak, which goes by the WebSocket.
-    assert Map.drop(voice["violations"], ["rtp_while_not_speaking"]) == %{}
+    assert voice["violations"] == %{}
     users = for channel <- voice["channels"], user <- channel["users"], do: Map.put(user, "channel", channel["id"])
     Enum.find(users, &(&1["user_id"] == sim.info["application_id"]))
   end

@@ -15,7 +15,7 @@ use super::{
 use crate::id::Id;
 
 /// How far op 5 may be behind the audio that it is about, or ahead of it.
-const SAID_WITHIN: Duration = Duration::from_millis(200);
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 pub struct Session {
     pub user: Id,
