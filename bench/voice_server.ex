@@ -28,7 +28,15 @@ defmodule Bench.VoiceServer do
   def environment(server), do: %{"SSL_CERT_FILE" => server.ca_file}
 
   def pinned(nil, command), do: command
-  def pinned(core, command), do: ["taskset", "-c", "#{core}", "nice", "-n", "-20" | command]
+  def pinned(core, command), do: ["taskset", "-c", "#{core}" | realtime() ++ command]
+
+  # nice would not do: it counts within a session of the system's only (sched_autogroup). Not everybody may have it.
+  defp realtime do
+    case System.cmd("chrt", ["--rr", "1", "true"], stderr_to_stdout: true) do
+      {_, 0} -> ["chrt", "--rr", "1"]
+      _refused -> []
+    end
+  end
 
   def binary(name), do: Path.join([System.get_env("CARGO_TARGET_DIR", "target"), "release", name])
 

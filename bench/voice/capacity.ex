@@ -5,8 +5,9 @@ defmodule Bench.Voice.Capacity do
 
   A level is carried when in one window of five seconds no frame of any session is more than 5 ms late, none is missing and each
   session sent all of its own. A frame's lateness is how much later than the session's most punctual frame of that window it
-  came, by the session's grid of 20 ms. If fewer than a thousandth are late, that may be the doing of somebody else on the machine or
-  its host: a level has three attempts then. For the same reason programs and server have the highest priority, nice -20.
+  came, by the session's grid of 20 ms. If fewer than a twentieth are late, that may be the doing of somebody else on the machine or
+  its host: a level has three attempts then. For the same reason programs and server go before all else on the machine (`chrt --rr`),
+  if that may be had.
   """
 
   alias Bench.Program
@@ -112,7 +113,7 @@ defmodule Bench.Voice.Capacity do
 
     cond do
       window.streams == sessions and window.late + window.lost + window.thin == 0 -> {true, window}
-      attempts == 1 or window.late * 1_000 > window.frames -> {false, window}
+      attempts == 1 or window.late * 20 > window.frames -> {false, window}
       true -> attempt(bench, sessions, attempts - 1)
     end
   end

@@ -12,8 +12,8 @@ use uro_discord_voice::{
 
 /// A session is given frames every 200 ms, at which time it has 300 ms of them left.
 const ROUND: Duration = Duration::from_millis(200);
-/// Not all are given them at once.
-const MAX_TURNS: usize = 40;
+/// Not all are given them at once, and turns are not in step with frames: sessions that begin to speak together are too.
+const MAX_TURNS: usize = 37;
 
 static FRAMES: AtomicU64 = AtomicU64::new(0);
 
