@@ -6,7 +6,7 @@ defmodule Bench.Voice.Capacity do
   A level is carried when in one window of five seconds no frame of any session is more than 5 ms late, none is missing and each
   session sent all of its own. A frame's lateness is how much later than the session's most punctual frame of that window it
   came, by the session's grid of 20 ms. If fewer than a twentieth are late, that may be the doing of somebody else on the machine or
-  its host: a level has three attempts then. For the same reason programs and server go before all else on the machine (`chrt --rr`),
+  its host: a level has a second attempt then. For the same reason programs and server go before all else on the machine (`chrt --rr`),
   if that may be had.
   """
 
@@ -14,7 +14,7 @@ defmodule Bench.Voice.Capacity do
   alias Bench.VoiceServer, as: Server
 
   @window 5
-  @attempts 3
+  @attempts 2
   @first 256
   # How far the search goes: to an eighth of what is carried, and not below this.
   @least 32
