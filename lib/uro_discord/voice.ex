@@ -37,7 +37,7 @@ defmodule UroDiscord.Voice do
 
   @typedoc """
     * `state`: `:down` (there is no bridge, or another node has the gateway), `:joining`, `:joined`, `:resuming`, `:waiting`, `:ended`;
-    * `reason`: why it ended, or why the bot is not heard; a text for people, which says what to do;
+    * `reason`: why it ended (also while it is tried again), or why the bot is not heard; a text for people, which says what to do;
     * `suppressed`: whether Discord lets nobody hear the bot;
     * `users`: who else is in the channel, and `speaking`: who of them speaks;
     * `encryption`: DAVE's `version` (0: none), MLS `epoch`, `privacy_code` (30 digits that everybody in the channel must see alike),

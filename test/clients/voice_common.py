@@ -64,15 +64,15 @@ class Voices:
 
     def __init__(self):
         self.voices = {}
-        self.understood = set()
+        self.understood = {}
         self.changed = threading.Condition()
 
     def hear(self, user, frame):
         if frame == SILENCE:
             return
         with self.changed:
-            if not frame.endswith(ENCRYPTED) and str(user) not in self.understood:
-                self.understood.add(str(user))
+            if not frame.endswith(ENCRYPTED):
+                self.understood[str(user)] = self.understood.get(str(user), 0) + 1
                 self.changed.notify_all()
             voice = self.voices.setdefault(str(user), {"frames": 0, "last": []})
             voice["frames"] += 1
@@ -85,7 +85,7 @@ class Voices:
             self.understood.clear()
             return taken
 
-    def wait(self, user, seconds):
-        """Until somebody has been heard, and understood, since the last time."""
+    def wait(self, user, frames, seconds):
+        """Until so many frames of somebody have been heard, and understood, since the last time."""
         with self.changed:
-            return self.changed.wait_for(lambda: user in self.understood, seconds)
+            return self.changed.wait_for(lambda: self.understood.get(user, 0) >= frames, seconds)

@@ -103,8 +103,8 @@ class Judge(discord.Client):
     async def heard(self):
         tell("heard", voices=self.voice.voices.take())
 
-    async def hears(self, user):
-        heard = self.loop.run_in_executor(None, self.voice.voices.wait, user, 30)
+    async def hears(self, user, frames):
+        heard = self.loop.run_in_executor(None, self.voice.voices.wait, user, frames, 30)
         tell("hears" if await heard else "does not hear")
 
     async def encode(self, hertz, ms):

@@ -68,10 +68,10 @@ defmodule UroDiscord.VoiceClient do
     end
   end
 
-  @doc "Waits until it hears a user, from now on, and understands him."
-  def hears(client, user) do
+  @doc "Waits until it has heard so many frames of a user, from now on, and understood them."
+  def hears(client, user, frames \\ 1) do
     ask(client, %{do: "heard"}, "heard")
-    ask(client, %{do: "hears", user: user}, "hears")
+    ask(client, %{do: "hears", user: user, frames: frames}, "hears")
   end
 
   @doc "The share, of 1, of the energy of frames that is in a tone (Goertzel)."

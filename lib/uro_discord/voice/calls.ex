@@ -165,13 +165,15 @@ defmodule UroDiscord.Voice.Calls do
 
   defp heard(:joining, %{"channel" => channel_id}, guild_id, call) do
     Events.publish(:voice, {guild_id, {:joining, channel_id}})
-    %{call | status: blank(:joining, channel_id), spoke_up: false}
+    # Why it ended stays to be read while it is tried again.
+    %{call | status: %{blank(:joining, channel_id) | reason: call.status.reason}, spoke_up: false}
   end
 
   # Perhaps another channel than the one that was joined: somebody moved the bot, and the next bridge goes there too.
   defp heard(:joined, %{"channel" => channel_id}, guild_id, call) do
     Events.publish(:voice, {guild_id, {:joined, channel_id}})
-    %{call | channel_id: channel_id} |> answer(:ok) |> now(:joined, %{channel_id: channel_id})
+    reason = if call.spoke_up == :in_vain, do: call.status.reason
+    %{call | channel_id: channel_id} |> answer(:ok) |> now(:joined, %{channel_id: channel_id, reason: reason})
   end
 
   defp heard(state, _info, guild_id, call) when state in [:resuming, :waiting] do
@@ -200,8 +202,9 @@ defmodule UroDiscord.Voice.Calls do
 
   defp heard(:suppressed, %{"suppressed" => false}, guild_id, call) do
     # Nothing was said of a suppression that was over at once.
-    if call.status.reason, do: Events.publish(:voice, {guild_id, :unsuppressed})
-    now(call, call.status.state, %{suppressed: false, reason: nil})
+    if call.spoke_up == :in_vain, do: Events.publish(:voice, {guild_id, :unsuppressed})
+    reason = if call.spoke_up != :in_vain, do: call.status.reason
+    now(%{call | spoke_up: true}, call.status.state, %{suppressed: false, reason: reason})
   end
 
   defp heard(:stays_suppressed, %{"reason" => reason}, guild_id, call),
@@ -241,7 +244,7 @@ defmodule UroDiscord.Voice.Calls do
 
   defp suppressed(call, guild_id, reason) do
     Events.publish(:voice, {guild_id, {:suppressed, reason}})
-    now(call, call.status.state, %{suppressed: true, reason: reason})
+    now(%{call | spoke_up: :in_vain}, call.status.state, %{suppressed: true, reason: reason})
   end
 
   # https://discord.com/developers/docs/resources/voice#modify-current-user-voice-state
