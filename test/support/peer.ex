@@ -1,6 +1,6 @@
 defmodule UroDiscord.Peer do
   @moduledoc """
-  Another BEAM: a process of the operating system with the code of this one, to be killed or stopped. It ends with the VM
+  Another BEAM: a process of the operating system with the code of this one, to be killed or stopped. It ends with the test
   that started it. It is no node of a cluster: calls go over its stdin and stdout, and its logs nowhere.
   """
 
@@ -19,6 +19,7 @@ defmodule UroDiscord.Peer do
     # Not linked: whoever kills it means to go on.
     {:ok, pid, _node} = :peer.start(%{connection: :standard_io, args: Enum.map(@quiet ++ paths, &to_charlist/1)})
     peer = %__MODULE__{pid: pid, os_pid: to_string(:peer.call(pid, :os, :getpid, []))}
+    ExUnit.Callbacks.on_exit(fn -> if Process.alive?(pid), do: kill!(peer) end)
     {:ok, _} = call(peer, Application, :ensure_all_started, [:uro_discord])
     peer
   end

@@ -4,13 +4,18 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{Error, Options};
 
 /// All statements of a user of this crate should fit.
 const CACHED_STATEMENTS: usize = 128;
+
+/// Between two attempts at what SQLite does not wait for by itself.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The file, made if it is not there, readable by its owner only; its folder too. SQLite gives the files that it puts
 /// beside it the same mode.
@@ -43,9 +48,7 @@ pub(crate) fn prepare_file(path: &Path) -> Result<PathBuf, Error> {
 /// The connection that writes.
 pub(crate) fn writer(path: &Path, options: &Options) -> Result<Connection, Error> {
     let connection = connect(path, options)?;
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-        .map_err(|error| opening(path, error))?;
+    let mode = write_ahead(&connection, options).map_err(|error| opening(path, error))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(Error::Open {
             path: path.display().to_string(),
@@ -57,6 +60,23 @@ pub(crate) fn writer(path: &Path, options: &Options) -> Result<Connection, Error
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok(connection)
+}
+
+/// The journal's mode, which is to be a write-ahead log. The first to open a file changes it; who comes meanwhile is told at once that it
+/// is busy, whatever the busy timeout: two that both wait to change it would wait for each other.
+fn write_ahead(connection: &Connection, options: &Options) -> rusqlite::Result<String> {
+    let deadline = Instant::now() + options.busy_timeout;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                thread::sleep(AGAIN);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// The connection that reads.
