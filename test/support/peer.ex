@@ -19,9 +19,19 @@ defmodule UroDiscord.Peer do
     # Not linked: whoever kills it means to go on.
     {:ok, pid, _node} = :peer.start(%{connection: :standard_io, args: Enum.map(@quiet ++ paths, &to_charlist/1)})
     peer = %__MODULE__{pid: pid, os_pid: to_string(:peer.call(pid, :os, :getpid, []))}
-    ExUnit.Callbacks.on_exit(fn -> if Process.alive?(pid), do: kill!(peer) end)
+    end_with_test(peer)
     {:ok, _} = call(peer, Application, :ensure_all_started, [:uro_discord])
     peer
+  end
+
+  # The test, also where a task of its starts the peer.
+  defp end_with_test(peer) do
+    test = List.last([self() | Process.get(:"$callers", [])])
+
+    spawn(fn ->
+      ref = Process.monitor(test)
+      receive do: ({:DOWN, ^ref, :process, _, _} -> if(Process.alive?(peer.pid), do: kill!(peer)))
+    end)
   end
 
   @doc "Calls a function there."

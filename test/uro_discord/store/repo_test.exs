@@ -135,6 +135,7 @@ defmodule UroDiscord.Store.RepoTest do
     write!(store, insert("a", expires_at: 0))
     read = {"SELECT expires_at FROM uro_discord_outbox WHERE id = 'a'", []}
     add = {"UPDATE uro_discord_outbox SET expires_at = expires_at + 1 WHERE id = 'a'", []}
+
     # A few each: who loses again and again gives up after 2.5 s, and on a busy machine all of them together must take less.
     concurrently(4, fn _ -> for _ <- 1..5, do: write!(store, [read, add]) end)
     assert read!(store, elem(read, 0)) == [[20]]
