@@ -194,6 +194,20 @@ defmodule UroDiscord.VoiceTest do
     heard(&match?({:joined, _}, &1))
   end
 
+  test "what is still said of the channel before is not taken for the one that is wanted now", %{sim: sim, guild: guild} do
+    [world, lobby] = for name <- ["world", "lobby"], do: sim.info["channels"][name]
+    assert :ok = Voice.join(guild, :world, wait: 20_000)
+    # So that this is the next that is heard of the bridge, as it may have been on its way.
+    :sys.suspend(UroDiscord.Bridge)
+    assert :ok = Voice.join(guild, :lobby)
+    Voice.fact(guild, :joined, %{"channel" => world})
+    assert {:ok, %{state: :joining, channel_id: ^lobby}} = Voice.status(guild)
+    :sys.resume(UroDiscord.Bridge)
+    assert :ok = Voice.join(guild, :lobby, wait: 20_000)
+    assert {:ok, %{state: :joined, channel_id: ^lobby}} = Voice.status(guild)
+    assert in_voice(sim)["channel"] == lobby
+  end
+
   describe "on a stage with an audience" do
     setup %{sim: sim} do
       DiscordSim.post(sim, "/settings", %{stage_audience: true})

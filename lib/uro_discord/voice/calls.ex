@@ -23,11 +23,10 @@ defmodule UroDiscord.Voice.Calls do
 
   @impl true
   def handle_call({:join, guild_id, channel_id, shown, wait_ms}, from, state) do
-    call =
-      Map.get(state.calls, guild_id, %{channel_id: channel_id, play: nil, status: nil, spoke_up: false, waiting: []})
-
+    new = %{channel_id: channel_id, play: nil, status: nil, spoke_up: false, stale: false, waiting: []}
+    call = Map.get(state.calls, guild_id, new)
     elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
-    call = if call.channel_id == channel_id, do: call, else: answer(call, elsewhere)
+    call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
     state = %{state | attempts: state.attempts + 1}
     call = Map.merge(call, %{channel_id: channel_id, shown: shown, attempt: state.attempts})
 
@@ -73,11 +72,20 @@ defmodule UroDiscord.Voice.Calls do
 
   def handle_cast({:fact, guild_id, fact, info}, state) do
     case state.calls do
-      %{^guild_id => call} -> {:noreply, put_in(state.calls[guild_id], heard(fact, info, guild_id, call))}
+      %{^guild_id => call} -> {:noreply, put_in(state.calls[guild_id], current(fact, info, guild_id, call))}
       # It has just been left.
       _ -> {:noreply, state}
     end
   end
+
+  # Until the bridge has gone over to another channel, what it says is of the one before.
+  defp current(fact, info, guild_id, %{stale: true} = call) do
+    if fact in [:joining, :joined] and info["channel"] == call.channel_id,
+      do: heard(fact, info, guild_id, %{call | stale: false}),
+      else: call
+  end
+
+  defp current(fact, info, guild_id, call), do: heard(fact, info, guild_id, call)
 
   @impl true
   def handle_info({:uro_discord, :status, {:lease, _held}}, state), do: {:noreply, state |> down() |> desire()}
