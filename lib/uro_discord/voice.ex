@@ -22,7 +22,8 @@ defmodule UroDiscord.Voice do
 
   `UroDiscord.subscribe(:voice)` hears `{guild_id, event}` of every guild, where `event` is one of
 
-    * `{:joining, channel_id}`, `{:joined, channel_id}` (again after a move, with another channel);
+    * `{:joining, channel_id}`, `{:joined, channel_id}` (again after a move, with another channel, and with all that there is when `join/3` is called
+      for the channel that it is in);
     * `:resuming` (the connection broke; audio flows on), `:waiting` (Discord is about to name another voice server);
     * `{:ended, reason, retry_ms}`: it is over, and tried again after so many ms, or (nil) not before `join/3` is called again;
     * `{:suppressed, reason}`: nobody hears the bot any more, because Discord does not let it speak; `:unsuppressed`;

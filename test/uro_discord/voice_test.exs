@@ -206,6 +206,14 @@ defmodule UroDiscord.VoiceTest do
     assert :ok = Voice.join(guild, :lobby, wait: 20_000)
     assert {:ok, %{state: :joined, channel_id: ^lobby}} = Voice.status(guild)
     assert in_voice(sim)["channel"] == lobby
+
+    # Left and joined at once, the bridge may have seen nothing of it.
+    :sys.suspend(UroDiscord.Bridge)
+    assert :ok = Voice.leave(guild)
+    assert :ok = Voice.join(guild, :lobby)
+    :sys.resume(UroDiscord.Bridge)
+    assert :ok = Voice.join(guild, :lobby, wait: 20_000)
+    assert {:ok, %{state: :joined, channel_id: ^lobby}} = Voice.status(guild)
   end
 
   describe "on a stage with an audience" do

@@ -125,6 +125,30 @@ async fn heard(discord: &Discord, more_than: u64) -> u64 {
     .await
 }
 
+#[tokio::test]
+async fn whoever_joins_again_is_told_what_there_is() {
+    let discord = Discord::start().await;
+    let mut bridge = Bridge::greeted().await;
+    let mut desired = in_channel(&discord, json!([]), "world", None);
+    bridge.desire(desired.clone()).await;
+    let world = joined(&mut bridge).await;
+    for attempt in [2, 3] {
+        desired["voice"]["channels"][0]["attempt"] = json!(attempt);
+        bridge.desire(desired.clone()).await;
+        assert_eq!(joined(&mut bridge).await, world);
+        voice(&mut bridge, |state| match state {
+            VoiceState::Encryption(encryption) => Some(encryption),
+            _ => None,
+        })
+        .await;
+    }
+    // In one session all the time.
+    let log = discord.get("events").await;
+    let identifies = log["events"].as_array().unwrap().iter();
+    let identifies = identifies.filter(|event| event["type"] == "voice_identify");
+    assert_eq!(identifies.count(), 1, "{log:#}");
+}
+
 // On a stage, which is not end-to-end encrypted: elsewhere there is no key, and nothing to hear, while the bot is alone.
 #[tokio::test]
 async fn joins_plays_and_leaves() {

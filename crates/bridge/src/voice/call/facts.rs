@@ -1,6 +1,6 @@
 //! What a voice session says, as Elixir is told.
 
-use uro_discord_voice::{DaveStatus, Event, Status};
+use uro_discord_voice::{DaveStatus, Event, Phase, Status};
 use uro_discord_wire::{Encryption, InChannel, Snowflake, Stats, User, VoiceState};
 
 /// An event of a session in this channel; `None` is not for Elixir.
@@ -25,6 +25,26 @@ pub fn fact(event: Event, channel: u64) -> Option<VoiceState> {
         Event::Waiting => Some(VoiceState::Waiting),
         _ => None,
     }
+}
+
+/// What there is in this channel, as if it happened now. There is no status where there is no session yet.
+pub fn anew(channel: Snowflake, status: Option<Status>) -> Vec<VoiceState> {
+    let place = InChannel { channel };
+    let joined = status.filter(|status| !matches!(status.phase, Phase::Joining | Phase::Ended));
+    let Some(status) = joined else {
+        return vec![VoiceState::Joining(place)];
+    };
+    let users = |ids: Vec<u64>| ids.into_iter().filter_map(Snowflake::new);
+    let mut states = vec![VoiceState::Joined(place)];
+    states.extend(users(status.users).map(|user| VoiceState::UserJoined(User { user })));
+    states.extend(users(status.speaking).map(|user| VoiceState::Speaking(User { user })));
+    states.push(VoiceState::Encryption(encryption(status.dave)));
+    match status.phase {
+        Phase::Resuming => states.push(VoiceState::Resuming),
+        Phase::Waiting => states.push(VoiceState::Waiting),
+        _ => {}
+    }
+    states
 }
 
 fn encryption(dave: DaveStatus) -> Encryption {

@@ -7,7 +7,7 @@ mod talk;
 use super::wishes::{Wish, Wishes};
 use super::{Order, Update};
 use crate::outbox::Outbox;
-use facts::{fact, stats};
+use facts::{anew, fact, stats};
 use retry::Retries;
 use secrecy::ExposeSecret as _;
 use std::future::pending;
@@ -147,7 +147,11 @@ impl Call {
                         talk.play(other.play.as_ref());
                     }
                     self.wish(&other, other.channel);
+                    let again = other.attempt != order.attempt;
                     order = other;
+                    if again {
+                        self.retell(order.channel, &talk).await;
+                    }
                     None
                 }
                 Some(update) = self.updates.recv() => {
@@ -255,6 +259,17 @@ impl Call {
             }
         }
         None
+    }
+
+    /// Whoever joins where the session is already may know nothing of it: a leave just before may not have come here.
+    async fn retell(&self, channel: Snowflake, talk: &Option<Talk>) {
+        let status = match talk {
+            Some(talk) => talk.session.status().await,
+            None => None,
+        };
+        for state in anew(channel, status) {
+            self.report(state).await;
+        }
     }
 
     async fn stats(&self, talk: &Option<Talk>) {
