@@ -249,6 +249,10 @@ defmodule UroDiscord.VoiceTest do
       assert reason =~ "somebody in Discord moved the bot to the audience"
       assert suppressed?(sim, bot)
       assert {:ok, %{state: :joined, suppressed: true, reason: ^reason}} = Voice.status(guild)
+
+      # Whoever has it join anew wants it heard.
+      assert :ok = Voice.join(guild, :stage)
+      assert eventually(fn -> not suppressed?(sim, bot) end)
     end
 
     test "without the permission it says so, until somebody lets it speak", %{sim: sim, guild: guild} do

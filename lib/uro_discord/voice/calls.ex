@@ -28,7 +28,8 @@ defmodule UroDiscord.Voice.Calls do
     elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
     call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
     state = %{state | attempts: state.attempts + 1}
-    call = Map.merge(call, %{channel_id: channel_id, shown: shown, attempt: state.attempts})
+    # Whoever asks anew wants it heard, whatever was decided before.
+    call = Map.merge(call, %{channel_id: channel_id, shown: shown, attempt: state.attempts, spoke_up: false})
 
     if joined?(call) or wait_ms == 0 do
       {:reply, :ok, want(state, guild_id, call)}

@@ -150,7 +150,7 @@ impl Call {
                     let again = other.attempt != order.attempt;
                     order = other;
                     if again {
-                        self.retell(order.channel, &talk).await;
+                        self.retell(order.channel, suppressed, &talk).await;
                     }
                     None
                 }
@@ -262,13 +262,20 @@ impl Call {
     }
 
     /// Whoever joins where the session is already may know nothing of it: a leave just before may not have come here.
-    async fn retell(&self, channel: Snowflake, talk: &Option<Talk>) {
+    async fn retell(&self, channel: Snowflake, suppressed: bool, talk: &Option<Talk>) {
         let status = match talk {
             Some(talk) => talk.session.status().await,
             None => None,
         };
         for state in anew(channel, status) {
             self.report(state).await;
+        }
+        if suppressed {
+            self.report(VoiceState::Suppressed(Suppressed {
+                channel,
+                suppressed,
+            }))
+            .await;
         }
     }
 
