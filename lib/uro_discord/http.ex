@@ -4,9 +4,12 @@ defmodule UroDiscord.HTTP do
   # (`UroDiscord.Rest`), which knows its limits.
 
   alias UroDiscord.{Error, Native}
+  alias UroDiscord.HTTP.Times
 
   @max_body 5 * 1024 * 1024
   @timeout_ms 10_000
+  # Whoever asks for more patience than this is asked again all the same.
+  @day_ms 86_400_000
 
   @type answer ::
           {:ok, term(), headers :: %{String.t() => String.t()}}
@@ -17,8 +20,9 @@ defmodule UroDiscord.HTTP do
   The JSON at a URL: `:unchanged` where the server says so (304) to the `:etag` that its last answer had.
 
   Options: `:etag`, `:headers` (a list of pairs; `authorization` belongs here), `:ca_file` (certificates to trust besides the
-  usual ones). An answer of more than 5 MiB, or that is not whole within 10 s, is an error; so is a redirect. An error has the HTTP
-  `status` where there is one, and `retry_after_ms` where the server says when to come again.
+  usual ones), `:longest_wait`. An answer of more than 5 MiB, or that is not whole within 10 s, is an error; so is a redirect. An error
+  has the HTTP `status` where there is one, and `retry_after_ms` where the server says when to come again: at most `:longest_wait`
+  (a day).
   """
   @spec get_json(String.t(), keyword()) :: answer()
   def get_json(url, options \\ []) do
@@ -30,7 +34,7 @@ defmodule UroDiscord.HTTP do
     case get(url, headers, options[:ca_file]) do
       {:ok, {200, headers, body}} -> json(body, headers)
       {:ok, {304, headers, _body}} -> {:unchanged, headers}
-      {:ok, {status, headers, _body}} -> {:error, refused(status, headers)}
+      {:ok, {status, headers, _body}} -> {:error, refused(status, headers, options[:longest_wait] || @day_ms)}
       {:error, %Error{} = error} -> {:error, error}
     end
   end
@@ -42,23 +46,9 @@ defmodule UroDiscord.HTTP do
     end
   end
 
-  defp refused(status, headers) do
-    %Error{kind: :http, status: status, message: "the server answered #{status}", retry_after_ms: retry_after(headers)}
-  end
-
-  # Seconds, or (GitHub's primary limit) the time at which there is something left.
-  defp retry_after(%{"retry-after" => seconds}), do: milliseconds(seconds, 0)
-
-  defp retry_after(%{"x-ratelimit-remaining" => "0", "x-ratelimit-reset" => at}),
-    do: milliseconds(at, System.os_time(:second))
-
-  defp retry_after(_headers), do: nil
-
-  defp milliseconds(text, from) do
-    case Integer.parse(text) do
-      {number, ""} -> max(number - from, 0) * 1000
-      _ -> nil
-    end
+  defp refused(status, headers, longest_wait) do
+    retry_after_ms = Times.retry_after(headers, longest_wait)
+    %Error{kind: :http, status: status, message: "the server answered #{status}", retry_after_ms: retry_after_ms}
   end
 
   # In a process of its own, whose end takes the connection's messages with it.

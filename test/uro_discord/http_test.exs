@@ -23,6 +23,7 @@ defmodule UroDiscord.HTTPTest do
         %{path: "/large"} -> {200, [], :binary.copy("1", 6 * 1024 * 1024)}
         %{path: "/moved"} -> {302, [{"Location", "http://127.0.0.1:1/"}], ""}
         %{path: "/limit"} -> {429, [{"Retry-After", "7"}], ""}
+        %{path: "/never"} -> {429, [{"Retry-After", String.duplicate("9", 30)}], ""}
       end)
 
     assert {:error, %Error{kind: :response, message: "the answer is no JSON" <> _}} =
@@ -33,6 +34,11 @@ defmodule UroDiscord.HTTPTest do
 
     assert {:error, %Error{kind: :http, status: 302}} = HTTP.get_json(server.url <> "/moved")
     assert {:error, %Error{status: 429, retry_after_ms: 7_000}} = HTTP.get_json(server.url <> "/limit")
+    assert {:error, %Error{status: 429, retry_after_ms: 86_400_000}} = HTTP.get_json(server.url <> "/never")
+
+    assert {:error, %Error{status: 429, retry_after_ms: 60_000}} =
+             HTTP.get_json(server.url <> "/never", longest_wait: 60_000)
+
     assert {:error, %Error{kind: :connect, message: message}} = HTTP.get_json("http://127.0.0.1:1/")
     assert message =~ "econnrefused"
   end

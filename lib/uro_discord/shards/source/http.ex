@@ -9,6 +9,8 @@ defmodule UroDiscord.Shards.Source.HTTP do
 
   @fields ~w(id name map address port current_users max_users user user_id public status)a
   @user_fields ~w(id username display_name)a
+  # A Uro that wants to be left alone for longer is asked again all the same: until then nobody knows what is open.
+  @longest_wait 600_000
 
   @impl true
   def init(%{shards: %{source: {:http, url}}, ca_file: ca_file}),
@@ -18,7 +20,7 @@ defmodule UroDiscord.Shards.Source.HTTP do
   def poll(memory) do
     now = System.os_time(:millisecond)
 
-    case HTTP.get_json(memory.url, ca_file: memory.ca_file, etag: memory.etag) do
+    case HTTP.get_json(memory.url, ca_file: memory.ca_file, etag: memory.etag, longest_wait: @longest_wait) do
       {:ok, %{"data" => %{"shards" => shards}}, headers} when is_list(shards) ->
         list = for %{} = shard <- shards, do: shard |> fields() |> identify()
         # Two that say the same of themselves cannot be told apart.
