@@ -5,7 +5,7 @@ defmodule UroDiscord.Config.Board do
   import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
   import UroDiscord.Config.Schema, only: [option: 3]
   alias UroDiscord.Config.Schema
-  alias UroDiscord.Snowflake
+  alias UroDiscord.{Length, Snowflake}
 
   @day_ms 86_400_000
   @channel "a name of `channels:`, or a channel's id (17 to 20 digits)"
@@ -93,7 +93,7 @@ defmodule UroDiscord.Config.Board do
     cond do
       not String.valid?(value) -> {:error, "is not valid UTF-8"}
       String.trim(value) == "" -> {:error, "is blank"}
-      String.length(value) > 100 -> {:error, "has #{String.length(value)} characters"}
+      Length.of(value) > 100 -> {:error, "has #{Length.of(value)} characters"}
       true -> {:ok, value}
     end
   end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Config.Checks do
   # The checks of `UroDiscord.Config.Schema`: each takes what was given and returns it in the form the rest of the code uses,
   # or says what is wrong with it (without a secret's value).
 
-  alias UroDiscord.{Interactions, Secret, Snowflake}
+  alias UroDiscord.{Interactions, Length, Secret, Snowflake}
   alias UroDiscord.Shards.Template
 
   # https://discord.com/developers/docs/events/gateway#gateway-intents
@@ -98,8 +98,8 @@ defmodule UroDiscord.Config.Checks do
   def status_text(value) when is_binary(value) do
     cond do
       not String.valid?(value) -> {:error, "is not valid UTF-8"}
-      String.length(value) in 1..@status_length -> {:ok, value}
-      true -> {:error, "has #{String.length(value)} characters"}
+      Length.of(value) in 1..@status_length -> {:ok, value}
+      true -> {:error, "has #{Length.of(value)} characters"}
     end
   end
 

@@ -3,6 +3,7 @@ defmodule UroDiscord.Feeds.Card do
   # An event as a message. What people outside wrote (titles, commit messages, names) is shown, but means nothing to Discord.
 
   alias UroDiscord.Feeds.Event
+  alias UroDiscord.Length
   alias UroDiscord.Shards.Text
 
   @looks %{
@@ -45,7 +46,7 @@ defmodule UroDiscord.Feeds.Card do
   end
 
   # A release is written by those who may release, for people to read: its Markdown stays. Embeds ping nobody.
-  defp description(%Event{kind: :release, text: text}) when is_binary(text), do: text |> legible() |> cut(1_000)
+  defp description(%Event{kind: :release, text: text}) when is_binary(text), do: text |> legible() |> Length.cut(1_000)
 
   defp description(%Event{text: nil}), do: nil
 
@@ -54,10 +55,6 @@ defmodule UroDiscord.Feeds.Card do
   end
 
   defp legible(text), do: String.replace(text, ~r/[^\P{C}\n\t]/u, "")
-
-  defp cut(text, limit) do
-    if String.length(text) > limit, do: String.slice(text, 0, limit - 1) <> "…", else: text
-  end
 
   defp footer(event) do
     where = Enum.join([event.project | List.wrap(event.branch)], " @ ")

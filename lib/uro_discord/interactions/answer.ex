@@ -3,7 +3,7 @@ defmodule UroDiscord.Interactions.Answer do
   # What a handler says, as Discord's interaction responses
   # (https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-response-object).
 
-  alias UroDiscord.{Error, Interaction, Runtime}
+  alias UroDiscord.{Error, Interaction, Length, Runtime}
   alias UroDiscord.Interactions.{Commands, Modal}
   alias UroDiscord.Notify.Message
 
@@ -98,9 +98,9 @@ defmodule UroDiscord.Interactions.Answer do
   @spec private(map()) :: map()
   def private(body), do: Map.update(body, "flags", @ephemeral, &Bitwise.bor(&1, @ephemeral))
 
-  defp choice({name, value}) when is_binary(value), do: %{"name" => cut(name), "value" => cut(value)}
-  defp choice({name, value}), do: %{"name" => cut(name), "value" => value}
-  defp choice(name), do: choice({name, name})
+  defp choice({name, value}) when is_binary(value),
+    do: %{"name" => Length.cut(name, @choice), "value" => Length.cut(value, @choice)}
 
-  defp cut(text), do: String.slice(text, 0, @choice)
+  defp choice({name, value}), do: %{"name" => Length.cut(name, @choice), "value" => value}
+  defp choice(name), do: choice({name, name})
 end

@@ -4,7 +4,7 @@ defmodule UroDiscord.Interactions.Modal do
   # title and how much it holds
   # https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-response-object-modal.
 
-  alias UroDiscord.Error
+  alias UroDiscord.{Error, Length}
   alias UroDiscord.Notify.Message.{Component, Shape}
 
   @row 1
@@ -131,7 +131,7 @@ defmodule UroDiscord.Interactions.Modal do
     do: Shape.invalid(["min_length" | path], "is #{min}, and max_length is #{max}")
 
   defp checked(%{"max_length" => max, "value" => value} = field, path) do
-    length = Shape.code_points(value)
+    length = Length.of(value)
 
     if length > max,
       do: Shape.invalid(["value" | path], "has #{length} characters, and max_length is #{max}"),

@@ -26,7 +26,7 @@ defmodule UroDiscord.Notify.Message do
   Embeds, components and the rest have the keys of Discord's JSON, as atoms or strings. An unknown key is an error.
   """
 
-  alias UroDiscord.Error
+  alias UroDiscord.{Error, Length}
   alias UroDiscord.Notify.Message.{Attachments, Components, Embed, File, Mentions, Shape}
   alias UroDiscord.Notify.Split
 
@@ -147,7 +147,7 @@ defmodule UroDiscord.Notify.Message do
 
   defp contents(given) do
     content = content(given)
-    length = Shape.code_points(content || "")
+    length = Length.of(content || "")
 
     case Map.get(given, "overflow", "error") do
       _any when length <= @content -> {:ok, [content]}

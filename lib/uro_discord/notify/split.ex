@@ -7,7 +7,7 @@ defmodule UroDiscord.Notify.Split do
   that is cut ends with its part and begins again, in its language, with the next.
   """
 
-  alias UroDiscord.Notify.Message.Shape
+  alias UroDiscord.Length
   alias UroDiscord.Notify.Split.Marks
 
   @limit 2_000
@@ -29,7 +29,7 @@ defmodule UroDiscord.Notify.Split do
   """
   @spec split(String.t(), pos_integer()) :: [String.t()]
   def split(text, limit \\ @limit) when limit >= @least do
-    if fits?(text, limit) do
+    if Length.fits?(text, limit) do
       [text]
     else
       text = String.trim(text)
@@ -52,15 +52,15 @@ defmodule UroDiscord.Notify.Split do
     trimmed = String.trim(text)
 
     cond do
-      fits?(text, limit) ->
+      Length.fits?(text, limit) ->
         text
 
-      fits?(trimmed, limit) ->
+      Length.fits?(trimmed, limit) ->
         trimmed
 
       true ->
         marks = Marks.new(trimmed)
-        cut = hard_cut(trimmed, 0, offset(trimmed, limit - 1 - Marks.reserve(marks)), marks)
+        cut = hard_cut(trimmed, 0, Length.offset(trimmed, limit - 1 - Marks.reserve(marks)), marks)
         slice(trimmed, 0, cut) <> "…" <> Marks.closing(marks, cut)
     end
   end
@@ -69,13 +69,13 @@ defmodule UroDiscord.Notify.Split do
 
   defp parts(text, from, marks, limit) do
     opening = Marks.opening(marks, from)
-    room = limit - Shape.code_points(opening)
+    room = limit - Length.of(opening)
     rest = rest(text, from)
 
-    if fits?(rest, room) do
+    if Length.fits?(rest, room) do
       [opening <> rest]
     else
-      cut = cut(text, from, from + offset(rest, room - Marks.reserve(marks)), marks)
+      cut = cut(text, from, from + Length.offset(rest, room - Marks.reserve(marks)), marks)
       part = opening <> slice(text, from, cut) <> Marks.closing(marks, cut)
       [part | parts(text, next(text, cut, marks), marks, limit)]
     end
@@ -85,7 +85,7 @@ defmodule UroDiscord.Notify.Split do
   defp cut(text, from, most, marks) do
     marks = Marks.near(marks, from, most)
     # With two characters more, to see the white space that begins at `most`.
-    window = binary_part(text, from, most - from + offset(rest(text, most), 2))
+    window = binary_part(text, from, most - from + Length.offset(rest(text, most), 2))
     half = from + div(most - from, 2)
     paragraphs = places(~r/(?=\n[ \t\r]*\n)/, window, from, most, marks)
     lines = places(~r/(?=\r?\n)/, window, from, most, marks)
@@ -111,7 +111,7 @@ defmodule UroDiscord.Notify.Split do
   # Between graphemes.
   defp hard_cut(text, from, most, marks) do
     # With one character more, which tells whether a grapheme ends at `most`.
-    window = binary_part(text, from, most - from + offset(rest(text, most), 1))
+    window = binary_part(text, from, most - from + Length.offset(rest(text, most), 1))
 
     case graphemes(window, most - from, 0) do
       # One grapheme that is longer than a part.
@@ -140,14 +140,4 @@ defmodule UroDiscord.Notify.Split do
 
   defp slice(text, from, to), do: text |> binary_part(from, to - from) |> String.trim_trailing()
   defp rest(text, from), do: binary_part(text, from, byte_size(text) - from)
-
-  defp fits?(text, limit), do: offset(text, limit) == byte_size(text)
-
-  # The offset of the character after the first `count`, or of the end.
-  defp offset(text, count), do: offset(text, count, 0)
-  defp offset(_text, 0, offset), do: offset
-  defp offset(<<>>, _count, offset), do: offset
-
-  defp offset(<<character::utf8, rest::binary>>, count, offset),
-    do: offset(rest, count - 1, offset + byte_size(<<character::utf8>>))
 end

@@ -6,7 +6,7 @@ defmodule UroDiscord.Shards.Template do
     * `{names}` and `{maps}`: the names and maps, those with the most players first.
   """
 
-  alias UroDiscord.Shards
+  alias UroDiscord.{Length, Shards}
   alias UroDiscord.Shards.Text
 
   @placeholder ~S"\{([^{}]*)\}"
@@ -22,7 +22,7 @@ defmodule UroDiscord.Shards.Template do
   def default, do: "{players:player|players} in {shards:world|worlds}"
 
   @doc """
-  The line, of at most `limit` UTF-16 code units.
+  The line, of at most `limit` characters.
 
       iex> shards = [%{name: "Plaza", map: "plaza", players: 1}, %{name: "*Lobby*", map: nil, players: nil}]
       iex> UroDiscord.Shards.Template.fill("{players:player|players} in {shards} worlds: {names}", shards, 128)
@@ -32,7 +32,7 @@ defmodule UroDiscord.Shards.Template do
   def fill(template, shards, limit) do
     ~r/#{@placeholder}/u
     |> Regex.replace(template, fn _whole, inside -> inside |> String.split([":", "|"]) |> value(shards) end)
-    |> Text.cut(limit)
+    |> Length.cut(limit)
   end
 
   @doc """

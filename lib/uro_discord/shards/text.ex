@@ -7,25 +7,17 @@ defmodule UroDiscord.Shards.Text do
     * `clean/2`: for ourselves: legible, but not yet inert in Discord. The shards of `UroDiscord.Shards` are that.
 
   All of them are one line of valid UTF-8 without control, zero-width, bidi and private-use characters, with at most three marks
-  on a character, and of at most `limit` UTF-16 code units (so that it fits whether a limit counts those or code points), cut
-  between graphemes. In the first two no mention, link, invite, custom emoji or time is left whole; a zero-width space of ours
-  stands in each. They may come out empty.
+  on a character, and of at most `limit` characters as Discord counts them (`UroDiscord.Length`), cut between graphemes. Whatever is
+  in a text, the work is in proportion to the limit. In the first two no mention, link, invite, custom emoji or time is left whole; a
+  zero-width space of ours stands in each. They may come out empty.
   """
 
+  alias UroDiscord.Length
+
   @zero_width_space "\u200B"
-  @ellipsis "…"
 
   # What Discord's markdown gives a meaning, anywhere or at the start of a line. An escape may be put before any punctuation.
-  @special ["\\", "*", "_", "~", "`", "|", "<", ">", "[", "]", "(", ")", "#", "-", "+", ":", "@", "/", "."]
-
-  # A zero-width space goes behind each of these: mentions and emails; `<@`, `<#`, `<:emoji:`, `</command`, `<t:`, `<a:`, `<id:`;
-  # any scheme; masked links; discord.gg/… and what else looks like a host with a path.
-  @breaks ~S"@(?=\S) | <(?=[@\#:/tai]) | :(?=//) | \](?=\() | \.(?=[^\s/]{1,253}/)"
-
-  # These have no width or no ink, though Unicode does not count them among formats and spaces: fillers, variation selectors
-  # (but for the one that makes an emoji of a character), the Braille blank; noncharacters, and the replacement character.
-  @removed "\\p{Cf}\\p{Co}\\x{034F}\\x{115F}\\x{1160}\\x{17B4}\\x{17B5}\\x{180B}-\\x{180F}\\x{3164}\\x{FE00}-\\x{FE0E}\\x{FFA0}" <>
-             "\\x{FDD0}-\\x{FDEF}\\x{FFF0}-\\x{FFFF}\\x{E0000}-\\x{E0FFF}\\x{13430}-\\x{1345F}"
+  @special ~c"\\*_~`|<>[]()#-+:@/."
 
   @doc """
   Inert text that reads as it was written, where Discord renders markdown.
@@ -38,7 +30,7 @@ defmodule UroDiscord.Shards.Text do
       ~S(a\\_b…)
   """
   @spec markdown(String.t(), pos_integer()) :: String.t()
-  def markdown(text, limit), do: text |> scrub(limit) |> break() |> cut(limit, &escape/1)
+  def markdown(text, limit), do: text |> scrub(limit) |> break() |> Length.cut(limit, &escape/1)
 
   @doc """
   Inert text for where Discord renders no markdown.
@@ -49,7 +41,7 @@ defmodule UroDiscord.Shards.Text do
       "discord.\\u200Bgg/abc"
   """
   @spec plain(String.t(), pos_integer()) :: String.t()
-  def plain(text, limit), do: text |> scrub(limit) |> break() |> cut(limit, & &1)
+  def plain(text, limit), do: text |> scrub(limit) |> break() |> Length.cut(limit)
 
   @doc """
   Legible text.
@@ -58,11 +50,11 @@ defmodule UroDiscord.Shards.Text do
       "Plaza by night"
   """
   @spec clean(String.t(), pos_integer()) :: String.t()
-  def clean(text, limit), do: text |> scrub(limit) |> cut(limit, & &1)
+  def clean(text, limit), do: text |> scrub(limit) |> Length.cut(limit)
 
-  # Looks at so much of a text as its result could need, were each character a long one, and not at all of a huge one.
+  # Looks at twice as many bytes as its result could have, and not at all of a huge text.
   defp scrub(text, limit) do
-    text = binary_part(text, 0, min(byte_size(text), 32 * limit))
+    text = binary_part(text, 0, min(byte_size(text), 8 * limit))
     # Most texts are ASCII, and most of those are clean.
     if text =~ ~r/\A(?:[!-~]+(?: [!-~]+)*)?\z/, do: text, else: scrub(text)
   end
@@ -71,12 +63,18 @@ defmodule UroDiscord.Shards.Text do
     text
     |> valid()
     |> String.replace(~r/[\p{Cc}\p{Z}\s\x{2800}]+/u, " ")
-    |> String.replace(~r/[#{@removed}]/u, "")
+    |> String.replace(unseen(), "")
     # Marks that stand on nothing, and those that are piled up.
     |> String.replace(~r/(?:^|(?<= ))\p{M}+/u, "")
     |> String.replace(~r/(\p{M}{3})\p{M}+/u, "\\1")
     |> String.replace(~r/ +/, " ")
     |> String.trim()
+  end
+
+  # These have no width or no ink, though Unicode does not count them among formats and spaces: fillers, variation selectors
+  # (but for the one that makes an emoji of a character), the Braille blank; noncharacters, and the replacement character.
+  defp unseen do
+    ~r/[\p{Cf}\p{Co}\x{034F}\x{115F}\x{1160}\x{17B4}\x{17B5}\x{180B}-\x{180F}\x{3164}\x{FE00}-\x{FE0E}\x{FFA0}\x{FDD0}-\x{FDEF}\x{FFF0}-\x{FFFF}\x{E0000}-\x{E0FFF}\x{13430}-\x{1345F}]/u
   end
 
   # Without the bytes that are none of a character.
@@ -86,50 +84,25 @@ defmodule UroDiscord.Shards.Text do
       else: text |> String.chunk(:valid) |> Enum.filter(&String.valid?/1) |> Enum.join()
   end
 
-  defp break(text), do: String.replace(text, ~r/#{@breaks}/xu, "\\0" <> @zero_width_space)
+  # A zero-width space goes behind each of these: the dots of discord.gg/… and of what else looks like a host with a path (each word is
+  # looked at once); mentions and emails; `<@`, `<#`, `<:emoji:`, `</command`, `<t:`, `<a:`, `<id:`; any scheme; masked links.
+  defp break(text) do
+    text =
+      Regex.replace(
+        ~r/(?<![^\s\/])[^\s\/]++(?=\/)/u,
+        text,
+        &String.replace(&1, ~r/\.(?=.)/su, "." <> @zero_width_space)
+      )
 
-  defp escape(grapheme), do: String.replace(grapheme, @special, &("\\" <> &1))
-
-  @doc false
-  # Only cuts: for what we have made ourselves.
-  @spec cut(String.t(), pos_integer()) :: String.t()
-  def cut(text, limit), do: cut(text, limit, & &1)
-
-  # As many graphemes, each in its shown form, as go into the limit; with an ellipsis if that is not all.
-  defp cut(text, limit, form), do: cut(text, limit, form, 0, "", "")
-
-  # `whole` is what was taken, `short` so much of it as leaves room for the ellipsis.
-  defp cut(text, limit, form, size, whole, short) do
-    case next(text) do
-      nil ->
-        whole
-
-      {piece, rest} ->
-        piece = form.(piece)
-        size = size + units(piece)
-        whole = whole <> piece
-
-        cond do
-          size > limit -> String.trim_trailing(short) <> @ellipsis
-          size < limit -> cut(rest, limit, form, size, whole, whole)
-          true -> cut(rest, limit, form, size, whole, short)
-        end
-    end
+    String.replace(text, ~r/@(?=\S)|<(?=[@#:\/tai])|:(?=\/\/)|\](?=\()/u, "\\0" <> @zero_width_space)
   end
 
-  # A grapheme has no longest length: a row of a thousand Hangul initials is one. What is longer than any honest one is taken
-  # apart.
-  @longest_grapheme 64
+  defp escape(<<character>>) when character in @special, do: <<?\\, character>>
+  defp escape(<<_>> = grapheme), do: grapheme
 
-  defp next(text) do
-    case String.next_grapheme(text) do
-      {grapheme, _rest} when byte_size(grapheme) > @longest_grapheme -> String.next_codepoint(text)
-      next -> next
+  defp escape(grapheme) do
+    for <<character::utf8 <- grapheme>>, into: "" do
+      if character in @special, do: <<?\\, character>>, else: <<character::utf8>>
     end
   end
-
-  defp units(text), do: units(text, 0)
-  defp units(<<character::utf8, rest::binary>>, count) when character > 0xFFFF, do: units(rest, count + 2)
-  defp units(<<_::utf8, rest::binary>>, count), do: units(rest, count + 1)
-  defp units(<<>>, count), do: count
 end

@@ -50,7 +50,7 @@ defmodule UroDiscord.Shards.TextTest do
       for _ <- 1..1_000, limit = Enum.random([1, 5, 32, 100, 1_024]), text = HostileText.text() do
         for form <- [:markdown, :plain, :clean], shown = apply(Text, form, [text, limit]) do
           assert String.valid?(shown)
-          assert {text, units(shown) <= limit} == {text, true}
+          assert {text, length(String.codepoints(shown)) <= limit} == {text, true}
           assert {text, shown} == {text, String.trim(shown)}
           ours = if form == :clean, do: shown, else: String.replace(shown, "\u200B", "")
           assert {text, Regex.run(~r/[\p{C}\p{Zl}\p{Zp}\x{3164}\x{2800}]/u, assigned(ours))} == {text, nil}
@@ -91,9 +91,10 @@ defmodule UroDiscord.Shards.TextTest do
     assert Text.clean(<<"Pla", 0xFF, "za", 0xF0, 0x9F>>, 100) == "Plaza"
   end
 
-  test "a cut leaves no half of an emoji, of an escape or of a surrogate pair" do
-    assert Text.plain("🇩🇪🇩🇪", 5) == "🇩🇪…"
-    assert Text.plain("👍🏽👍🏽", 5) == "👍🏽…"
+  test "a cut leaves no half of an emoji or of an escape, and counts as Discord does" do
+    assert Text.plain("🇩🇪🇩🇪", 3) == "🇩🇪…"
+    assert Text.plain("🇩🇪🇩🇪", 4) == "🇩🇪🇩🇪"
+    assert Text.plain("👍🏽👍🏽", 3) == "👍🏽…"
     assert Text.markdown("a**", 4) == ~S(a\*…)
     assert Text.markdown("a**", 5) == ~S(a\*\*)
     assert Text.plain("Plaza", 5) == "Plaza"
@@ -101,14 +102,55 @@ defmodule UroDiscord.Shards.TextTest do
     assert Text.plain("Plaza 2", 6) == "Plaza…"
   end
 
+  # What each of these was slow for: graphemes without end, piles of marks, what is taken out, what is looked ahead for, what is escaped.
+  @slow [
+    "\u1100",
+    "\u0301",
+    "\u202E",
+    "\u200D👩‍🚀",
+    "\u{1F1E9}",
+    "क्",
+    "\u0600",
+    ".",
+    ".a",
+    "a/",
+    "*",
+    "@",
+    "\u2800a",
+    "\uFDFA",
+    <<0xFF>>,
+    "é "
+  ]
+
+  test "the work is in proportion to the length, whatever is in a text" do
+    for piece <- @slow, form <- [:clean, :markdown, :plain] do
+      work = fn length -> work(form, piece, length) end
+      # The least of several, as the work is done beside that of others.
+      ratio = Enum.min(for _ <- 1..3, do: work.(2_000) / work.(500))
+      assert {piece, form, ratio < 8} == {piece, form, true}
+    end
+  end
+
+  # In reductions, which the load of the machine does not change. What the regular expressions do counts too.
+  defp work(form, piece, length) do
+    text = String.duplicate(piece, length)
+
+    Task.await(
+      Task.async(fn ->
+        {:reductions, before} = Process.info(self(), :reductions)
+        apply(Text, form, [text, length * 8])
+        {:reductions, reductions} = Process.info(self(), :reductions)
+        reductions - before
+      end)
+    )
+  end
+
   test "a text of many megabytes costs no more than its beginning" do
     long = String.duplicate("@everyone ", 1_000_000)
     {microseconds, shown} = :timer.tc(fn -> Text.markdown(long, 100) end)
-    assert units(shown) <= 100
+    assert length(String.codepoints(shown)) <= 100
     assert microseconds < 1_000_000
   end
-
-  defp units(text), do: text |> :unicode.characters_to_binary(:utf8, :utf16) |> byte_size() |> div(2)
 
   # `\p{C}` has what PCRE's Unicode version does not know yet, too.
   defp assigned(text), do: String.replace(text, ~r/\p{Cn}/u, "")

@@ -2,7 +2,7 @@ defmodule UroDiscord.Notify.Message.Components do
   @moduledoc false
   # The components of a message: what holds over all of them.
 
-  alias UroDiscord.Error
+  alias UroDiscord.{Error, Length}
   alias UroDiscord.Notify.Message.{Component, Shape}
 
   # Without Components V2: https://discord.com/developers/docs/components/reference#legacy-message-component-behavior
@@ -79,7 +79,7 @@ defmodule UroDiscord.Notify.Message.Components do
   defp text(all, path) do
     texts = for {%{"content" => content}, _path} <- all, do: content
     bytes = Enum.sum(Enum.map(texts, &(byte_size(&1) + @text_overhead)))
-    characters = Enum.sum(Enum.map(texts, &Shape.code_points/1))
+    characters = Enum.sum(Enum.map(texts, &Length.of/1))
     what = "bytes of text (#{@text_overhead} more for each text display)"
 
     with :ok <- at_most(characters, @text, "characters of text", path),

@@ -3,6 +3,7 @@ defmodule UroDiscord.Notify.Message.Embed do
   # The embeds of a message: https://discord.com/developers/docs/resources/message#embed-object. The fields that only
   # Discord sets (type, provider, video, sizes and proxies of pictures) are no fields here.
 
+  alias UroDiscord.Length
   alias UroDiscord.Notify.Message.Shape
 
   @embeds 10
@@ -76,7 +77,7 @@ defmodule UroDiscord.Notify.Message.Embed do
     [embed["title"], embed["description"], embed["footer"]["text"], embed["author"]["name"]]
     |> Enum.concat(fields)
     |> Enum.reject(&is_nil/1)
-    |> Enum.map(&Shape.code_points/1)
+    |> Enum.map(&Length.of/1)
     |> Enum.sum()
   end
 end

@@ -3,11 +3,9 @@ defmodule UroDiscord.Notify.Message.Shape do
   # What an input must look like, as data, and the cast of an input to it. Out of a cast come only strings, integers,
   # booleans, lists, and maps with string keys, nested as deeply as the shape is: it can always be written as JSON.
   #
-  # A length is in Unicode code points, as Discord's API counts ("based on the number of codepoints", says an engineer of
-  # theirs in https://github.com/discord/discord-api-docs/issues/1315). An emoji of a family is one grapheme for
-  # `String.length/1` and up to seven code points. Discord trims white space before it counts; here it counts too.
+  # Lengths are Discord's (`UroDiscord.Length`). Discord trims white space before it counts; here it counts too.
 
-  alias UroDiscord.{Error, Snowflake}
+  alias UroDiscord.{Error, Length, Snowflake}
 
   @typedoc "Where a value is, the innermost key or index first."
   @type path :: [String.t() | non_neg_integer()]
@@ -42,7 +40,7 @@ defmodule UroDiscord.Notify.Message.Shape do
   end
 
   def cast(value, {:text, min, max}, path) when is_binary(value) do
-    length = if String.valid?(value), do: code_points(value)
+    length = if String.valid?(value), do: Length.of(value)
 
     cond do
       length == nil -> invalid(path, "is not valid UTF-8 (#{byte_size(value)} bytes)")
@@ -119,13 +117,6 @@ defmodule UroDiscord.Notify.Message.Shape do
   @spec is_not(term(), String.t(), path()) :: {:error, Error.t()}
   def is_not(value, expected, path), do: invalid(path, "is not #{expected} but #{short(value)}")
 
-  @doc "The length of valid UTF-8 as Discord counts it."
-  @spec code_points(String.t()) :: non_neg_integer()
-  def code_points(text), do: code_points(text, 0)
-
-  defp code_points(<<_::utf8, rest::binary>>, count), do: code_points(rest, count + 1)
-  defp code_points(<<>>, count), do: count
-
   @doc "Whether Discord would see no text in it."
   @spec blank?(String.t()) :: boolean()
   def blank?(text), do: String.trim(text) == ""
@@ -133,8 +124,7 @@ defmodule UroDiscord.Notify.Message.Shape do
   @doc "The beginning of what `inspect/1` says of a value."
   @spec short(term()) :: String.t()
   def short(value) do
-    text = inspect(value, limit: 5, printable_limit: 40)
-    if String.length(text) > 80, do: String.slice(text, 0, 80) <> "…", else: text
+    value |> inspect(limit: 5, printable_limit: 40) |> Length.cut(81)
   end
 
   defp cast_each(values, shape, path) do

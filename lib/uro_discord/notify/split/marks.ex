@@ -3,6 +3,8 @@ defmodule UroDiscord.Notify.Split.Marks do
   # Where a text has code blocks and what should stay whole, so that a cut can mind them. Places are byte offsets into the
   # text.
 
+  alias UroDiscord.Length
+
   @enforce_keys [:blocks, :fences, :wholes]
   defstruct @enforce_keys
 
@@ -68,7 +70,7 @@ defmodule UroDiscord.Notify.Split.Marks do
   @doc "How many characters `closing/2` may have."
   @spec reserve(t()) :: non_neg_integer()
   def reserve(%__MODULE__{blocks: []}), do: 0
-  def reserve(%__MODULE__{}), do: String.length(@closing)
+  def reserve(%__MODULE__{}), do: Length.of(@closing)
 
   defp block(marks, at), do: Enum.find(marks.blocks, &(&1.code < at and at < &1.code_end))
 

@@ -2,7 +2,7 @@ defmodule UroDiscord.Shards.Board.Content do
   @moduledoc false
   # What a board says, as an embed. Pure: the worlds and the time are arguments.
 
-  alias UroDiscord.Shards
+  alias UroDiscord.{Length, Shards}
   alias UroDiscord.Shards.{JoinLink, Text}
 
   @typedoc """
@@ -17,8 +17,7 @@ defmodule UroDiscord.Shards.Board.Content do
           | :unreachable
           | :offline
 
-  # https://discord.com/developers/docs/resources/message#embed-object-embed-limits. Texts are counted in UTF-16 code units,
-  # which are never fewer than the characters that Discord counts.
+  # https://discord.com/developers/docs/resources/message#embed-object-embed-limits
   @characters 6_000
   @fields 25
   # For what is said about the worlds that are not listed.
@@ -47,7 +46,7 @@ defmodule UroDiscord.Shards.Board.Content do
   @spec embed(view(), title :: String.t(), join_link :: String.t() | nil, now :: integer()) :: map()
   def embed(view, title, join_link, now) do
     {color, description, worlds} = say(view, now)
-    room = @characters - units(title) - units(description)
+    room = @characters - Length.of(title) - Length.of(description)
     embed = %{"title" => title, "description" => description, "color" => color}
     if worlds == [], do: embed, else: Map.put(embed, "fields", fields(worlds, join_link, room))
   end
@@ -114,7 +113,7 @@ defmodule UroDiscord.Shards.Board.Content do
 
   defp take([world | rest] = worlds, join_link, most, room) when most > 0 do
     field = field(world, join_link)
-    room = room - units(field["name"]) - units(field["value"])
+    room = room - Length.of(field["name"]) - Length.of(field["value"])
 
     if room >= 0 do
       {shown, left} = take(rest, join_link, most - 1, room)
@@ -184,6 +183,4 @@ defmodule UroDiscord.Shards.Board.Content do
       true -> "`#{address}:#{port}`"
     end
   end
-
-  defp units(text), do: text |> :unicode.characters_to_binary(:utf8, :utf16) |> byte_size() |> div(2)
 end

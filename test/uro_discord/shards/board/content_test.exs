@@ -1,7 +1,7 @@
 defmodule UroDiscord.Shards.Board.ContentTest do
   use ExUnit.Case, async: true
 
-  alias UroDiscord.Notify.Message.Shape
+  alias UroDiscord.Length
   alias UroDiscord.Notify.Message
   alias UroDiscord.Shards.Board.Content
 
@@ -22,7 +22,7 @@ defmodule UroDiscord.Shards.Board.ContentTest do
   # As Discord counts, for all of an embed.
   defp characters(embed) do
     fields = Enum.flat_map(embed["fields"] || [], &[&1["name"], &1["value"]])
-    [embed["title"], embed["description"] | fields] |> Enum.map(&Shape.code_points/1) |> Enum.sum()
+    [embed["title"], embed["description"] | fields] |> Enum.map(&Length.of/1) |> Enum.sum()
   end
 
   test "the fullest is first; then it goes by name and id, and what is not known is last" do
