@@ -9,12 +9,14 @@ defmodule UroDiscord.Notify.Message do
       With any other than an action row at the top this is a message of Components V2: it has no content and no embeds,
       and shows only those files that its components name (`attachment://name`).
     * `:files`: at most 10 of a path, `{name, data}`, or `%{name:, data: or path:, content_type:, description:}`; each at
-      most 10 MiB, and 25 MiB for the whole request. A path is read at once.
+      most 10 MiB, and 25 MiB for the whole request. A path is read at once. A name of other characters than ASCII letters, digits, `.`, `-`
+      and `_` is shown as the file's title, and the file gets one that Discord would not change; `attachment://name` may use either.
     * `:reply_to`: the id of a message in the channel. If it is gone, this becomes a message like any other.
     * `:allowed_mentions`: who may be pinged. Nobody by default; `[:users, :roles, :everyone]` or some of them; or parse,
       users, roles and replied_user as
       [Discord has them](https://discord.com/developers/docs/resources/message#allowed-mentions-object).
-    * `:crosspost`: publish it to the followers of an announcement channel.
+    * `:crosspost`: publish it to the followers of an announcement channel, once it is there. Discord allows ten an hour: what is above that is
+      published later.
     * `:silent`: no push and no desktop notification.
     * `:suppress_embeds`: no previews of links.
     * `:tts`: have it read aloud.
@@ -83,9 +85,9 @@ defmodule UroDiscord.Notify.Message do
          :ok <- something(given),
          :ok <- only_components(v2?, given),
          {:ok, contents} <- contents(given),
-         messages = messages(contents, given, v2?),
-         :ok <- Attachments.check(List.last(messages)),
-         do: {:ok, messages}
+         {messages, [last]} = contents |> messages(given, v2?) |> Enum.split(-1),
+         {:ok, body} <- Attachments.fit(last.body, Map.get(given, "files", [])),
+         do: {:ok, messages ++ [%{last | body: body}]}
   end
 
   def new(other), do: Shape.is_not(other, "a string, a keyword list or a map", [])
@@ -174,7 +176,7 @@ defmodule UroDiscord.Notify.Message do
 
       %__MODULE__{
         body: if(index == last, do: below(body, given, files), else: body),
-        files: Enum.map(files, &Map.delete(&1, :description)),
+        files: Enum.map(files, &Map.drop(&1, [:description, :given])),
         crosspost: Map.get(given, "crosspost", false),
         expires_in: given["expires_in"]
       }

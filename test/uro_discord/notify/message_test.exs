@@ -4,6 +4,9 @@ defmodule UroDiscord.Notify.MessageTest do
   alias UroDiscord.Notify.Message
 
   doctest Message
+  doctest UroDiscord.Notify.Message.FileName
+  doctest UroDiscord.Notify.Producer
+  doctest UroDiscord.Clock
 
   @id "1100000000000000001"
 

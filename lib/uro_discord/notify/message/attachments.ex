@@ -15,43 +15,56 @@ defmodule UroDiscord.Notify.Message.Attachments do
   @spec of([Message.File.t()]) :: [map()]
   def of(files) do
     for {file, id} <- Enum.with_index(files) do
-      attachment = %{"id" => id, "filename" => file.name}
-
-      case file.description do
-        nil -> attachment
-        description -> Map.put(attachment, "description", description)
-      end
+      %{"id" => id, "filename" => file.name}
+      |> put("description", file.description)
+      |> put("title", if(file.name != file.given, do: Path.rootname(file.given)))
     end
   end
 
+  defp put(attachment, _key, nil), do: attachment
+  defp put(attachment, key, value), do: Map.put(attachment, key, value)
+
   @doc """
-  Whether each `attachment://name` in the body names one of the files (Discord refuses a component without its file, and
-  shows an embed without its picture), and the request is not too large.
+  The body with each `attachment://name` naming the file as Discord will. A name that none of the files has is refused (so does Discord in
+  components, and shows an embed without its picture), and a request that is too large.
   """
-  @spec check(Message.t()) :: :ok | {:error, Error.t()}
-  def check(%Message{body: body, files: files}) do
-    with :ok <- named(Map.take(body, ["embeds", "components"]), [], Enum.map(files, & &1.name)),
-         do: size(body, files)
+  @spec fit(map(), [Message.File.t()]) :: {:ok, map()} | {:error, Error.t()}
+  def fit(body, files) do
+    # Of two of one name the first is meant.
+    names = for file <- Enum.reverse(files), name <- [file.name, file.given], into: %{}, do: {name, file.name}
+
+    with {:ok, named} <- named(Map.take(body, ["embeds", "components"]), [], names),
+         body = Map.merge(body, named),
+         :ok <- size(body, files),
+         do: {:ok, body}
   end
 
-  defp named(%{} = map, path, names), do: each(map, path, names)
+  defp named(%{} = map, path, names), do: map |> each(path, names) |> collect(&Map.new/1)
 
   defp named(list, path, names) when is_list(list),
-    do: list |> Enum.with_index(&{&2, &1}) |> each(path, names)
+    do:
+      list |> Enum.with_index(&{&2, &1}) |> each(path, names) |> collect(&Enum.map(&1, fn {_index, value} -> value end))
 
   defp named("attachment://" <> name, [key | _] = path, names) when key in ["url", "icon_url"] do
-    if name in names,
-      do: :ok,
-      else: Shape.invalid(path, "names #{Shape.short(name)}, which is not among the files")
+    case names do
+      %{^name => clean} -> {:ok, "attachment://" <> clean}
+      _ -> Shape.invalid(path, "names #{Shape.short(name)}, which is not among the files")
+    end
   end
 
-  defp named(_other, _path, _names), do: :ok
+  defp named(other, _path, _names), do: {:ok, other}
 
   defp each(entries, path, names) do
-    Enum.find_value(entries, :ok, fn {key, value} ->
-      with :ok <- named(value, [key | path], names), do: nil
+    Enum.reduce_while(entries, [], fn {key, value}, done ->
+      case named(value, [key | path], names) do
+        {:ok, value} -> {:cont, [{key, value} | done]}
+        refused -> {:halt, refused}
+      end
     end)
   end
+
+  defp collect({:error, error}, _collect), do: {:error, error}
+  defp collect(done, collect), do: {:ok, done |> Enum.reverse() |> collect.()}
 
   defp size(_body, []), do: :ok
 

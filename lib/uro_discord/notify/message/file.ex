@@ -2,7 +2,7 @@ defmodule UroDiscord.Notify.Message.File do
   @moduledoc false
   # The files of a message. A path is read while the message is made: what is sent later is what was there then.
 
-  alias UroDiscord.Notify.Message.Shape
+  alias UroDiscord.Notify.Message.{FileName, Shape}
 
   # https://discord.com/developers/docs/reference#uploading-files
   @files 10
@@ -19,8 +19,10 @@ defmodule UroDiscord.Notify.Message.File do
             {"description", {:text, 0, 1_024}}
           ]}
 
+  # `given` is what the caller calls it, `name` what Discord does.
   @type t :: %{
           name: String.t(),
+          given: String.t(),
           content_type: String.t() | nil,
           data: binary(),
           description: String.t() | nil
@@ -31,7 +33,12 @@ defmodule UroDiscord.Notify.Message.File do
   and `:description`.
   """
   @spec cast_all(term(), Shape.path()) :: {:ok, [t()]} | {:error, UroDiscord.Error.t()}
-  def cast_all(value, path), do: Shape.cast(value, {:list, 0, @files, &file/2}, path)
+  def cast_all(value, path) do
+    with {:ok, files} <- Shape.cast(value, {:list, 0, @files, &file/2}, path) do
+      names = files |> Enum.map(& &1.given) |> FileName.clean_all()
+      {:ok, Enum.zip_with(files, names, &Map.put(&1, :name, &2))}
+    end
+  end
 
   @doc false
   @spec data(term(), Shape.path()) :: Shape.result()
@@ -54,7 +61,7 @@ defmodule UroDiscord.Notify.Message.File do
          :ok <- content_type(given["content_type"], ["content_type" | at]) do
       {:ok,
        %{
-         name: name,
+         given: name,
          content_type: given["content_type"],
          data: data,
          description: given["description"]
