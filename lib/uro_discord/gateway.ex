@@ -15,7 +15,6 @@ defmodule UroDiscord.Gateway do
 
   alias UroDiscord.{Bridge, Config, Events, Native, Runtime}
   alias UroDiscord.Gateway.{Budget, Identify, Lease}
-  alias UroDiscord.Store.Owner
 
   # How often there is a look at what is to be stored, or at whose the lease is.
   @tick_ms 500
@@ -174,13 +173,7 @@ defmodule UroDiscord.Gateway do
   ## The store
 
   defp work(%{task: nil, lease: nil, runtime: runtime, seen: seen} = state) do
-    task(state, {:take, monotonic()}, fn ->
-      with {:ok, row} <- Lease.look(runtime.store, runtime.bot_id) do
-        if Lease.free?(row, runtime.owner, now(), unchanged_ms(row, seen), &Owner.dead?/1),
-          do: Lease.take(runtime.store, runtime.bot_id, runtime.owner, row),
-          else: {:held, row}
-      end
-    end)
+    task(state, {:take, monotonic()}, fn -> Lease.claim(runtime.store, runtime.bot_id, runtime.owner, seen) end)
   end
 
   defp work(%{task: nil, runtime: runtime, lease: %{fence: fence}} = state) do
@@ -197,9 +190,6 @@ defmodule UroDiscord.Gateway do
   defp work(state), do: state
 
   defp task(state, what, ask_store), do: %{state | task: {Task.async(ask_store), what}}
-
-  defp unchanged_ms(row, {row, since}), do: monotonic() - since
-  defp unchanged_ms(_row, _seen), do: 0
 
   # What the store does not have yet, and what it has then.
   defp changes(%{lease: lease, kept: kept} = state) do
@@ -231,9 +221,7 @@ defmodule UroDiscord.Gateway do
   defp done({:take, asked_at}, {:ok, fence, sessions, budget}, state),
     do: taken(asked_at, fence, sessions, budget, state)
 
-  defp done({:take, _asked_at}, {:held, row}, %{seen: {row, _since}} = state), do: state
-  defp done({:take, _asked_at}, {:held, row}, state), do: %{state | seen: {row, monotonic()}}
-  defp done({:take, _asked_at}, :taken, state), do: state
+  defp done({:take, _asked_at}, {:held, watch}, state), do: %{state | seen: watch}
 
   # It ended while the store was asked.
   defp done({:renew, _asked_at, _kept, _permitted}, _result, %{lease: nil} = state), do: state

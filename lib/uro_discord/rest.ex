@@ -2,7 +2,7 @@ defmodule UroDiscord.Rest do
   @moduledoc false
   # Requests to Discord's REST API. The limiter, the connections and the retries are in `crates/rest`; see its docs.
 
-  alias UroDiscord.{Config, Error, Native, Secret}
+  alias UroDiscord.{Clock, Config, Error, Native, Secret}
 
   @type response :: %{status: pos_integer(), headers: %{String.t() => String.t()}, body: term()}
 
@@ -53,6 +53,8 @@ defmodule UroDiscord.Rest do
   @doc "What a message from the NIF says of request `ref`."
   @spec answer(term(), reference()) :: {:ok, response()} | {:error, Error.t()} | :unrelated
   def answer({:uro_discord_rest, ref, {:ok, response}}, ref) do
+    Clock.heard(response.headers["date"])
+
     case decode(response.body) do
       {:ok, body} ->
         {:ok, %{response | body: body}}

@@ -3,7 +3,7 @@ defmodule UroDiscord.GatewayTest do
   import ExUnit.CaptureLog
   alias UroDiscord.{Bridge, Gateway}
 
-  doctest UroDiscord.Gateway.Lease
+  doctest UroDiscord.Store.Lease
 
   @update {:gateway, "CHANNEL_UPDATE"}
   @create {:gateway, "CHANNEL_CREATE"}
