@@ -83,8 +83,16 @@ defmodule UroDiscord do
   files, a reply. Nobody is pinged unless it says so.
 
   A wrong channel or message is refused at once, and nothing is stored. `{:ok, delivery}` means that it is stored, and from then
-  on it arrives once, in the order of its channel, whatever stops and starts again; or it fails for a reason that no
+  on it arrives once, in its order, whatever stops and starts again; or it fails for a reason that no
   retry mends, is logged, and is listed by `dead_letters/1`. `await/2` waits for the outcome.
+
+  The order: what this function sends to a channel is there in the order in which it was accepted. So is what each key of the HTTP API and each feed
+  sends there. Where several of these have messages waiting for one channel they take turns, message by message, so that none holds up
+  another; what they sent may then be there in another order than it was accepted, and between the parts of a long text.
+
+  50,000 messages may wait, over all channels (500 of each key and each feed). What is more is refused with the kind `:full`.
+
+  After an error of the kind `:unavailable` it is not known whether the notification was stored: perhaps it arrives.
 
   With `overflow: :split` the delivery is that of the last part.
   """

@@ -19,7 +19,7 @@ defmodule UroDiscord.Error do
     * `:expired`: it was not delivered in its time;
     * `:unknown`: there is no such notification, or the bot is in no voice channel there;
     * `:voice`: the bot did not get into a voice channel;
-    * `:full`: there are as many already as are kept;
+    * `:full`: there are as many already as are kept, or as may wait;
     * `:disabled`: UroDiscord is configured with `enabled: false`;
     * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
     * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker` …).
@@ -35,6 +35,21 @@ defmodule UroDiscord.Error do
           errors: map() | nil,
           retry_after_ms: non_neg_integer() | nil
         }
+
+  # Discord answers these of its own accord, and later does what it refused: 40333 is Cloudflare's challenge.
+  @passing_codes [40_333]
+  @passing_statuses [408, 421, 425, 429]
+
+  @doc false
+  # Whether no later try of the same request can get another answer: Discord itself refused it, or it was refused here. Discord's refusals have
+  # a code; a 4xx without one came from something on the way (a proxy, Cloudflare), and passes.
+  @spec final?(t()) :: boolean()
+  def final?(%__MODULE__{kind: kind}) when kind in [:invalid, :invalid_request], do: true
+
+  def final?(%__MODULE__{kind: :api, status: status, code: code}),
+    do: status in 400..499 and is_integer(code) and code not in @passing_codes and status not in @passing_statuses
+
+  def final?(%__MODULE__{}), do: false
 
   @doc false
   @spec invalid(String.t() | nil, String.t()) :: t()

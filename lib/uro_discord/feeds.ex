@@ -77,7 +77,10 @@ defmodule UroDiscord.Feeds do
   end
 
   defp post(channel_id, feed, event, message, runtime) do
-    case Notify.notify(channel_id, message, &[Cards.insert(feed.name, event, message, &1)]) do
+    case Notify.notify(channel_id, message,
+           producer: {:feed, feed.name},
+           also: &[Cards.insert(feed.name, event, message, &1)]
+         ) do
       {:ok, _delivery} -> :ok
       # Another request was quicker with another step of it.
       {:error, %Error{kind: :conflict}} -> show(channel_id, :post, feed, event, message, runtime)

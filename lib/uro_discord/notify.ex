@@ -3,8 +3,8 @@ defmodule UroDiscord.Notify do
   # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
 
   use Supervisor
-  alias UroDiscord.{Config, Delivery, Error, Events, Native, Rest, Runtime, Store, Telemetry}
-  alias UroDiscord.Notify.{Channel, Dispatcher, Message, Outbox}
+  alias UroDiscord.{Clock, Config, Delivery, Error, Events, Native, Rest, Runtime, Store, Telemetry}
+  alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer}
 
   # Another node may deliver, whose outcome only the store tells.
   @look_ms 1_000
@@ -13,6 +13,8 @@ defmodule UroDiscord.Notify do
 
   @impl true
   def init(nil) do
+    :ok = Backlog.init()
+
     Supervisor.init(
       [
         {Registry, keys: :unique, name: UroDiscord.Notify.Registry},
@@ -23,37 +25,50 @@ defmodule UroDiscord.Notify do
     )
   end
 
-  @doc "`also` are statements that are stored with the notification, or fail with it."
-  @spec notify(term(), Message.input(), (Delivery.t() -> [Store.statement()])) ::
-          {:ok, Delivery.t()} | {:error, Error.t()}
-  def notify(channel, input, also \\ fn _delivery -> [] end) do
+  @typedoc """
+    * `producer`: whose it is (`UroDiscord.Notify.Producer`); the host's, if nothing is said;
+    * `also`: statements that are stored with the notification, or fail with it;
+    * `admit`: asked before anything is stored, with how many messages it is.
+  """
+  @type option ::
+          {:producer, Producer.t()}
+          | {:also, (Delivery.t() -> [Store.statement()])}
+          | {:admit, (pos_integer() -> :ok | {:error, Error.t()})}
+
+  @spec notify(term(), Message.input(), [option()]) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  def notify(channel, input, options \\ []) do
+    admit = Keyword.get(options, :admit, fn _count -> :ok end)
+
     with {:ok, runtime} <- Runtime.fetch(),
          {:ok, channel_id} <- channel_id(runtime.config, channel),
          {:ok, messages} <- Message.new(input),
-         {:ok, deliveries} <- accept(runtime, channel_id, messages, also) do
-      # Where content was split, the last part stands for all: the others are before it in the channel's order.
+         :ok <- admit.(length(messages)),
+         {:ok, deliveries} <- accept(runtime, channel_id, messages, options) do
+      # Where content was split, the last part stands for all: the others are before it in their queue.
       {:ok, List.last(deliveries)}
     end
   end
 
-  defp accept(%{config: %Config{enabled: false}}, channel_id, messages, _also),
+  defp accept(%{config: %Config{enabled: false}}, channel_id, messages, _options),
     do: {:ok, for(_ <- messages, do: Delivery.new(channel_id, :dropped))}
 
-  defp accept(runtime, channel_id, messages, also) do
+  defp accept(runtime, channel_id, messages, options) do
+    producer = Keyword.get(options, :producer, :host)
+    also = Keyword.get(options, :also, fn _delivery -> [] end)
     deliveries = for _ <- messages, do: Delivery.new(channel_id, :queued)
-    now = System.os_time(:millisecond)
 
-    with {:ok, rows} <- rows(deliveries, messages, runtime, now, []),
-         :ok <- Outbox.accept(runtime.store, rows, also.(List.last(deliveries))) do
+    with {:ok, rows} <- rows(deliveries, messages, runtime, []),
+         :ok <- Backlog.reserve(runtime.store, producer, length(rows)),
+         :ok <- Outbox.accept(runtime.store, Producer.name(producer), rows, also.(List.last(deliveries))) do
       Telemetry.execute([:notify, :accepted], %{count: length(rows)}, %{channel_id: channel_id})
       Channel.wake(channel_id)
       {:ok, deliveries}
     end
   end
 
-  defp rows([], [], _runtime, _now, rows), do: {:ok, Enum.reverse(rows)}
+  defp rows([], [], _runtime, rows), do: {:ok, Enum.reverse(rows)}
 
-  defp rows([delivery | deliveries], [message | messages], runtime, now, rows) do
+  defp rows([delivery | deliveries], [message | messages], runtime, rows) do
     # Discord answers a repeat of a nonce with the message it has.
     body = Map.merge(message.body, %{"nonce" => delivery.id, "enforce_nonce" => true})
 
@@ -65,11 +80,11 @@ defmodule UroDiscord.Notify do
         body: json,
         files: message.files,
         crosspost: message.crosspost,
-        accepted_at: now,
-        expires_at: message.expires_in && now + message.expires_in
+        accepted_at: Clock.discord(),
+        expires_at: message.expires_in && Clock.local() + message.expires_in
       }
 
-      rows(deliveries, messages, runtime, now, [row | rows])
+      rows(deliveries, messages, runtime, [row | rows])
     end
   end
 
@@ -93,20 +108,21 @@ defmodule UroDiscord.Notify do
   defp deadline(:infinity), do: :infinity
   defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
 
+  # A store that fails now may answer by then, and the outcome is also told here.
   defp await(store, id, deadline, timeout) do
     case Outbox.fetch(store, id) do
-      {:ok, %{status: :queued}} -> wait(store, id, deadline, timeout)
+      {:ok, %{status: :queued}} -> wait(store, id, deadline, timeout, nil)
       {:ok, finished} -> {:ok, finished}
       :error -> {:error, unknown(id)}
-      {:error, error} -> {:error, error}
+      {:error, error} -> wait(store, id, deadline, timeout, error)
     end
   end
 
-  defp wait(store, id, deadline, timeout) do
+  defp wait(store, id, deadline, timeout, error) do
     left = if deadline == :infinity, do: @look_ms, else: deadline - System.monotonic_time(:millisecond)
 
     if left <= 0 do
-      {:error, %Error{kind: :timeout, message: "the outcome is not known after #{timeout} ms; it is still on its way"}}
+      {:error, %Error{kind: :timeout, message: "the outcome is not known after #{timeout} ms; #{why(error)}"}}
     else
       receive do
         {:uro_discord, {:delivery, ^id}, delivery} -> {:ok, delivery}
@@ -115,6 +131,9 @@ defmodule UroDiscord.Notify do
       end
     end
   end
+
+  defp why(nil), do: "it is still on its way"
+  defp why(error), do: "the store could not be asked (#{Exception.message(error)})"
 
   @spec edit(Delivery.t(), Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
   def edit(delivery, input) do

@@ -110,7 +110,9 @@ defmodule UroDiscord.Config.Schema do
         example: ~s|rest_proxy: "http://127.0.0.1:3000"|
       ),
       option(:ca_file, &file/1,
-        doc: "certificates (PEM) to trust besides the usual ones, for the REST API and for a Uro elsewhere",
+        doc:
+          "certificates (PEM) to trust besides the usual ones, for the REST API and for a Uro elsewhere; the gateway and voice trust the " <>
+            "usual ones only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are not read: see rest_proxy",
         allowed: "the path of a file that exists",
         example: ~s|ca_file: "/etc/uro/ca.pem"|
       ),

@@ -1,20 +1,22 @@
 defmodule UroDiscord.Notify.Channel do
   @moduledoc false
-  # Sends the notifications of one channel, in order: one is under way at a time, and the next begins when the outcome of the
-  # one before is stored. Nothing here is needed to get a notification back: a process that died is started again by the
-  # dispatcher and goes on from the store.
+  # Sends the notifications of one channel: one is under way at a time, and the next begins when the outcome of the one before is stored.
+  # Each producer's are sent in their order, and the producers take turns (UroDiscord.Notify.Outbox). Nothing here is needed to get a notification
+  # back: a process that died is started again by the dispatcher and goes on from the store.
   #
   # A notification arrives once. Discord answers a repeat with the same nonce with the message it has, but forgets nonces after
   # some minutes. So where it is not known whether an attempt got through, and that may be long ago, the channel's recent
-  # messages are looked through first (UroDiscord.Notify.Sent). That need not be the next notification: one that was accepted
-  # at the same time, by another process or node, may have come before it since.
+  # messages are looked through first (UroDiscord.Notify.Sent). That need not be the next notification: another producer's may have
+  # come before it since.
+  #
+  # An outcome that the store does not take is kept here and not brought about again. Publishing a message to a channel's followers is done
+  # once it is stored as delivered, and again later where Discord does not let it (ten an hour).
 
   use GenServer, restart: :temporary, shutdown: 15_000
   require Logger
 
-  alias UroDiscord.{Backoff, Delivery, Error, Events, Rest, Runtime, Telemetry}
+  alias UroDiscord.{Backoff, Clock, Delivery, Error, Events, Rest, Runtime, Telemetry}
   alias UroDiscord.Notify.{Outbox, Sent}
-  alias UroDiscord.Store.Owner
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
   @deadline_ms 15_000
@@ -23,19 +25,20 @@ defmodule UroDiscord.Notify.Channel do
   @margin_ms @deadline_ms + 5_000
   # Discord remembers a nonce for "a few minutes"; this is surely within it.
   @nonce_ms 60_000
-  # Nodes' clocks may differ by this much.
+  # Discord's clock and ours, once they are compared.
   @skew_ms 5_000
+  # How often one looks whether another node, which has the channel, is still there.
+  @watch_ms 5_000
   # How long a process waits for something to send.
   @idle_ms 300_000
   # For the request under way when everything stops.
   @drain_ms 10_000
   # The first and the longest pause before another try.
   @retry_ms {500, 30_000}
+  # The same for publishing.
+  @publish_ms {5_000, 600_000}
   # Discord does not take the token: only a new one helps, and the attempt costs nothing, since the client refuses it.
   @unauthorized_ms 30_000
-
-  # The request was not what Discord wants, and never will be.
-  @final [:api, :invalid, :invalid_request]
 
   @doc "There is something to send in this channel."
   @spec wake(String.t()) :: :ok
@@ -66,12 +69,22 @@ defmodule UroDiscord.Notify.Channel do
       runtime: runtime,
       lease: nil,
       leased_until: 0,
-      # The request under way: its reference, its notification, and what it is for (:send, :look, :publish).
+      # The lease of another node.
+      watch: nil,
+      # The producer whose turn was last.
+      last: "",
+      # The request under way: its reference, what it is about, and what it is for (:send, :look, :publish).
       current: nil,
-      # Notifications accepted up to here may have been sent already, for all we know.
-      sent_until: 0,
+      # The outcome that the store has not taken yet.
+      unstored: nil,
+      # Whether these were sent before is not known: up to this position, and of these ids.
+      doubtful: 0,
+      tried: MapSet.new(),
       # What the channel has said, as far as we looked since that: pages of messages, the newest page last.
       history: [],
+      # When to see what is to be published; nil when nothing is. And how often that has failed.
+      publish_at: 0,
+      unpublished: 0,
       failures: 0,
       pause: nil,
       idle_since: monotonic()
@@ -96,7 +109,7 @@ defmodule UroDiscord.Notify.Channel do
     Process.send_after(self(), :tick, @tick_ms)
 
     cond do
-      state.current != nil and state.lease != nil and not lasts?(state) -> {:noreply, renew(state)}
+      state.current != nil and state.lease != nil and not lasts?(state) -> {:noreply, keep_lease(state)}
       idle?(state) and monotonic() - state.idle_since > @idle_ms -> {:stop, :normal, state}
       true -> {:noreply, state}
     end
@@ -104,26 +117,23 @@ defmodule UroDiscord.Notify.Channel do
 
   def handle_info({:EXIT, _from, reason}, state), do: {:stop, reason, state}
 
-  def handle_info(message, %{current: {ref, row, purpose}} = state) do
-    case Rest.answer(message, ref) do
-      :unrelated -> {:noreply, state}
-      answer -> purpose |> answered(answer, row, %{state | current: nil}) |> next()
-    end
-  end
+  def handle_info({:uro_discord_rest, ref, _} = message, %{current: {ref, about, purpose}} = state),
+    do: purpose |> answered(Rest.answer(message, ref), about, %{state | current: nil}) |> next()
 
   def handle_info(_message, state), do: {:noreply, state}
 
   @impl true
   def terminate(_reason, state) do
     state = drain(state)
+    with {row, delivery, publish_at} <- state.unstored, do: store(row, delivery, publish_at, state)
     if state.lease, do: Outbox.release(state.runtime.store, state.lease)
   end
 
   # What is under way is finished or stays queued; nothing new is begun.
-  defp drain(%{current: {ref, row, purpose}} = state) do
+  defp drain(%{current: {ref, about, purpose}} = state) do
     receive do
       {:uro_discord_rest, ^ref, _} = message ->
-        case answered(purpose, Rest.answer(message, ref), row, %{state | current: nil}) do
+        case answered(purpose, Rest.answer(message, ref), about, %{state | current: nil}) do
           {:again, state} -> state
           {:begin, _row, state} -> state
           {:pause, _delay, state} -> state
@@ -141,7 +151,7 @@ defmodule UroDiscord.Notify.Channel do
   defp next({:again, state}), do: {:noreply, state, {:continue, :work}}
   defp next({:begin, row, state}), do: {:noreply, state, {:continue, {:begin, row}}}
   defp next({:pause, delay, state}), do: {:noreply, pause(state, delay)}
-  defp next({:taken, state}), do: {:stop, :normal, state}
+  defp next({:nothing, state}), do: {:stop, :normal, state}
   defp next({:idle, state}), do: {:noreply, %{state | idle_since: monotonic()}}
   defp next(state), do: {:noreply, state}
 
@@ -151,12 +161,25 @@ defmodule UroDiscord.Notify.Channel do
 
   defp idle?(state), do: state.current == nil and state.pause == nil
 
+  defp work_idle(%{unstored: {row, delivery, publish_at}} = state), do: store(row, delivery, publish_at, state)
+
   defp work_idle(state) do
     with {:ok, state} <- lease(state),
-         {:ok, row} <- Outbox.next(state.runtime.store, state.channel_id) do
+         {:ok, nil, state} <- to_publish(state),
+         {:ok, row} <- Outbox.next(state.runtime.store, state.channel_id, state.last) do
       begin(row, state)
     else
-      :taken -> {:taken, %{state | lease: nil}}
+      {:ok, message, state} -> publish(message, state)
+      {:held, watch} -> held(%{state | lease: nil, watch: watch})
+      {:error, error} -> store_failed(error, state)
+    end
+  end
+
+  # Another node sends here. As long as something waits, somebody must see whether it still does.
+  defp held(state) do
+    case Outbox.next(state.runtime.store, state.channel_id, state.last) do
+      {:ok, nil} -> {:nothing, state}
+      {:ok, _row} -> {:pause, @watch_ms, state}
       {:error, error} -> store_failed(error, state)
     end
   end
@@ -164,18 +187,22 @@ defmodule UroDiscord.Notify.Channel do
   defp begin(nil, state), do: {:idle, %{state | history: []}}
 
   defp begin(row, state) do
-    now = System.os_time(:millisecond)
-    expired? = row.expires_at != nil and row.expires_at <= now
+    expired? = row.expires_at != nil and row.expires_at <= Clock.local()
 
     # Discord would not recognise it any more, or is not to be asked.
-    if row.accepted_at <= state.sent_until and (expired? or now - row.accepted_at > @nonce_ms),
+    if doubtful?(row, state) and (expired? or not recent?(row)),
       do: look(row, expired?, state),
       else: send_new(row, expired?, %{state | history: []})
   end
 
+  defp doubtful?(row, state), do: row.position <= state.doubtful or row.id in state.tried
+
+  # By both clocks, since it is not known whether the node that accepted it had heard of Discord's.
+  defp recent?(row), do: Enum.all?([Clock.discord(), Clock.local()], &((&1 - row.accepted_at) in -@skew_ms..@nonce_ms))
+
   defp look(row, expired?, state) do
-    with :enough <- Sent.query(state.history, row),
-         {:ok, nil} <- Sent.find(state.history, row, state.runtime) do
+    with :enough <- Sent.query(state.history, since(row)),
+         {:ok, nil} <- Sent.find(state.history, row, since(row), state.runtime) do
       send_new(row, expired?, state)
     else
       {:more, query} ->
@@ -188,6 +215,9 @@ defmodule UroDiscord.Notify.Channel do
         store_failed(error, state)
     end
   end
+
+  # By the earlier of both clocks, as in `recent?/1`.
+  defp since(row), do: row.accepted_at + min(Clock.ahead(), 0) - 2 * @skew_ms
 
   defp send_new(row, true = _expired?, state) do
     error = %Error{kind: :expired, message: "it could not be delivered in its time (expires_in)"}
@@ -206,36 +236,25 @@ defmodule UroDiscord.Notify.Channel do
     end
   end
 
-  defp request(purpose, method, path, options, row, state) do
-    case Rest.request(state.runtime.rest, method, path, [retry: :safe, deadline_ms: deadline(row)] ++ options) do
-      {:ok, ref} ->
-        %{state | current: {ref, row, purpose}}
-
-      {:error, error} ->
-        finish(row, {:error, error}, state)
+  defp request(purpose, method, path, options, about, state) do
+    case Rest.request(state.runtime.rest, method, path, [retry: :safe, deadline_ms: deadline(about)] ++ options) do
+      {:ok, ref} -> %{state | current: {ref, about, purpose}}
+      {:error, error} -> answered(purpose, {:error, error}, about, state)
     end
   end
 
   # No longer than the notification is worth sending.
-  defp deadline(%{expires_at: nil}), do: @deadline_ms
-  defp deadline(row), do: (row.expires_at - System.os_time(:millisecond)) |> max(1_000) |> min(@deadline_ms)
+  defp deadline(%{expires_at: at}) when is_integer(at), do: (at - Clock.local()) |> max(1_000) |> min(@deadline_ms)
+  defp deadline(_about), do: @deadline_ms
 
   ## What became of a request
 
-  defp answered(:send, {:ok, %{body: %{"id" => message_id}}}, %{crosspost: true} = row, state) do
-    row = Map.put(row, :message_id, message_id)
-    request(:publish, :post, "channels/#{state.channel_id}/messages/#{message_id}/crosspost", [], row, state)
-  end
-
   defp answered(:send, {:ok, %{body: %{"id" => message_id}}}, row, state), do: finish(row, {:ok, message_id}, state)
 
-  # It is there; whether it is published too does not hold up the channel. 40033: it is already.
-  defp answered(:publish, {:error, %Error{code: code} = error}, row, state) when code != 40_033 do
-    Logger.warning("message #{row.message_id} was delivered but not published: #{Exception.message(error)}")
-    finish(row, {:ok, row.message_id, error}, state)
-  end
+  defp answered(:publish, {:ok, _}, message, state), do: published(message, nil, nil, %{state | unpublished: 0})
 
-  defp answered(:publish, _answer, row, state), do: finish(row, {:ok, row.message_id}, state)
+  # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json: it is published already.
+  defp answered(:publish, {:error, %Error{code: 40_033}}, message, state), do: published(message, nil, nil, state)
 
   defp answered(:look, {:ok, %{body: messages}}, _row, state) when is_list(messages),
     do: {:again, %{state | history: [messages | state.history]}}
@@ -249,51 +268,61 @@ defmodule UroDiscord.Notify.Channel do
     answered(purpose, {:error, error}, row, state)
   end
 
-  defp answered(_purpose, {:error, %Error{kind: :unauthorized}}, _row, state), do: {:pause, @unauthorized_ms, state}
-  # Discord's own failures (5xx) come as other kinds, once the client has repeated them in vain.
-  defp answered(_purpose, {:error, %Error{kind: kind} = error}, row, state) when kind in @final,
-    do: finish(row, {:error, error}, state)
+  defp answered(_purpose, {:error, %Error{kind: :unauthorized}}, _about, state), do: {:pause, @unauthorized_ms, state}
 
-  defp answered(_purpose, {:error, error}, row, state) do
+  defp answered(:publish, {:error, error}, message, state) do
+    if Error.final?(error) do
+      Logger.warning("message #{message.message_id} is delivered, but cannot be published: #{Exception.message(error)}")
+      published(message, nil, error, state)
+    else
+      delay = max(Backoff.delay(@publish_ms, state.unpublished), error.retry_after_ms || 0)
+      Logger.info("message #{message.message_id} is published later, in #{delay} ms: #{Exception.message(error)}")
+      published(message, Clock.local() + delay, nil, %{state | unpublished: state.unpublished + 1})
+    end
+  end
+
+  defp answered(_purpose, {:error, error}, row, state),
+    do: if(Error.final?(error), do: finish(row, {:error, error}, state), else: later(row, error, state))
+
+  defp later(row, error, state) do
     delay = max(Backoff.delay(@retry_ms, state.failures), error.retry_after_ms || 0)
     Logger.info("notification #{row.id} is tried again in #{delay} ms: #{Exception.message(error)}")
     Telemetry.execute([:notify, :retry], %{delay_ms: delay}, metadata(row, state, %{kind: error.kind}))
-    {:pause, delay, unsure(%{state | failures: state.failures + 1})}
+    {:pause, delay, %{state | failures: state.failures + 1, tried: MapSet.put(state.tried, row.id), history: []}}
   end
 
   # The lease went while the request was under way: whoever has it now stores the outcome.
   defp finish(_row, _outcome, %{lease: nil} = state), do: {:again, state}
 
-  defp finish(row, outcome, state) do
-    delivery = delivery(row, outcome, state)
+  defp finish(row, {:ok, message_id}, state) do
+    delivery = %Delivery{id: row.id, channel_id: state.channel_id, status: :delivered, message_id: message_id}
+    store(row, delivery, if(row.crosspost, do: state.publish_at || Clock.local()), state)
+  end
+
+  defp finish(row, {:error, error}, state),
+    do: store(row, %Delivery{id: row.id, channel_id: state.channel_id, status: :failed, error: error}, nil, state)
+
+  defp store(row, delivery, publish_at, state) do
     until = leased_until()
 
-    case Outbox.finish(state.runtime.store, state.lease, delivery) do
+    case Outbox.finish(state.runtime.store, state.lease, row, delivery, publish_at) do
       {:ok, following} ->
         report(delivery, row, state)
-        {:begin, following, %{state | failures: 0, leased_until: until}}
+        state = %{state | failures: 0, leased_until: until, last: row.producer, unstored: nil}
+        state = %{state | tried: MapSet.delete(state.tried, row.id), publish_at: publish_at || state.publish_at}
+        if publish_now?(state), do: {:again, state}, else: {:begin, following, state}
 
       # Another node goes on from here.
       :lost ->
-        {:again, %{state | lease: nil}}
+        {:again, %{state | lease: nil, unstored: nil}}
 
       {:error, error} ->
-        store_failed(error, unsure(state))
+        store_failed(error, %{state | unstored: {row, delivery, publish_at}})
     end
   end
 
-  defp unsure(state), do: %{state | sent_until: System.os_time(:millisecond) + @skew_ms, history: []}
-
-  defp delivery(row, {:ok, message_id}, state), do: delivery(row, {:ok, message_id, nil}, state)
-
-  defp delivery(row, {:ok, message_id, error}, state),
-    do: %Delivery{id: row.id, channel_id: state.channel_id, status: :delivered, message_id: message_id, error: error}
-
-  defp delivery(row, {:error, error}, state),
-    do: %Delivery{id: row.id, channel_id: state.channel_id, status: :failed, error: error}
-
   defp report(delivery, row, state) do
-    duration = %{duration_ms: System.os_time(:millisecond) - row.accepted_at}
+    duration = %{duration_ms: max(Clock.discord() - row.accepted_at, 0)}
 
     case delivery do
       %{status: :delivered, message_id: message_id} ->
@@ -309,14 +338,48 @@ defmodule UroDiscord.Notify.Channel do
 
   defp metadata(row, state, more), do: Map.merge(%{channel_id: state.channel_id, id: row.id}, more)
 
+  ## Publishing
+
+  defp publish_now?(state), do: state.publish_at != nil and state.publish_at <= Clock.local()
+
+  defp to_publish(state) do
+    if publish_now?(state) do
+      case Outbox.to_publish(state.runtime.store, state.channel_id) do
+        {:ok, nil} -> {:ok, nil, %{state | publish_at: nil}}
+        {:ok, message} -> due(message, %{state | publish_at: message.at})
+        error -> error
+      end
+    else
+      {:ok, nil, state}
+    end
+  end
+
+  defp due(message, state), do: if(publish_now?(state), do: {:ok, message, state}, else: {:ok, nil, state})
+
+  defp publish(message, state) do
+    path = "channels/#{state.channel_id}/messages/#{message.message_id}/crosspost"
+    request(:publish, :post, path, [], message, state)
+  end
+
+  # The others of the channel are not tried earlier than the one that had to be put off.
+  defp published(_message, _at, _error, %{lease: nil} = state), do: {:again, state}
+
+  defp published(message, at, error, state) do
+    case Outbox.published(state.runtime.store, state.lease, message.id, at, error) do
+      :ok -> {:again, %{state | publish_at: at || state.publish_at}}
+      :lost -> {:again, %{state | lease: nil}}
+      {:error, error} -> store_failed(error, state)
+    end
+  end
+
   ## The lease
 
-  # One that lasts for a request yet, by a clock that nobody sets.
-  defp lease(%{lease: lease} = state) do
+  # One that lasts for a request yet, by a clock that nobody sets. Without it nothing is begun.
+  defp lease(state) do
     cond do
-      lease == nil -> claim(state)
+      state.lease == nil -> claim(state)
       lasts?(state) -> {:ok, state}
-      true -> state |> renew() |> then(&if(&1.lease, do: {:ok, &1}, else: claim(&1)))
+      true -> with :lost <- renew(state), do: claim(%{state | lease: nil})
     end
   end
 
@@ -326,17 +389,22 @@ defmodule UroDiscord.Notify.Channel do
     until = leased_until()
 
     # Under a new lease nothing is known of what was under way before.
-    with {:ok, lease} <- Outbox.claim(runtime.store, state.channel_id, runtime.owner, &Owner.dead?/1),
-         do: {:ok, unsure(%{state | lease: lease, leased_until: until})}
+    with {:ok, lease, position} <- Outbox.claim(runtime.store, state.channel_id, runtime.owner, state.watch) do
+      state = %{state | lease: lease, leased_until: until, watch: nil, publish_at: 0}
+      {:ok, %{state | doubtful: position, tried: MapSet.new(), history: []}}
+    end
   end
 
   defp renew(state) do
     until = leased_until()
+    with :ok <- Outbox.renew(state.runtime.store, state.lease), do: {:ok, %{state | leased_until: until}}
+  end
 
-    case Outbox.renew(state.runtime.store, state.lease) do
-      :ok -> %{state | leased_until: until}
+  # While a request is under way, which ends within the lease as it is.
+  defp keep_lease(state) do
+    case renew(state) do
+      {:ok, state} -> state
       :lost -> %{state | lease: nil}
-      # The lease itself tells how long it is good.
       {:error, _error} -> state
     end
   end

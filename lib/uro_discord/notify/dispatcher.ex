@@ -6,7 +6,7 @@ defmodule UroDiscord.Notify.Dispatcher do
   use GenServer
   require Logger
 
-  alias UroDiscord.{Native, Runtime}
+  alias UroDiscord.{Clock, Native, Runtime}
   alias UroDiscord.Notify.{Channel, Outbox}
 
   @poll_ms 5_000
@@ -30,7 +30,7 @@ defmodule UroDiscord.Notify.Dispatcher do
   def handle_info(:poll, state) do
     Process.send_after(self(), :poll, @poll_ms)
 
-    case Outbox.waiting(state.runtime.store) do
+    case Outbox.channels(state.runtime.store) do
       {:ok, channels} -> Enum.each(channels, &Channel.wake/1)
       {:error, error} -> Logger.error("the store of notifications failed: #{Exception.message(error)}")
     end
@@ -40,7 +40,7 @@ defmodule UroDiscord.Notify.Dispatcher do
 
   def handle_info(:prune, state) do
     Process.send_after(self(), :prune, @prune_ms)
-    now = System.os_time(:millisecond)
+    now = Clock.local()
 
     with {:error, error} <- Outbox.prune(state.runtime.store, now - @delivered_ms, now - @failed_ms),
          do: Logger.error("old notifications could not be forgotten: #{Exception.message(error)}")
@@ -49,20 +49,17 @@ defmodule UroDiscord.Notify.Dispatcher do
   end
 
   # Once, however many channels wait.
-  defp tell_unauthorized(%{unauthorized: false} = state) do
-    case Native.rest_status(state.runtime.rest) do
-      %{unauthorized: true} ->
-        Logger.error(
-          "Discord does not accept the bot's token (401), so nothing is sent. Set :token to the one on the Bot page of the " <>
-            "developer portal and restart; what waits is kept and sent then"
-        )
+  defp tell_unauthorized(state) do
+    %{unauthorized: unauthorized} = Native.rest_status(state.runtime.rest)
 
-        %{state | unauthorized: true}
-
-      _ ->
-        state
+    if unauthorized and not state.unauthorized do
+      Logger.error(
+        "Discord does not accept the bot's token (401), so nothing is sent. Set :token to the one on the Bot page of the " <>
+          "developer portal and restart; what waits is kept and sent then"
+      )
     end
-  end
 
-  defp tell_unauthorized(state), do: state
+    if state.unauthorized and not unauthorized, do: Logger.info("Discord accepts the bot's token again")
+    %{state | unauthorized: unauthorized}
+  end
 end

@@ -1,15 +1,14 @@
 defmodule UroDiscord.Notify.Outbox do
   @moduledoc false
   # The notifications in the store, as SQL: accepted, sent in the order of their channel, and then kept for a while with their
-  # outcome. One node at a time sends in a channel: the holder of its lease. Every change of a notification names the lease's
-  # fence, so that a node which lost the lease changes nothing.
+  # outcome. One node at a time sends in a channel: the holder of its lease (UroDiscord.Store.Lease). Every change of a notification comes
+  # behind the lease's renewal and names its fence, so that a node which lost the lease changes nothing.
 
-  alias UroDiscord.{Delivery, Error, Native, Store}
+  alias UroDiscord.{Clock, Delivery, Error, Native, Store}
+  alias UroDiscord.Store.Lease
 
   # A lease outlasts any request that is begun under it (see UroDiscord.Notify.Channel).
-  @lease_ms 30_000
-  # Nodes' clocks may differ by this much.
-  @skew_ms 5_000
+  @lease %{table: "uro_discord_channels", key: "channel_id", ms: 30_000}
 
   @columns "id, channel_id, status, message_id, error"
 
@@ -20,6 +19,7 @@ defmodule UroDiscord.Notify.Outbox do
           body: String.t(),
           files: [%{name: String.t(), content_type: String.t() | nil, data: binary()}],
           crosspost: boolean(),
+          # By Discord's clock, as far as that is known; all other times are by the node's own.
           accepted_at: integer(),
           expires_at: integer() | nil
         }
@@ -28,25 +28,29 @@ defmodule UroDiscord.Notify.Outbox do
 
   @doc "How long a lease lasts, in ms, from the moment it is asked for."
   @spec lease_ms() :: pos_integer()
-  def lease_ms, do: @lease_ms
+  def lease_ms, do: @lease.ms
 
   ## Accepting
 
-  @doc "Stores notifications, and what goes `also`. They are accepted when this returns `:ok`, and not at all otherwise."
-  @spec accept(Store.t(), [row()], [Store.statement()]) :: :ok | {:error, Error.t()}
-  def accept(store, rows, also \\ []) do
-    with {:ok, _} <- Store.run(store, Enum.flat_map(rows, &insert/1) ++ also, :write), do: :ok
+  @doc """
+  Stores notifications of one producer, and what goes `also`. They are accepted when this returns `:ok`, and not at all otherwise; only after
+  `:unavailable` that is not known.
+  """
+  @spec accept(Store.t(), String.t(), [row()], [Store.statement()]) :: :ok | {:error, Error.t()}
+  def accept(store, producer, rows, also \\ []) do
+    with {:ok, _} <- Store.run(store, Enum.flat_map(rows, &insert(producer, &1)) ++ also, :write), do: :ok
   end
 
-  defp insert(row) do
+  defp insert(producer, row) do
     message =
       {"""
-       INSERT INTO uro_discord_outbox (id, channel_id, position, status, body, crosspost, accepted_at, expires_at)
-       VALUES ($1, $2, $3, 'queued', $4, $5, $6, $7)
+       INSERT INTO uro_discord_outbox (id, channel_id, producer, position, status, body, crosspost, accepted_at, expires_at)
+       VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8)
        """,
        [
          row.id,
          row.channel_id,
+         producer,
          row.position,
          row.body,
          if(row.crosspost, do: 1, else: 0),
@@ -62,6 +66,17 @@ defmodule UroDiscord.Notify.Outbox do
      [id, number, file.name, file.content_type, {:blob, file.data}]}
   end
 
+  @doc "How many notifications of a producer wait; more than `most` are not counted."
+  @spec waiting(Store.t(), String.t(), pos_integer()) :: {:ok, non_neg_integer()} | {:error, Error.t()}
+  def waiting(store, producer, most) do
+    sql = """
+    SELECT COUNT(*) FROM
+      (SELECT 1 FROM uro_discord_outbox WHERE producer = $1 AND status = 'queued' LIMIT $2) AS waiting
+    """
+
+    with {:ok, [[count]]} <- rows(store, sql, [producer, most]), do: {:ok, count}
+  end
+
   @doc "The highest position there is; a new one must be above it."
   @spec last_position(Store.t()) :: {:ok, integer()} | {:error, Error.t()}
   def last_position(store) do
@@ -71,80 +86,68 @@ defmodule UroDiscord.Notify.Outbox do
 
   ## Who sends in a channel
 
-  @doc "The lease of a channel for this owner; `:taken` while another one has it."
-  @spec claim(Store.t(), String.t(), String.t(), (String.t() -> boolean())) ::
-          {:ok, lease()} | :taken | {:error, Error.t()}
-  def claim(store, channel_id, owner, dead?) do
-    now = now()
-    current = "SELECT owner FROM uro_discord_channels WHERE channel_id = $1"
+  @doc """
+  The lease of a channel for this owner, and the last position of what waits there by now; or what to `watch` of the node that has it.
+  """
+  @spec claim(Store.t(), String.t(), String.t(), Lease.watch()) ::
+          {:ok, lease(), integer()} | {:held, Lease.watch()} | {:error, Error.t()}
+  def claim(store, channel_id, owner, watch) do
+    last = {"SELECT MAX(position) FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued'", [channel_id]}
 
-    with {:ok, rows} <- rows(store, current, [channel_id]),
-         # Also takes a lease from one that is known to be gone.
-         gone = Enum.find_value(rows, owner, fn [holder] -> if dead?.(holder), do: holder end),
-         {:ok, [_, %{rows: claimed}]} <-
-           Store.run(
-             store,
-             [
-               {"""
-                INSERT INTO uro_discord_channels (channel_id, owner, fence, lease_until)
-                VALUES ($1, '', 0, 0) ON CONFLICT (channel_id) DO NOTHING
-                """, [channel_id]},
-               {"""
-                UPDATE uro_discord_channels SET owner = $2, fence = fence + 1, lease_until = $3
-                WHERE channel_id = $1 AND (owner = $2 OR owner = $4 OR lease_until < $5)
-                RETURNING fence
-                """, [channel_id, owner, now + @lease_ms, gone, now - @skew_ms]}
-             ],
-             :write
-           ) do
-      case claimed do
-        [[fence]] -> {:ok, %{channel_id: channel_id, fence: fence}}
-        [] -> :taken
-      end
-    end
+    with {:ok, fence, [%{rows: [[position]]}]} <- Lease.claim(store, @lease, channel_id, owner, watch, [last]),
+         do: {:ok, %{channel_id: channel_id, fence: fence}, position || 0}
   end
 
   @doc "Extends a lease; `:lost` when another owner has it by now."
   @spec renew(Store.t(), lease()) :: :ok | :lost | {:error, Error.t()}
-  def renew(store, lease) do
-    with {:ok, [%{num_rows: changed}]} <- Store.run(store, [renewal(lease)], :write),
-         do: if(changed == 1, do: :ok, else: :lost)
-  end
+  def renew(store, lease), do: under(store, lease, []) |> changed(fn [] -> :ok end)
 
   @doc "Gives a lease back, for another node to take at once."
   @spec release(Store.t(), lease()) :: :ok | {:error, Error.t()}
-  def release(store, lease) do
-    sql = "UPDATE uro_discord_channels SET owner = '', lease_until = 0 WHERE channel_id = $1 AND fence = $2"
-    with {:ok, _} <- Store.run(store, [{sql, [lease.channel_id, lease.fence]}], :write), do: :ok
-  end
+  def release(store, lease), do: Lease.release(store, @lease, lease.channel_id, lease.fence)
 
-  defp renewal(lease) do
-    {"UPDATE uro_discord_channels SET lease_until = $3 WHERE channel_id = $1 AND fence = $2",
-     [lease.channel_id, lease.fence, now() + @lease_ms]}
-  end
+  # The renewal first: it locks the lease's row, so that nobody takes it in the middle.
+  defp under(store, lease, statements),
+    do: Store.run(store, [Lease.renewal(@lease, lease.channel_id, lease.fence) | statements], :write)
+
+  defp changed({:ok, [%{num_rows: 1} | answers]}, result), do: result.(answers)
+  defp changed({:ok, [%{num_rows: 0} | _]}, _result), do: :lost
+  defp changed({:error, error}, _result), do: {:error, error}
+
+  # For statements whose first two parameters are the channel and the fence.
+  @held "EXISTS (SELECT 1 FROM uro_discord_channels WHERE channel_id = $1 AND fence = $2)"
 
   ## Sending
 
-  @doc "The next notification of a channel, its files left out."
-  @spec next(Store.t(), String.t()) :: {:ok, map() | nil} | {:error, Error.t()}
-  def next(store, channel_id) do
-    {sql, params} = queued(channel_id)
+  @doc """
+  The next notification of a channel, its files left out. Producers take turns: it is the first of the producer that follows, by name, on the
+  one whose turn was last ("" for none).
+  """
+  @spec next(Store.t(), String.t(), String.t()) :: {:ok, map() | nil} | {:error, Error.t()}
+  def next(store, channel_id, last) do
+    {sql, params} = queued(channel_id, last)
     with {:ok, rows} <- rows(store, sql, params), do: {:ok, first(rows)}
   end
 
-  defp queued(channel_id) do
+  # Each of the inner ones is one look into the index.
+  defp queued(channel_id, last) do
     {"""
-     SELECT id, body, crosspost, accepted_at, expires_at,
+     SELECT id, producer, position, body, crosspost, accepted_at, expires_at,
        CASE WHEN EXISTS (SELECT 1 FROM uro_discord_files WHERE delivery_id = uro_discord_outbox.id) THEN 1 ELSE 0 END
-     FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued' ORDER BY position LIMIT 1
-     """, [channel_id]}
+     FROM uro_discord_outbox WHERE id = COALESCE(
+       (SELECT id FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued' AND producer > $2
+        ORDER BY producer, position LIMIT 1),
+       (SELECT id FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued' ORDER BY producer, position LIMIT 1))
+     """, [channel_id, last]}
   end
 
   defp first([]), do: nil
 
-  defp first([[id, body, crosspost, accepted_at, expires_at, files]]) do
+  defp first([[id, producer, position, body, crosspost, accepted_at, expires_at, files]]) do
     %{
       id: id,
+      producer: producer,
+      position: position,
       body: body,
       crosspost: crosspost == 1,
       accepted_at: accepted_at,
@@ -153,7 +156,7 @@ defmodule UroDiscord.Notify.Outbox do
     }
   end
 
-  @doc "The files of what `next/2` gave."
+  @doc "The files of what `next/3` gave."
   @spec files(Store.t(), map()) :: {:ok, [map()]} | {:error, Error.t()}
   def files(_store, %{files?: false}), do: {:ok, []}
 
@@ -174,38 +177,63 @@ defmodule UroDiscord.Notify.Outbox do
   end
 
   @doc """
-  Stores an outcome, extends the lease, and gives the channel's next notification, as `next/2` does; `:lost` when another owner
-  has the lease by now, and nothing is changed.
+  Stores the outcome of what `next/3` gave, and when the message is to be published (nil: never), extends the lease, and gives the channel's next
+  notification, as `next/3` does; `:lost` when another owner has the lease by now, and nothing is changed.
   """
-  @spec finish(Store.t(), lease(), Delivery.t()) :: {:ok, map() | nil} | :lost | {:error, Error.t()}
-  def finish(store, lease, delivery) do
+  @spec finish(Store.t(), lease(), map(), Delivery.t(), integer() | nil) ::
+          {:ok, map() | nil} | :lost | {:error, Error.t()}
+  def finish(store, lease, row, delivery, publish_at) do
     statements = [
       {"""
-       UPDATE uro_discord_outbox SET status = $2, message_id = $3, error = $4, finished_at = $5
-       WHERE id = $1 AND status = 'queued'
-       AND EXISTS (SELECT 1 FROM uro_discord_channels WHERE channel_id = $6 AND fence = $7)
+       UPDATE uro_discord_outbox SET status = $4, message_id = $5, error = $6, publish_at = $7, finished_at = $8
+       WHERE id = $3 AND status = 'queued' AND #{@held}
        """,
        [
+         lease.channel_id,
+         lease.fence,
          delivery.id,
          Atom.to_string(delivery.status),
          delivery.message_id,
          encode_error(delivery.error),
-         now(),
-         lease.channel_id,
-         lease.fence
+         publish_at,
+         now()
        ]},
       # What failed keeps its files, for a retry.
       {"""
        DELETE FROM uro_discord_files WHERE delivery_id = $1
        AND EXISTS (SELECT 1 FROM uro_discord_outbox WHERE id = $1 AND status = 'delivered')
        """, [delivery.id]},
-      renewal(lease),
       # Here it costs no trip of its own to the store.
-      queued(lease.channel_id)
+      queued(lease.channel_id, row.producer)
     ]
 
-    with {:ok, [%{num_rows: changed}, _, _, %{rows: following}]} <- Store.run(store, statements, :write),
-         do: if(changed == 1, do: {:ok, first(following)}, else: :lost)
+    store |> under(lease, statements) |> changed(fn [_, _, %{rows: following}] -> {:ok, first(following)} end)
+  end
+
+  ## Publishing to the followers of a channel
+
+  @doc "The message of a channel that is to be published next, and when."
+  @spec to_publish(Store.t(), String.t()) ::
+          {:ok, %{id: String.t(), message_id: String.t(), at: integer()} | nil} | {:error, Error.t()}
+  def to_publish(store, channel_id) do
+    sql = """
+    SELECT id, message_id, publish_at FROM uro_discord_outbox WHERE channel_id = $1 AND publish_at IS NOT NULL
+    ORDER BY publish_at, position LIMIT 1
+    """
+
+    with {:ok, rows} <- rows(store, sql, [channel_id]) do
+      {:ok, List.first(for [id, message_id, at] <- rows, do: %{id: id, message_id: message_id, at: at})}
+    end
+  end
+
+  @doc "Stores that a message is published (`at` is nil), or why it never will be, or when to try again; `:lost` as in `finish/5`."
+  @spec published(Store.t(), lease(), String.t(), integer() | nil, Error.t() | nil) :: :ok | :lost | {:error, Error.t()}
+  def published(store, lease, id, at, error) do
+    sql = "UPDATE uro_discord_outbox SET publish_at = $4, error = $5 WHERE id = $3 AND #{@held}"
+
+    store
+    |> under(lease, [{sql, [lease.channel_id, lease.fence, id, at, encode_error(error)]}])
+    |> changed(fn _ -> :ok end)
   end
 
   ## Looking
@@ -219,11 +247,15 @@ defmodule UroDiscord.Notify.Outbox do
     end
   end
 
-  @doc "The channels in which something waits."
-  @spec waiting(Store.t()) :: {:ok, [String.t()]} | {:error, Error.t()}
-  def waiting(store) do
-    sql = "SELECT DISTINCT channel_id FROM uro_discord_outbox WHERE status = 'queued'"
-    with {:ok, rows} <- rows(store, sql, []), do: {:ok, List.flatten(rows)}
+  @doc "The channels in which something waits, or is to be published by now."
+  @spec channels(Store.t()) :: {:ok, [String.t()]} | {:error, Error.t()}
+  def channels(store) do
+    sql = """
+    SELECT channel_id FROM uro_discord_outbox WHERE status = 'queued'
+    UNION SELECT channel_id FROM uro_discord_outbox WHERE publish_at IS NOT NULL AND publish_at <= $1
+    """
+
+    with {:ok, rows} <- rows(store, sql, [now()]), do: {:ok, List.flatten(rows)}
   end
 
   @spec failed(Store.t(), pos_integer()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}
@@ -260,14 +292,19 @@ defmodule UroDiscord.Notify.Outbox do
   @doc "Forgets what was delivered, or failed, before these times."
   @spec prune(Store.t(), integer(), integer()) :: :ok | {:error, Error.t()}
   def prune(store, delivered_before, failed_before) do
-    old = "(status = 'delivered' AND finished_at < $1) OR (status = 'failed' AND finished_at < $2)"
-    times = [delivered_before, failed_before]
+    # First they are made unfit for anything else: `requeue/3`, which may come in between, would lose the files.
+    marked =
+      {"""
+       UPDATE uro_discord_outbox SET status = 'forgotten'
+       WHERE (status = 'delivered' AND finished_at < $1) OR (status = 'failed' AND finished_at < $2)
+       """, [delivered_before, failed_before]}
 
-    statements =
+    beside =
       for table <- ["uro_discord_files", "uro_discord_posts"] do
-        {"DELETE FROM #{table} WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE #{old})", times}
-      end ++ [{"DELETE FROM uro_discord_outbox WHERE #{old}", times}]
+        {"DELETE FROM #{table} WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE status = 'forgotten')", []}
+      end
 
+    statements = [marked | beside] ++ [{"DELETE FROM uro_discord_outbox WHERE status = 'forgotten'", []}]
     with {:ok, _} <- Store.run(store, statements, :write), do: :ok
   end
 
@@ -308,5 +345,5 @@ defmodule UroDiscord.Notify.Outbox do
     )
   end
 
-  defp now, do: System.os_time(:millisecond)
+  defp now, do: Clock.local()
 end

@@ -11,35 +11,31 @@ defmodule UroDiscord.Notify.Sent do
 
   # 2015-01-01, where Discord's ids begin: https://discord.com/developers/docs/reference#snowflakes
   @epoch_ms 1_420_070_400_000
-  # Discord's clock and ours.
-  @skew_ms 10_000
   @page 100
   # Where people write more than this between two attempts, a notification may come twice.
   @most_pages 10
 
-  @type row :: %{body: String.t(), accepted_at: integer()}
+  @doc "What to ask the channel for next; `:enough` when its messages since then (Unix ms, by Discord's clock) are there."
+  @spec query([[map()]], integer()) :: {:more, String.t()} | :enough
+  def query([], _since), do: {:more, "limit=#{@page}"}
+  def query([page | _], _since) when length(page) < @page, do: :enough
+  def query(pages, _since) when length(pages) >= @most_pages, do: :enough
 
-  @doc "What to ask the channel for next; `:enough` when its messages since the notification are there."
-  @spec query([[map()]], row()) :: {:more, String.t()} | :enough
-  def query([], _row), do: {:more, "limit=#{@page}"}
-  def query([page | _], _row) when length(page) < @page, do: :enough
-  def query(pages, _row) when length(pages) >= @most_pages, do: :enough
-
-  def query([page | _], row) do
+  def query([page | _], since) do
     oldest = List.last(page)["id"]
-    if since?(oldest, row), do: {:more, "limit=#{@page}&before=#{oldest}"}, else: :enough
+    if since?(oldest, since), do: {:more, "limit=#{@page}&before=#{oldest}"}, else: :enough
   end
 
-  @doc "The id of the message that this notification became, or nil."
-  @spec find([[map()]], row(), Runtime.t()) :: {:ok, String.t() | nil} | {:error, Error.t()}
-  def find(pages, row, runtime) do
+  @doc "The id of the message that this notification became since then, or nil."
+  @spec find([[map()]], %{body: String.t()}, integer(), Runtime.t()) :: {:ok, String.t() | nil} | {:error, Error.t()}
+  def find(pages, row, since, runtime) do
     {:ok, body} = Native.json_decode(row.body)
     wanted = features(body)
 
     for(
       page <- pages,
       message <- Enum.reverse(page),
-      message["author"]["id"] == runtime.bot_id and since?(message["id"], row) and features(message) == wanted,
+      message["author"]["id"] == runtime.bot_id and since?(message["id"], since) and features(message) == wanted,
       do: message
     )
     |> first_unknown(runtime.store)
@@ -72,5 +68,5 @@ defmodule UroDiscord.Notify.Sent do
 
   defp text(text), do: String.trim(text || "")
 
-  defp since?(id, row), do: Bitwise.bsr(String.to_integer(id), 22) + @epoch_ms >= row.accepted_at - @skew_ms
+  defp since?(id, since), do: Bitwise.bsr(String.to_integer(id), 22) + @epoch_ms >= since
 end

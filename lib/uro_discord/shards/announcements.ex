@@ -105,7 +105,7 @@ defmodule UroDiscord.Shards.Announcements do
     message = [content: text(shard, state.runtime.config.join_link), suppress_embeds: true, expires_in: @expires_ms]
     stored = fn _delivery -> Memory.announced(world, state.memory[world], now) end
 
-    case Notify.notify(state.limits.channel, message, stored) do
+    case Notify.notify(state.limits.channel, message, producer: :worlds, also: stored) do
       {:ok, _delivery} ->
         {:cont, {:ok, put_in(state.memory[world], %{announced_at: now, closed_at: nil})}}
 

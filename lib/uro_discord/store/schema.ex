@@ -2,12 +2,12 @@ defmodule UroDiscord.Store.Schema do
   @moduledoc false
   # The tables, and how they came to be. A version is never edited once released: a change is a new version.
   #
-  # Every statement may be run twice, so that a migration which stopped half way, or ran in two places at once, is finished
+  # Every statement may be run twice (but in SQLite a new column: there a version is one transaction, see UroDiscord.Store.SQLite), so that a migration which stopped half way, or ran in two places at once, is finished
   # by running it again; CockroachDB does not do schema changes and inserts well in one transaction.
 
   @type dialect :: :sqlite | :postgres
 
-  # Snowflakes and ids are text, times Unix milliseconds. <integer>, <blob> and <strict> are the dialect's.
+  # Snowflakes and ids are text, times Unix milliseconds. <integer>, <blob>, <strict> and <if not exists> are the dialect's.
   @versions [
     {1,
      [
@@ -177,6 +177,32 @@ defmodule UroDiscord.Store.Schema do
           hash TEXT NOT NULL
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_commands"}
+     ]},
+    {3,
+     [
+       # Whose a notification is: see UroDiscord.Notify.Producer.
+       {"ALTER TABLE uro_discord_outbox ADD COLUMN <if not exists> producer TEXT NOT NULL DEFAULT 'host'",
+        "ALTER TABLE uro_discord_outbox DROP COLUMN IF EXISTS producer"},
+       # When a message that is there is to be published to the followers of its channel: NULL for never, or no more.
+       {"ALTER TABLE uro_discord_outbox ADD COLUMN <if not exists> publish_at <integer>",
+        "ALTER TABLE uro_discord_outbox DROP COLUMN IF EXISTS publish_at"},
+       {"""
+        CREATE INDEX IF NOT EXISTS uro_discord_outbox_turns ON uro_discord_outbox (channel_id, producer, position)
+          WHERE status = 'queued'
+        """, "DROP INDEX IF EXISTS uro_discord_outbox_turns"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_outbox_waiting ON uro_discord_outbox (producer) WHERE status = 'queued'",
+        "DROP INDEX IF EXISTS uro_discord_outbox_waiting"},
+       {"""
+        CREATE INDEX IF NOT EXISTS uro_discord_outbox_publish ON uro_discord_outbox (channel_id, publish_at)
+          WHERE publish_at IS NOT NULL
+        """, "DROP INDEX IF EXISTS uro_discord_outbox_publish"},
+       {"""
+        CREATE INDEX IF NOT EXISTS uro_discord_outbox_delivered ON uro_discord_outbox (channel_id, message_id)
+          WHERE status = 'delivered'
+        """, "DROP INDEX IF EXISTS uro_discord_outbox_delivered"},
+       # These four do what it did.
+       {"DROP INDEX IF EXISTS uro_discord_outbox_channel",
+        "CREATE INDEX IF NOT EXISTS uro_discord_outbox_channel ON uro_discord_outbox (channel_id, status, position)"}
      ]}
   ]
 
@@ -212,6 +238,10 @@ defmodule UroDiscord.Store.Schema do
   @spec version_query() :: String.t()
   def version_query, do: "SELECT MAX(version) FROM uro_discord_schema"
 
+  @doc "The version that this uro_discord works with."
+  @spec current() :: pos_integer()
+  def current, do: @current
+
   @spec compare(non_neg_integer()) :: :older | :current | :newer
   def compare(version) when version < @current, do: :older
   def compare(@current), do: :current
@@ -232,10 +262,22 @@ defmodule UroDiscord.Store.Schema do
   end
 
   defp fill(sql, :sqlite),
-    do: replace(sql, %{"<integer>" => "INTEGER", "<blob>" => "BLOB", "<strict>" => " STRICT"})
+    do:
+      replace(sql, %{
+        "<integer>" => "INTEGER",
+        "<blob>" => "BLOB",
+        "<strict>" => " STRICT",
+        " <if not exists>" => ""
+      })
 
   defp fill(sql, :postgres),
-    do: replace(sql, %{"<integer>" => "BIGINT", "<blob>" => "BYTEA", "<strict>" => ""})
+    do:
+      replace(sql, %{
+        "<integer>" => "BIGINT",
+        "<blob>" => "BYTEA",
+        "<strict>" => "",
+        "<if not exists>" => "IF NOT EXISTS"
+      })
 
   defp replace(sql, words),
     do: sql |> String.trim() |> String.replace(Map.keys(words), &words[&1])

@@ -42,7 +42,7 @@ defmodule UroDiscord.Store.SQLite do
          do: {:ok, version || 0}
   end
 
-  # All new versions at once. Another process that does the same at the same time does no harm: see `Schema`.
+  # All new versions at once, or none. Where it fails because another process has just done the same, it is done.
   defp migrate(database, version) do
     case Schema.compare(version) do
       :newer ->
@@ -50,7 +50,11 @@ defmodule UroDiscord.Store.SQLite do
 
       :older ->
         statements = for sql <- Schema.up(:sqlite, version), do: {sql, []}
-        with {:ok, _answers} <- run(database, statements, :write), do: :ok
+
+        case run(database, statements, :write) do
+          {:ok, _answers} -> :ok
+          {:error, error} -> if version(database) == {:ok, Schema.current()}, do: :ok, else: {:error, error}
+        end
 
       :current ->
         :ok

@@ -107,7 +107,10 @@ defmodule UroDiscord.Web.Notify do
   defp json({:error, reason}), do: Response.error(400, "invalid_json", reason)
 
   defp notify(opened, message, post) do
-    case UroDiscord.Notify.notify(opened.channel_id, message, &[Posts.insert(post, &1)]) do
+    case UroDiscord.Notify.notify(opened.channel_id, message,
+           producer: {:key, post.key_name},
+           also: &[Posts.insert(post, &1)]
+         ) do
       {:error, %Error{kind: :conflict}} -> posted_before(opened.store, post)
       answer -> answer
     end

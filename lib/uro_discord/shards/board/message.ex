@@ -68,7 +68,7 @@ defmodule UroDiscord.Shards.Board.Message do
   defp post(surface, embed, before) do
     stored = &Record.replace(surface.channel_id, before, &1.id)
 
-    case Notify.notify(surface.channel_id, [embeds: [embed]], stored) do
+    case Notify.notify(surface.channel_id, [embeds: [embed]], producer: :worlds, also: stored) do
       {:ok, delivery} ->
         Events.subscribe({:delivery, delivery.id})
         {:posted, %{surface | place: {:sent, delivery.id}, permitted: :unknown}}
