@@ -28,17 +28,18 @@ defmodule UroDiscord do
     Bridge,
     Config,
     Delivery,
+    Domain,
+    Domains,
     Error,
     Events,
-    Feeds,
     Gateway,
-    Interactions,
     Native,
     Notify,
     Runtime,
     Shards,
+    Shutdown,
+    Store,
     Telemetry,
-    Voice,
     Web
   }
 
@@ -55,25 +56,17 @@ defmodule UroDiscord do
   def init(%Config{} = config) do
     with {:error, error} <- Runtime.init(config), do: raise(error)
     Telemetry.load()
-    # A process depends on those above it: the presence is stated anew to a new owner of the bridge.
-    Supervisor.init(children(config), strategy: :rest_for_one)
-  end
+    if not config.enabled, do: Logger.info("uro_discord is disabled (enabled: false)")
+    domains = Domains.all(config)
 
-  defp children(%Config{enabled: false} = config) do
-    Logger.info("uro_discord is disabled (enabled: false)")
-    [Events, {Shards, config}]
-  end
-
-  defp children(%Config{shards: shards} = config) do
-    [Events, {Shards, config}, Shards.Hidden] ++
-      if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
-      [Notify, {Gateway, config}, {Voice, config}, {Bridge, config}, {Shards.Presence, config}] ++
-      if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
-      if(config.board.channels ++ config.board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
-      if(shards.source == :put, do: [], else: [{Shards.Source, config}]) ++
-      if(config.feeds == %{}, do: [], else: [{Feeds, config}]) ++
-      [{Interactions, config}, Web.RateLimit] ++
-      if(config.web.port, do: [{Web.Server, config.web}], else: [])
+    # These cannot fail by themselves, so whoever ends them is somebody else, and the host's supervisor need not hear of it. The
+    # subscriptions are in no domain: a subscriber ends with them.
+    Supervisor.init(
+      [Events] ++ Enum.map(domains, &{Domain, &1}) ++ [{Shutdown, Enum.map(domains, & &1.name)}],
+      strategy: :one_for_one,
+      max_restarts: 1_000,
+      max_seconds: 1
+    )
   end
 
   @doc """
@@ -148,6 +141,9 @@ defmodule UroDiscord do
 
   A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again.
 
+  What could never say anything is refused with `{:error, error}`, which says what there is: a topic, type or option that is unknown, a
+  type whose intent is missing, a webhook event without `public_key:`. With `enabled: false` nothing comes, and what is right is `:ok`.
+
   ## Events that must not be missed
 
   An event of Discord's is handled when it was sent to its subscribers. With `ack: true` it is handled when the subscriber has called
@@ -177,25 +173,31 @@ defmodule UroDiscord do
     * no more than about 1,000 events wait for a subscriber. Then no others are taken from Discord, which keeps them; `status/0` and
       the log tell who holds back the gateway. That also goes for a subscriber that does not acknowledge and is slow.
   """
-  @spec subscribe(Events.topic(), ack: boolean()) :: :ok
-  def subscribe(topic, options \\ []), do: Events.subscribe(topic, options)
+  @spec subscribe(Events.topic(), ack: boolean()) :: :ok | {:error, Error.t()}
+  defdelegate subscribe(topic, options \\ []), to: Events
 
   @doc """
   An event that came to a subscriber with `ack: true` is handled. Any process may say so, once for each subscriber; order does not
   matter.
   """
-  @spec ack(map()) :: :ok
+  @spec ack(map()) :: :ok | {:error, Error.t()}
   def ack(%{subscriber: subscriber, shard: shard, session: session, seq: seq}),
     do: Bridge.acknowledge({shard, session, seq}, subscriber)
+
+  def ack(_event),
+    do: {:error, Error.invalid("event", "is none that came to a subscriber with `ack: true`")}
 
   @doc "Ends a subscription of the calling process."
   @spec unsubscribe(Events.topic()) :: :ok
   defdelegate unsubscribe(topic), to: Events
 
   @doc """
-  What is up and since when:
+  What is up and since when. What cannot start yet (a database that is away, a port in use) is tried again until it can, and is here:
 
-    * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`), `since`, `os_pid`, `restarts`, and how the last
+    * `domains`: each of the parts that begin anew by themselves: `state` (`:up`, or `:waiting` before the next start), `since`, `restarts`,
+      and the `reason` of the last end;
+    * `store`: `state` (`:opening`, `:open`, `:unavailable`), `since` and `error`;
+    * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`, `:down`), `since`, `os_pid`, `restarts`, and how the last
       one ended; its `presence` has what was last sent on each shard;
     * `gateway`:
       * `lease`: whether this node has `held` it, and its `holder`, a name for a VM;
@@ -221,6 +223,8 @@ defmodule UroDiscord do
         {:ok,
          %{
            enabled: true,
+           domains: Domain.status(),
+           store: Store.Keeper.status(),
            bridge: bridge,
            gateway: Map.merge(gateway, Gateway.status()),
            rest: Native.rest_status(rest),

@@ -185,7 +185,7 @@ defmodule UroDiscordTest do
         # A crash, with the report that OTP writes of it.
         bridge = Process.whereis(UroDiscord.Bridge)
         ref = Process.monitor(bridge)
-        send(bridge, :nothing_it_knows)
+        :sys.terminate(bridge, :out_of_order)
         assert_receive {:DOWN, ^ref, :process, _, _}, 5_000
         wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
       end)

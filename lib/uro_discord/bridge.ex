@@ -4,10 +4,10 @@ defmodule UroDiscord.Bridge do
   # is started again after a pause that doubles, is given the whole desired state, and converges. There is no other
   # recovery code.
 
-  use GenServer, shutdown: 5_000
+  use UroDiscord.Server, shutdown: 5_000
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Events, Voice}
+  alias UroDiscord.{Backoff, Config, Error, Events, Server, Voice}
   alias UroDiscord.Bridge.{Gateway, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.Handled
 
@@ -80,7 +80,12 @@ defmodule UroDiscord.Bridge do
 
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes."
   @spec status() :: map()
-  def status, do: GenServer.call(__MODULE__, :status)
+  def status do
+    with {:error, %Error{} = error} <- Server.call(__MODULE__, :status) do
+      bridge = %{state: :down, since: nil, os_pid: nil, restarts: 0, last_end: Exception.message(error), presence: %{}}
+      %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
+    end
+  end
 
   @doc "A term to the bridge and back."
   @spec ping(term(), timeout()) :: {:ok, term()} | {:error, :down}

@@ -3,49 +3,138 @@ defmodule UroDiscord.Events do
   # Who wants to hear of what. Topics are those of `UroDiscord.subscribe/2`; a subscriber gets
   # `{:uro_discord, topic, event}`. The bridge's owner is told of comings and goings, since only subscribed dispatches cross to us.
 
-  alias UroDiscord.{Bridge, Runtime}
+  alias UroDiscord.{Bridge, Error, Runtime}
+  alias UroDiscord.Config.Checks
+  alias UroDiscord.Gateway.Dispatches
 
   @registry __MODULE__
+
+  # https://discord.com/developers/docs/events/webhook-events#event-types
+  @webhooks ~w(APPLICATION_AUTHORIZED APPLICATION_DEAUTHORIZED ENTITLEMENT_CREATE ENTITLEMENT_UPDATE ENTITLEMENT_DELETE
+               QUEST_USER_ENROLLMENT LOBBY_MESSAGE_CREATE LOBBY_MESSAGE_UPDATE LOBBY_MESSAGE_DELETE GAME_DIRECT_MESSAGE_CREATE
+               GAME_DIRECT_MESSAGE_UPDATE GAME_DIRECT_MESSAGE_DELETE)
 
   @type topic :: :shards | :status | :voice | {:gateway, String.t()} | {:webhook, String.t()}
 
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(_options), do: Registry.child_spec(keys: :duplicate, name: @registry)
 
-  @spec subscribe(topic(), keyword()) :: :ok
-  def subscribe(topic, options \\ []) do
-    ack? = Keyword.get(options, :ack, false)
-    if ack?, do: check_kept(topic)
-    {:ok, _owner} = Registry.register(@registry, topic, if(ack?, do: :ack))
-    with {:gateway, _type} <- topic, do: Bridge.subscribed()
-    :ok
+  @doc "As `UroDiscord.subscribe/2`: what can never say anything is refused."
+  @spec subscribe(topic(), keyword()) :: :ok | {:error, Error.t()}
+  def subscribe(topic, options) do
+    with {:ok, %{config: config}} <- Runtime.fetch(),
+         :ok <- options(options),
+         :ok <- topic(topic, config),
+         :ok <- kept(topic, Keyword.get(options, :ack, false), config),
+         do: register(topic, if(options[:ack], do: :ack))
   end
 
-  # Otherwise some would go past it before it is there.
-  defp check_kept({:gateway, type}) do
-    {:ok, %{config: config}} = Runtime.fetch()
+  # A subscriber ends with the registry, and may be started again before that is.
+  @wait_ms 20
+  @waits 100
 
-    if config.enabled and type not in config.gateway.events do
-      raise ArgumentError,
-            "to subscribe to #{type} with `ack: true`, name it in the configuration, so that it is kept until you do: " <>
-              "config :uro_discord, gateway: [events: #{inspect(Enum.sort([type | config.gateway.events]))}]"
+  @doc "Subscribes a process of ours, which knows what it does."
+  @spec subscribe(topic() | {:delivery, String.t()}) :: :ok | {:error, Error.t()}
+  def subscribe(topic), do: subscribe_soon(topic, @waits)
+
+  defp subscribe_soon(topic, waits) do
+    with {:error, _} when waits > 0 <- register(topic, nil) do
+      Process.sleep(@wait_ms)
+      subscribe_soon(topic, waits - 1)
     end
   end
 
-  defp check_kept(topic),
-    do: raise(ArgumentError, "only events of Discord's gateway are acknowledged, and #{inspect(topic)} is not one")
+  defp register(topic, value) do
+    {:ok, _owner} = Registry.register(@registry, topic, value)
+    with {:gateway, _type} <- topic, do: Bridge.subscribed()
+    :ok
+  rescue
+    # The registry is not there.
+    ArgumentError ->
+      {:error, %Error{kind: :unavailable, message: "subscriptions begin anew just now: try again in a moment"}}
+  end
 
-  @spec unsubscribe(topic()) :: :ok
+  defp options(options) do
+    case Keyword.keyword?(options) && Keyword.split(options, [:ack]) do
+      {[], []} -> :ok
+      {[ack: ack], []} when is_boolean(ack) -> :ok
+      {[ack: ack], []} -> invalid("ack", "is #{inspect(ack)}; it may be true or false")
+      {_ack, [{unknown, _} | _]} -> invalid("options", "#{inspect(unknown)} is not an option: there is only ack: true")
+      _ -> invalid("options", "is #{inspect(options, limit: 5)}; it may be [ack: true]")
+    end
+  end
+
+  @topics ":shards, :status, :voice, {:gateway, type} and {:webhook, type}"
+
+  defp topic(topic, _config) when topic in [:shards, :status], do: :ok
+
+  defp topic(:voice, %{enabled: true, intents: intents}) do
+    if :guild_voice_states in intents,
+      do: :ok,
+      else: invalid("topic", "nothing comes of :voice without :guild_voice_states in `config :uro_discord, intents:`")
+  end
+
+  defp topic(:voice, _disabled), do: :ok
+
+  defp topic({:gateway, type}, config) do
+    # Nothing comes where it is disabled, whatever the intents are.
+    case Dispatches.problem(type, if(config.enabled, do: config.intents, else: Checks.intent_names())) do
+      nil -> :ok
+      problem -> invalid("topic", problem)
+    end
+  end
+
+  defp topic({:webhook, type}, config) do
+    cond do
+      type not in @webhooks ->
+        invalid("topic", Dispatches.unknown(type, @webhooks, "a webhook event of Discord's"))
+
+      config.enabled and config.public_key == nil ->
+        invalid("topic", "webhook events need `config :uro_discord, public_key:`")
+
+      true ->
+        :ok
+    end
+  end
+
+  defp topic(other, _config),
+    do: invalid("topic", "#{inspect(other, limit: 5, printable_limit: 100)} is not a topic: there are #{@topics}")
+
+  # Otherwise some would go past it before it is there.
+  defp kept({:gateway, type}, true, %{enabled: true, gateway: %{events: events}}) do
+    if type in events do
+      :ok
+    else
+      invalid(
+        "ack",
+        "to subscribe to #{type} with `ack: true`, name it in the configuration, so that it is kept until you do: " <>
+          "config :uro_discord, gateway: [events: #{inspect(Enum.sort([type | events]))}]"
+      )
+    end
+  end
+
+  defp kept({:gateway, _type}, _ack, _config), do: :ok
+  defp kept(_topic, false, _config), do: :ok
+
+  defp kept(topic, true, _config),
+    do: invalid("ack", "only events of Discord's gateway are acknowledged, and #{inspect(topic)} is not one")
+
+  defp invalid(field, message), do: {:error, Error.invalid(field, message)}
+
+  @spec unsubscribe(topic() | {:delivery, String.t()}) :: :ok
   def unsubscribe(topic) do
     :ok = Registry.unregister(@registry, topic)
-    with {:gateway, type} <- topic, do: Bridge.unsubscribed(self(), type)
+    with {:gateway, type} when is_binary(type) <- topic, do: Bridge.unsubscribed(self(), type)
     :ok
+  rescue
+    # There is no registry, and so no subscription.
+    ArgumentError -> :ok
   end
 
   @doc "Sends an event to every subscriber."
   @spec publish(topic(), term()) :: :ok
   def publish(topic, event) do
-    for {pid, _value} <- Registry.lookup(@registry, topic), do: send(pid, {:uro_discord, topic, event})
+    for {pid, _value} <- lookup(topic), do: send(pid, {:uro_discord, topic, event})
     :ok
   end
 
@@ -69,7 +158,14 @@ defmodule UroDiscord.Events do
   def subscribed?(topic), do: alive(topic) != []
 
   # The registry hears of an end in its own time.
-  defp alive(topic), do: for({pid, _value} = entry <- Registry.lookup(@registry, topic), Process.alive?(pid), do: entry)
+  defp alive(topic), do: for({pid, _value} = entry <- lookup(topic), Process.alive?(pid), do: entry)
+
+  # While the registry is started again nobody is subscribed: a subscription ends with it, and its subscriber too.
+  defp lookup(topic) do
+    Registry.lookup(@registry, topic)
+  rescue
+    ArgumentError -> []
+  end
 
   @doc "The dispatches that somebody wants."
   @spec wanted() :: [String.t()]
@@ -79,5 +175,7 @@ defmodule UroDiscord.Events do
     |> Registry.select([{{{:gateway, :"$1"}, :_, :_}, [], [:"$1"]}])
     |> Enum.uniq()
     |> Enum.sort()
+  rescue
+    ArgumentError -> []
   end
 end

@@ -10,10 +10,10 @@ defmodule UroDiscord.Gateway do
   # task, one at a time, so that the lease's time is kept whatever the store does; sessions come through a table, so that the bridge's
   # owner waits for nobody.
 
-  use GenServer, shutdown: 10_000
+  use UroDiscord.Server, shutdown: 10_000
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Events, Native, Runtime}
+  alias UroDiscord.{Bridge, Config, Error, Events, Native, Runtime, Server, Store}
   alias UroDiscord.Gateway.{Budget, Identify, Lease}
 
   # How often there is a look at what is to be stored, or at whose the lease is.
@@ -71,7 +71,12 @@ defmodule UroDiscord.Gateway do
   @doc false
   # `lease` and `identifies` of `UroDiscord.status/0`.
   @spec status() :: map()
-  def status, do: GenServer.call(__MODULE__, :status)
+  def status do
+    with {:error, %Error{}} <- Server.call(__MODULE__, :status) do
+      identifies = %{state: :unknown, remaining: nil, reset_at: nil, waiting: []}
+      %{lease: %{held: false, holder: nil}, identifies: identifies}
+    end
+  end
 
   @doc false
   @spec start_link(Config.t()) :: GenServer.on_start()
@@ -208,7 +213,7 @@ defmodule UroDiscord.Gateway do
 
   defp done(what, {:error, error}, state) do
     if not state.store_failed,
-      do: Logger.error("the store of the gateway's lease failed: #{Exception.message(error)}; it is tried again")
+      do: Store.failed(error, "the store of the gateway's lease failed, and is tried again")
 
     # A lease lasts without the store until its end.
     if match?({:renew, _, _, _}, what),

@@ -1,10 +1,9 @@
 defmodule UroDiscord.Runtime do
   @moduledoc false
   # What every process may need of the running UroDiscord. The table belongs to the supervisor, so it is there exactly as long
-  # as UroDiscord is.
+  # as UroDiscord is, whichever of its domains begins anew.
 
   alias UroDiscord.{Config, Error, Native, Rest, Secret, Store}
-  alias UroDiscord.Notify.Outbox
   alias UroDiscord.Store.Owner
 
   @type t :: %{
@@ -16,40 +15,108 @@ defmodule UroDiscord.Runtime do
           position: :atomics.atomics_ref() | nil
         }
 
-  @doc "Opens what the configuration names, for as long as the calling process lives."
+  @doc "For as long as the calling process lives. The store is opened by its keeper, which uses this."
   @spec init(Config.t()) :: :ok | {:error, Error.t()}
   def init(config) do
-    with {:ok, runtime} <- open(config) do
-      :ets.new(__MODULE__, [:named_table, read_concurrency: true])
-      true = :ets.insert(__MODULE__, {:runtime, runtime})
-      :ok
+    with {:ok, runtime} <- new(config) do
+      :ets.new(__MODULE__, [:named_table, :public, read_concurrency: true])
+      put(:runtime, runtime)
+      put(:store, Store.Keeper.closed())
     end
   end
 
-  defp open(%Config{enabled: false} = config) do
+  defp new(%Config{enabled: false} = config) do
     {:ok, %{config: config, rest: nil, store: nil, owner: nil, bot_id: nil, position: nil}}
   end
 
-  defp open(config) do
-    with {:ok, rest} <- Rest.client(config),
-         {:ok, store} <- Store.open(if(config.repo, do: {:repo, config.repo}, else: {:sqlite, config.database})),
-         {:ok, last} <- Outbox.last_position(store) do
-      position = :atomics.new(1, [])
-      :atomics.put(position, 1, last)
-
+  defp new(config) do
+    with {:ok, rest} <- Rest.client(config) do
       {:ok,
-       %{config: config, rest: rest, store: store, owner: Owner.name(), bot_id: bot_id(config), position: position}}
+       %{
+         config: config,
+         rest: rest,
+         store: {Store.Keeper, nil},
+         owner: Owner.name(),
+         bot_id: bot_id(config),
+         position: :atomics.new(1, [])
+       }}
     end
   end
 
   @spec fetch() :: {:ok, t()} | {:error, Error.t()}
   def fetch do
-    [runtime: runtime] = :ets.lookup(__MODULE__, :runtime)
-    {:ok, runtime}
-  rescue
-    ArgumentError ->
-      {:error, %Error{kind: :not_started, message: "UroDiscord is not running: put it into your supervision tree"}}
+    case lookup(:runtime) do
+      nil -> {:error, not_started()}
+      runtime -> {:ok, runtime}
+    end
   end
+
+  @doc "As `fetch/0`, for what is not there with `enabled: false`."
+  @spec fetch_enabled() :: {:ok, t()} | {:error, Error.t()}
+  def fetch_enabled do
+    case fetch() do
+      {:ok, %{config: %Config{enabled: false}}} ->
+        {:error, %Error{kind: :disabled, message: "uro_discord is disabled (enabled: false)"}}
+
+      result ->
+        result
+    end
+  end
+
+  @spec not_started() :: Error.t()
+  def not_started,
+    do: %Error{kind: :not_started, message: "UroDiscord is not running: put it into your supervision tree"}
+
+  ## Facts that change: what each process says of itself, for `UroDiscord.status/0`, which so waits for none of them.
+
+  @doc "The value of a key, nil where there is none."
+  @spec lookup(term()) :: term() | nil
+  def lookup(key) do
+    case :ets.lookup(__MODULE__, key) do
+      [{_key, value}] -> value
+      [] -> nil
+    end
+  rescue
+    # UroDiscord is not running.
+    ArgumentError -> nil
+  end
+
+  @doc "The values of all keys `{tag, name}`, by name."
+  @spec all(atom()) :: %{term() => term()}
+  def all(tag) do
+    __MODULE__ |> :ets.match({{tag, :"$1"}, :"$2"}) |> Map.new(&List.to_tuple/1)
+  rescue
+    ArgumentError -> %{}
+  end
+
+  @spec put(term(), term()) :: :ok
+  def put(key, value) do
+    true = :ets.insert(__MODULE__, {key, value})
+    :ok
+  end
+
+  @doc "Puts a value in place of another one, and says whether that was still there."
+  @spec replace(atom(), term(), term()) :: boolean()
+  def replace(key, before, value) do
+    same = [{:"=:=", :"$1", {:const, before}}]
+    1 == :ets.select_replace(__MODULE__, [{{key, :"$1"}, same, [{{key, {:const, value}}}]}])
+  end
+
+  @doc "What comes next is after this position."
+  @spec raise_position(integer()) :: :ok
+  def raise_position(last) do
+    {:ok, %{position: position}} = fetch()
+    raise_position(position, :atomics.get(position, 1), last)
+  end
+
+  defp raise_position(position, before, last) when before < last do
+    case :atomics.compare_exchange(position, 1, before, last) do
+      :ok -> :ok
+      newer -> raise_position(position, newer, last)
+    end
+  end
+
+  defp raise_position(_position, _before, _last), do: :ok
 
   @doc """
   A place in the order of notifications: after every one before it here, and by the clock among nodes. Microseconds, so that a

@@ -18,8 +18,8 @@ defmodule UroDiscord.Shards do
   `visible/0` is shown.
   """
 
-  use GenServer
-  alias UroDiscord.{Error, Events, Runtime}
+  use UroDiscord.Server
+  alias UroDiscord.{Error, Events, Runtime, Server}
   alias UroDiscord.Shards.{Hidden, Selection, Shard}
 
   @typedoc """
@@ -58,16 +58,19 @@ defmodule UroDiscord.Shards do
   """
   @spec put(map() | keyword()) :: :ok | {:error, Error.t()}
   def put(shard) do
-    with {:ok, shard} <- Shard.cast(shard), do: GenServer.call(__MODULE__, {:put, :put, shard})
+    with {:ok, _} <- Runtime.fetch(),
+         {:ok, shard} <- Shard.cast(shard),
+         do: Server.call(__MODULE__, {:put, :put, shard})
   end
 
   @doc "The shard is gone. Nothing happens when it was not there, or is the source's own."
-  @spec delete(String.t() | integer()) :: :ok
-  def delete(id), do: GenServer.call(__MODULE__, {:delete, :put, to_string(id)})
+  @spec delete(String.t() | integer()) :: :ok | {:error, Error.t()}
+  def delete(id) when is_binary(id) or is_integer(id),
+    do: with({:ok, _} <- Runtime.fetch(), do: Server.call(__MODULE__, {:delete, :put, to_string(id)}))
 
-  @doc "All shards, by id."
+  @doc "All shards, by id; none where UroDiscord does not run."
   @spec list() :: [shard()]
-  def list, do: :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", :_}, [], [:"$1"]}])
+  def list, do: select(:_)
 
   @doc """
   The shards that may be shown: not hidden, and within the configured limits of an address, of a host and of all. The trusted
@@ -75,13 +78,23 @@ defmodule UroDiscord.Shards do
   """
   @spec visible() :: [shard()]
   def visible do
-    {:ok, %{config: %{shards: config}}} = Runtime.fetch()
-    shown = Selection.select(not_hidden(), config)
-    if config.show_addresses, do: shown, else: Enum.map(shown, &%{&1 | address: nil, port: nil})
+    case Runtime.fetch() do
+      {:ok, %{config: %{shards: config}}} ->
+        # Until it is known what is hidden, everything is.
+        shown = Selection.select(select(false), config)
+        if config.show_addresses, do: shown, else: Enum.map(shown, &%{&1 | address: nil, port: nil})
+
+      {:error, _not_started} ->
+        []
+    end
   end
 
-  # Until it is known what is hidden, everything is.
-  defp not_hidden, do: :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", false}, [], [:"$1"]}])
+  defp select(hidden) do
+    :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", hidden}, [], [:"$1"]}])
+  rescue
+    # It does not run.
+    ArgumentError -> []
+  end
 
   @doc """
   Hides the shards that a pattern matches: one whose id, name, map, host, host id or address it is. `*` stands for anything, letters may be large or
@@ -119,6 +132,8 @@ defmodule UroDiscord.Shards do
   def source_status do
     [source_status: status] = :ets.lookup(__MODULE__, :source_status)
     status
+  rescue
+    ArgumentError -> :starting
   end
 
   @doc false

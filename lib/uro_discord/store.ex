@@ -28,6 +28,7 @@ defmodule UroDiscord.Store do
     * `:statement`: the SQL is wrong, or does not fit its parameters.
   """
 
+  require Logger
   alias UroDiscord.Error
 
   @typedoc "An open store: its adapter, and what that works with. Any process may use it."
@@ -55,6 +56,11 @@ defmodule UroDiscord.Store do
   defp open(adapter, argument) do
     with {:ok, handle} <- adapter.open(argument), do: {:ok, {adapter, handle}}
   end
+
+  @doc "Logs that something could not be read or stored. That the store is away is told by its keeper, once for everybody."
+  @spec failed(Error.t(), String.t()) :: :ok
+  def failed(%Error{kind: :unavailable}, _what), do: :ok
+  def failed(error, what), do: Logger.error("#{what}: #{Exception.message(error)}")
 
   @doc """
   Does all statements, in this order, or none; one answer for each. With `:read` they may only read, and need not wait for

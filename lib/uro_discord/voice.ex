@@ -33,7 +33,7 @@ defmodule UroDiscord.Voice do
     * `{:played, path, error}`: a file was played to its end, or not, because of `error`.
   """
 
-  alias UroDiscord.{Config, Error, Runtime, Snowflake}
+  alias UroDiscord.{Config, Error, Runtime, Server, Snowflake}
   alias UroDiscord.Voice.Calls
 
   @typedoc """
@@ -82,7 +82,7 @@ defmodule UroDiscord.Voice do
          {:ok, channel_id} <- channel(config, channel),
          {:ok, wait_ms, shown} <- shown(options),
          :ok <- intent(config),
-         do: GenServer.call(Calls, {:join, guild_id, channel_id, shown, wait_ms}, :infinity)
+         do: Server.call(Calls, {:join, guild_id, channel_id, shown, wait_ms}, :infinity)
   end
 
   @doc "The bot shall be in no voice channel of this guild. Errors: `:invalid` (it is no guild's id), `:disabled`, `:not_started`."
@@ -90,7 +90,7 @@ defmodule UroDiscord.Voice do
   def leave(guild) do
     with {:ok, _config} <- config(),
          {:ok, guild_id} <- guild(guild),
-         do: GenServer.call(Calls, {:leave, guild_id})
+         do: Server.call(Calls, {:leave, guild_id})
   end
 
   @doc """
@@ -106,7 +106,7 @@ defmodule UroDiscord.Voice do
     with {:ok, _config} <- config(),
          {:ok, guild_id} <- guild(guild),
          {:ok, file} <- file(path, options),
-         do: GenServer.call(Calls, {:play, guild_id, file})
+         do: Server.call(Calls, {:play, guild_id, file})
   end
 
   @doc """
@@ -117,7 +117,7 @@ defmodule UroDiscord.Voice do
   def status(guild) do
     with {:ok, _config} <- config(),
          {:ok, guild_id} <- guild(guild),
-         do: GenServer.call(Calls, {:status, guild_id})
+         do: Server.call(Calls, {:status, guild_id})
   end
 
   @doc false
@@ -130,18 +130,7 @@ defmodule UroDiscord.Voice do
 
   ## What is asked
 
-  defp config do
-    case Runtime.fetch() do
-      {:ok, %{config: %Config{enabled: false}}} ->
-        {:error, %Error{kind: :disabled, message: "uro_discord is disabled (enabled: false)"}}
-
-      {:ok, %{config: config}} ->
-        {:ok, config}
-
-      error ->
-        error
-    end
-  end
+  defp config, do: with({:ok, %{config: config}} <- Runtime.fetch_enabled(), do: {:ok, config})
 
   defp guild(guild) do
     with :error <- Snowflake.cast(guild),

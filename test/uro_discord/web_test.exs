@@ -70,7 +70,7 @@ defmodule UroDiscord.WebTest do
       refute log =~ key
     end
 
-    defp stop_supervised_child(child), do: :ok = Supervisor.terminate_child(UroDiscord, child)
+    defp stop_supervised_child(child), do: :ok = Supervisor.terminate_child(UroDiscord.Domain.supervisor(:web), child)
   end
 
   describe "POST /notify/:channel" do

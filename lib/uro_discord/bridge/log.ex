@@ -6,7 +6,7 @@ defmodule UroDiscord.Bridge.Log do
   # Opening one end of a FIFO waits for the other, and the VM may be killed in between. So the reader holds both ends until
   # it is told that the bridge has opened its own (or until our end of its stdin closes), and only then reads on to the end.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
   alias UroDiscord.Native
 

@@ -3,10 +3,10 @@ defmodule UroDiscord.Feeds.Editor do
   # Edits the messages that do not show their latest step. What is to be shown is in the store, so nothing is lost with this
   # process; of several nodes the one that holds the gateway's lease does it.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Delivery, Error, Gateway, Notify, Runtime}
+  alias UroDiscord.{Backoff, Delivery, Error, Gateway, Notify, Runtime, Store}
   alias UroDiscord.Feeds.Cards
   alias UroDiscord.Notify.Outbox
 
@@ -147,5 +147,5 @@ defmodule UroDiscord.Feeds.Editor do
   end
 
   defp log(:ok), do: :ok
-  defp log({:error, error}), do: Logger.error("feeds: the store: #{Exception.message(error)}")
+  defp log({:error, error}), do: Store.failed(error, "feeds: the store")
 end

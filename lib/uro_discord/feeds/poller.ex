@@ -3,7 +3,7 @@ defmodule UroDiscord.Feeds.Poller do
   # Asks for what is new in one project, for those who cannot receive webhooks. What it saw is in the store, so a restart
   # neither repeats nor misses anything; of several nodes the one that holds the gateway's lease asks.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Backoff, Error, Feeds, Gateway, HTTP, Runtime, Secret}

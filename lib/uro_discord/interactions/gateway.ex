@@ -3,7 +3,7 @@ defmodule UroDiscord.Interactions.Gateway do
   # Interactions from the gateway, which is where Discord sends them when the application has no endpoint URL for them. They are
   # answered by REST (https://discord.com/developers/docs/interactions/receiving-and-responding#create-interaction-response).
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Error, Events, Interaction, Interactions, Rest, Runtime, Secret}
@@ -19,7 +19,7 @@ defmodule UroDiscord.Interactions.Gateway do
 
   @impl true
   def init(nil) do
-    Events.subscribe(@event)
+    :ok = Events.subscribe(@event)
     {:ok, nil}
   end
 

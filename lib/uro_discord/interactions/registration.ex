@@ -30,7 +30,7 @@ defmodule UroDiscord.Interactions.Registration do
         Logger.error("Discord does not take the commands: #{Exception.message(error)} #{errors(error)}")
 
       {:error, error} ->
-        Logger.warning("the commands could not be registered, and will be tried again: #{Exception.message(error)}")
+        Store.failed(error, "the commands could not be registered, and will be tried again")
         Process.sleep(Backoff.delay({1_000, 300_000}, failures))
         run(config, failures + 1)
     end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Interactions.Seen do
   # What came already: ids of interactions, and webhook events, which Discord may send again. The newest are remembered; who sends
   # an old one again is found out by its timestamp (`Interactions.Signature`). Kept in ETS for whoever asks; this process owns it.
 
-  use GenServer
+  use UroDiscord.Server
 
   # More than Discord signs for anybody in the time that a signature is good.
   @remembered 50_000

@@ -12,10 +12,10 @@ defmodule UroDiscord.Notify.Channel do
   # An outcome that the store does not take is kept here and not brought about again. Publishing a message to a channel's followers is done
   # once it is stored as delivered, and again later where Discord does not let it (ten an hour).
 
-  use GenServer, restart: :temporary, shutdown: 15_000
+  use UroDiscord.Server, restart: :temporary, shutdown: 15_000
   require Logger
 
-  alias UroDiscord.{Backoff, Clock, Delivery, Error, Events, Rest, Runtime, Telemetry}
+  alias UroDiscord.{Backoff, Clock, Delivery, Error, Events, Rest, Runtime, Store, Telemetry}
   alias UroDiscord.Notify.{Outbox, Sent}
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
@@ -50,6 +50,11 @@ defmodule UroDiscord.Notify.Channel do
       [{pid, _value}] -> GenServer.cast(pid, :wake)
       {:error, {:already_started, pid}} -> GenServer.cast(pid, :wake)
     end
+  rescue
+    # They stop, or are started again. What is stored is found by the dispatcher then.
+    ArgumentError -> :ok
+  catch
+    :exit, _reason -> :ok
   end
 
   @spec start_link(String.t()) :: GenServer.on_start()
@@ -416,7 +421,7 @@ defmodule UroDiscord.Notify.Channel do
   ## Waiting
 
   defp store_failed(error, state) do
-    Logger.error("the store of notifications failed: #{Exception.message(error)}")
+    Store.failed(error, "the store of notifications failed")
     {:pause, Backoff.delay(@retry_ms, state.failures), %{state | failures: state.failures + 1}}
   end
 

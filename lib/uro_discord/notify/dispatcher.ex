@@ -3,10 +3,10 @@ defmodule UroDiscord.Notify.Dispatcher do
   # Sees to it that whatever waits in the store is sent: after a start, when another node has died, when a process of ours has.
   # `UroDiscord.notify/2` wakes its channel by itself.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Clock, Native, Runtime}
+  alias UroDiscord.{Clock, Native, Runtime, Store}
   alias UroDiscord.Notify.{Channel, Outbox}
 
   @poll_ms 5_000
@@ -32,7 +32,7 @@ defmodule UroDiscord.Notify.Dispatcher do
 
     case Outbox.channels(state.runtime.store) do
       {:ok, channels} -> Enum.each(channels, &Channel.wake/1)
-      {:error, error} -> Logger.error("the store of notifications failed: #{Exception.message(error)}")
+      {:error, error} -> Store.failed(error, "the store of notifications failed")
     end
 
     {:noreply, tell_unauthorized(state)}
@@ -43,7 +43,7 @@ defmodule UroDiscord.Notify.Dispatcher do
     now = Clock.local()
 
     with {:error, error} <- Outbox.prune(state.runtime.store, now - @delivered_ms, now - @failed_ms),
-         do: Logger.error("old notifications could not be forgotten: #{Exception.message(error)}")
+         do: Store.failed(error, "old notifications could not be forgotten")
 
     {:noreply, state}
   end

@@ -13,7 +13,7 @@ defmodule UroDiscord.Shards.Announcements do
   Only what is in `UroDiscord.Shards.visible/0` is announced, its texts inert, and nobody is pinged.
   """
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Config, Events, Notify, Runtime, Shards, Store}
@@ -129,7 +129,7 @@ defmodule UroDiscord.Shards.Announcements do
 
   # Another node was quicker, or the store knows better than we do what came of it.
   defp failed(error, state) do
-    if error.kind != :conflict, do: Logger.error("worlds that opened are announced later: #{Exception.message(error)}")
+    if error.kind != :conflict, do: Store.failed(error, "worlds that opened are announced later")
     wake(%{state | memory: nil}, if(error.kind == :conflict, do: @settle_ms, else: @retry_ms))
   end
 

@@ -3,9 +3,7 @@ defmodule UroDiscord.Shards.Hidden do
   # What an admin does not want to see. The patterns are in the store, where `mix uro_discord.shards.hide` on another machine puts
   # them too: they are read again every few seconds.
 
-  use GenServer
-  require Logger
-
+  use UroDiscord.Server
   alias UroDiscord.{Error, Runtime, Shards, Store}
   alias UroDiscord.Shards.Text
 
@@ -158,7 +156,7 @@ defmodule UroDiscord.Shards.Hidden do
   defp failing(%{failing?: true} = state, _error), do: state
 
   defp failing(state, error) do
-    Logger.error("it cannot be read which shards are hidden: #{Exception.message(error)}")
+    Store.failed(error, "it cannot be read which shards are hidden")
     %{state | failing?: true}
   end
 end

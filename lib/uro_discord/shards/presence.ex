@@ -3,7 +3,7 @@ defmodule UroDiscord.Shards.Presence do
   # The visible shards to the bot's presence. It looks at them a moment after a change, however many changes come meanwhile; the
   # bridge keeps to Discord's rate.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Bridge, Config, Events, Shards}
@@ -21,8 +21,8 @@ defmodule UroDiscord.Shards.Presence do
 
   @impl true
   def init(config) do
-    Events.subscribe(:shards)
-    Events.subscribe(:status)
+    :ok = Events.subscribe(:shards)
+    :ok = Events.subscribe(:status)
     {:ok, %{config: config, text: :unknown, looking?: false, failing?: false}, {:continue, :look}}
   end
 
@@ -32,6 +32,10 @@ defmodule UroDiscord.Shards.Presence do
   @impl true
   def handle_info({:uro_discord, :shards, _event}, state), do: {:noreply, look_soon(state)}
   def handle_info({:uro_discord, :status, {:shards, _status}}, state), do: {:noreply, look_soon(state)}
+  # Its owner may be another one too.
+  def handle_info({:uro_discord, :status, {:bridge, :up, _info}}, state),
+    do: {:noreply, look(%{state | text: :unknown})}
+
   def handle_info({:uro_discord, :status, _other}, state), do: {:noreply, state}
   def handle_info(:look, state), do: {:noreply, look(%{state | looking?: false})}
 

@@ -2,7 +2,7 @@ defmodule UroDiscord.Shards.PubSub do
   @moduledoc false
   # Every event of `:shards` on the host's Phoenix.PubSub too, as the same message, for LiveViews and other nodes.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
   alias UroDiscord.Events
 
@@ -14,7 +14,7 @@ defmodule UroDiscord.Shards.PubSub do
 
   @impl true
   def init(pubsub) do
-    Events.subscribe(:shards)
+    :ok = Events.subscribe(:shards)
     {:ok, %{pubsub: pubsub, failing?: false}}
   end
 

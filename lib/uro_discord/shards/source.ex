@@ -6,7 +6,7 @@ defmodule UroDiscord.Shards.Source do
   # A shard is open while its last heartbeat is younger than the configured freshness. If the source cannot be asked, its shards
   # are closed one by one as that ends.
 
-  use GenServer
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Backoff, Config, Shards}

@@ -3,9 +3,9 @@ defmodule UroDiscord.Voice.Calls do
   # The voice channels that are wanted, and what the bridge says of them. It states the whole of them to the bridge's owner, and again
   # when there is another bridge.
 
-  use GenServer
+  use UroDiscord.Server
 
-  alias UroDiscord.{Bridge, Config, Error, Events, Gateway, Rest, Runtime, Snowflake}
+  alias UroDiscord.{Bridge, Config, Error, Events, Gateway, Rest, Runtime, Snowflake, Voice}
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
@@ -17,7 +17,7 @@ defmodule UroDiscord.Voice.Calls do
   @impl true
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
-    Events.subscribe(:status)
+    :ok = Events.subscribe(:status)
     {:ok, %{bot_id: bot_id, calls: %{}, attempts: 0}}
   end
 
@@ -198,7 +198,7 @@ defmodule UroDiscord.Voice.Calls do
 
   # Once after each joining: who comes to a stage is in its audience. Later it is somebody's will.
   defp heard(:suppressed, %{"channel" => channel_id, "suppressed" => true}, guild_id, %{spoke_up: false} = call) do
-    {:ok, _pid} = Task.start_link(fn -> speak_up(guild_id, channel_id) end)
+    {:ok, _pid} = Task.Supervisor.start_child(Voice.Tasks, fn -> speak_up(guild_id, channel_id) end)
     put_in(%{call | spoke_up: true}.status.suppressed, true)
   end
 

@@ -3,7 +3,7 @@ defmodule UroDiscord.Web.RateLimit do
   # How often a key may ask: so many requests in each minute of the clock, on each node. Counted in ETS, as requests come in many
   # processes; this one only owns the table.
 
-  use GenServer
+  use UroDiscord.Server
 
   @window_s 60
 

@@ -34,12 +34,15 @@ defmodule UroDiscord.Interactions.Commands.Uro do
 
   defp fields(status) do
     [
-      {"Bridge", "#{status.bridge.state} since #{time(status.bridge.since)}, #{status.bridge.restarts} restarts"},
+      {"Bridge", bridge(status.bridge)},
       {"Gateway", gateway(status.gateway)},
       {"Notifications", notifications(status.notifications)},
       {"Worlds", worlds(status.shards)}
     ]
   end
+
+  defp bridge(%{since: nil, state: state}), do: "#{state}"
+  defp bridge(bridge), do: "#{bridge.state} since #{time(bridge.since)}, #{bridge.restarts} restarts"
 
   # Commands come by HTTP too, and so perhaps to a node that does not hold the gateway.
   defp gateway(%{lease: %{held: false}}), do: "held by another node"

@@ -6,7 +6,7 @@ defmodule UroDiscord.Shards.Board.Display do
   #
   # One request is under way at a time, so that an older text never overtakes a newer one.
 
-  use GenServer, shutdown: 5_000
+  use UroDiscord.Server, shutdown: 5_000
   require Logger
 
   alias UroDiscord.{Backoff, Config, Error, Events, Rest, Runtime, Shards}

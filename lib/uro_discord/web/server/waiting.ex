@@ -6,7 +6,7 @@ defmodule UroDiscord.Web.Server.Waiting do
   # needs a moment to say what it wants, and of many that come at once it may be the first. The table is written by the connections; this
   # process owns it.
 
-  use GenServer
+  use UroDiscord.Server
 
   # Less than the acceptor's patience, so that in the end there is somebody to make room.
   @grace_ms 500

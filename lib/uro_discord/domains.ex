@@ -1,0 +1,47 @@
+defmodule UroDiscord.Domains do
+  @moduledoc false
+  # The crash domains, and what belongs to each. A domain is not the reason for another one's end; `UroDiscord.Domain` starts it again
+  # when it ends. Within one, processes that only work together are a group, the later ones of which end with the earlier.
+
+  alias UroDiscord.{Bridge, Config, Domain, Feeds, Gateway, Interactions, Notify, Shards, Store, Voice, Web}
+
+  # A group that crashes so often ends, and counts as one crash of its domain.
+  @group [strategy: :rest_for_one, max_restarts: 5, max_seconds: 10]
+
+  @doc "In the order in which they start. All but the core stop together, before it does."
+  @spec all(Config.t()) :: [Domain.t()]
+  def all(config) do
+    for {name, children, options} <- domains(config), children != [] do
+      struct!(Domain, [name: name, children: children] ++ options)
+    end
+  end
+
+  defp domains(%Config{enabled: false} = config), do: [{:worlds, [{Shards, config}], []}]
+
+  defp domains(config) do
+    [
+      # What it takes to give back the gateway is given to it when it stops.
+      {:core, core(config), shutdown: 11_000},
+      {:worlds, worlds(config), []},
+      {:voice, [{Task.Supervisor, name: Voice.Tasks}, {Voice, config}], []},
+      {:feeds, if(config.feeds == %{}, do: [], else: [{Feeds, config}]), []},
+      {:interactions, [{Interactions, config}], []},
+      {:web, [Web.RateLimit] ++ if(config.web.port, do: [{Web.Server, config.web}], else: []), []}
+    ]
+  end
+
+  defp core(config),
+    do: [Store.Keeper, Notify, group(:gateway, [{Gateway, config}, {Bridge, config}])]
+
+  defp worlds(%{shards: shards, board: board} = config) do
+    [group(:registry, [{Shards, config}, Shards.Hidden])] ++
+      if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
+      [{Shards.Presence, config}] ++
+      if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
+      if(board.channels ++ board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
+      if(shards.source == :put, do: [], else: [{Shards.Source, config}])
+  end
+
+  defp group(name, children),
+    do: %{id: name, start: {Supervisor, :start_link, [children, @group]}, type: :supervisor}
+end

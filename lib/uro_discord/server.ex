@@ -1,0 +1,94 @@
+defmodule UroDiscord.Server do
+  @moduledoc false
+  # A GenServer that survives what it does not know: `use UroDiscord.Server` in place of `use GenServer` adds a last clause to each of
+  # its callbacks, which logs the first such message and goes on. And calls that do not end the caller (`call/3`).
+
+  require Logger
+  alias UroDiscord.Error
+
+  defmacro __using__(options) do
+    quote do
+      use GenServer, unquote(options)
+      @before_compile UroDiscord.Server
+    end
+  end
+
+  defmacro __before_compile__(_env) do
+    quote generated: true do
+      def handle_call(request, from, state) do
+        UroDiscord.Server.unknown(:call, request)
+        {:reply, {:error, UroDiscord.Error.invalid(nil, "#{inspect(__MODULE__)} does not know this request")}, state}
+      end
+
+      def handle_cast(message, state) do
+        UroDiscord.Server.unknown(:cast, message)
+        {:noreply, state}
+      end
+
+      def handle_info(message, state) do
+        UroDiscord.Server.unknown(:message, message)
+        {:noreply, state}
+      end
+    end
+  end
+
+  @doc "The calling process got what it does not know. Said once for each kind, and without what is in it, which may be a secret."
+  @spec unknown(:call | :cast | :message, term()) :: :ok
+  def unknown(kind, message) do
+    if Process.put({__MODULE__, kind}, true) == nil do
+      Logger.warning(
+        "#{name()} got a #{kind} that it does not know, #{shape(message)}, and goes on; others are not logged"
+      )
+    end
+
+    :ok
+  end
+
+  defp name do
+    case Process.info(self(), :registered_name) do
+      {:registered_name, name} when is_atom(name) -> inspect(name)
+      _none -> self() |> :proc_lib.initial_call() |> initial()
+    end
+  end
+
+  defp initial({module, _function, _arguments}), do: "a process of #{inspect(module)}"
+  defp initial(_unknown), do: inspect(self())
+
+  # The tag of a tuple, and otherwise only what it is.
+  defp shape(message) when is_atom(message), do: inspect(message)
+
+  defp shape(message) when is_tuple(message) and tuple_size(message) > 0 do
+    tag = elem(message, 0)
+    "a tuple of #{tuple_size(message)} that begins with #{if is_atom(tag), do: inspect(tag), else: kind(tag)}"
+  end
+
+  defp shape(message), do: kind(message)
+
+  defp kind(term) when is_binary(term), do: "a binary"
+  defp kind(term) when is_map(term), do: "a map"
+  defp kind(term) when is_list(term), do: "a list"
+  defp kind(term) when is_tuple(term), do: "a tuple"
+  defp kind(term) when is_reference(term), do: "a reference"
+  defp kind(term) when is_pid(term), do: "a pid"
+  defp kind(term) when is_port(term), do: "a port"
+  defp kind(term) when is_number(term), do: "a number"
+  defp kind(_term), do: "a term"
+
+  @doc """
+  A call to a process of ours. One that is not there, is just being started again, or is busy for longer than `timeout` ms is an error for
+  the caller, and not its end.
+  """
+  @spec call(GenServer.server(), term(), timeout()) :: term() | {:error, Error.t()}
+  def call(server, request, timeout \\ 15_000) do
+    GenServer.call(server, request, timeout)
+  catch
+    :exit, {:timeout, _call} -> {:error, unavailable(server, "is busy")}
+    :exit, {_reason, {GenServer, :call, _arguments}} -> {:error, unavailable(server, "is not running just now")}
+  end
+
+  defp unavailable(server, why),
+    do: %Error{
+      kind: :unavailable,
+      message: "#{inspect(server)} #{why}: try again in a moment (UroDiscord.status/0 tells)"
+    }
+end

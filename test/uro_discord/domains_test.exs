@@ -1,0 +1,173 @@
+defmodule UroDiscord.DomainsTest do
+  # Whatever is killed, or cannot start: it costs what it is a part of, and the host nothing.
+  use UroDiscord.Case
+  import ExUnit.CaptureLog
+
+  alias UroDiscord.{Delivery, Domain, Error, Shards, Tree}
+
+  @subscriptions [UroDiscord.Events]
+
+  # A host as it is: one supervisor, which gives up after three restarts in five seconds, and something else in it.
+  defp start_host!(config) do
+    children = [{Agent, fn -> :endpoint end}, {UroDiscord, config}]
+    host = start_supervised!(%{id: :host, start: {Supervisor, :start_link, [children, [strategy: :one_for_one]]}})
+    %{host: host, children: host |> Supervisor.which_children() |> Map.new(&{elem(&1, 0), elem(&1, 1)})}
+  end
+
+  defp host_lives!(%{host: host, children: children}) do
+    assert Process.alive?(host)
+    assert host |> Supervisor.which_children() |> Map.new(&{elem(&1, 0), elem(&1, 1)}) == children
+  end
+
+  # Everything that UroDiscord can be told to have.
+  defp whole(sim) do
+    [
+      intents: [:guilds, :guild_messages, :guild_voice_states],
+      gateway: [events: ["MESSAGE_CREATE"]],
+      board: [channels: [:status], voice_channels: [:lobby]],
+      announcements: [channel: :announcements],
+      feeds: [hub: [source: :github, secret: "secret of the hub", rules: [[channel: :builds]]]],
+      shards: [source: {:uro, __MODULE__, :shards, []}, poll: 100],
+      web: [port: 0]
+    ]
+    |> Keyword.merge(DiscordSim.config(sim), fn _key, ours, _sims -> ours end)
+  end
+
+  @doc false
+  def shards, do: [%{id: "7", name: "Plaza", current_users: 3, max_users: 10, updated_at: DateTime.utc_now()}]
+
+  defp well?(sim, paths) do
+    with {:ok, %{bridge: %{state: :up}, gateway: %{shards: %{0 => %{state: :active}}}} = status} <- UroDiscord.status(),
+         true <- Enum.all?(status.domains, fn {_name, domain} -> domain.state == :up end),
+         [] <- paths -- Map.keys(Tree.processes(UroDiscord)) do
+      DiscordSim.presence_text(sim) == "3 players in 1 world"
+    else
+      _not_yet -> false
+    end
+  end
+
+  # Processes that come and go by themselves: channels, polls, tasks.
+  defp lasting(sim) do
+    tree = Tree.processes(UroDiscord)
+    assert eventually(fn -> well?(sim, []) end)
+    for {path, _process} <- tree, not Enum.any?(path, &is_integer/1), do: path
+  end
+
+  @tag timeout: 300_000
+  test "each process that is killed is there again, and the other domains go on as they were" do
+    sim = start_sim!()
+    host = start_host!(whole(sim))
+    assert eventually(fn -> well?(sim, []) end)
+    paths = sim |> lasting() |> Enum.sort()
+    assert length(paths) > 30
+
+    for path <- paths do
+      before = Tree.processes(UroDiscord)
+      {pid, _modules} = before[path]
+      Process.exit(pid, :kill)
+
+      assert eventually(fn -> not Process.alive?(pid) and well?(sim, paths) end),
+             "not well after #{inspect(path)} was killed"
+
+      # A subscription ends with the registry that has it, and its process with that; their supervisors do not.
+      now = Tree.processes(UroDiscord)
+
+      for {[domain | _] = other, {pid, _}} <- before, domain != hd(path), other in paths do
+        if hd(path) not in @subscriptions or match?([_domain, _supervisor], other) or match?([_domain], other),
+          do: assert(elem(now[other], 0) == pid, "#{inspect(path)} was killed, and #{inspect(other)} is another one")
+      end
+
+      assert {:ok, delivery} = UroDiscord.notify(:general, "after #{inspect(path)}")
+      assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+      host_lives!(host)
+    end
+
+    assert length(DiscordSim.messages(sim, "general")) == length(paths)
+  end
+
+  test "a part that crashes too often begins anew after a pause, and says so once" do
+    start_sim!() |> start_connected!()
+
+    log =
+      capture_log(fn ->
+        %{[:voice] => {voice, _}} = Tree.processes(UroDiscord)
+        domain = Process.whereis(Domain.supervisor(:voice))
+
+        crash = fn crash ->
+          with pid when is_pid(pid) <- Process.whereis(UroDiscord.Voice.Calls), do: Process.exit(pid, :kill)
+          if Process.alive?(domain), do: crash.(crash)
+        end
+
+        crash.(crash)
+        waiting? = fn -> match?({:ok, %{domains: %{voice: %{state: :waiting}}}}, UroDiscord.status()) end
+        assert eventually(waiting?)
+        assert {:ok, %{domains: %{voice: %{reason: reason}, core: %{state: :up}}}} = UroDiscord.status()
+        assert reason =~ "had more than 10 crashes in 10 s"
+        assert {:error, %Error{kind: :unavailable}} = UroDiscord.Voice.status("1100000000000000000")
+
+        assert eventually(fn -> match?({:ok, %{domains: %{voice: %{state: :up, restarts: 1}}}}, UroDiscord.status()) end)
+
+        assert %{[:voice] => {^voice, _}} = Tree.processes(UroDiscord)
+      end)
+
+    assert [_, _] = String.split(log, "the part voice had more than 10 crashes")
+  end
+
+  describe "what cannot start" do
+    test "is in status/0, is logged once, and starts when it can; the rest works meanwhile" do
+      sim = start_sim!()
+      {:ok, taken} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+      {:ok, port} = :inet.port(taken)
+
+      log =
+        capture_log(fn ->
+          host = start_host!([web: [port: port]] ++ DiscordSim.config(sim))
+          assert {:ok, %{domains: %{web: %{state: :waiting, reason: reason}}, web: nil}} = UroDiscord.status()
+          assert reason =~ "port #{port} cannot be listened on"
+          assert {:ok, delivery} = UroDiscord.notify(:general, "without HTTP")
+          assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+
+          # Tried again, in vain.
+          keeper = Process.whereis(Module.concat(Domain.supervisor(:web), Keeper))
+          failures = fn -> :sys.get_state(keeper).backoff.failures end
+          assert eventually(fn -> failures.() >= 3 end)
+          :ok = :gen_tcp.close(taken)
+          assert eventually(fn -> match?({:ok, %{domains: %{web: %{state: :up}}}}, UroDiscord.status()) end)
+          assert {:ok, %{web: "http://127.0.0.1:" <> _}} = UroDiscord.status()
+          host_lives!(host)
+        end)
+
+      assert [_, _] = String.split(log, "the part web cannot be started")
+    end
+
+    test "a store that cannot be opened: everything else is there, notifications are refused and not lost" do
+      sim = start_sim!()
+      File.mkdir_p!(DiscordSim.scratch())
+      folder = Path.join(DiscordSim.scratch(), "later-#{System.unique_integer([:positive])}")
+      # No folder can be made where a file is.
+      File.write!(folder, "")
+
+      log =
+        capture_log(fn ->
+          config = DiscordSim.config(sim) |> Keyword.put(:database, Path.join(folder, "uro.sqlite3"))
+          host = start_host!(config)
+
+          assert {:ok, %{store: %{state: :opening, error: %Error{}}, notifications: %{error: %Error{}}}} =
+                   UroDiscord.status()
+
+          assert {:error, %Error{kind: :unavailable} = error} = UroDiscord.notify(:general, "too early")
+          assert Exception.message(error) =~ "not open yet"
+          assert :ok = Shards.put(id: 7, name: "Plaza")
+
+          File.rm!(folder)
+          assert eventually(fn -> match?({:ok, %{store: %{state: :open}}}, UroDiscord.status()) end)
+          assert {:ok, delivery} = UroDiscord.notify(:general, "now")
+          assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
+          assert eventually(fn -> well?(sim, []) or DiscordSim.presence_text(sim) != nil end)
+          host_lives!(host)
+        end)
+
+      assert [_, _] = String.split(log, "nothing is accepted before")
+    end
+  end
+end
