@@ -4,6 +4,7 @@ defmodule UroDiscordTest do
   alias UroDiscord.{Delivery, Error}
 
   doctest UroDiscord.Notify.Message
+  doctest UroDiscord.Snowflake
 
   describe "notify/2" do
     setup do

@@ -3,8 +3,6 @@ defmodule UroDiscord.GatewayTest do
   import ExUnit.CaptureLog
   alias UroDiscord.{Bridge, Gateway}
 
-  doctest UroDiscord.Store.Lease
-
   @update {:gateway, "CHANNEL_UPDATE"}
   @create {:gateway, "CHANNEL_CREATE"}
   # Restarts take no time, and these events are kept.

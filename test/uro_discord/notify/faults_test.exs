@@ -40,6 +40,13 @@ defmodule UroDiscord.Notify.FaultsTest do
     {"cut in the middle of the answer", [%{drop: :mid_answer, times: 2}]},
     {"200 with no message in it", [%{status: 200, body: "<html>Log in to this network</html>", apply: true}]},
     {"204", [%{status: 204, apply: true}]},
+    # From somebody on the way, or Discord's own that passes.
+    {"403 of Cloudflare's", [%{status: 403, body: "<html>Sorry, you have been blocked</html>", times: 2}]},
+    {"403, code 40333", [%{status: 403, body: %{code: 40_333, message: "internal network error"}, times: 2}]},
+    {"404 without JSON", [%{status: 404, body: "nothing here", times: 2}]},
+    {"302", [%{status: 302, headers: %{"location" => "https://example.com/"}, body: "", times: 2}]},
+    {"408", [%{status: 408, body: "", times: 2}]},
+    {"421", [%{status: 421, body: "", times: 2}]},
     {"one after the other",
      [%{drop: :mid_answer}, %{status: 502}, %{drop: :before_answer, apply: true}, %{status: 500, apply: true}]}
   ]

@@ -69,6 +69,19 @@ defmodule UroDiscord.Store.RepoTest do
       assert {:ok, _store} = Store.open({:repo, TestRepo})
     end
 
+    test "of a new version keeps what waits", %{migration: migration} do
+      for {_up, down} <- Enum.reverse(migration), do: {:ok, _} = TestRepo.query(down, [])
+      [version_3 | _] = for {up, _down} <- migration, up =~ "ADD COLUMN", do: up
+      {older, newer} = Enum.split_while(migration, fn {up, _down} -> up != version_3 end)
+      for {up, _down} <- older, do: {:ok, _} = TestRepo.query(up, [])
+      {sql, parameters} = insert("1")
+      {:ok, _} = TestRepo.query(sql, parameters)
+      assert {:error, %Error{kind: :schema}} = Store.open({:repo, TestRepo})
+      for {up, _down} <- newer, do: {:ok, _} = TestRepo.query(up, [])
+      assert {:ok, store} = Store.open({:repo, TestRepo})
+      assert read!(store, "SELECT id, producer FROM uro_discord_outbox") == [["1", "host"]]
+    end
+
     test "by a newer uro_discord is respected" do
       {:ok, _} = TestRepo.query("INSERT INTO uro_discord_schema (version) VALUES (1000)", [])
       assert {:error, %Error{kind: :schema, message: message}} = Store.open({:repo, TestRepo})

@@ -40,6 +40,32 @@ defmodule UroDiscord.Store.SQLiteTest do
     assert length(ids(store)) == 8
   end
 
+  # As the version before this one left it, with a notification that waits.
+  defp of_version_2(folder) do
+    path = Path.join(folder, "old.db")
+    {:ok, database} = UroDiscord.Native.store_open(path)
+    statements = for version <- [1, 2], {up, _down} <- Schema.statements(:sqlite, version), do: {up, []}
+    {:ok, _} = UroDiscord.Store.SQLite.run(database, statements ++ [insert("1")], :write)
+    path
+  end
+
+  test "an older one is brought up to date, and what waits in it is kept", %{folder: folder} do
+    {:ok, store} = folder |> of_version_2() |> then(&Store.open({:sqlite, &1}))
+
+    assert read!(store, "SELECT id, status, producer, publish_at FROM uro_discord_outbox") == [
+             ["1", "queued", "host", nil]
+           ]
+
+    assert read!(store, "SELECT version FROM uro_discord_schema ORDER BY version") == Enum.map(Schema.versions(), &[&1])
+  end
+
+  test "an older one is brought up to date by many at once", %{folder: folder} do
+    path = of_version_2(folder)
+    concurrently(8, fn _ -> assert {:ok, _store} = Store.open({:sqlite, path}) end)
+    {:ok, store} = Store.open({:sqlite, path})
+    assert ids(store) == ["1"]
+  end
+
   test "is not opened by an older uro_discord than made it", %{store: store, path: path} do
     write!(store, {"INSERT INTO uro_discord_schema (version) VALUES (1000)", []})
     assert {:schema, message} = refused(path)

@@ -140,7 +140,9 @@ defmodule UroDiscord.Notify.Message.EmbedTest do
           {[author: %{name: "a", icon_url: picture}], "author.icon_url"}
         ] do
       embeds = [%{title: "t"}, Map.new(fields)]
-      assert {:ok, _} = Message.new(embeds: embeds, files: files)
+      assert {:ok, [message]} = Message.new(embeds: embeds, files: files)
+      keys = String.split(at, ".")
+      assert message.body["embeds"] |> List.last() |> get_in(keys) == "attachment://map_of_the_world.png"
 
       assert refused(Message.new(embeds: embeds, files: [{"other.png", "PNG"}])) ==
                {"embeds.1.#{at}", "names \"map of the world.png\", which is not among the files"}

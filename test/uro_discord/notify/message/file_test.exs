@@ -46,6 +46,25 @@ defmodule UroDiscord.Notify.Message.FileTest do
            ]
   end
 
+  test "a name that Discord would change is its title, and references to it follow" do
+    assert {:ok, [message]} =
+             Message.new(
+               embeds: [%{image: %{url: "attachment://画像.png"}}, %{thumbnail: %{url: "attachment://map 2.png"}}],
+               files: [{"画像.png", "a"}, {"地図.png", "b"}, {"map 2.png", "c"}]
+             )
+
+    assert [%{"image" => %{"url" => "attachment://file.png"}}, %{"thumbnail" => %{"url" => "attachment://map_2.png"}}] =
+             message.body["embeds"]
+
+    assert message.body["attachments"] == [
+             %{"id" => 0, "filename" => "file.png", "title" => "画像"},
+             %{"id" => 1, "filename" => "file-2.png", "title" => "地図"},
+             %{"id" => 2, "filename" => "map_2.png", "title" => "map 2"}
+           ]
+
+    assert Enum.map(message.files, & &1.name) == ["file.png", "file-2.png", "map_2.png"]
+  end
+
   test "a path is read at once", %{folder: folder} do
     path = Path.join(folder, "a.txt")
     File.write!(path, "before")
