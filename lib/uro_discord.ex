@@ -55,6 +55,7 @@ defmodule UroDiscord do
   @impl true
   def init(%Config{} = config) do
     with {:error, error} <- Runtime.init(config), do: raise(error)
+    Notify.Backlog.init()
     Telemetry.load()
     if not config.enabled, do: Logger.info("uro_discord is disabled (enabled: false)")
     domains = Domains.all(config)

@@ -77,10 +77,14 @@ defmodule UroDiscord.Keys do
   @doc "Ends every key of this name, at once."
   @spec revoke(String.t(), place() | nil) :: :ok | {:error, Error.t()}
   def revoke(name, place \\ nil) do
-    sql = "UPDATE uro_discord_keys SET revoked_at = $1, current_name = NULL WHERE name = $2 AND #{@active}"
+    statements = [
+      # Waits for a rotation that is under way, whose key the next statement then sees.
+      {"UPDATE uro_discord_keys SET name = name WHERE current_name = $1", [name]},
+      {"UPDATE uro_discord_keys SET revoked_at = $1, current_name = NULL WHERE name = $2 AND #{@active}", [now(), name]}
+    ]
 
     with {:ok, %{store: store}} <- place(place),
-         {:ok, [%{num_rows: changed}]} <- Store.run(store, [{sql, [now(), name]}], :write),
+         {:ok, [_, %{num_rows: changed}]} <- Store.run(store, statements, :write),
          do: if(changed > 0, do: :ok, else: unknown(name))
   end
 
@@ -102,12 +106,17 @@ defmodule UroDiscord.Keys do
       # $1 is when the overlap ends: those that end earlier anyway stay as they are.
       {"UPDATE uro_discord_keys SET expires_at = $1, current_name = NULL WHERE name = $2 AND id <> $3 AND #{@active}",
        [now + Keyword.get(options, :overlap_ms, @day_ms), name, id]},
-      {"UPDATE uro_discord_keys SET current_name = name WHERE id = $1", [id]}
+      {"UPDATE uro_discord_keys SET current_name = name WHERE id = $1", [id]},
+      # Where the keys were revoked meanwhile, for which the one before had to wait, this one goes, too.
+      {"""
+       DELETE FROM uro_discord_keys WHERE id = $1 AND NOT EXISTS
+         (SELECT 1 FROM uro_discord_keys WHERE name = $2 AND id <> $1 AND revoked_at IS NULL)
+       """, [id, name]}
     ]
 
     with {:ok, %{store: store}} <- place(place),
-         {:ok, [%{num_rows: made} | _]} <- Store.run(store, statements, :write),
-         do: if(made == 1, do: {:ok, key}, else: unknown(name))
+         {:ok, [%{num_rows: made}, _, _, %{num_rows: revoked}]} <- Store.run(store, statements, :write),
+         do: if(made - revoked == 1, do: {:ok, key}, else: unknown(name))
   end
 
   @doc false

@@ -13,8 +13,6 @@ defmodule UroDiscord.Notify do
 
   @impl true
   def init(nil) do
-    :ok = Backlog.init()
-
     Supervisor.init(
       [
         {Registry, keys: :unique, name: UroDiscord.Notify.Registry},

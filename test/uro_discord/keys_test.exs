@@ -181,4 +181,46 @@ defmodule UroDiscord.KeysTest do
       end
     end
   end
+
+  # One transaction is held open until the other waits for it.
+  defp while_open(first, second) do
+    test = self()
+
+    open =
+      Task.async(fn ->
+        TestRepo.transaction(fn ->
+          result = first.()
+          send(test, :done)
+          receive do: (:commit -> result)
+        end)
+      end)
+
+    assert_receive :done, 5_000
+    waiting = Task.async(second)
+    wait_for_lock()
+    send(open.pid, :commit)
+    {:ok, result} = Task.await(open)
+    {result, Task.await(waiting)}
+  end
+
+  defp wait_for_lock do
+    {:ok, %{rows: [[waiting]]}} =
+      TestRepo.query("SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'", [])
+
+    if waiting == 0, do: Process.sleep(20) && wait_for_lock()
+  end
+
+  @tag store: :postgres
+  test "a key that is made anew while its name is revoked does not outlive that", %{place: place} do
+    first = new!(place)
+    {{:ok, second}, :ok} = while_open(fn -> Keys.rotate("ci", [], place) end, fn -> Keys.revoke("ci", place) end)
+    assert {state(place, first), state(place, second)} == {:revoked, :revoked}
+
+    third = new!(place)
+    revoked = while_open(fn -> Keys.revoke("ci", place) end, fn -> Keys.rotate("ci", [], place) end)
+    assert {:ok, {:error, %Error{kind: :invalid}}} = revoked
+    assert state(place, third) == :revoked
+    {:ok, keys} = Keys.list(place)
+    assert Enum.all?(keys, &(&1.state == :revoked))
+  end
 end

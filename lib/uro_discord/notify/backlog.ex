@@ -6,7 +6,7 @@ defmodule UroDiscord.Notify.Backlog do
   # accepted since, is at least as much as waits of this node; so the store is asked only when that may be too much, or when it was
   # counted long ago (other nodes accept, too). The cap may be passed by what is accepted elsewhere at the very same time.
 
-  alias UroDiscord.{Error, Store}
+  alias UroDiscord.{Error, Runtime, Store}
   alias UroDiscord.Notify.{Outbox, Producer}
 
   @table __MODULE__
@@ -34,6 +34,9 @@ defmodule UroDiscord.Notify.Backlog do
       [{_name, waiting, counted_at}] when waiting + count > most and now - counted_at < @again_ms -> full(producer)
       _ -> recount(store, producer, name, count, now)
     end
+  rescue
+    # It is just stopping.
+    ArgumentError -> {:error, Runtime.not_started()}
   end
 
   defp recount(store, producer, name, count, now) do
