@@ -32,6 +32,7 @@ defmodule UroDiscord do
     Domains,
     Error,
     Events,
+    Feeds,
     Gateway,
     Native,
     Notify,
@@ -213,6 +214,8 @@ defmodule UroDiscord do
     * `shards`: how many there are, how many of them are `visible`, and the status of their `source`;
     * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
       `:starting`, `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
+    * `feeds`: of each what is `left` of its new messages `per_hour`, how many were `refused` since the start, and last when (`refused_at`); and
+      of each project that is `polled` its `state` (`:well`, `:failing` with the `error`, or `:left_to_another_node`) and `next_at`;
     * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
@@ -232,6 +235,7 @@ defmodule UroDiscord do
            notifications: Notify.status(store),
            shards: Shards.status(),
            board: Shards.Board.status(),
+           feeds: Feeds.Status.all(),
            web: Web.Server.url()
          }}
       else

@@ -28,7 +28,11 @@ defmodule UroDiscord.Feeds do
     * `rules`: what goes where. Each has a `channel`, and perhaps `project` and `branch` (patterns in which `*` is anything),
       `kinds` and `states` (see `UroDiscord.Feeds.Event`). An event goes to the channel of every rule that takes it. When only
       its state is not among those of the rule, a message that is already there is edited, but none is posted: `states:
-      [:failed]` leaves out what passes, and tells when what failed is mended;
+      [:failed]` leaves out what passes, and tells when what failed is mended. What comes from a fork (a stranger's pull request,
+      and what is built or deployed for it) is left out, since anybody may call his branch `main`: a rule with `forks: true`
+      takes it too. So is what is not surely the project's own, such as a pipeline of a merge request in GitLab's list;
+    * `per_hour`: how many new messages it may have in an hour, on each node (120); edits do not count. A webhook over it is refused
+      with 429, and nothing of it is kept; a poller comes back later. `UroDiscord.status/0` has what is left;
     * for `:generic`: `template`, such as `"{monitor.name} is {status}"`, and perhaps `url` and `key` as templates too; messages of the
       same key are one, which is edited.
   """
@@ -36,55 +40,91 @@ defmodule UroDiscord.Feeds do
   use Supervisor
 
   alias UroDiscord.{Config, Error, Notify, Runtime}
-  alias UroDiscord.Feeds.{Card, Cards, Editor, Event, Poller, Rule}
+  alias UroDiscord.Feeds.{Card, Cards, Editor, Event, Poller, Rule, Status}
+
+  # Each conflict is another step of the same thing that was quicker, and there are not so many.
+  @most_conflicts 20
 
   @doc false
   def start_link(config), do: Supervisor.start_link(__MODULE__, config, name: __MODULE__)
 
   @impl true
   def init(%Config{feeds: feeds}) do
+    :ok = Status.init(feeds)
     pollers = for {_name, feed} <- feeds, source <- feed.poll, do: {Poller, {feed, source}}
     Supervisor.init([Editor | pollers], strategy: :one_for_one)
   end
 
   @doc false
-  # An event, to the channels that its feed's rules name. When this returns `:ok` it is stored, and will be shown.
+  # An event, to the channels that its feed's rules name. When this returns `:ok` it is stored, and will be shown. After an error
+  # it may be given again: what was done of it is not done twice.
   @spec accept(map(), Event.t(), Runtime.t()) :: :ok | {:error, Error.t()}
   def accept(feed, event, runtime) do
     message = Card.message(event)
 
-    feed.rules
-    |> Enum.group_by(& &1.channel, &Rule.apply(&1, event))
-    |> Enum.reduce_while(:ok, fn {channel_id, verdicts}, :ok ->
-      case show(channel_id, verdict(verdicts), feed, event, message, runtime) do
-        {:error, error} -> {:halt, {:error, error}}
-        _done -> {:cont, :ok}
+    with {:ok, [_one]} <- Notify.Message.new(message),
+         {:ok, new} <- step(channels(feed, event), feed, event, message, runtime),
+         :ok <- if(new == [], do: :ok, else: Status.take(feed, length(new))) do
+      post(new, feed, event, message, runtime)
+    end
+  end
+
+  # Whether each channel is to have a message of it (`:post`), or only edits of the one that it has.
+  defp channels(feed, event) do
+    for {channel_id, verdicts} <- Enum.group_by(feed.rules, & &1.channel, &Rule.apply(&1, event)),
+        verdict = Enum.find([:post, :follow], &(&1 in verdicts)),
+        do: {channel_id, verdict}
+  end
+
+  # The channels that need a message.
+  defp step(channels, feed, event, message, runtime) do
+    Enum.reduce_while(channels, {:ok, []}, fn {channel_id, verdict}, {:ok, new} ->
+      case {Cards.step(runtime.store, feed.name, event, channel_id, message), verdict} do
+        {:current, _} -> {:cont, {:ok, edited(new)}}
+        {:none, :post} -> {:cont, {:ok, [channel_id | new]}}
+        {:none, :follow} -> {:cont, {:ok, new}}
+        {{:error, error}, _} -> {:halt, {:error, error}}
       end
     end)
   end
 
-  defp verdict(verdicts), do: Enum.find([:post, :follow], &(&1 in verdicts))
+  defp edited(result) do
+    Editor.wake()
+    result
+  end
 
-  defp show(_channel_id, nil, _feed, _event, _message, _runtime), do: :ok
+  defp post([], _feed, _event, _message, _runtime), do: :ok
 
-  defp show(channel_id, verdict, feed, event, message, runtime) do
-    case {Cards.step(runtime.store, feed.name, event, channel_id, message), verdict} do
-      {:current, _} -> Editor.wake()
-      {:none, :post} -> post(channel_id, feed, event, message, runtime)
-      {:none, :follow} -> :ok
-      {{:error, error}, _} -> {:error, error}
+  defp post([channel_id | others] = new, feed, event, message, runtime) do
+    case post_one(channel_id, feed, event, message, runtime, @most_conflicts) do
+      :posted ->
+        post(others, feed, event, message, runtime)
+
+      :edited ->
+        Status.give_back(feed, 1)
+        post(others, feed, event, message, runtime)
+
+      {:error, error} ->
+        Status.give_back(feed, length(new))
+        {:error, error}
     end
   end
 
-  defp post(channel_id, feed, event, message, runtime) do
-    case Notify.notify(channel_id, message,
-           producer: {:feed, feed.name},
-           also: &[Cards.insert(feed.name, event, message, &1)]
-         ) do
-      {:ok, _delivery} -> :ok
-      # Another request was quicker with another step of it.
-      {:error, %Error{kind: :conflict}} -> show(channel_id, :post, feed, event, message, runtime)
-      {:error, error} -> {:error, error}
+  defp post_one(channel_id, feed, event, message, runtime, tries) do
+    with {:error, %Error{kind: :conflict}} when tries > 0 <- insert(channel_id, feed, event, message),
+         # Another request was quicker with another step of it.
+         :none <- Cards.step(runtime.store, feed.name, event, channel_id, message) do
+      post_one(channel_id, feed, event, message, runtime, tries - 1)
+    else
+      :current -> edited(:edited)
+      outcome -> outcome
     end
+  end
+
+  defp insert(channel_id, feed, event, message) do
+    also = &[Cards.insert(feed.name, event, message, &1)]
+
+    with {:ok, _delivery} <- Notify.notify(channel_id, message, producer: {:feed, feed.name}, also: also),
+         do: :posted
   end
 end

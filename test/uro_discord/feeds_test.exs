@@ -1,15 +1,16 @@
 defmodule UroDiscord.FeedsTest do
   use UroDiscord.WebCase, async: false
 
+  import UroDiscord.Hooks
   alias UroDiscord.HTTPServer
 
   doctest UroDiscord.Feeds.Event
+  doctest UroDiscord.Feeds.Excerpt
   doctest UroDiscord.Feeds.Generic
   doctest UroDiscord.Feeds.Listing
   doctest UroDiscord.Feeds.Payload
+  doctest UroDiscord.Feeds.Quota
   doctest UroDiscord.Feeds.Rule
-
-  @secret "It's a Secret to Everybody"
 
   setup do
     %{sim: start_sim!()}
@@ -26,57 +27,9 @@ defmodule UroDiscord.FeedsTest do
     config.database
   end
 
-  defp github(options \\ []),
-    do: [hub: [source: :github, secret: @secret, rules: [Keyword.merge([channel: :builds], options)]]]
-
-  defp run(change \\ %{}) do
-    run = %{
-      "id" => 1,
-      "name" => "CI",
-      "run_number" => 7,
-      "run_attempt" => 1,
-      "status" => "queued",
-      "conclusion" => nil,
-      "head_branch" => "main",
-      "html_url" => "https://github.com/V-Sekai/uro/actions/runs/1",
-      "display_title" => "Fix the [preload](https://evil.example) @everyone",
-      "actor" => %{"login" => "fire"},
-      "run_started_at" => "2026-11-21T10:00:00Z",
-      "updated_at" => "2026-11-21T10:00:00Z"
-    }
-
-    %{"workflow_run" => Map.merge(run, change), "repository" => %{"full_name" => "V-Sekai/uro"}}
-  end
-
-  defp send_hook(payload, options \\ []) do
-    body = json!(payload)
-    signature = :crypto.mac(:hmac, :sha256, Keyword.get(options, :secret, @secret), body)
-
-    call("POST", "/feeds/hub",
-      body: body,
-      headers: [
-        {"content-type", "application/json"},
-        {"x-github-event", Keyword.get(options, :event, "workflow_run")},
-        {"x-github-delivery", Keyword.get_lazy(options, :delivery, fn -> "#{System.unique_integer([:positive])}" end)},
-        {"x-hub-signature-256", "sha256=" <> Base.encode16(signature, case: :lower)}
-      ]
-    )
-  end
-
-  defp titles(sim),
-    do: for(message <- DiscordSim.messages(sim, "builds"), [embed] = message["embeds"], do: embed["title"])
-
-  defp wait_for_title(sim, title) do
-    at = DiscordSim.now(sim)
-    # It may have come before we looked.
-    unless title in titles(sim) do
-      DiscordSim.wait_for(sim, "message_update", fn _ -> title in titles(sim) end, after: max(at - 5, 0))
-    end
-  end
-
   test "the signature that GitHub documents" do
     # https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
-    mac = :crypto.mac(:hmac, :sha256, @secret, "Hello, World!")
+    mac = :crypto.mac(:hmac, :sha256, secret(), "Hello, World!")
     assert Base.encode16(mac, case: :lower) == "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
   end
 
@@ -97,7 +50,7 @@ defmodule UroDiscord.FeedsTest do
     # A step that was delayed on its way changes nothing, whoever says it.
     assert {202, _, _} = send_hook(run(%{"status" => "in_progress", "updated_at" => "2026-11-21T10:00:06Z"}))
     assert {202, _, _} = send_hook(run(%{"id" => 2, "run_number" => 8}))
-    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    wait_for_count(sim, 2)
     assert titles(sim) == ["✅ CI \\#7 · passed", "🕓 CI \\#8 · queued"]
 
     [message | _] = DiscordSim.messages(sim, "builds")
@@ -120,7 +73,7 @@ defmodule UroDiscord.FeedsTest do
     # The same by another name, as it is when a webhook is set up twice.
     assert {202, _, _} = send_hook(push, event: "push", delivery: "two")
     assert {202, _, _} = send_hook(run())
-    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    wait_for_count(sim, 2)
     assert ["⬆️" <> _, "🕓" <> _] = titles(sim)
   end
 
@@ -188,6 +141,100 @@ defmodule UroDiscord.FeedsTest do
     assert DiscordSim.messages(sim, "builds") == []
   end
 
+  test "what comes from a fork is left out, whatever it calls its branch, unless a rule takes forks", %{sim: sim} do
+    start!(sim,
+      hub: [
+        source: :github,
+        secret: secret(),
+        rules: [[channel: :builds, branch: "main"], [channel: :general, forks: true]]
+      ]
+    )
+
+    strange = %{"head_repository" => %{"id" => 66, "full_name" => "stranger/uro"}, "status" => "completed"}
+
+    for {id, conclusion} <- [{10, "action_required"}, {11, "failure"}, {12, "success"}] do
+      assert {202, _, _} = send_hook(run(Map.merge(strange, %{"id" => id, "conclusion" => conclusion})))
+    end
+
+    assert {202, _, _} = send_hook(run())
+    wait_for_count(sim, 1)
+    assert titles(sim) == ["🕓 CI \\#7 · queued"]
+
+    DiscordSim.wait_for(sim, "message_create", fn _ -> length(DiscordSim.messages(sim, "general")) == 4 end)
+    all = for message <- DiscordSim.messages(sim, "general"), [embed] = message["embeds"], do: embed["title"]
+    assert ["⏸️ CI \\#7 · waits for somebody", "❌" <> _, "✅" <> _, "🕓" <> _] = all
+  end
+
+  test "a release that is edited, promoted or deleted with its time of publication is told", %{sim: sim} do
+    start!(sim, github())
+
+    release = fn action, change ->
+      release =
+        Map.merge(
+          %{
+            "id" => 1,
+            "tag_name" => "v1",
+            "name" => "One",
+            "published_at" => "2026-11-21T10:00:00Z",
+            "prerelease" => true
+          },
+          change
+        )
+
+      payload = %{"action" => action, "release" => release, "repository" => %{"full_name" => "V-Sekai/uro"}}
+      assert {202, _, _} = send_hook(payload, event: "release")
+    end
+
+    release.("prereleased", %{})
+    wait_for_title(sim, "📦 One · published as a pre\\-release")
+    release.("edited", %{"name" => "First"})
+    wait_for_title(sim, "📦 First · published as a pre\\-release")
+    release.("released", %{"name" => "First", "prerelease" => false})
+    wait_for_title(sim, "📦 First · published")
+    release.("deleted", %{"name" => "First", "prerelease" => false})
+    wait_for_title(sim, "🗑️ First · deleted")
+    # What comes late does not undo it; and what was never told is not told by an edit.
+    release.("edited", %{})
+    release.("edited", %{"id" => 2, "name" => "Old"})
+    release.("published", %{"id" => 3, "name" => "Last"})
+    wait_for_title(sim, "📦 Last · published as a pre\\-release")
+    assert ["🗑️ First · deleted", "📦 Last" <> _] = titles(sim)
+  end
+
+  test "a feed has so many messages in an hour; what is over it is refused, and nothing of it is kept", %{sim: sim} do
+    log =
+      ExUnit.CaptureLog.capture_log(fn ->
+        start!(sim, github([], per_hour: 2))
+        assert {202, _, _} = send_hook(run(%{"id" => 1}))
+        assert {202, _, _} = send_hook(run(%{"id" => 2}))
+        third = run(%{"id" => 3})
+        assert {429, %{"error" => "too_many", "message" => message}, headers} = send_hook(third, delivery: "third")
+        assert message =~ "the feed hub has had its 2 new messages in an hour (`per_hour:` of the feed)"
+        assert String.to_integer(headers["retry-after"]) in 1..1_800
+        # What is there is edited all the same.
+        assert {202, _, _} =
+                 send_hook(run(%{"id" => 2, "status" => "in_progress", "updated_at" => "2026-11-21T10:01:00Z"}))
+
+        wait_for_title(sim, "🔄 CI \\#7 · running")
+
+        assert {:ok, %{feeds: %{hub: %{per_hour: 2, left: 0, refused: 1, refused_at: %DateTime{}}}}} =
+                 UroDiscord.status()
+
+        # It was not dealt with: sent again, it is not a known one.
+        assert {429, _, _} = send_hook(third, delivery: "third")
+        assert {:ok, %{feeds: %{hub: %{refused: 2}}}} = UroDiscord.status()
+      end)
+
+    assert length(String.split(log, "has had its 2 new messages")) == 2
+    assert length(titles(sim)) == 2
+
+    # It is accepted when there is room again.
+    database = stop!()
+    start_connected!(sim, feeds: github([], per_hour: 2), database: database)
+    assert {202, _, _} = send_hook(run(%{"id" => 3}), delivery: "third")
+    wait_for_count(sim, 3)
+  end
+
   test "GitLab says its secret, and a generic feed too", %{sim: sim} do
     start!(sim,
       lab: [source: :gitlab, secret: "a secret of GitLab's", rules: [[channel: :builds]]],
@@ -212,7 +259,7 @@ defmodule UroDiscord.FeedsTest do
     down = %{"monitor" => %{"id" => 3, "name" => "uro"}, "status" => "down"}
     assert {401, _, _} = call("POST", "/feeds/monitor", json: down, key: "wrong")
     assert {202, _, _} = call("POST", "/feeds/monitor", json: down, key: "a secret of a monitor")
-    DiscordSim.wait_for(sim, "message_create", fn _ -> length(titles(sim)) == 2 end)
+    wait_for_count(sim, 2)
     assert {202, _, _} = call("POST", "/feeds/monitor", json: %{down | "status" => "up"}, key: "a secret of a monitor")
     wait_for_title(sim, "🔔 uro is up")
     assert length(titles(sim)) == 2
@@ -237,7 +284,19 @@ defmodule UroDiscord.FeedsTest do
            ":broken is none of the states"},
           {[source: :generic, secret: "a secret of mine ...", rules: [[channel: :builds]]], "has no template"},
           {[source: :itch, poll: ["a/b"], rules: [[channel: :builds]]], "itch.io's API wants an API key"},
-          {[source: :github, poll: ["../etc"], rules: [[channel: :builds]]], "poll is"}
+          {[source: :github, poll: ["../etc"], rules: [[channel: :builds]]], "poll is"},
+          {[source: :github, poll: ["a/b"], interval: 9_999_999_999, rules: [[channel: :builds]]],
+           "interval is 9999999999, which is not a number of ms from 1000 to 86400000"},
+          {[source: :github, secret: "a secret of mine ...", rules: [[channel: :builds, forks: "yes"]]],
+           ~s(forks is "yes", which is neither true nor false)},
+          {[source: :github, secret: "a secret of mine ...", per_hour: 0, rules: [[channel: :builds]]],
+           "per_hour is 0, which is not a number of messages from 1 to 10000"},
+          {[
+             source: :github,
+             secret: "a secret of mine ...",
+             per_hour: 1,
+             rules: [[channel: :builds], [channel: 1_100_000_000_000_000_002]]
+           ], "per_hour is 1, which is fewer than its 2 channels"}
         ] do
       assert {:error, error} =
                UroDiscord.Config.new(

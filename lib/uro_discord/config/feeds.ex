@@ -6,7 +6,7 @@ defmodule UroDiscord.Config.Feeds do
   alias UroDiscord.Feeds.{Event, Rule}
 
   @sources [:github, :gitlab, :itch, :generic]
-  @keys [:source, :secret, :poll, :token, :url, :interval, :rules, :template, :key]
+  @keys [:source, :secret, :poll, :token, :url, :interval, :per_hour, :rules, :template, :key]
   @urls %{
     github: "https://api.github.com",
     gitlab: "https://gitlab.com/api/v4",
@@ -21,6 +21,7 @@ defmodule UroDiscord.Config.Feeds do
           token: Secret.t() | nil,
           url: String.t() | nil,
           interval: pos_integer(),
+          per_hour: pos_integer(),
           rules: [Rule.t()],
           template: String.t() | nil,
           key: String.t() | nil
@@ -69,6 +70,7 @@ defmodule UroDiscord.Config.Feeds do
          {:ok, token} <- secret(given[:token], "token", 1),
          {:ok, poll} <- texts(given[:poll] || [], "poll"),
          {:ok, interval} <- interval(given[:interval] || 60_000),
+         {:ok, per_hour} <- per_hour(Map.get(given, :per_hour, 120)),
          {:ok, url} <- url(source, given[:url]),
          {:ok, template} <- text(given[:template], "template"),
          {:ok, key} <- text(given[:key], "key"),
@@ -81,6 +83,7 @@ defmodule UroDiscord.Config.Feeds do
         token: token,
         url: url,
         interval: interval,
+        per_hour: per_hour,
         rules: rules,
         template: template,
         key: key
@@ -109,7 +112,16 @@ defmodule UroDiscord.Config.Feeds do
        when source != :generic and (template != nil or key != nil),
        do: {:error, "template and key are for a generic feed"}
 
-  defp whole(_feed), do: :ok
+  # One event may be a message in each of them.
+  defp whole(%{rules: rules, per_hour: per_hour}) do
+    case rules |> Enum.uniq_by(& &1.channel) |> length() do
+      channels when channels > per_hour ->
+        {:error, "per_hour is #{per_hour}, which is fewer than its #{channels} channels"}
+
+      _fits ->
+        :ok
+    end
+  end
 
   # For a generic feed it is the template of a message's link.
   defp url(:generic, url), do: text(url, "url")
@@ -131,8 +143,22 @@ defmodule UroDiscord.Config.Feeds do
   defp secret(text, _what, least) when is_binary(text) and byte_size(text) >= least, do: {:ok, Secret.wrap(text)}
   defp secret(_other, what, least), do: {:error, "#{what} is not a string of at least #{least} bytes (not shown)"}
 
-  defp interval(ms) when is_integer(ms) and ms >= 1_000, do: {:ok, ms}
-  defp interval(other), do: {:error, "interval is #{inspect(other)}, which is not a number of ms, 1000 at least"}
+  # A day; a timer takes no more than 49.
+  @longest_interval 86_400_000
+
+  defp interval(ms) when is_integer(ms) and ms in 1_000..@longest_interval, do: {:ok, ms}
+
+  defp interval(other),
+    do:
+      {:error,
+       "interval is #{inspect(other)}, which is not a number of ms from 1000 to #{@longest_interval}, such as interval: 60_000"}
+
+  defp per_hour(count) when is_integer(count) and count in 1..10_000, do: {:ok, count}
+
+  defp per_hour(other),
+    do:
+      {:error,
+       "per_hour is #{inspect(other)}, which is not a number of messages from 1 to 10000, such as per_hour: 120"}
 
   defp text(nil, _what), do: {:ok, nil}
 
@@ -154,7 +180,7 @@ defmodule UroDiscord.Config.Feeds do
 
   ## Rules
 
-  @rule [:channel, :project, :branch, :kinds, :states]
+  @rule [:channel, :project, :branch, :kinds, :states, :forks]
 
   defp rules(nil), do: {:error, "has no rules: what should go where? Such as rules: [[channel: :builds]]"}
   defp rules([]), do: rules(nil)
@@ -179,8 +205,9 @@ defmodule UroDiscord.Config.Feeds do
          {:ok, project} <- pattern(given[:project], "project"),
          {:ok, branch} <- pattern(given[:branch], "branch"),
          {:ok, kinds} <- some_of(given[:kinds], Event.kinds(), "kinds"),
-         {:ok, states} <- some_of(given[:states], Event.states(), "states") do
-      {:ok, %Rule{channel: channel, project: project, branch: branch, kinds: kinds, states: states}}
+         {:ok, states} <- some_of(given[:states], Event.states(), "states"),
+         {:ok, forks} <- forks(Map.get(given, :forks, false)) do
+      {:ok, %Rule{channel: channel, project: project, branch: branch, kinds: kinds, states: states, forks: forks}}
     end
   end
 
@@ -200,6 +227,9 @@ defmodule UroDiscord.Config.Feeds do
   defp pattern(text, what) do
     with {:ok, text} <- text(text, what), do: {:ok, Rule.pattern(text)}
   end
+
+  defp forks(forks) when is_boolean(forks), do: {:ok, forks}
+  defp forks(other), do: {:error, "forks is #{inspect(other)}, which is neither true nor false"}
 
   defp some_of(nil, _allowed, _what), do: {:ok, nil}
 

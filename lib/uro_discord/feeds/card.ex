@@ -2,12 +2,12 @@ defmodule UroDiscord.Feeds.Card do
   @moduledoc false
   # An event as a message. What people outside wrote (titles, commit messages, names) is shown, but means nothing to Discord.
 
-  alias UroDiscord.Feeds.Event
-  alias UroDiscord.Length
+  alias UroDiscord.Feeds.{Event, Excerpt}
   alias UroDiscord.Shards.Text
 
   @looks %{
     queued: {"🕓", "queued", 0x9E9E9E},
+    waiting: {"⏸️", "waits for somebody", 0x9E9E9E},
     running: {"🔄", "running", 0xF9A825},
     passed: {"✅", "passed", 0x2E7D32},
     failed: {"❌", "failed", 0xC62828},
@@ -46,7 +46,7 @@ defmodule UroDiscord.Feeds.Card do
   end
 
   # A release is written by those who may release, for people to read: its Markdown stays. Embeds ping nobody.
-  defp description(%Event{kind: :release, text: text}) when is_binary(text), do: text |> legible() |> Length.cut(1_000)
+  defp description(%Event{kind: :release, text: text}) when is_binary(text), do: text |> legible() |> Excerpt.cut(1_000)
 
   defp description(%Event{text: nil}), do: nil
 
@@ -61,13 +61,26 @@ defmodule UroDiscord.Feeds.Card do
     Enum.join([where | List.wrap(event.actor)], " · ")
   end
 
-  # Discord takes no other, and none over 2048 characters.
-  defp http(url) when is_binary(url) and byte_size(url) <= 2_048 do
-    case URI.new(url) do
-      {:ok, %URI{scheme: scheme, host: host}} when scheme in ["http", "https"] and host not in [nil, ""] -> url
+  @longest_url 2_048
+
+  # Discord takes no other. What a URL may not have is escaped: GitHub compares with `…/compare/6113728f27ae^...05570a3080ad`.
+  defp http(url) when is_binary(url) and byte_size(url) <= @longest_url do
+    with [_, start, path] <- Regex.run(~r"\A(https?://[^/?\#\s]+)(.*)\z"s, url),
+         url = start <> escape(path),
+         true <- byte_size(url) <= @longest_url,
+         {:ok, %URI{host: host}} when host not in [nil, ""] <- URI.new(url) do
+      url
+    else
       _ -> nil
     end
   end
 
   defp http(_url), do: nil
+
+  # What is escaped already stays.
+  defp escape(path) do
+    path
+    |> String.replace(~r/%(?![0-9A-Fa-f]{2})/, "%25")
+    |> URI.encode(&((URI.char_unescaped?(&1) and &1 not in [?[, ?]]) or &1 == ?%))
+  end
 end

@@ -16,30 +16,59 @@ defmodule UroDiscord.Feeds.Cards do
           message_id: String.t() | nil
         }
 
+  # Each try is another request that was quicker.
+  @most_tries 20
+
   @doc """
-  The next step of a message that is there: `:current` where there is one (which may know this step or a later one already),
-  `:none` where none was posted.
+  The next step of a message that is there: `:current` where it says this step now, or a later one; `:none` where none was
+  posted.
   """
   @spec step(Store.t(), atom(), Event.t(), String.t(), map()) :: :current | :none | {:error, Error.t()}
   def step(store, feed, event, channel_id, message) do
     {:ok, body} = Native.json_encode(message)
-    here = [Atom.to_string(feed), event.key, channel_id]
+    step_here(store, [Atom.to_string(feed), card_key(event.key), channel_id], event.position, body, @most_tries)
+  end
 
+  defp step_here(store, here, position, body, tries) do
     statements = [
       # What says the same is no step that anybody sees.
       {"""
        UPDATE uro_discord_cards SET position = $4, version = CASE WHEN body = $5 THEN version ELSE version + 1 END,
-         body = $5, retry_at = 0, updated_at = $6
-       WHERE feed = $1 AND card = $2 AND channel_id = $3 AND position < $4
-       """, here ++ [event.position, body, now()]},
-      {"SELECT 1 FROM uro_discord_cards WHERE feed = $1 AND card = $2 AND channel_id = $3", here}
+         retry_at = CASE WHEN body = $5 THEN retry_at ELSE 0 END, body = $5, updated_at = $6
+       WHERE feed = $1 AND card = $2 AND channel_id = $3 AND position <= $4
+       """, here ++ [position, body, now()]},
+      {"SELECT position FROM uro_discord_cards WHERE feed = $1 AND card = $2 AND channel_id = $3", here}
     ]
 
     case Store.run(store, statements, :write) do
-      {:ok, [_, %{rows: []}]} -> :none
-      {:ok, _} -> :current
-      error -> error
+      {:ok, [%{num_rows: 1}, _]} ->
+        :current
+
+      {:ok, [_, %{rows: []}]} ->
+        :none
+
+      {:ok, [_, %{rows: [[later]]}]} when later > position ->
+        :current
+
+      # PostgreSQL looks anew for each statement: it was inserted between the two.
+      {:ok, _} when tries > 0 ->
+        step_here(store, here, position, body, tries - 1)
+
+      {:ok, _} ->
+        {:error, %Error{kind: :busy, message: "the message of this event changes all the time"}}
+
+      error ->
+        error
     end
+  end
+
+  # Keys have names of strangers in them. PostgreSQL cannot index a long one, nor keep a NUL.
+  @longest_key 200
+
+  defp card_key(key) do
+    if byte_size(key) <= @longest_key and String.printable?(key),
+      do: key,
+      else: "sha256/" <> Base.encode16(:crypto.hash(:sha256, key), case: :lower)
   end
 
   @doc "The statement that goes with a card's first message."
@@ -50,7 +79,7 @@ defmodule UroDiscord.Feeds.Cards do
     {"""
      INSERT INTO uro_discord_cards (feed, card, channel_id, position, version, shown, body, delivery_id, retry_at, updated_at)
      VALUES ($1, $2, $3, $4, 1, 1, $5, $6, 0, $7)
-     """, [Atom.to_string(feed), event.key, delivery.channel_id, event.position, body, delivery.id, now()]}
+     """, [Atom.to_string(feed), card_key(event.key), delivery.channel_id, event.position, body, delivery.id, now()]}
   end
 
   @doc "The cards that do not show what they should, those due first."
@@ -81,13 +110,17 @@ defmodule UroDiscord.Feeds.Cards do
   @doc "Discord shows this version of a card, or never will."
   @spec shown(Store.t(), card(), String.t() | nil) :: :ok | {:error, Error.t()}
   def shown(store, card, message_id) do
-    change(store, card, "shown = $4, message_id = $5", [card.version, message_id])
+    # Another node may have shown a later one.
+    set = "shown = CASE WHEN shown < $4 THEN $4 ELSE shown END, message_id = COALESCE($5, message_id)"
+    change(store, card, set, [card.version, message_id])
   end
 
   @doc "A card is looked at again after so many ms."
   @spec retry(Store.t(), card(), String.t() | nil, pos_integer()) :: :ok | {:error, Error.t()}
   def retry(store, card, message_id, after_ms) do
-    change(store, card, "retry_at = $4, message_id = $5", [now() + after_ms, message_id])
+    # A later version is not kept waiting.
+    set = "retry_at = CASE WHEN version = $6 THEN $4 ELSE retry_at END, message_id = COALESCE($5, message_id)"
+    change(store, card, set, [now() + after_ms, message_id, card.version])
   end
 
   defp change(store, card, set, params) do

@@ -1,22 +1,19 @@
 defmodule UroDiscord.Feeds.Editor do
   @moduledoc false
   # Edits the messages that do not show their latest step. What is to be shown is in the store, so nothing is lost with this
-  # process; of several nodes the one that holds the gateway's lease does it.
+  # process; of several nodes the one that holds the gateway's lease does it. `UroDiscord.Feeds.Edits` is one round of it.
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Delivery, Error, Gateway, Notify, Runtime, Store}
-  alias UroDiscord.Feeds.Cards
-  alias UroDiscord.Notify.Outbox
+  alias UroDiscord.{Backoff, Gateway, Runtime, Store}
+  alias UroDiscord.Feeds.{Cards, Edits}
 
   # What other nodes accepted, and what is to be tried again, is found by looking.
   @look_ms 2_000
-  @at_once 20
   @prune_ms 60 * 60 * 1000
-  # Steps of the same message while its first one is on its way.
-  @queued_ms 500
-  @retry {1_000, 60_000}
+  # While the store fails.
+  @pauses {2_000, 30_000}
 
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
@@ -30,7 +27,17 @@ defmodule UroDiscord.Feeds.Editor do
     Process.flag(:trap_exit, true)
     send(self(), :look)
     send(self(), :prune)
-    {:ok, %{store: runtime.store, task: nil, again: false, failures: %{}}}
+
+    {:ok,
+     %{
+       store: runtime.store,
+       task: nil,
+       again: false,
+       edits: Edits.new(),
+       backoff: Backoff.new(@pauses),
+       # Until when nothing is tried, on the monotonic clock; nil while the store does well.
+       paused_until: nil
+     }}
   end
 
   @impl true
@@ -44,108 +51,57 @@ defmodule UroDiscord.Feeds.Editor do
 
   def handle_info(:prune, state) do
     Process.send_after(self(), :prune, @prune_ms)
-    if Gateway.held?(), do: log(Cards.keep_message_ids(state.store))
-    if Gateway.held?(), do: log(Cards.prune(state.store))
-    {:noreply, state}
+    {:noreply, prune(state)}
   end
 
-  def handle_info({ref, {:looked, failures}}, %{task: %Task{ref: ref}} = state) do
+  def handle_info({ref, {outcome, edits}}, %{task: %Task{ref: ref}} = state) do
     Process.demonitor(ref, [:flush])
-    state = %{state | task: nil, failures: failures}
+    state = stored(outcome, %{state | task: nil, edits: edits})
     {:noreply, if(state.again, do: look(%{state | again: false}), else: state)}
   end
 
   def handle_info({:EXIT, _pid, :normal}, state), do: {:noreply, state}
   def handle_info({:EXIT, _pid, reason}, state), do: {:stop, reason, state}
-  def handle_info({:DOWN, _ref, :process, _pid, _reason}, state), do: {:noreply, state}
 
   # One task at a time looks, so that the same card is not edited twice at once.
   defp look(%{task: %Task{}} = state), do: %{state | again: true}
 
-  defp look(state) do
-    if Gateway.held?(),
-      do: %{state | task: Task.async(fn -> {:looked, edit_pending(state.store, state.failures)} end)},
+  defp look(%{store: store, edits: edits} = state) do
+    if Gateway.held?() and not paused?(state),
+      do: %{state | task: Task.async(fn -> Edits.run(edits, store) end)},
       else: state
   end
 
-  defp edit_pending(store, failures) do
-    case Cards.pending(store, @at_once) do
-      {:ok, []} ->
-        failures
+  defp prune(%{store: store} = state) do
+    # What fails all the time is told again.
+    state = %{state | edits: Edits.forget_failures(state.edits)}
 
-      {:ok, cards} ->
-        cards
-        |> Task.async_stream(&{&1, edit(store, &1)}, max_concurrency: @at_once, timeout: :infinity)
-        |> Enum.reduce(failures, fn {:ok, {card, outcome}}, failures -> note(store, card, outcome, failures) end)
-        |> then(&if length(cards) == @at_once, do: edit_pending(store, &1), else: &1)
-
-      {:error, error} ->
-        log({:error, error})
-        failures
+    with true <- Gateway.held?() and not paused?(state),
+         :ok <- Cards.keep_message_ids(store),
+         :ok <- Cards.prune(store) do
+      state
+    else
+      {:error, error} -> stored({:error, error}, state)
+      false -> state
     end
   end
 
-  # {:shown | :queued | {:retry, error} | {:never, why}, message_id}
-  defp edit(store, card) do
-    case message_id(store, card) do
-      {:ok, message_id} -> {change(card, message_id), message_id}
-      not_yet -> {not_yet, nil}
-    end
+  ## How the store does
+
+  defp paused?(%{paused_until: nil}), do: false
+  defp paused?(%{paused_until: until}), do: System.monotonic_time(:millisecond) < until
+
+  defp stored(:ok, %{paused_until: nil} = state), do: %{state | backoff: Backoff.well(state.backoff)}
+
+  defp stored(:ok, state) do
+    Logger.info("feeds: the store answers again")
+    %{state | backoff: Backoff.well(state.backoff), paused_until: nil}
   end
 
-  defp message_id(_store, %{message_id: id}) when is_binary(id), do: {:ok, id}
+  defp stored({:error, error}, state) do
+    if state.paused_until == nil, do: Store.failed(error, "feeds: messages are edited later, since the store fails")
 
-  defp message_id(store, card) do
-    case Outbox.fetch(store, card.delivery_id) do
-      {:ok, %{status: :delivered, message_id: id}} -> {:ok, id}
-      {:ok, %{status: :queued}} -> :queued
-      {:ok, %{status: :failed, error: error}} -> {:never, "it was not delivered: #{Exception.message(error)}"}
-      :error -> {:never, "its message is not known any more"}
-      {:error, error} -> {:retry, error}
-    end
+    {pause, backoff} = Backoff.failed(state.backoff)
+    %{state | backoff: backoff, paused_until: System.monotonic_time(:millisecond) + pause}
   end
-
-  defp change(card, message_id) do
-    delivery = %Delivery{
-      id: card.delivery_id,
-      channel_id: card.channel_id,
-      status: :delivered,
-      message_id: message_id
-    }
-
-    case Notify.edit(delivery, card.body) do
-      {:ok, _} -> :shown
-      {:error, %Error{kind: :api, status: status} = error} when status in 400..499 -> {:never, Exception.message(error)}
-      {:error, error} -> {:retry, error}
-    end
-  end
-
-  defp note(store, card, {outcome, message_id}, failures) do
-    key = {card.feed, card.key, card.channel_id}
-
-    case outcome do
-      :shown ->
-        log(Cards.shown(store, card, message_id))
-        Map.delete(failures, key)
-
-      :queued ->
-        log(Cards.retry(store, card, nil, @queued_ms))
-        failures
-
-      {:never, why} ->
-        # Deleted by somebody, or not ours to change any more. The next step is tried again.
-        Logger.warning("a message of feed #{card.feed} cannot be edited: #{why}")
-        log(Cards.shown(store, card, message_id))
-        Map.delete(failures, key)
-
-      {:retry, error} ->
-        count = Map.get(failures, key, 0)
-        if count == 0, do: Logger.warning("a message of feed #{card.feed} is edited later: #{Exception.message(error)}")
-        log(Cards.retry(store, card, message_id, Backoff.delay(@retry, count)))
-        Map.put(failures, key, count + 1)
-    end
-  end
-
-  defp log(:ok), do: :ok
-  defp log({:error, error}), do: Store.failed(error, "feeds: the store")
 end

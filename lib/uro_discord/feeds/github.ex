@@ -8,8 +8,8 @@ defmodule UroDiscord.Feeds.GitHub do
 
   @doc "What a webhook says, by its `X-GitHub-Event`. `:ignore` for what is none of our kinds."
   @spec event(String.t(), map()) :: {:ok, Event.t()} | :ignore | {:error, String.t()}
-  def event("workflow_run", payload), do: run(payload["workflow_run"], project(payload))
-  def event("check_suite", payload), do: check_suite(payload["check_suite"], project(payload))
+  def event("workflow_run", payload), do: run(payload["workflow_run"], payload["repository"], project(payload))
+  def event("check_suite", payload), do: check_suite(payload["check_suite"], payload["repository"], project(payload))
   def event("deployment_status", payload), do: deployment(payload)
   def event("release", payload), do: release(payload["release"], project(payload), payload["action"])
   def event("push", payload), do: push(payload)
@@ -18,9 +18,9 @@ defmodule UroDiscord.Feeds.GitHub do
 
   defp project(payload), do: text(payload, ["repository", "full_name"])
 
-  @doc "A workflow run, as webhooks have it and as the API lists it."
-  @spec run(term(), String.t() | nil) :: {:ok, Event.t()} | {:error, String.t()}
-  def run(run, project) do
+  @doc "A workflow run, as webhooks have it and as the API lists it, of this repository."
+  @spec run(term(), repository :: term(), String.t() | nil) :: {:ok, Event.t()} | {:error, String.t()}
+  def run(run, repository, project) do
     id = id(run, ["id"])
 
     with :ok <- need(repository: project, id: id, status: text(run, ["status"])) do
@@ -30,11 +30,13 @@ defmodule UroDiscord.Feeds.GitHub do
       {:ok,
        %Event{
          key: "github/run/#{id}",
-         position: Event.position([text(run, ["run_started_at"]), text(run, ["updated_at"])], state),
+         # It may be run again in the second in which it ended.
+         position: Event.position([text(run, ["run_started_at"]), text(run, ["updated_at"])], state, attempt),
          kind: :build,
          state: state,
          project: project,
          branch: text(run, ["head_branch"]),
+         fork: run_of_fork?(run, repository),
          title: Enum.join([text(run, ["name"]) || "Workflow", number(run), attempt(attempt)], ""),
          url: text(run, ["html_url"]),
          text: line(text(run, ["display_title"]) || text(run, ["head_commit", "message"])),
@@ -43,6 +45,23 @@ defmodule UroDiscord.Feeds.GitHub do
     end
   end
 
+  # The runs within a deployment have no head_repository.
+  defp run_of_fork?(%{"head_repository" => head}, repository), do: other?(head, repository)
+
+  defp run_of_fork?(run, repository) do
+    case text(run, ["event"]) do
+      "pull_request" <> _ -> not own_pull_request?(run, repository)
+      event -> event == nil
+    end
+  end
+
+  # The pull requests that a run or suite lists are those of the repository's own branches.
+  defp own_pull_request?(run, repository),
+    do: Enum.any?(list(run, ["pull_requests"]), &(not other?(get(&1, ["head", "repo"]), repository)))
+
+  # By their ids: names change.
+  defp other?(one, repository), do: id(one, ["id"]) == nil or id(one, ["id"]) != id(repository, ["id"])
+
   defp number(run),
     do: with(number when is_integer(number) <- get(run, ["run_number"]), do: " ##{number}", else: (_ -> ""))
 
@@ -50,12 +69,13 @@ defmodule UroDiscord.Feeds.GitHub do
   defp attempt(_first), do: ""
 
   # The suites of GitHub Actions are told better by their workflow runs.
-  defp check_suite(%{"app" => %{"slug" => "github-actions"}}, _project), do: :ignore
+  defp check_suite(%{"app" => %{"slug" => "github-actions"}}, _repository, _project), do: :ignore
 
-  defp check_suite(suite, project) do
+  defp check_suite(suite, repository, project) do
     id = id(suite, ["id"])
 
-    with :ok <- need(repository: project, id: id, status: text(suite, ["status"])) do
+    # Before anything has begun its status may be null.
+    with :ok <- need(repository: project, id: id) do
       state = build(suite)
 
       {:ok,
@@ -66,11 +86,18 @@ defmodule UroDiscord.Feeds.GitHub do
          state: state,
          project: project,
          branch: text(suite, ["head_branch"]),
+         fork: suite_of_fork?(suite, repository),
          title: text(suite, ["app", "name"]) || "Checks",
          url: commit_url(project, text(suite, ["head_sha"]), text(suite, ["url"])),
          text: line(text(suite, ["head_commit", "message"]))
        }}
     end
+  end
+
+  # https://docs.github.com/rest/checks/suites: what was pushed to a fork has no branch here.
+  defp suite_of_fork?(suite, repository) do
+    text(suite, ["head_branch"]) == nil or
+      (list(suite, ["pull_requests"]) != [] and not own_pull_request?(suite, repository))
   end
 
   # A suite has no page of its own; its commit's page shows it.
@@ -85,9 +112,13 @@ defmodule UroDiscord.Feeds.GitHub do
       {"completed", conclusion} when conclusion in ["success", "neutral"] -> :passed
       {"completed", "cancelled"} -> :cancelled
       {"completed", conclusion} when conclusion in ["skipped", "stale"] -> :skipped
-      {"completed", _failure_timed_out_action_required} -> :failed
+      # Somebody who may is to let it run, such as what a stranger's pull request would do.
+      {"completed", "action_required"} -> :waiting
+      {"completed", _failure_timed_out_startup_failure} -> :failed
       {"in_progress", _} -> :running
-      {_queued_requested_waiting_pending, _} -> :queued
+      # An environment's protection.
+      {"waiting", _} -> :waiting
+      {_queued_requested_pending, _} -> :queued
     end
   end
 
@@ -98,16 +129,17 @@ defmodule UroDiscord.Feeds.GitHub do
     "in_progress" => :running,
     "queued" => :queued,
     "pending" => :queued,
-    "waiting" => :queued,
+    "waiting" => :waiting,
     "inactive" => :inactive
   }
 
   defp deployment(payload) do
     project = project(payload)
     id = id(payload, ["deployment", "id"])
-    state = @deployment[get(payload, ["deployment_status", "state"])]
+    given = text(payload, ["deployment_status", "state"])
 
-    with :ok <- need(repository: project, deployment: id, state: state) do
+    with :ok <- need(repository: project, deployment: id, state: given),
+         {:ok, state} <- Map.fetch(@deployment, given) do
       {:ok,
        %Event{
          key: "github/deployment/#{id}",
@@ -116,6 +148,7 @@ defmodule UroDiscord.Feeds.GitHub do
          state: state,
          project: project,
          branch: text(payload, ["deployment", "ref"]),
+         fork: deployment_of_fork?(payload),
          title: "Deployment to " <> (text(payload, ["deployment", "environment"]) || "somewhere"),
          url:
            text(payload, ["deployment_status", "environment_url"]) || text(payload, ["deployment_status", "log_url"]) ||
@@ -123,6 +156,20 @@ defmodule UroDiscord.Feeds.GitHub do
          text: line(text(payload, ["deployment_status", "description"])),
          actor: text(payload, ["deployment", "creator", "login"])
        }}
+    else
+      # A state that we have not heard of.
+      :error -> :ignore
+      error -> error
+    end
+  end
+
+  # Refs of pull requests are in the repository, whosever they are.
+  defp deployment_of_fork?(payload) do
+    ref = text(payload, ["deployment", "ref"])
+
+    case payload["workflow_run"] do
+      %{} = run -> run_of_fork?(run, payload["repository"])
+      _none -> ref != nil and ref =~ ~r"\A(refs/)?pull/"
     end
   end
 
@@ -153,7 +200,8 @@ defmodule UroDiscord.Feeds.GitHub do
          title: text(release, ["name"]) || text(release, ["tag_name"]),
          url: text(release, ["html_url"]),
          text: text(release, ["body"]),
-         actor: text(release, ["author", "login"])
+         actor: text(release, ["author", "login"]),
+         correction: action == "edited"
        }}
     end
   end
@@ -178,8 +226,10 @@ defmodule UroDiscord.Feeds.GitHub do
 
       {:ok,
        %Event{
-         # What was there before belongs to it: a branch may be pushed back to where it was.
-         key: "github/push/#{project}/#{ref}/#{text(payload, ["before"])}/#{later}",
+         # A branch may be pushed back to where it was, deleted, and created again at the same commit: the time of the push
+         # belongs to it, too.
+         key:
+           "github/push/#{project}/#{ref}/#{text(payload, ["before"])}/#{later}/#{id(payload, ["repository", "pushed_at"])}",
          position: 0,
          kind: :push,
          state: state,
@@ -235,6 +285,8 @@ defmodule UroDiscord.Feeds.GitHub do
          state: state,
          project: project,
          branch: text(request, ["base", "ref"]),
+         # The repository of one that was deleted is null.
+         fork: other?(get(request, ["head", "repo"]), get(request, ["base", "repo"])),
          title: "##{number} #{text(request, ["title"])}",
          url: text(request, ["html_url"]),
          actor: text(request, ["user", "login"])

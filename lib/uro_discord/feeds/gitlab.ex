@@ -6,20 +6,27 @@ defmodule UroDiscord.Feeds.GitLab do
   alias UroDiscord.Feeds.{Event, Payload}
   import Payload, only: [get: 2, id: 2, line: 1, list: 2, need: 1, text: 2]
 
-  @doc "What a webhook says. `:ignore` for what is none of our kinds."
-  @spec event(map()) :: {:ok, Event.t()} | :ignore | {:error, String.t()}
-  def event(%{"object_kind" => "pipeline"} = payload) do
+  @doc "What a webhook says, which came by this delivery. `:ignore` for what is none of our kinds."
+  @spec event(map(), String.t() | nil) :: {:ok, Event.t()} | :ignore | {:error, String.t()}
+  def event(payload, delivery \\ nil)
+
+  def event(%{"object_kind" => "pipeline"} = payload, _delivery) do
     # There is no time of the last change: a job that ran again is the later step.
     times = for job <- list(payload, ["builds"]), field <- ~w(created_at started_at finished_at), do: text(job, [field])
     pipeline(payload["object_attributes"], payload, times)
   end
 
-  def event(%{"object_kind" => "deployment"} = payload), do: deployment(payload)
-  def event(%{"object_kind" => "release"} = payload), do: release(payload, project(payload), payload["action"])
-  def event(%{"object_kind" => kind} = payload) when kind in ["push", "tag_push"], do: push(payload)
-  def event(%{"object_kind" => "merge_request"} = payload), do: merge_request(payload)
-  def event(%{"object_kind" => _other}), do: :ignore
-  def event(_payload), do: {:error, "has no object_kind: it is not a webhook of GitLab's"}
+  def event(%{"object_kind" => "deployment"} = payload, _delivery), do: deployment(payload)
+
+  def event(%{"object_kind" => "release"} = payload, _delivery),
+    do: release(payload, project(payload), payload["action"])
+
+  def event(%{"object_kind" => kind} = payload, delivery) when kind in ["push", "tag_push"], do: push(payload, delivery)
+  def event(%{"object_kind" => "merge_request"} = payload, _delivery), do: merge_request(payload)
+  def event(%{"object_kind" => kind}, _delivery) when is_binary(kind), do: :ignore
+  # Those of members, subgroups and projects have this alone. GitLab turns a hook off that answers with errors.
+  def event(%{"event_name" => name}, _delivery) when is_binary(name), do: :ignore
+  def event(_payload, _delivery), do: {:error, "has no object_kind: it is not a webhook of GitLab's"}
 
   defp project(payload), do: text(payload, ["project", "path_with_namespace"])
 
@@ -29,12 +36,15 @@ defmodule UroDiscord.Feeds.GitLab do
     pipeline(pipeline, %{"project" => %{"path_with_namespace" => project}}, [text(pipeline, ["updated_at"])])
   end
 
-  # https://docs.gitlab.com/api/pipelines/: success, failed, canceled, skipped, running; the others wait for something.
+  @of_merge_requests ["merge_request_event", "external_pull_request_event"]
+
+  # https://docs.gitlab.com/api/pipelines/: the others wait for something, these for somebody.
   defp state("success"), do: :passed
   defp state("failed"), do: :failed
   defp state(canceled) when canceled in ["canceled", "canceling"], do: :cancelled
   defp state("skipped"), do: :skipped
   defp state("running"), do: :running
+  defp state(manual) when manual in ["manual", "blocked"], do: :waiting
   defp state(status) when is_binary(status), do: :queued
   defp state(_none), do: nil
 
@@ -52,6 +62,7 @@ defmodule UroDiscord.Feeds.GitLab do
          state: state,
          project: project,
          branch: text(pipeline, ["ref"]),
+         fork: pipeline_of_fork?(pipeline, payload["merge_request"]),
          title: "#{text(pipeline, ["name"]) || "Pipeline"} ##{id}",
          url: text(pipeline, ["url"]) || text(pipeline, ["web_url"]) || page(payload, "pipelines/#{id}"),
          text: line(text(payload, ["commit", "title"]) || text(payload, ["commit", "message"])),
@@ -59,6 +70,19 @@ defmodule UroDiscord.Feeds.GitLab do
        }}
     end
   end
+
+  # A pipeline of a merge request may run in the project that it is for. The API's list does not say whose it is.
+  defp pipeline_of_fork?(_pipeline, %{} = request), do: from_other?(request)
+
+  defp pipeline_of_fork?(pipeline, _none),
+    do: text(pipeline, ["source"]) in @of_merge_requests or merge_request_ref?(text(pipeline, ["ref"]))
+
+  defp from_other?(request),
+    do:
+      id(request, ["source_project_id"]) == nil or
+        id(request, ["source_project_id"]) != id(request, ["target_project_id"])
+
+  defp merge_request_ref?(ref), do: ref != nil and String.starts_with?(ref, "refs/merge-requests/")
 
   defp page(payload, path),
     do: with(url when is_binary(url) <- text(payload, ["project", "web_url"]), do: "#{url}/-/#{path}")
@@ -77,6 +101,7 @@ defmodule UroDiscord.Feeds.GitLab do
          state: state,
          project: project,
          branch: text(payload, ["ref"]),
+         fork: merge_request_ref?(text(payload, ["ref"])),
          title: "Deployment to " <> (text(payload, ["environment"]) || "somewhere"),
          url: text(payload, ["environment_external_url"]) || text(payload, ["deployable_url"]),
          text: line(text(payload, ["commit_title"])),
@@ -95,8 +120,8 @@ defmodule UroDiscord.Feeds.GitLab do
       {:ok,
        %Event{
          key: "gitlab/release/#{project}/#{tag}",
-         # Its times do not change with it. What was deleted is the last step.
-         position: Event.position([text(release, ["released_at"])], state) + if(state == :deleted, do: 1, else: 0),
+         # Its times do not change with it, but for released_at, which is written by people.
+         position: Event.position([text(release, ["created_at"]) || text(release, ["released_at"])], state),
          kind: :release,
          state: state,
          project: project,
@@ -104,14 +129,15 @@ defmodule UroDiscord.Feeds.GitLab do
          title: text(release, ["name"]) || tag,
          url: text(release, ["url"]) || text(release, ["_links", "self"]),
          text: text(release, ["description"]),
-         actor: text(release, ["author", "username"])
+         actor: text(release, ["author", "username"]),
+         correction: action == "update"
        }}
     end
   end
 
   @zero String.duplicate("0", 40)
 
-  defp push(payload) do
+  defp push(payload, delivery) do
     project = project(payload)
     ref = text(payload, ["ref"])
     {before, later} = {text(payload, ["before"]), text(payload, ["after"])}
@@ -126,13 +152,14 @@ defmodule UroDiscord.Feeds.GitLab do
 
       {:ok,
        %Event{
-         key: "gitlab/push/#{project}/#{ref}/#{before}/#{later}",
+         # A branch may be created again at the same commit, and there is no time of it.
+         key: "gitlab/push/#{project}/#{ref}/#{before}/#{later}/#{delivery}",
          position: 0,
          kind: :push,
          state: state,
          project: project,
          branch: String.replace(ref, ~r"^refs/(heads|tags)/", ""),
-         title: pushed(state, ref, get(payload, ["total_commits_count"])),
+         title: pushed(state, ref, id(payload, ["total_commits_count"])),
          url: page(payload, if(state == :pushed, do: "compare/#{before}...#{later}", else: "commits/#{later}")),
          # Newest last, as GitHub has them.
          text: UroDiscord.Feeds.GitHub.commits(list(payload, ["commits"])),
@@ -144,10 +171,10 @@ defmodule UroDiscord.Feeds.GitLab do
   defp pushed(:deleted, "refs/tags/" <> _, _count), do: "Tag deleted"
   defp pushed(_state, "refs/tags/" <> _, _count), do: "Tag created"
   defp pushed(:deleted, _ref, _count), do: "Branch deleted"
-  defp pushed(:created, _ref, 0), do: "Branch created"
-  defp pushed(_state, _ref, 1), do: "1 commit"
-  defp pushed(_state, _ref, count) when is_integer(count), do: "#{count} commits"
-  defp pushed(_state, _ref, _count), do: "Push"
+  defp pushed(:created, _ref, "0"), do: "Branch created"
+  defp pushed(_state, _ref, "1"), do: "1 commit"
+  defp pushed(_state, _ref, nil), do: "Push"
+  defp pushed(_state, _ref, count), do: "#{count} commits"
 
   defp merge_request(payload) do
     request = payload["object_attributes"]
@@ -171,6 +198,7 @@ defmodule UroDiscord.Feeds.GitLab do
          state: state,
          project: project,
          branch: text(request, ["target_branch"]),
+         fork: from_other?(request),
          title: "!#{number} #{text(request, ["title"])}",
          url: text(request, ["url"]),
          actor: text(payload, ["user", "username"])

@@ -35,7 +35,11 @@ defmodule UroDiscord.Feeds.Listing do
   @doc "The events that an answer has; an entry that is not understood is an error of its own."
   @spec events(:github | :gitlab | :itch, kind(), term(), String.t()) :: [{:ok, Event.t()} | {:error, String.t()}]
   def events(:github, :runs, answer, project),
-    do: for(run <- Payload.list(answer, ["workflow_runs"]), do: GitHub.run(run, project))
+    do:
+      for(
+        run <- Payload.list(answer, ["workflow_runs"]),
+        do: GitHub.run(run, Payload.get(run, ["repository"]), project)
+      )
 
   def events(:github, :releases, answer, project),
     do: for(release <- entries(answer), event = GitHub.release(release, project, nil), event != :ignore, do: event)

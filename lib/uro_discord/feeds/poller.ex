@@ -7,7 +7,7 @@ defmodule UroDiscord.Feeds.Poller do
   require Logger
 
   alias UroDiscord.{Backoff, Error, Feeds, Gateway, HTTP, Runtime, Secret}
-  alias UroDiscord.Feeds.{Cards, Listing}
+  alias UroDiscord.Feeds.{Cards, Listing, Seen, Status}
 
   # The longest pause after errors.
   @longest_ms 15 * 60 * 1000
@@ -21,70 +21,98 @@ defmodule UroDiscord.Feeds.Poller do
   def init({feed, project}) do
     {:ok, runtime} = Runtime.fetch()
     send(self(), :poll)
-    {:ok, %{feed: feed, project: project, runtime: runtime, failures: 0}}
+    {:ok, %{feed: feed, project: project, runtime: runtime, failures: 0, told: []}}
   end
 
   @impl true
   def handle_info(:poll, state) do
-    outcome = if Gateway.held?(), do: poll(state), else: :ok
+    held? = Gateway.held?()
+    {outcome, state} = if held?, do: poll(state), else: {:ok, state}
     state = note(outcome, state)
-    Process.send_after(self(), :poll, pause(outcome, state))
+    pause = pause(outcome, state)
+    Process.send_after(self(), :poll, pause)
+    Status.polled(state.feed, state.project, status(held?, outcome, pause))
     {:noreply, state}
+  end
+
+  defp status(held?, outcome, pause) do
+    next_at = DateTime.add(DateTime.utc_now(), pause, :millisecond)
+
+    case {held?, outcome} do
+      {false, _} -> %{state: :left_to_another_node, error: nil, next_at: next_at}
+      {true, :ok} -> %{state: :well, error: nil, next_at: next_at}
+      {true, {:error, error}} -> %{state: :failing, error: error, next_at: next_at}
+    end
   end
 
   # Nobody calls this process, so it may wait for its answers.
   defp poll(%{feed: feed, project: project} = state) do
     feed.source
     |> Listing.paths(project)
-    |> Enum.reduce_while(:ok, fn {kind, path}, :ok ->
-      case look(kind, path, state) do
-        :ok -> {:cont, :ok}
-        error -> {:halt, error}
-      end
+    |> Enum.reduce_while({:ok, state}, fn {kind, path}, {before, state} ->
+      {outcome, state} = look(kind, path, state)
+      outcome = if before == :ok, do: outcome, else: before
+      {if(go_on?(outcome), do: :cont, else: :halt), {outcome, state}}
     end)
   end
+
+  # One of a project's lists may be closed while the others are not.
+  defp go_on?(:ok), do: true
+  defp go_on?({:error, %Error{kind: :http, status: status, retry_after_ms: nil}}), do: status in [403, 404]
+  defp go_on?({:error, _error}), do: false
 
   defp look(kind, path, %{feed: feed, project: project, runtime: runtime} = state) do
     source = "#{project}/#{kind}"
 
-    with {:ok, cursor} <- Cards.cursor(runtime.store, feed.name, source) do
-      options = [etag: cursor && cursor["etag"], headers: authorization(feed), ca_file: runtime.config.ca_file]
+    with {:ok, cursor} <- Cards.cursor(runtime.store, feed.name, source),
+         options = [etag: cursor && cursor["etag"], headers: authorization(feed), ca_file: runtime.config.ca_file],
+         {:ok, listing, headers} <- HTTP.get_json(feed.url <> path, options) do
+      {events, state} = feed.source |> Listing.events(kind, listing, project) |> understood(source, state)
+      {take(events, source, cursor, headers["etag"], state), state}
+    else
+      {:unchanged, _headers} -> {:ok, state}
+      {:error, error} -> {{:error, error}, state}
+    end
+  end
 
-      case HTTP.get_json(feed.url <> path, options) do
-        {:ok, listing, headers} ->
-          take(Listing.events(feed.source, kind, listing, project), source, cursor, headers, state)
+  # What is not understood is told once, as long as it is in the list.
+  defp understood(found, source, state) do
+    problems = for {:error, problem} <- found, uniq: true, do: {source, problem}
 
-        {:unchanged, _headers} ->
-          :ok
+    for {_source, problem} = told <- problems, told not in state.told do
+      Logger.warning("feed #{state.feed.name}: an entry of #{source} #{problem}; it is left out")
+    end
+
+    others = for {^source, _} = told <- state.told, told not in problems, do: told
+    {for({:ok, event} <- found, do: event), %{state | told: (state.told -- others) ++ (problems -- state.told)}}
+  end
+
+  defp take(events, source, cursor, etag, %{feed: feed, runtime: runtime}) do
+    {news, seen} = Seen.news(cursor && Seen.load(cursor), events)
+
+    # After an error the rest is looked for again, and with it what has changed since.
+    case accept(news, seen, feed, source, runtime) do
+      {:ok, seen} -> keep(seen, etag, source, feed, runtime)
+      {{:error, error}, seen} -> with :ok <- keep(seen, nil, source, feed, runtime), do: {:error, error}
+    end
+  end
+
+  defp keep(seen, etag, source, feed, runtime),
+    do: Cards.put_cursor(runtime.store, feed.name, source, Map.put(Seen.dump(seen), "etag", etag))
+
+  defp accept(news, seen, feed, source, runtime) do
+    Enum.reduce_while(news, {:ok, seen}, fn event, {:ok, seen} ->
+      case Feeds.accept(feed, event, runtime) do
+        :ok ->
+          {:cont, {:ok, Seen.add(seen, event)}}
+
+        # It would be refused each time, and hold up the others.
+        {:error, %Error{kind: :invalid} = error} ->
+          Logger.warning("feed #{feed.name}: #{source}: #{event.key} cannot be shown: #{Exception.message(error)}")
+          {:cont, {:ok, Seen.add(seen, event)}}
 
         {:error, error} ->
-          {:error, error}
-      end
-    end
-  end
-
-  # What has gone on since the last look is news, and what is new since the first.
-  defp take(found, source, cursor, headers, %{feed: feed, runtime: runtime}) do
-    for {:error, problem} <- found, do: Logger.warning("feed #{feed.name}: an entry of #{source} #{problem}")
-    events = for {:ok, event} <- found, do: event
-    since = if cursor, do: cursor["since"], else: events |> Enum.map(& &1.position) |> Enum.max(fn -> 0 end)
-    seen = (cursor && cursor["seen"]) || %{}
-    news = Enum.reject(events, &(&1.position <= Map.get(seen, &1.key, since)))
-
-    with :ok <- news |> Enum.sort_by(& &1.position) |> accept(feed, runtime) do
-      Cards.put_cursor(runtime.store, feed.name, source, %{
-        "etag" => headers["etag"],
-        "since" => since,
-        "seen" => Map.new(events, &{&1.key, &1.position})
-      })
-    end
-  end
-
-  defp accept(events, feed, runtime) do
-    Enum.reduce_while(events, :ok, fn event, :ok ->
-      case Feeds.accept(feed, event, runtime) do
-        :ok -> {:cont, :ok}
-        error -> {:halt, error}
+          {:halt, {{:error, error}, seen}}
       end
     end)
   end

@@ -1,18 +1,20 @@
 defmodule UroDiscord.Feeds.Rule do
   @moduledoc false
-  # What of a feed goes to which channel. A rule without a condition takes everything.
+  # What of a feed goes to which channel. A rule without a condition takes everything but what comes from forks: anybody can
+  # make a fork, and call its branch as he likes.
 
   alias UroDiscord.Feeds.Event
 
   @enforce_keys [:channel]
-  defstruct [:channel, :project, :branch, :kinds, :states]
+  defstruct [:channel, :project, :branch, :kinds, :states, forks: false]
 
   @type t :: %__MODULE__{
           channel: atom() | String.t(),
           project: Regex.t() | nil,
           branch: Regex.t() | nil,
           kinds: [atom()] | nil,
-          states: [Event.state()] | nil
+          states: [Event.state()] | nil,
+          forks: boolean()
         }
 
   @doc """
@@ -28,14 +30,20 @@ defmodule UroDiscord.Feeds.Rule do
       :follow
       iex> Rule.apply(rule, %{event | branch: "topic"})
       nil
+      iex> {Rule.apply(rule, %{event | fork: true}), Rule.apply(%{rule | forks: true}, %{event | fork: true})}
+      {nil, :post}
+      iex> Rule.apply(rule, %{event | correction: true})
+      :follow
   """
   @spec apply(t(), Event.t()) :: :post | :follow | nil
   def apply(rule, event) do
     cond do
+      event.fork and not rule.forks -> nil
       not matches?(rule.project, event.project) -> nil
       not matches?(rule.branch, event.branch) -> nil
       rule.kinds != nil and event.kind not in rule.kinds -> nil
       rule.states != nil and event.state not in rule.states -> :follow
+      event.correction -> :follow
       true -> :post
     end
   end

@@ -5,6 +5,8 @@ defmodule UroDiscord.Web.Feeds do
 
   @behaviour UroDiscord.Web.Route
 
+  require Logger
+
   alias UroDiscord.{Error, Feeds, Native, Secret, Telemetry}
   alias UroDiscord.Feeds.{Cards, Generic, GitHub, GitLab}
   alias UroDiscord.Web.{Request, Response}
@@ -32,9 +34,25 @@ defmodule UroDiscord.Web.Feeds do
       :ignore -> Response.json(200, %{result: "ignored", message: "nothing of this kind is shown"})
       %Response{} = refusal -> refusal
       {:error, %Error{kind: :invalid} = error} -> Response.error(422, "invalid", Exception.message(error))
-      {:error, %Error{} = error} -> Response.later(Exception.message(error))
+      {:error, %Error{kind: :full} = error} -> full(error)
+      {:error, %Error{} = error} -> later(feed, error)
       {:error, problem} -> Response.error(422, "invalid", "the payload #{problem}")
     end
+  end
+
+  # What waits goes at about one message a second.
+  @drained_ms 60_000
+
+  # Nothing of it is kept, so that it is new when it is sent again.
+  defp full(error) do
+    seconds = div((error.retry_after_ms || @drained_ms) + 999, 1_000)
+    Response.error(429, "too_many", Exception.message(error), headers: [{"retry-after", "#{seconds}"}])
+  end
+
+  # What the database says is for the log.
+  defp later(feed, error) do
+    Logger.warning("a webhook of feed #{feed.name} is answered with 503: #{Exception.message(error)}")
+    Response.later("it could not be stored, or not all of it; send it again, which does not show it twice")
   end
 
   ## Who sends
@@ -98,8 +116,14 @@ defmodule UroDiscord.Web.Feeds do
 
   # What stays the same when a delivery is repeated.
   defp delivery(%{source: :github}, request), do: id(request, "x-github-delivery")
-  defp delivery(%{source: :gitlab}, request), do: id(request, "idempotency-key") || id(request, "x-gitlab-event-uuid")
+  defp delivery(%{source: :gitlab}, request), do: id(request, "idempotency-key") || event_uuid(request)
   defp delivery(%{source: :generic}, request), do: id(request, "idempotency-key")
+
+  # Before GitLab 17.4. What a webhook sets off has the same one, and says another thing.
+  defp event_uuid(request) do
+    with uuid when uuid != nil <- id(request, "x-gitlab-event-uuid"),
+         do: String.slice(uuid, 0, 100) <> "/" <> Base.encode16(:crypto.hash(:sha256, request.body), case: :lower)
+  end
 
   # A sender that names none never repeats itself, as far as one can tell.
   defp anonymous, do: Base.url_encode64(:crypto.strong_rand_bytes(16), padding: false)
@@ -121,7 +145,7 @@ defmodule UroDiscord.Web.Feeds do
     end
   end
 
-  defp event(%{source: :gitlab}, _request, %{} = payload, _delivery), do: GitLab.event(payload)
+  defp event(%{source: :gitlab}, _request, %{} = payload, delivery), do: GitLab.event(payload, delivery)
   defp event(%{source: :gitlab}, _request, _list, _delivery), do: {:error, "is not an object"}
   defp event(%{source: :generic} = feed, _request, payload, delivery), do: Generic.event(feed, payload, delivery)
 end

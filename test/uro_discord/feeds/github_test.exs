@@ -3,16 +3,12 @@ defmodule UroDiscord.Feeds.GitHubTest do
   use ExUnit.Case, async: true
 
   alias UroDiscord.Feeds.{Card, Event, GitHub}
-  alias UroDiscord.{Native, Notify}
+  alias UroDiscord.{Hooks, Notify}
 
   @kinds ~w(workflow_run check_suite deployment_status release push pull_request)
 
   setup_all do
-    # Where bin/test installs it.
-    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
-    json = File.read!(Path.join(modules, "@octokit/webhooks-examples/api.github.com/index.json"))
-    {:ok, examples} = Native.json_decode(json)
-    %{examples: for(%{"name" => name, "examples" => payloads} <- examples, payload <- payloads, do: {name, payload})}
+    %{examples: Hooks.examples()}
   end
 
   defp events(examples, name), do: for({^name, payload} <- examples, do: GitHub.event(name, payload))
@@ -39,7 +35,7 @@ defmodule UroDiscord.Feeds.GitHubTest do
     events = for {:ok, event} <- events(examples, "workflow_run"), do: event
     assert length(events) == 5
     assert Enum.all?(events, &(&1.kind == :build))
-    assert Enum.sort(Enum.map(events, & &1.state)) == [:failed, :passed, :passed, :queued, :queued]
+    assert Enum.sort(Enum.map(events, & &1.state)) == [:passed, :passed, :queued, :queued, :waiting]
     # One whose action is "completed".
     assert %{state: :queued, branch: "main", title: "Manually triggered workflow #36"} =
              Enum.find(events, &(&1.key == "github/run/1589141559"))
@@ -54,7 +50,27 @@ defmodule UroDiscord.Feeds.GitHubTest do
       {%{"status" => "completed", "conclusion" => "failure", "updated_at" => "2021-12-16T19:40:00Z"}, :failed},
       {%{"status" => "queued", "conclusion" => nil, "run_attempt" => 2, "updated_at" => "2021-12-16T20:00:00Z"},
        :queued},
-      {%{"status" => "completed", "conclusion" => "success", "updated_at" => "2021-12-16T20:03:00Z"}, :passed}
+      {%{
+         "status" => "completed",
+         "conclusion" => "cancelled",
+         "run_attempt" => 2,
+         "updated_at" => "2021-12-16T20:03:00Z"
+       }, :cancelled},
+      # In the second in which it ended.
+      {%{"status" => "queued", "conclusion" => nil, "run_attempt" => 3, "updated_at" => "2021-12-16T20:03:00Z"},
+       :queued},
+      {%{
+         "status" => "completed",
+         "conclusion" => "action_required",
+         "run_attempt" => 3,
+         "updated_at" => "2021-12-16T20:03:01Z"
+       }, :waiting},
+      {%{
+         "status" => "completed",
+         "conclusion" => "success",
+         "run_attempt" => 3,
+         "updated_at" => "2021-12-16T20:05:00Z"
+       }, :passed}
     ]
 
     events =
@@ -84,6 +100,142 @@ defmodule UroDiscord.Feeds.GitHubTest do
     pulls = for {:ok, event} <- events(examples, "pull_request"), do: event
     assert pulls |> Enum.map(& &1.state) |> Enum.uniq() |> Enum.sort() == [:closed, :draft, :opened]
     assert Enum.all?(pulls, &(&1.title =~ ~r/^#\d+ ./))
+  end
+
+  describe "what comes from a fork is told apart:" do
+    @own %{"id" => 1, "full_name" => "V-Sekai/uro"}
+    @fork %{"id" => 2, "full_name" => "stranger/uro"}
+
+    defp fork?(event, payload) do
+      assert {:ok, %Event{fork: fork}} = GitHub.event(event, Map.put(payload, "repository", @own))
+      fork
+    end
+
+    test "a workflow run" do
+      for {change, fork} <- [
+            {%{"head_repository" => @own}, false},
+            {%{"head_repository" => @fork}, true},
+            # The fork was deleted.
+            {%{"head_repository" => nil}, true},
+            {%{}, true},
+            # The repository was renamed in between.
+            {%{"head_repository" => %{@own | "full_name" => "V-Sekai/uro-old"}}, false}
+          ] do
+        run =
+          Map.merge(%{"id" => 1, "status" => "completed", "conclusion" => "failure", "head_branch" => "main"}, change)
+
+        assert fork?("workflow_run", %{"workflow_run" => run}) == fork
+        assert {:ok, %{fork: ^fork}} = GitHub.run(run, @own, "V-Sekai/uro")
+      end
+    end
+
+    test "a check suite, which has no branch then" do
+      requests = fn repository -> [%{"head" => %{"repo" => repository}, "base" => %{"repo" => @own}}] end
+
+      for {branch, requests, fork} <- [
+            {"main", [], false},
+            {nil, [], true},
+            {"main", requests.(@own), false},
+            {"main", requests.(@fork), true},
+            {"main", requests.(@fork) ++ requests.(@own), false}
+          ] do
+        suite = %{"id" => 1, "status" => "completed", "head_branch" => branch, "pull_requests" => requests}
+        assert fork?("check_suite", %{"check_suite" => suite}) == fork
+      end
+    end
+
+    test "a deployment, by the run that made it, or its ref" do
+      own_request = [%{"head" => %{"repo" => @own}}]
+
+      for {ref, run, fork} <- [
+            {"main", nil, false},
+            {"refs/pull/7/merge", nil, true},
+            {"main", %{"head_repository" => @fork}, true},
+            {"main", %{"head_repository" => @own}, false},
+            # As they are within a deployment.
+            {"main", %{"event" => "push", "pull_requests" => []}, false},
+            {"main", %{"event" => "pull_request", "pull_requests" => []}, true},
+            {"main", %{"event" => "pull_request_target", "pull_requests" => []}, true},
+            {"topic", %{"event" => "pull_request", "pull_requests" => own_request}, false}
+          ] do
+        payload = %{
+          "deployment" => %{"id" => 1, "ref" => ref},
+          "deployment_status" => %{"state" => "success"},
+          "workflow_run" => run
+        }
+
+        assert fork?("deployment_status", payload) == fork
+      end
+    end
+
+    test "a pull request" do
+      for {head, fork} <- [{@own, false}, {@fork, true}, {nil, true}] do
+        request = %{
+          "number" => 1,
+          "title" => "x",
+          "head" => %{"repo" => head},
+          "base" => %{"repo" => @own, "ref" => "main"}
+        }
+
+        assert fork?("pull_request", %{"pull_request" => request}) == fork
+      end
+    end
+
+    test "a push, a release and what is in a repository that is a fork itself are the repository's own" do
+      fork_of_ours = Map.merge(@own, %{"fork" => true})
+      push = %{"repository" => fork_of_ours, "ref" => "refs/heads/main", "after" => "1"}
+      assert {:ok, %{fork: false}} = GitHub.event("push", push)
+      release = %{"repository" => fork_of_ours, "release" => %{"id" => 1, "tag_name" => "v1"}}
+      assert {:ok, %{fork: false}} = GitHub.event("release", release)
+    end
+  end
+
+  test "a branch that is created again at the same commit is another push" do
+    push = fn at ->
+      {:ok, event} =
+        GitHub.event("push", %{
+          "repository" => %{"full_name" => "V-Sekai/uro", "pushed_at" => at},
+          "ref" => "refs/heads/topic",
+          "before" => String.duplicate("0", 40),
+          "after" => String.duplicate("a", 40)
+        })
+
+      event.key
+    end
+
+    assert push.(1_795_000_000) == push.(1_795_000_000)
+    assert push.(1_795_000_000) != push.(1_795_000_050)
+  end
+
+  test "a deleted release is the last step, and an edit of one is told where it was told" do
+    release = fn action ->
+      {:ok, event} =
+        GitHub.event("release", %{
+          "action" => action,
+          "repository" => %{"full_name" => "V-Sekai/uro"},
+          "release" => %{"id" => 1, "tag_name" => "v1", "published_at" => "2026-11-21T10:00:00Z"}
+        })
+
+      event
+    end
+
+    assert release.("published").position == release.("edited").position
+    assert release.("deleted").position > release.("edited").position
+    assert release.("edited").correction and not release.("released").correction
+  end
+
+  test "a check suite that has not begun has no status, and a deployment may have a state that is new" do
+    repository = %{"id" => 1, "full_name" => "V-Sekai/uro"}
+    suite = %{"id" => 1, "status" => nil, "head_branch" => "main"}
+    assert {:ok, %{state: :queued}} = GitHub.event("check_suite", %{"repository" => repository, "check_suite" => suite})
+
+    deployment = %{
+      "deployment" => %{"id" => 1},
+      "deployment_status" => %{"state" => "beamed_up"},
+      "repository" => repository
+    }
+
+    assert :ignore = GitHub.event("deployment_status", deployment)
   end
 
   test "what a payload lacks is said" do
