@@ -37,6 +37,7 @@ defmodule UroDiscord do
     Native,
     Notify,
     Runtime,
+    Secret,
     Shards,
     Shutdown,
     Store,
@@ -48,10 +49,19 @@ defmodule UroDiscord do
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
   """
   @spec start_link(keyword()) :: Supervisor.on_start()
-  def start_link(options \\ []) do
-    config = :uro_discord |> Application.get_all_env() |> Keyword.merge(options) |> Config.new!()
+  def start_link(options \\ [])
+  def start_link(options) when is_function(options, 0), do: options |> Secret.reveal() |> start_link()
+
+  def start_link(options) do
+    config = options |> Config.given() |> Config.new!()
     Supervisor.start_link(__MODULE__, config, name: __MODULE__)
   end
+
+  @doc false
+  # A supervisor reports with what its children were started, so that is not to be seen.
+  @spec child_spec(keyword()) :: Supervisor.child_spec()
+  def child_spec(options),
+    do: %{id: __MODULE__, start: {__MODULE__, :start_link, [Secret.wrap(options)]}, type: :supervisor}
 
   @impl true
   def init(%Config{} = config) do

@@ -71,6 +71,24 @@ defmodule UroDiscord.Config do
           public_key: <<_::256>> | nil
         }
 
+  @doc false
+  # What the application's environment has, with these options before it.
+  @spec given(keyword()) :: keyword()
+  def given(options) do
+    if not Keyword.keyword?(options) do
+      problem = %{
+        key: "{UroDiscord, …}",
+        wrong: "the options are not a keyword list (not shown)",
+        allowed: "options as config :uro_discord has them",
+        example: "{UroDiscord, enabled: false}"
+      }
+
+      raise ConfigError, problems: [problem]
+    end
+
+    :uro_discord |> Application.get_all_env() |> Keyword.merge(options)
+  end
+
   @doc """
   A checked configuration. Raises `UroDiscord.ConfigError` with every problem.
 

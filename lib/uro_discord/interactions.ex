@@ -9,8 +9,9 @@ defmodule UroDiscord.Interactions do
   alias UroDiscord.{Config, Interaction}
   alias UroDiscord.Interactions.{Answer, Commands, Gateway, Registration, Run, Seen}
 
-  # So many at once: a handler that hangs must not take all memory with it.
+  # So many at once: a handler that hangs must not take all memory with it. Others are told so, as long as these are not too many.
   @at_once 64
+  @put_off_at_once 256
 
   @spec start_link(Config.t()) :: Supervisor.on_start()
   def start_link(config), do: Supervisor.start_link(__MODULE__, config, name: __MODULE__)
@@ -21,6 +22,7 @@ defmodule UroDiscord.Interactions do
     base = [
       Seen,
       {Task.Supervisor, name: __MODULE__.Handlers},
+      Supervisor.child_spec({Task.Supervisor, name: __MODULE__.PutOff, max_children: @put_off_at_once}, id: :put_off),
       {Task.Supervisor, name: __MODULE__.Runs, max_children: @at_once}
     ]
 
@@ -30,34 +32,50 @@ defmodule UroDiscord.Interactions do
   end
 
   @doc """
-  Has an interaction answered. `respond` takes Discord's interaction response, the one that must be there within 3 s, and is
-  called once, by another process or by this one.
+  Has an interaction answered. Returns at once: whatever its command does, and however long `respond` takes, is the matter of another
+  process. `respond` takes Discord's interaction response, the one that must be there within 3 s, and is called once.
   """
   @spec answer(Interaction.t(), Config.t(), Run.respond()) :: :ok
   def answer(interaction, config, respond) do
+    # In a function, of which no report shows what is in it.
+    case start(__MODULE__.Runs, fn -> run(interaction, config, respond) end) do
+      :ok -> :ok
+      :full -> put_off(interaction, respond)
+    end
+  end
+
+  defp run(interaction, config, respond) do
+    # When UroDiscord stops, what is under way gets the time that its supervisor gives it.
+    Process.flag(:trap_exit, true)
+
     case Commands.find(config, interaction) do
-      {:ok, module} -> run(interaction, module, respond)
-      :error -> unknown(interaction, respond)
+      {:ok, module} ->
+        Run.run(interaction, module, respond)
+
+      # Discord keeps buttons for ever, and commands until they are registered anew.
+      :error ->
+        respond.(Answer.apology(interaction, "I do not know this any more. Please try the command again."))
     end
   end
 
-  @spec run(Interaction.t(), module(), Run.respond()) :: :ok
-  defp run(interaction, module, respond) do
-    case Task.Supervisor.start_child(__MODULE__.Runs, Run, :run, [interaction, module, respond], shutdown: 5_000) do
-      {:ok, _pid} ->
-        :ok
+  defp put_off(interaction, respond) do
+    Logger.warning("#{@at_once} interactions are being answered already; #{Run.name(interaction)} was put off")
+    busy = Answer.apology(interaction, "I am busy just now. Please try again in a moment.")
 
-      {:error, :max_children} ->
-        Logger.warning("#{@at_once} interactions are being answered already; #{Run.name(interaction)} was put off")
-        respond.(Answer.apology(interaction, "I am busy just now. Please try again in a moment."))
-        :ok
-    end
-  end
+    if start(__MODULE__.PutOff, fn -> respond.(busy) end) == :full,
+      do:
+        Logger.error(
+          "#{@put_off_at_once} interactions are being put off already; #{Run.name(interaction)} got no answer"
+        )
 
-  # Discord keeps buttons for ever, and commands until they are registered anew.
-  defp unknown(interaction, respond) do
-    respond.(Answer.apology(interaction, "I do not know this any more. Please try the command again."))
     :ok
+  end
+
+  defp start(supervisor, function) do
+    case Task.Supervisor.start_child(supervisor, function, shutdown: 5_000) do
+      {:ok, _pid} -> :ok
+      {:error, :max_children} -> :full
+    end
   end
 
   @doc "The commands that come with UroDiscord."

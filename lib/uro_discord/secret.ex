@@ -6,9 +6,9 @@ defmodule UroDiscord.Secret do
 
   @type t :: function()
 
-  @spec wrap(String.t()) :: t()
-  def wrap(value) when is_binary(value), do: fn -> value end
+  @spec wrap(term()) :: t()
+  def wrap(value), do: fn -> value end
 
-  @spec reveal(t()) :: String.t()
+  @spec reveal(t()) :: term()
   def reveal(secret) when is_function(secret, 0), do: secret.()
 end

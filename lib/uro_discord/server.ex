@@ -10,12 +10,25 @@ defmodule UroDiscord.Server do
     quote do
       use GenServer, unquote(options)
       @before_compile UroDiscord.Server
+      # For the callbacks of which a module has no clause.
+      unquote(last_clauses())
+      defoverridable handle_call: 3, handle_cast: 2, handle_info: 2
     end
   end
 
   defmacro __before_compile__(_env) do
+    quote do
+      unquote(last_clauses())
+
+      @doc false
+      # Of OTP 25 and later: what a crash report and :sys.get_status/1 show. A message may have a secret in it.
+      def format_status(status), do: UroDiscord.Server.format_status(status)
+    end
+  end
+
+  defp last_clauses do
     quote generated: true do
-      def handle_call(request, from, state) do
+      def handle_call(request, _from, state) do
         UroDiscord.Server.unknown(:call, request)
         {:reply, {:error, UroDiscord.Error.invalid(nil, "#{inspect(__MODULE__)} does not know this request")}, state}
       end
@@ -42,6 +55,14 @@ defmodule UroDiscord.Server do
     end
 
     :ok
+  end
+
+  @doc false
+  @spec format_status(map()) :: map()
+  def format_status(status) do
+    status
+    |> Map.replace_lazy(:message, &shape/1)
+    |> Map.replace(:log, [])
   end
 
   defp name do

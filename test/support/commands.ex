@@ -3,6 +3,20 @@ defmodule UroDiscord.TestCommands do
 
   alias UroDiscord.Interaction
 
+  defmodule Broken do
+    @moduledoc "Whoever asks for its command, or its component, gets a crash."
+    @behaviour UroDiscord.Command
+
+    @impl true
+    def command, do: raise("this command is broken")
+
+    @impl true
+    def component, do: exit(:broken)
+
+    @impl true
+    def handle(_interaction), do: {:ok, "never"}
+  end
+
   defmodule Plain do
     @moduledoc false
     @behaviour UroDiscord.Command

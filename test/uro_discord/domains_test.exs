@@ -3,7 +3,7 @@ defmodule UroDiscord.DomainsTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Delivery, Domain, Error, Shards, Tree}
+  alias UroDiscord.{Delivery, Domain, Error, Shards, Tree, Whole}
 
   @subscriptions [UroDiscord.Events]
 
@@ -19,45 +19,18 @@ defmodule UroDiscord.DomainsTest do
     assert host |> Supervisor.which_children() |> Map.new(&{elem(&1, 0), elem(&1, 1)}) == children
   end
 
-  # Everything that UroDiscord can be told to have.
-  defp whole(sim) do
-    [
-      intents: [:guilds, :guild_messages, :guild_voice_states],
-      gateway: [events: ["MESSAGE_CREATE"]],
-      board: [channels: [:status], voice_channels: [:lobby]],
-      announcements: [channel: :announcements],
-      feeds: [hub: [source: :github, secret: "secret of the hub", rules: [[channel: :builds]]]],
-      shards: [source: {:uro, __MODULE__, :shards, []}, poll: 100],
-      web: [port: 0]
-    ]
-    |> Keyword.merge(DiscordSim.config(sim), fn _key, ours, _sims -> ours end)
-  end
-
-  @doc false
-  def shards, do: [%{id: "7", name: "Plaza", current_users: 3, max_users: 10, updated_at: DateTime.utc_now()}]
-
-  defp well?(sim, paths) do
-    with {:ok, %{bridge: %{state: :up}, gateway: %{shards: %{0 => %{state: :active}}}} = status} <- UroDiscord.status(),
-         true <- Enum.all?(status.domains, fn {_name, domain} -> domain.state == :up end),
-         [] <- paths -- Map.keys(Tree.processes(UroDiscord)) do
-      DiscordSim.presence_text(sim) == "3 players in 1 world"
-    else
-      _not_yet -> false
-    end
-  end
-
   # Processes that come and go by themselves: channels, polls, tasks.
   defp lasting(sim) do
     tree = Tree.processes(UroDiscord)
-    assert eventually(fn -> well?(sim, []) end)
+    assert eventually(fn -> Whole.well?(sim, []) end)
     for {path, _process} <- tree, not Enum.any?(path, &is_integer/1), do: path
   end
 
   @tag timeout: 300_000
   test "each process that is killed is there again, and the other domains go on as they were" do
     sim = start_sim!()
-    host = start_host!(whole(sim))
-    assert eventually(fn -> well?(sim, []) end)
+    host = start_host!(Whole.config(sim))
+    assert eventually(fn -> Whole.well?(sim, []) end)
     paths = sim |> lasting() |> Enum.sort()
     assert length(paths) > 30
 
@@ -66,7 +39,7 @@ defmodule UroDiscord.DomainsTest do
       {pid, _modules} = before[path]
       Process.exit(pid, :kill)
 
-      assert eventually(fn -> not Process.alive?(pid) and well?(sim, paths) end),
+      assert eventually(fn -> not Process.alive?(pid) and Whole.well?(sim, paths) end),
              "not well after #{inspect(path)} was killed"
 
       # A subscription ends with the registry that has it, and its process with that; their supervisors do not.
@@ -163,7 +136,7 @@ defmodule UroDiscord.DomainsTest do
           assert eventually(fn -> match?({:ok, %{store: %{state: :open}}}, UroDiscord.status()) end)
           assert {:ok, delivery} = UroDiscord.notify(:general, "now")
           assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
-          assert eventually(fn -> well?(sim, []) or DiscordSim.presence_text(sim) != nil end)
+          assert eventually(fn -> Whole.well?(sim, []) or DiscordSim.presence_text(sim) != nil end)
           host_lives!(host)
         end)
 

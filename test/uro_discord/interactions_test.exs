@@ -3,12 +3,13 @@ defmodule UroDiscord.InteractionsTest do
   use UroDiscord.WebCase
   import ExUnit.CaptureLog
   alias UroDiscord.{Interaction, Rest, Runtime, Shards, TestCommands}
+  alias UroDiscord.Interactions.Commands.Uro
   alias UroDiscord.TestCommands.{Plain, Slow}
 
   setup context do
     sim = start_sim!()
     Process.register(self(), TestCommands)
-    options = [commands: [Plain, Slow]]
+    options = [commands: [Plain, Slow]] ++ (context[:options] || [])
 
     case context[:via] do
       :http ->
@@ -316,6 +317,68 @@ defmodule UroDiscord.InteractionsTest do
         end)
 
       assert log =~ "64 interactions are being answered already"
+    end
+
+    test "whoever is put off waits for nobody else who is", %{sim: sim} do
+      handlers =
+        for _ <- 1..64 do
+          use_command(sim, ["slow"])
+          assert_receive {:slow, handler, _}, 10_000
+          handler
+        end
+
+      DiscordSim.post(sim, "/faults", [
+        %{method: "POST", route: "/interactions/*/*/callback", delay_ms: 1_500, times: 20}
+      ])
+
+      capture_log(fn ->
+        ids = for _ <- 1..20, do: use_command(sim, ["plain"], %{say: "x"})
+
+        for id <- ids do
+          assert %{"response" => %{"message" => %{"content" => "I am busy just now." <> _}}} = answer(sim, id)
+        end
+
+        for handler <- handlers, do: send(handler, {:go, {:ok, "done"}})
+        assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Runs) == [] end, 400)
+      end)
+    end
+
+    test "a command that cannot say what it is leaves the others alone, and no token in the log", %{sim: sim} do
+      Process.flag(:trap_exit, true)
+      stop_supervised!(UroDiscord)
+
+      log =
+        capture_log([level: :debug], fn ->
+          start_connected!(sim, commands: [UroDiscord.TestCommands.Broken, Plain])
+          forged = forged("1300000000000000996", "plain", "x")
+          DiscordSim.post(sim, "/dispatch", %{type: "INTERACTION_CREATE", data: forged})
+          assert eventually(fn -> callbacks(sim) == 1 end)
+          assert content(sim, use_command(sim, ["plain"], %{say: "still here"})) == "still here"
+        end)
+
+      assert [_, _] = String.split(log, "UroDiscord.TestCommands.Broken.command/0 crashed, and is left out")
+      assert log =~ "this command is broken"
+      refute log =~ forged("1300000000000000996", "plain", "x").token
+    end
+
+    test "/uro status is for those who manage the server, and told in ours only", %{sim: sim} do
+      status = fn guild, permissions ->
+        given = forged("1300000000000000997", "uro", "x") |> Map.put(:guild_id, guild)
+        {:ok, interaction} = given |> stringified() |> Interaction.new()
+        Uro.handle(%{interaction | command: ["uro", "status"], permissions: permissions})
+      end
+
+      assert {:ok, _embeds} = status.(sim.info["guild_id"], 0x20)
+      assert {:ok, _embeds} = status.(sim.info["guild_id"], 0x08)
+      assert {:error, "This is for those who may manage" <> _} = status.(sim.info["guild_id"], 0x400)
+      assert {:error, "This is told in the server of Uro only" <> _} = status.("1100000000000000000", 0x20)
+      assert {:error, "This is told in the server of Uro only" <> _} = status.(nil, 0x20)
+    end
+
+    defp stringified(term) do
+      {:ok, json} = UroDiscord.Native.json_encode(term)
+      {:ok, term} = UroDiscord.Native.json_decode(json)
+      term
     end
 
     test "what is under way is finished when UroDiscord stops", %{sim: sim} do

@@ -2,15 +2,17 @@ defmodule UroDiscord.Interactions.Commands do
   @moduledoc false
   # Which module is for what: the host's, and ours where the host has none of that name.
 
-  alias UroDiscord.{Config, Interaction, Interactions}
+  require Logger
+  alias UroDiscord.{Config, Interaction, Interactions, Runtime}
 
   @doc "The definitions, to be registered with Discord."
   @spec definitions(Config.t()) :: [map()]
-  def definitions(config), do: for({_name, module} <- by_name(config), do: module.command())
+  def definitions(config), do: for({_name, {_module, definition}} <- by_name(config), do: definition)
 
   @spec find(Config.t(), Interaction.t()) :: {:ok, module()} | :error
-  def find(config, %Interaction{kind: kind, command: [name | _]}) when kind in [:command, :autocomplete],
-    do: Map.fetch(by_name(config), name)
+  def find(config, %Interaction{kind: kind, command: [name | _]}) when kind in [:command, :autocomplete] do
+    with {:ok, {module, _definition}} <- Map.fetch(by_name(config), name), do: {:ok, module}
+  end
 
   def find(config, %Interaction{custom_id: custom_id}) when is_binary(custom_id), do: component(config, custom_id)
   def find(_config, _interaction), do: :error
@@ -20,7 +22,7 @@ defmodule UroDiscord.Interactions.Commands do
   def component(config, custom_id) do
     [prefix | _] = String.split(custom_id, ":", parts: 2)
 
-    case Enum.find(modules(config), &(function_exported?(&1, :component, 0) and &1.component() == prefix)) do
+    case Enum.find(modules(config), &(ask(&1, :component, fn prefix -> prefix end) == {:ok, prefix})) do
       nil -> :error
       module -> {:ok, module}
     end
@@ -28,8 +30,10 @@ defmodule UroDiscord.Interactions.Commands do
 
   defp by_name(config) do
     # The later one of a name stands.
-    for module <- Enum.reverse(modules(config)), function_exported?(module, :command, 0), into: %{} do
-      {name(module.command()), module}
+    for module <- Enum.reverse(modules(config)),
+        {:ok, {name, definition}} <- [ask(module, :command, &named/1)],
+        into: %{} do
+      {name, {module, definition}}
     end
   end
 
@@ -37,5 +41,24 @@ defmodule UroDiscord.Interactions.Commands do
   defp modules(%Config{commands: nil}), do: []
   defp modules(%Config{commands: given}), do: Enum.filter(given ++ Interactions.built_in(), &Code.ensure_loaded?/1)
 
-  defp name(definition), do: to_string(definition[:name] || definition["name"])
+  defp named(definition), do: {to_string(definition[:name] || definition["name"]), definition}
+
+  # The host's code. What crashes in it is this command's loss, and none of the others'.
+  defp ask(module, function, read) do
+    if function_exported?(module, function, 0), do: {:ok, module |> apply(function, []) |> read.()}, else: :error
+  catch
+    kind, reason ->
+      crashed(module, function, Exception.format_banner(kind, reason, __STACKTRACE__))
+      :error
+  end
+
+  # Said once: it is asked with every interaction.
+  defp crashed(module, function, banner) do
+    key = {:crashed, {module, function}}
+
+    if Runtime.lookup(key) == nil do
+      Runtime.put(key, true)
+      Logger.error("#{inspect(module)}.#{function}/0 crashed, and is left out: #{banner}")
+    end
+  end
 end

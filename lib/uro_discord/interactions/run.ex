@@ -23,9 +23,6 @@ defmodule UroDiscord.Interactions.Run do
   @doc false
   @spec run(Interaction.t(), module(), respond()) :: :ok
   def run(interaction, module, respond) do
-    # When UroDiscord stops, what is under way gets the time that its supervisor gives it.
-    Process.flag(:trap_exit, true)
-
     case kind(interaction, module) do
       {:ok, kind} -> handle(interaction, module, kind, respond)
       :crashed -> first(interaction, :private, respond, crashed(interaction))

@@ -1,11 +1,16 @@
 defmodule UroDiscord.Interactions.Commands.Uro do
   @moduledoc false
-  # /uro status: whether all is well, for those who may manage the server (the server's admins can allow it to others).
+  # /uro status: whether all is well, for those who may manage the server, if it is one of ours.
 
   @behaviour UroDiscord.Command
 
+  alias UroDiscord.Error
+  alias UroDiscord.Interactions.Guilds
+
   # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
   @manage_guild "32"
+  # That one, and Administrator.
+  @manages 0x28
   # Direct messages have no permissions to ask for.
   @guild_only [0]
 
@@ -21,14 +26,36 @@ defmodule UroDiscord.Interactions.Commands.Uro do
   end
 
   @impl true
-  def handle(%{command: ["uro", "status"]}) do
-    with {:ok, status} <- UroDiscord.status() do
+  def handle(%{command: ["uro", "status"]} = interaction) do
+    with :ok <- allowed(interaction), :ok <- ours(interaction), {:ok, status} <- UroDiscord.status() do
       {:ok,
        embeds: [
          %{title: "Uro in Discord", fields: for({name, value} <- fields(status), do: %{name: name, value: value})}
        ]}
     else
-      {:error, error} -> {:error, Exception.message(error)}
+      {:error, %Error{} = error} -> {:error, Exception.message(error)}
+      {:error, text} -> {:error, text}
+    end
+  end
+
+  # Discord asks for it too, unless the server's admins allow the command to others.
+  defp allowed(%{permissions: permissions}) do
+    if Bitwise.band(permissions, @manages) != 0,
+      do: :ok,
+      else: {:error, "This is for those who may manage the server."}
+  end
+
+  # Anybody may add a public bot to a server, and manages it there.
+  defp ours(%{guild_id: guild_id}) do
+    case Guilds.ours?(guild_id) do
+      {:ok, true} ->
+        :ok
+
+      {:ok, false} ->
+        {:error, "This is told in the server of Uro only: the one with a channel of `config :uro_discord`."}
+
+      {:error, error} ->
+        {:error, error}
     end
   end
 
