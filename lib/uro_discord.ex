@@ -194,7 +194,7 @@ defmodule UroDiscord do
   """
   @spec ack(map()) :: :ok | {:error, Error.t()}
   def ack(%{subscriber: subscriber, shard: shard, session: session, seq: seq}),
-    do: Bridge.acknowledge({shard, session, seq}, subscriber)
+    do: with({:ok, _} <- Runtime.fetch(), do: Bridge.acknowledge({shard, session, seq}, subscriber))
 
   def ack(_event),
     do: {:error, Error.invalid("event", "is none that came to a subscriber with `ack: true`")}

@@ -92,7 +92,7 @@ defmodule UroDiscord.Notify do
 
   @spec await(Delivery.t(), timeout()) :: {:ok, Delivery.t()} | {:error, Error.t()}
   def await(%Delivery{status: :queued, id: id}, timeout) do
-    with {:ok, runtime} <- Runtime.fetch() do
+    with {:ok, runtime} <- Runtime.fetch_enabled() do
       Events.subscribe({:delivery, id})
       outcome = await(runtime.store, id, deadline(timeout), timeout)
       Events.unsubscribe({:delivery, id})

@@ -24,7 +24,7 @@ defmodule UroDiscord.Interactions.Webhook do
   defp path(interaction), do: "webhooks/#{interaction.application_id}/#{Secret.reveal(interaction.token)}"
 
   defp request(method, path, options, attempt) do
-    with {:ok, %{rest: rest}} <- Runtime.fetch() do
+    with {:ok, %{rest: rest}} <- Runtime.fetch_enabled() do
       case Rest.call(rest, method, path, [retry: :safe, priority: :high] ++ options) do
         {:ok, _} ->
           :ok
