@@ -221,7 +221,8 @@ defmodule UroDiscord do
         (`type`, events that are `unsubscribed`) because of which no events are taken from Discord;
     * `rest`: what the REST client knows (is the token still good, what waits, what is under way);
     * `notifications`: how many are `queued`, and how many have `failed`;
-    * `shards`: how many there are, how many of them are `visible`, and the status of their `source`;
+    * `shards`: how many there are, how many of them are `visible`, the status of their `source`, and when one that does not answer is asked
+      again (`source_retry_at`);
     * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
       `:starting`, `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
     * `feeds`: of each what is `left` of its new messages `per_hour`, how many were `refused` since the start, and last when (`refused_at`); and

@@ -21,6 +21,7 @@ defmodule UroDiscord.Shards do
   use UroDiscord.Server
   alias UroDiscord.{Error, Events, Runtime, Server}
   alias UroDiscord.Shards.{Hidden, Selection, Shard}
+  alias UroDiscord.Shards.Hidden.{Matcher, Patterns}
 
   @typedoc """
   What is unknown is nil. `host` is what the player who runs it calls themselves and `host_id` their id at the source; `opened_at` is when it was
@@ -49,6 +50,9 @@ defmodule UroDiscord.Shards do
   # How many shards are kept. A host that has more can hardly want them in a Discord channel; a flood ends here.
   @capacity 10_000
 
+  # How many verdicts are handed over at once.
+  @chunk 200
+
   @doc false
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
 
@@ -58,19 +62,26 @@ defmodule UroDiscord.Shards do
   """
   @spec put(map() | keyword()) :: :ok | {:error, Error.t()}
   def put(shard) do
-    with {:ok, _} <- Runtime.fetch(),
-         {:ok, shard} <- Shard.cast(shard),
-         do: Server.call(__MODULE__, {:put, :put, shard})
+    with {:ok, _} <- Runtime.fetch(), {:ok, shard} <- Shard.cast(shard) do
+      judged(fn version, judge -> {:put, version, :put, shard, judge.(shard)} end)
+    end
   end
 
   @doc "The shard is gone. Nothing happens when it was not there, or is the source's own."
   @spec delete(String.t() | integer()) :: :ok | {:error, Error.t()}
   def delete(id) when is_binary(id) or is_integer(id),
-    do: with({:ok, _} <- Runtime.fetch(), do: Server.call(__MODULE__, {:delete, :put, to_string(id)}))
+    do: with({:ok, _} <- Runtime.fetch(), do: call({:delete, :put, to_string(id)}))
 
-  @doc "All shards, by id; none where UroDiscord does not run."
+  @doc "All shards, by id; none while UroDiscord is not running."
   @spec list() :: [shard()]
-  def list, do: select(:_)
+  def list, do: select([{{{:shard, :_}, :"$1", :_}, [], [:"$1"]}])
+
+  defp select(matches) do
+    :ets.select(__MODULE__, matches)
+  rescue
+    # The table is there as long as this process is.
+    ArgumentError -> []
+  end
 
   @doc """
   The shards that may be shown: not hidden, and within the configured limits of an address, of a host and of all. The trusted
@@ -80,8 +91,7 @@ defmodule UroDiscord.Shards do
   def visible do
     case Runtime.fetch() do
       {:ok, %{config: %{shards: config}}} ->
-        # Until it is known what is hidden, everything is.
-        shown = Selection.select(select(false), config)
+        shown = Selection.select(not_hidden(), config)
         if config.show_addresses, do: shown, else: Enum.map(shown, &%{&1 | address: nil, port: nil})
 
       {:error, _not_started} ->
@@ -89,27 +99,23 @@ defmodule UroDiscord.Shards do
     end
   end
 
-  defp select(hidden) do
-    :ets.select(__MODULE__, [{{{:shard, :_}, :"$1", hidden}, [], [:"$1"]}])
-  rescue
-    # It does not run.
-    ArgumentError -> []
-  end
+  # Until it is known what is hidden, everything is.
+  defp not_hidden, do: select([{{{:shard, :_}, :"$1", false}, [], [:"$1"]}])
 
   @doc """
   Hides the shards that a pattern matches: one whose id, name, map, host, host id or address it is. `*` stands for anything, letters may be large or
   small: `hide("*casino*")`, `hide("203.0.113.7")`. They are not in `visible/0` any more, on all nodes within seconds.
   """
   @spec hide(String.t()) :: :ok | {:error, Error.t()}
-  def hide(pattern), do: with_store(&Hidden.hide(&1, pattern))
+  def hide(pattern), do: with_store(&Patterns.hide(&1, pattern))
 
   @doc "Shows again what a pattern has hidden."
   @spec unhide(String.t()) :: :ok | {:error, Error.t()}
-  def unhide(pattern), do: with_store(&Hidden.unhide(&1, pattern))
+  def unhide(pattern), do: with_store(&Patterns.unhide(&1, pattern))
 
   @doc "The patterns, the oldest first."
   @spec hidden() :: {:ok, [%{pattern: String.t(), hidden_at: DateTime.t()}]} | {:error, Error.t()}
-  def hidden, do: with_store(&Hidden.all/1)
+  def hidden, do: with_store(&Patterns.all/1)
 
   defp with_store(fun) do
     case Runtime.fetch() do
@@ -129,95 +135,155 @@ defmodule UroDiscord.Shards do
   are closed as their freshness ends. With `source: :put` it is always `:reachable`.
   """
   @spec source_status() :: source_status()
-  def source_status do
-    [source_status: status] = :ets.lookup(__MODULE__, :source_status)
-    status
-  rescue
-    ArgumentError -> :starting
+  def source_status, do: source().status
+
+  defp source do
+    case select([{{:source, :"$1"}, [], [:"$1"]}]) do
+      [source] -> source
+      [] -> %{status: :starting, retry_at: nil}
+    end
   end
 
   @doc false
   @spec status() :: map()
-  def status, do: %{shards: length(list()), visible: length(visible()), source: source_status()}
+  def status do
+    %{status: status, retry_at: retry_at} = source()
+    %{shards: length(list()), visible: length(visible()), source: status, source_retry_at: retry_at}
+  end
 
   @doc false
   @spec capacity() :: pos_integer()
   def capacity, do: @capacity
 
   @doc false
-  # The shards of a source are these, and no others; those without `opened_at` have just opened. Returns how many found no room.
-  @spec put_all(source(), [map()]) :: non_neg_integer()
-  def put_all(source, shards), do: GenServer.call(__MODULE__, {:put_all, source, shards}, :infinity)
+  # The shards of a source are these, and no others; those without `opened_at` have just opened. Returns how many found no room. What has
+  # changed is found, and judged, in the calling process, the oldest shards first; after `budget_ms` the others are left for the next time.
+  @spec put_all(source(), [map()], budget_ms :: pos_integer()) :: {:ok, non_neg_integer()} | {:error, Error.t()}
+  def put_all(source, shards, budget_ms) do
+    now = DateTime.utc_now()
+    known = for %{source: ^source} = shard <- list(), into: %{}, do: {shard.id, shard}
+    closed = Map.keys(known) -- Enum.map(shards, & &1.id)
+    {old, new} = Enum.split_with(shards, &is_map_key(known, &1.id))
+    old = for shard <- old, before = known[shard.id], do: complete(shard, source, before.opened_at)
+    new = for shard <- new, do: complete(shard, source, shard.opened_at || now)
+    changed = for(shard <- old, shard != known[shard.id], do: shard) ++ new
+    changed = Enum.sort_by(changed, & &1.opened_at, DateTime)
+    deadline = System.monotonic_time(:millisecond) + budget_ms
+
+    judged(fn version, judge ->
+      {:put_all, version, source, closed, judge_until(changed, judge, deadline)}
+    end)
+  end
+
+  defp judge_until(shards, judge, deadline) do
+    Enum.reduce_while(shards, [], fn shard, judged ->
+      if judged != [] and System.monotonic_time(:millisecond) > deadline,
+        do: {:halt, judged},
+        else: {:cont, [{shard, judge.(shard)} | judged]}
+    end)
+    |> Enum.reverse()
+  end
 
   @doc false
-  # What `Hidden.matches?/2` is asked with.
-  @spec put_hidden(Regex.t() | nil) :: :ok
-  def put_hidden(matcher), do: GenServer.call(__MODULE__, {:hidden, matcher})
+  # What is hidden from now on. All shards are judged anew in the calling process, those first that are shown.
+  @spec put_matcher(Matcher.t()) :: :ok
+  def put_matcher(matcher) do
+    {:ok, version} = call({:matcher, matcher})
+    {hidden, shown} = Enum.split_with(:ets.match_object(__MODULE__, {{:shard, :_}, :_, :_}), &elem(&1, 2))
+
+    for rows <- Enum.chunk_every(shown ++ hidden, @chunk) do
+      :ok =
+        call({:verdicts, version, for({_key, shard, _hidden?} <- rows, do: {shard, Matcher.matches?(matcher, shard)})})
+    end
+
+    Events.publish(:shards, :visibility)
+  end
 
   @doc false
-  @spec put_source_status(source_status()) :: :ok
-  def put_source_status(status), do: GenServer.call(__MODULE__, {:source_status, status})
+  @spec put_source_status(source_status(), retry_at :: DateTime.t() | nil) :: :ok
+  def put_source_status(status, retry_at \\ nil), do: :ok = call({:source, %{status: status, retry_at: retry_at}})
+
+  # A request with verdicts, of which each is by the patterns that are current: where these have changed meanwhile, it is made anew. Judging
+  # costs what strangers have written, so it happens out here.
+  defp judged(request) do
+    case select([{{:matcher, :"$1", :"$2"}, [], [{{:"$1", :"$2"}}]}]) do
+      [{version, matcher}] ->
+        judge = fn shard -> matcher == :unknown or (matcher != nil and Matcher.matches?(matcher, shard)) end
+        with :outdated <- call(request.(version, judge)), do: judged(request)
+
+      [] ->
+        {:error, %Error{kind: :unavailable, message: "the shards are just being started: try again in a moment"}}
+    end
+  end
+
+  defp call(request), do: Server.call(__MODULE__, request)
 
   @impl true
   def init(config) do
     table = :ets.new(__MODULE__, [:named_table, :ordered_set, read_concurrency: true])
     status = if config.enabled and config.shards.source != :put, do: :starting, else: :reachable
-    :ets.insert(table, {:source_status, status})
     # Where there is no store, nothing is hidden.
-    {:ok, %{table: table, count: 0, hidden: if(config.enabled, do: :unknown)}}
+    matcher = if config.enabled, do: :unknown
+    :ets.insert(table, [{:source, %{status: status, retry_at: nil}}, {:matcher, 0, matcher}])
+    {:ok, %{table: table, count: 0, version: 0}}
   end
 
   @impl true
-  def handle_call({:put, source, shard}, _from, state) do
+  def handle_call(request, _from, %{version: current} = state)
+      when is_tuple(request) and elem(request, 0) in [:put, :put_all, :verdicts] and elem(request, 1) != current,
+      do: {:reply, :outdated, state}
+
+  def handle_call({:put, _version, source, shard, hidden?}, _from, state) do
     case lookup(state, shard.id) do
-      %{source: ^source} = before -> {:reply, :ok, change(state, before, complete(shard, source, before.opened_at))}
-      %{source: other} -> {:reply, {:error, Error.invalid("id", "#{shard.id} is a shard of #{inspect(other)}")}, state}
-      nil when state.count >= @capacity -> {:reply, {:error, full()}, state}
-      nil -> {:reply, :ok, open(state, complete(shard, source, DateTime.utc_now()))}
+      %{source: ^source} = before ->
+        {:reply, :ok, change(state, before, complete(shard, source, before.opened_at), hidden?)}
+
+      %{source: other} ->
+        {:reply, {:error, Error.invalid("id", "#{shard.id} is a shard of #{inspect(other)}")}, state}
+
+      nil when state.count >= @capacity ->
+        {:reply, {:error, full()}, state}
+
+      nil ->
+        {:reply, :ok, open(state, complete(shard, source, DateTime.utc_now()), hidden?)}
     end
   end
 
-  def handle_call({:delete, source, id}, _from, state) do
-    case lookup(state, id) do
-      %{source: ^source} = shard -> {:reply, :ok, close(state, shard)}
-      _ -> {:reply, :ok, state}
-    end
-  end
+  def handle_call({:delete, source, id}, _from, state), do: {:reply, :ok, close(state, source, id)}
 
-  def handle_call({:put_all, source, shards}, _from, state) do
-    ids = MapSet.new(shards, & &1.id)
+  def handle_call({:put_all, _version, source, closed, judged}, _from, state) do
+    state = Enum.reduce(closed, state, &close(&2, source, &1))
 
-    state =
-      for(%{source: ^source} = shard <- list(), shard.id not in ids, do: shard) |> Enum.reduce(state, &close(&2, &1))
-
-    now = DateTime.utc_now()
-
-    {known, new} = Enum.split_with(shards, &:ets.member(state.table, {:shard, &1.id}))
-    # Those of another source stay with it.
-    state =
-      for(shard <- known, %{source: ^source} = before <- [lookup(state, shard.id)], do: {before, shard})
-      |> Enum.reduce(state, fn {before, shard}, state ->
-        change(state, before, complete(shard, source, before.opened_at))
+    {state, refused} =
+      Enum.reduce(judged, {state, 0}, fn {shard, hidden?}, {state, refused} ->
+        case lookup(state, shard.id) do
+          %{source: ^source} = before -> {change(state, before, shard, hidden?), refused}
+          # That of another source stays with it.
+          %{} -> {state, refused}
+          nil when state.count >= @capacity -> {state, refused + 1}
+          nil -> {open(state, shard, hidden?), refused}
+        end
       end)
 
-    new = new |> Enum.map(&complete(&1, source, &1.opened_at || now)) |> Enum.sort_by(& &1.opened_at, DateTime)
-    {opened, refused} = Enum.split(new, @capacity - state.count)
-    {:reply, length(refused), Enum.reduce(opened, state, &open(&2, &1))}
+    {:reply, {:ok, refused}, state}
   end
 
-  def handle_call({:hidden, matcher}, _from, state) do
-    state = %{state | hidden: matcher}
-    for shard <- list(), do: :ets.insert(state.table, row(state, shard))
-    Events.publish(:shards, :visibility)
+  def handle_call({:matcher, matcher}, _from, state) do
+    version = state.version + 1
+    :ets.insert(state.table, {:matcher, version, matcher})
+    {:reply, {:ok, version}, %{state | version: version}}
+  end
+
+  # One that has changed meanwhile was judged by these patterns already.
+  def handle_call({:verdicts, _version, verdicts}, _from, state) do
+    for {shard, hidden?} <- verdicts, lookup(state, shard.id) == shard, do: insert(state, shard, hidden?)
     {:reply, :ok, state}
   end
 
-  def handle_call({:source_status, status}, _from, state) do
-    if source_status() != status do
-      :ets.insert(state.table, {:source_status, status})
-      Events.publish(:status, {:shards, status})
-    end
-
+  def handle_call({:source, source}, _from, state) do
+    before = source_status()
+    :ets.insert(state.table, {:source, source})
+    if source.status != before, do: Events.publish(:status, {:shards, source.status})
     {:reply, :ok, state}
   end
 
@@ -230,28 +296,33 @@ defmodule UroDiscord.Shards do
 
   defp complete(shard, source, opened_at), do: Map.merge(shard, %{opened_at: opened_at, source: source})
 
-  defp open(state, shard) do
-    :ets.insert(state.table, row(state, shard))
+  defp open(state, shard, hidden?) do
+    insert(state, shard, hidden?)
     Events.publish(:shards, {:opened, shard})
     %{state | count: state.count + 1}
   end
 
-  defp change(state, shard, shard), do: state
+  defp change(state, shard, shard, _hidden?), do: state
 
-  defp change(state, before, shard) do
-    :ets.insert(state.table, row(state, shard))
+  defp change(state, before, shard, hidden?) do
+    insert(state, shard, hidden?)
     Events.publish(:shards, {:changed, before, shard})
     state
   end
 
-  defp close(state, shard) do
-    :ets.delete(state.table, {:shard, shard.id})
-    Events.publish(:shards, {:closed, shard})
-    %{state | count: state.count - 1}
+  defp close(state, source, id) do
+    case lookup(state, id) do
+      %{source: ^source} = shard ->
+        :ets.delete(state.table, {:shard, id})
+        Events.publish(:shards, {:closed, shard})
+        %{state | count: state.count - 1}
+
+      _not_of_it ->
+        state
+    end
   end
 
-  defp row(%{hidden: :unknown}, shard), do: {{:shard, shard.id}, shard, true}
-  defp row(%{hidden: matcher}, shard), do: {{:shard, shard.id}, shard, Hidden.matches?(matcher, shard)}
+  defp insert(state, shard, hidden?), do: :ets.insert(state.table, {{:shard, shard.id}, shard, hidden?})
 
   defp full do
     %Error{

@@ -8,11 +8,11 @@ defmodule Mix.Tasks.UroDiscord.Shards.Hidden do
   use Mix.Task
 
   import Mix.UroDiscord.Store, only: [open!: 0, result!: 1]
-  alias UroDiscord.Shards.Hidden
+  alias UroDiscord.Shards.Hidden.Patterns
 
   @impl true
   def run([]) do
-    case open!().store |> Hidden.all() |> result!() do
+    case open!().store |> Patterns.all() |> result!() do
       [] ->
         Mix.shell().info("nothing is hidden")
 

@@ -14,11 +14,11 @@ defmodule Mix.Tasks.UroDiscord.Shards.Hide do
   use Mix.Task
 
   import Mix.UroDiscord.Store, only: [open!: 0, result!: 1]
-  alias UroDiscord.Shards.Hidden
+  alias UroDiscord.Shards.Hidden.Patterns
 
   @impl true
   def run([pattern]) do
-    open!().store |> Hidden.hide(pattern) |> result!()
+    open!().store |> Patterns.hide(pattern) |> result!()
     Mix.shell().info("hidden: #{pattern}")
   end
 

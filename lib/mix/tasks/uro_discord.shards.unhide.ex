@@ -8,11 +8,11 @@ defmodule Mix.Tasks.UroDiscord.Shards.Unhide do
   use Mix.Task
 
   import Mix.UroDiscord.Store, only: [open!: 0, result!: 1]
-  alias UroDiscord.Shards.Hidden
+  alias UroDiscord.Shards.Hidden.Patterns
 
   @impl true
   def run([pattern]) do
-    open!().store |> Hidden.unhide(pattern) |> result!()
+    open!().store |> Patterns.unhide(pattern) |> result!()
     Mix.shell().info("not hidden any more: #{pattern}")
   end
 

@@ -7,23 +7,46 @@ defmodule UroDiscord.Shards.Shard do
   alias UroDiscord.Shards.Text
 
   @texts [name: 100, map: 200, host: 64, host_id: 64, address: 255]
-  @fields [:id, :players, :max_players, :port | Keyword.keys(@texts)]
+  @counts [:players, :max_players]
+  @fields [:id, :port] ++ @counts ++ Keyword.keys(@texts)
   @longest_id 64
   @most_players 10_000
+
+  # Of the host's database, or of a list of its own.
+  @ids -0x8000_0000_0000_0000..0xFFFF_FFFF_FFFF_FFFF
 
   @doc "The shard without `opened_at` and `source`, or what is wrong with it."
   @spec cast(map() | keyword()) :: {:ok, map()} | {:error, Error.t()}
   def cast(given) do
-    with {:ok, given} <- fields(given),
-         {:ok, id} <- id(given[:id]),
-         {:ok, texts} <- texts(given),
-         {:ok, players} <- count(given, :players),
-         {:ok, max_players} <- count(given, :max_players),
-         {:ok, port} <- port(given[:port]) do
-      shard = Map.merge(texts, %{id: id, players: players, max_players: max_players, port: port})
-      {:ok, %{shard | name: shard.name || id}}
+    with {:ok, given} <- fields(given) do
+      Enum.reduce_while(@fields, {:ok, %{}}, fn field, {:ok, shard} ->
+        case value(field, given[field]) do
+          {:ok, value} -> {:cont, {:ok, Map.put(shard, field, value)}}
+          {:error, what} -> {:halt, {:error, Error.invalid("#{field}", "#{short(given[field])} is not #{what}")}}
+        end
+      end)
+      |> named()
     end
   end
+
+  @doc "The shard, of which all is unknown that is wrong; without an id that is right it is none."
+  @spec believe(map()) :: {:ok, map()} | :error
+  def believe(given) do
+    case value(:id, given[:id]) do
+      {:ok, id} -> named({:ok, Map.new(@fields, &{&1, if(&1 == :id, do: id, else: believed(&1, given[&1]))})})
+      {:error, _what} -> :error
+    end
+  end
+
+  defp believed(field, given) do
+    case value(field, given) do
+      {:ok, value} -> value
+      {:error, _what} -> nil
+    end
+  end
+
+  defp named({:ok, shard}), do: {:ok, %{shard | name: shard.name || shard.id}}
+  defp named({:error, error}), do: {:error, error}
 
   defp fields(given) when is_map(given) and not is_struct(given), do: given |> Map.to_list() |> fields()
 
@@ -43,46 +66,32 @@ defmodule UroDiscord.Shards.Shard do
   defp fields(given),
     do: {:error, Error.invalid(nil, "#{short(given)} is not a map or keyword list of a shard's fields")}
 
-  defp id(id) when is_integer(id), do: id |> Integer.to_string() |> id()
+  # Each as it is kept, or what it should have been.
 
-  defp id(id) when is_binary(id) and byte_size(id) in 1..@longest_id do
-    if String.printable?(id), do: {:ok, id}, else: {:error, Error.invalid("id", "is not printable text")}
+  defp value(:id, id) when is_integer(id) and id in @ids, do: {:ok, Integer.to_string(id)}
+
+  defp value(:id, id) when is_binary(id) and byte_size(id) in 1..@longest_id do
+    if String.printable?(id), do: {:ok, :binary.copy(id)}, else: {:error, "printable text"}
   end
 
-  defp id(other),
-    do: {:error, Error.invalid("id", "#{short(other)} is not an integer or a string of 1 to #{@longest_id} bytes")}
+  defp value(:id, _id), do: {:error, "an integer of 64 bits or a string of 1 to #{@longest_id} bytes"}
+  defp value(_field, nil), do: {:ok, nil}
+  defp value(:port, port) when port in 1..65_535, do: {:ok, port}
+  defp value(:port, _port), do: {:error, "a port (1 to 65535)"}
+  defp value(field, count) when field in @counts and count in 0..@most_players, do: {:ok, count}
+  # No game server has so many.
+  defp value(field, count) when field in @counts and is_integer(count) and count > 0, do: {:ok, nil}
+  defp value(field, _count) when field in @counts, do: {:error, "a count"}
+  defp value(field, text) when is_binary(text), do: text(text, @texts[field])
+  defp value(_field, _text), do: {:error, "a string"}
 
-  defp texts(given) do
-    Enum.reduce_while(@texts, {:ok, %{}}, fn {field, limit}, {:ok, texts} ->
-      case text(given[field], limit) do
-        {:ok, text} -> {:cont, {:ok, Map.put(texts, field, text)}}
-        {:error, wrong} -> {:halt, {:error, Error.invalid("#{field}", wrong)}}
-      end
-    end)
-  end
-
-  defp text(nil, _limit), do: {:ok, nil}
-
-  defp text(text, limit) when is_binary(text) do
+  # Kept by itself, and not as a part of the megabyte that it may have come in.
+  defp text(text, limit) do
     if String.valid?(text),
-      do: {:ok, with("" <- Text.clean(text, limit), do: nil)},
-      else: {:error, "is not valid UTF-8"}
+      do: {:ok, with("" <- text |> Text.clean(limit) |> :binary.copy(), do: nil)},
+      else: {:error, "valid UTF-8"}
   end
 
-  defp text(other, _limit), do: {:error, "#{short(other)} is not a string"}
-
-  defp count(given, field) do
-    case given[field] do
-      nil -> {:ok, nil}
-      count when count in 0..@most_players -> {:ok, count}
-      count when is_integer(count) and count > 0 -> {:ok, nil}
-      other -> {:error, Error.invalid("#{field}", "#{short(other)} is not a count")}
-    end
-  end
-
-  defp port(nil), do: {:ok, nil}
-  defp port(port) when port in 1..65_535, do: {:ok, port}
-  defp port(other), do: {:error, Error.invalid("port", "#{short(other)} is not a port (1 to 65535)")}
-
+  defp short(integer) when is_integer(integer) and integer not in @ids, do: "so large a number"
   defp short(value), do: inspect(value, limit: 5, printable_limit: 40)
 end

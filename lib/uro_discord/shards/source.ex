@@ -18,13 +18,15 @@ defmodule UroDiscord.Shards.Source do
   @callback poll(memory :: term()) ::
               {:ok, [Row.t()], memory :: term()}
               | {:error, String.t()}
-              | {:error, String.t(), retry_after_ms :: integer() | nil}
+              | {:error, String.t(), retry_after_ms :: non_neg_integer() | nil}
 
   # Longer than Ecto waits for a query.
   @poll_timeout 20_000
   # So many failures one after the other, and it counts as unreachable.
   @failures 3
   @longest_pause 60_000
+  # For what the patterns say of all that has changed.
+  @budget_ms 2_000
   # After a write was seen: the first look waits for what comes with it, and for at least so long after the look before it; Ecto
   # tells before the commit, so there is a second one.
   @first_look 100
@@ -145,24 +147,24 @@ defmodule UroDiscord.Shards.Source do
   defp failed(state, reason, retry_after_ms) do
     state = keep(%{state | failures: state.failures + 1}, state.rows)
 
-    if state.failures == @failures do
-      Logger.warning("the source of shards is unreachable, it is asked again from time to time: #{reason}")
-      Shards.put_source_status({:unreachable, reason})
-    end
+    if state.failures == @failures,
+      do: Logger.warning("the source of shards is unreachable, it is asked again from time to time: #{reason}")
 
     pause = Backoff.delay({state.options.poll, max(state.options.poll, @longest_pause)}, state.failures - 1)
+    pause = min(pause, max(state.options.freshness, state.options.poll))
+    retry_after_ms = retry_after_ms || 0
+    status = if state.failures >= @failures, do: {:unreachable, reason}, else: Shards.source_status()
+    retry_at = DateTime.utc_now() |> DateTime.add(max(pause, retry_after_ms), :millisecond)
+    Shards.put_source_status(status, retry_at)
     # It wakes to close what is fresh no longer, though it may have to wait for longer until it may ask again.
-    schedule(
-      %{state | task: nil, not_before: now() + (retry_after_ms || 0)},
-      min(pause, max(state.options.freshness, state.options.poll))
-    )
+    schedule(%{state | task: nil, not_before: now() + retry_after_ms}, pause)
   end
 
   defp keep(state, rows) do
     oldest = System.os_time(:millisecond) - state.options.freshness
     rows = Map.filter(rows, fn {_id, row} -> row.heartbeat_at > oldest end)
     shards = for {_id, row} <- rows, do: Map.put(row.shard, :opened_at, row.opened_at)
-    refused = Shards.put_all(state.source, shards)
+    {:ok, refused} = Shards.put_all(state.source, shards, @budget_ms)
 
     full? = refused > 0 or length(shards) >= Shards.capacity()
 

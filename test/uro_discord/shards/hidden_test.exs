@@ -1,13 +1,13 @@
 defmodule UroDiscord.Shards.HiddenTest do
   use UroDiscord.Case
   alias UroDiscord.{Error, Postgres, Shards, Store, TestRepo}
-  alias UroDiscord.Shards.Hidden
+  alias UroDiscord.Shards.Hidden.{Matcher, Patterns}
 
-  doctest UroDiscord.Shards.Hidden
+  doctest Matcher
 
   defp matches?(patterns, shard) do
     unknown = %{id: "0", name: "", map: nil, host: nil, host_id: nil, address: nil}
-    patterns |> Hidden.matcher() |> Hidden.matches?(Map.merge(unknown, Map.new(shard)))
+    patterns |> Matcher.new() |> Matcher.matches?(Map.merge(unknown, Map.new(shard)))
   end
 
   test "a pattern is the whole of a field, unless it has a *" do
@@ -23,30 +23,38 @@ defmodule UroDiscord.Shards.HiddenTest do
     assert matches?(["(a|b)["], host: "(a|b)[")
     assert matches?(["nobody", "203.0.113.*"], address: "203.0.113.7")
     assert matches?(["*"], name: "anything\nat all")
+    assert matches?(["a*b*c"], name: "abbc")
+    refute matches?(["a*b*c"], name: "acb")
+    refute matches?(["ab*ba"], name: "aba")
+    assert matches?(["ab**ba"], name: "abba")
+    assert matches?(["*b*b*"], name: "abcb")
+    refute matches?(["*b*b*"], name: "abc")
+    assert matches?(["*bc*c"], name: "bcbcc")
+    assert matches?(["**"], name: "")
     refute matches?([], name: "Plaza")
   end
 
   for adapter <- [:sqlite, :repo] do
     test "patterns are kept, in the order they came (#{adapter})" do
       store = store!(unquote(adapter))
-      assert Hidden.all(store) == {:ok, []}
-      assert Hidden.hide(store, "*casino*") == :ok
-      assert Hidden.hide(store, " 203.0.113.7\n") == :ok
-      assert Hidden.hide(store, "*casino*") == :ok
-      assert {:ok, [%{pattern: "*casino*", hidden_at: at}, %{pattern: "203.0.113.7"}]} = Hidden.all(store)
+      assert Patterns.all(store) == {:ok, []}
+      assert Patterns.hide(store, "*casino*") == :ok
+      assert Patterns.hide(store, " 203.0.113.7\n") == :ok
+      assert Patterns.hide(store, "*casino*") == :ok
+      assert {:ok, [%{pattern: "*casino*", hidden_at: at}, %{pattern: "203.0.113.7"}]} = Patterns.all(store)
       assert DateTime.diff(DateTime.utc_now(), at) in 0..60
-      assert Hidden.unhide(store, "*casino*") == :ok
-      assert {:error, %Error{kind: :invalid, field: "pattern"} = error} = Hidden.unhide(store, "*casino*")
+      assert Patterns.unhide(store, "*casino*") == :ok
+      assert {:error, %Error{kind: :invalid, field: "pattern"} = error} = Patterns.unhide(store, "*casino*")
       assert Exception.message(error) =~ "is not hidden"
-      assert {:ok, [%{pattern: "203.0.113.7"}]} = Hidden.all(store)
-      for wrong <- ["", "\u200B", nil, 7], do: assert({:error, %Error{field: "pattern"}} = Hidden.hide(store, wrong))
+      assert {:ok, [%{pattern: "203.0.113.7"}]} = Patterns.all(store)
+      for wrong <- ["", "\u200B", nil, 7], do: assert({:error, %Error{field: "pattern"}} = Patterns.hide(store, wrong))
       rows = Enum.map_join(2..500, ", ", &"('#{&1}', 0)")
 
       {:ok, _} =
         Store.run(store, [{"INSERT INTO uro_discord_hidden_shards (pattern, hidden_at) VALUES #{rows}", []}], :write)
 
-      assert {:error, %Error{kind: :full}} = Hidden.hide(store, "one more")
-      assert Hidden.hide(store, "7") == :ok
+      assert {:error, %Error{kind: :full}} = Patterns.hide(store, "one more")
+      assert Patterns.hide(store, "7") == :ok
     end
   end
 

@@ -14,7 +14,7 @@ defmodule UroDiscord.Shards.Source.HTTP do
 
   @impl true
   def init(%{shards: %{source: {:http, url}}, ca_file: ca_file}),
-    do: %{url: url, ca_file: ca_file, etag: nil, list: []}
+    do: %{url: url, ca_file: ca_file, etag: nil, list: [], known: %{}}
 
   @impl true
   def poll(memory) do
@@ -25,10 +25,10 @@ defmodule UroDiscord.Shards.Source.HTTP do
         list = for %{} = shard <- shards, do: shard |> fields() |> identify()
         # Two that say the same of themselves cannot be told apart.
         list = Enum.uniq_by(list, & &1.id)
-        {:ok, Row.read(list, now, nil), %{memory | etag: headers["etag"], list: list}}
+        read(%{memory | etag: headers["etag"], list: list}, now)
 
       {:unchanged, _headers} ->
-        {:ok, Row.read(memory.list, now, nil), memory}
+        read(memory, now)
 
       {:ok, _other, _headers} ->
         {:error, ~s(the answer is no list of shards: it has not the shape {"data": {"shards": […]}})}
@@ -36,6 +36,11 @@ defmodule UroDiscord.Shards.Source.HTTP do
       {:error, error} ->
         {:error, Exception.message(error), error.retry_after_ms}
     end
+  end
+
+  defp read(memory, now) do
+    {rows, known} = Row.read(memory.list, now, nil, memory.known)
+    {:ok, rows, %{memory | known: known}}
   end
 
   defp fields(shard) do

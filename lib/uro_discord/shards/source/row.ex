@@ -6,6 +6,9 @@ defmodule UroDiscord.Shards.Source.Row do
   alias UroDiscord.Shards
   alias UroDiscord.Shards.Shard
 
+  # Much more than all rows take, and less than a poll may.
+  @budget_ms 5_000
+
   @enforce_keys [:shard, :opened_at, :heartbeat_at, :stale_at]
   defstruct @enforce_keys
 
@@ -20,34 +23,64 @@ defmodule UroDiscord.Shards.Source.Row do
           stale_at: integer() | nil
         }
 
+  @typedoc "What was read before, by the source's own ids: a digest of the fields, and the shard that they were."
+  @type known :: %{optional(term()) => {binary(), map()}}
+
   @doc """
-  The shards of a list that are nobody's secret, the oldest of them if these are too many. `now` is when it was asked for; what
-  is no shard is left out.
+  The shards of a list that are nobody's secret, and what is known for the next time; `now` is when it was asked for.
+
+  A row costs only when it has changed, and then itself: what is no shard is left out. Those that are known go first, then the oldest. If
+  `budget_ms` do not suffice for all, the others have their turn the next time, and until then are what they were.
   """
-  @spec read([map()], integer(), window_ms :: pos_integer() | nil) :: [t()]
-  def read(list, now, window_ms) do
+  @spec read([map()], integer(), window_ms :: pos_integer() | nil, known(), budget_ms :: integer()) :: {[t()], known()}
+  def read(list, now, window_ms, known, budget_ms \\ @budget_ms) do
     public = for %{} = listed <- list, public?(listed), do: listed
+    deadline = System.monotonic_time(:millisecond) + budget_ms
 
-    for listed <- oldest(public), {:ok, shard} <- [believable(fields(listed))] do
-      heartbeat_at = milliseconds(Map.get(listed, :last_put_at) || Map.get(listed, :updated_at)) || now
-
-      %__MODULE__{
-        shard: shard,
-        opened_at: opened_at(Map.get(listed, :inserted_at), now),
-        heartbeat_at: heartbeat_at,
-        stale_at: window_ms && heartbeat_at + window_ms
-      }
+    for listed <- first(public, known),
+        fields = fields(listed),
+        {:ok, digest, shard} <- [shard(fields, known[fields.id], deadline)],
+        reduce: {[], %{}} do
+      {rows, kept} -> {[row(listed, shard, now, window_ms) | rows], Map.put(kept, fields.id, {digest, shard})}
     end
+  end
+
+  defp shard(fields, before, deadline) do
+    digest = :crypto.hash(:sha256, :erlang.term_to_binary(fields))
+
+    case before do
+      {^digest, shard} -> {:ok, digest, shard}
+      _ -> changed(fields, digest, before, System.monotonic_time(:millisecond) >= deadline)
+    end
+  end
+
+  defp changed(fields, digest, _before, false) do
+    with {:ok, shard} <- Shard.believe(fields), do: {:ok, digest, shard}
+  end
+
+  defp changed(_fields, _digest, nil, true), do: :error
+  defp changed(_fields, _digest, {digest, shard}, true), do: {:ok, digest, shard}
+
+  # A heartbeat of the future is one of now.
+  defp row(listed, shard, now, window_ms) do
+    heartbeat_at = min(milliseconds(Map.get(listed, :last_put_at) || Map.get(listed, :updated_at)) || now, now)
+
+    %__MODULE__{
+      shard: shard,
+      opened_at: opened_at(Map.get(listed, :inserted_at), now),
+      heartbeat_at: heartbeat_at,
+      stale_at: window_ms && heartbeat_at + window_ms
+    }
   end
 
   # Zones say whether they are, twice; shards are.
   defp public?(listed), do: Map.get(listed, :public, true) == true and Map.get(listed, :status) != "private"
 
   # A million of them are not worth reading.
-  defp oldest(list) do
-    if length(list) > Shards.capacity(),
-      do: list |> Enum.sort_by(&milliseconds(Map.get(&1, :inserted_at))) |> Enum.take(Shards.capacity()),
-      else: list
+  defp first(rows, known) do
+    {old, new} = Enum.split_with(rows, &is_map_key(known, Map.get(&1, :id)))
+    new = Enum.sort_by(new, &milliseconds(Map.get(&1, :inserted_at)))
+    Enum.take(old ++ new, Shards.capacity())
   end
 
   # The host is preloaded, or else an `Ecto.Association.NotLoaded`, or nil.
@@ -65,17 +98,6 @@ defmodule UroDiscord.Shards.Source.Row do
       address: Map.get(listed, :address),
       port: Map.get(listed, :port)
     }
-  end
-
-  # Uro takes any number for a port: what cannot be is unknown, and no reason to lose the others.
-  defp believable(fields) do
-    case Shard.cast(fields) do
-      {:error, %{field: field}} when field != "id" ->
-        fields |> Map.delete(String.to_existing_atom(field)) |> believable()
-
-      result ->
-        result
-    end
   end
 
   defp opened_at(time, now) do

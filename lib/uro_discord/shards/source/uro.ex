@@ -14,16 +14,19 @@ defmodule UroDiscord.Shards.Source.Uro do
   @freshness_s 30
 
   @impl true
-  def init(%{shards: %{source: :uro}}), do: :uro
-  def init(%{shards: %{source: {:uro, module, function, arguments}}}), do: {module, function, arguments}
+  def init(%{shards: %{source: :uro}}), do: %{ask: :uro, known: %{}}
+
+  def init(%{shards: %{source: {:uro, module, function, arguments}}}),
+    do: %{ask: {module, function, arguments}, known: %{}}
 
   @impl true
-  def poll(asked) do
+  def poll(memory) do
     now = System.os_time(:millisecond)
 
-    case list(asked) do
+    case quietly(fn -> list(memory.ask) end) do
       {:ok, list, window_ms} when is_list(list) ->
-        {:ok, Row.read(list, now, window_ms), asked}
+        {rows, known} = Row.read(list, now, window_ms, memory.known)
+        {:ok, rows, %{memory | known: known}}
 
       {:ok, other, _window_ms} ->
         {:error, "it did not return a list but #{inspect(other, limit: 3, printable_limit: 40)}"}
@@ -31,6 +34,22 @@ defmodule UroDiscord.Shards.Source.Uro do
       {:error, reason} ->
         {:error, reason}
     end
+  end
+
+  # Without the query in the host's debug log, every few seconds. Before Elixir 1.15 a process logs all or nothing.
+  defp quietly(fun) do
+    quiet()
+    fun.()
+  after
+    aloud()
+  end
+
+  if function_exported?(Logger, :put_process_level, 2) do
+    defp quiet, do: Logger.put_process_level(self(), :info)
+    defp aloud, do: Logger.delete_process_level(self())
+  else
+    defp quiet, do: Logger.disable(self())
+    defp aloud, do: Logger.enable(self())
   end
 
   defp list({module, function, arguments}), do: {:ok, apply(module, function, arguments), nil}
