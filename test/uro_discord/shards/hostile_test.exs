@@ -219,7 +219,7 @@ defmodule UroDiscord.Shards.HostileTest do
       DiscordSim.wait_for_presence(sim, "3 players in 1 world")
       UroDiscord.subscribe(:shards)
 
-      flood = for id <- 2..@capacity, do: listed(id, name: "#{String.duplicate("cso", 30)} #{id}")
+      flood = for id <- 2..@capacity, do: listed(id, name: String.duplicate("cso", 30))
       others = for name <- [Shards, UroDiscord.Bridge, UroDiscord.Gateway], do: {name, Process.whereis(name)}
 
       FakeUro.list_does(fn state ->

@@ -35,9 +35,10 @@ defmodule UroDiscord.Shards.Source.Row do
   @spec read([map()], integer(), window_ms :: pos_integer() | nil, known(), budget_ms :: integer()) :: {[t()], known()}
   def read(list, now, window_ms, known, budget_ms \\ @budget_ms) do
     public = for %{} = listed <- list, public?(listed), do: listed
+    chosen = first(public, known)
     deadline = System.monotonic_time(:millisecond) + budget_ms
 
-    for listed <- first(public, known),
+    for listed <- chosen,
         fields = fields(listed),
         {:ok, digest, shard} <- [shard(fields, known[fields.id], deadline)],
         reduce: {[], %{}} do
