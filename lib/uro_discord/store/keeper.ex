@@ -105,6 +105,8 @@ defmodule UroDiscord.Store.Keeper do
   defp tried({:ok, store, last}, state) do
     Runtime.raise_position(last)
     if Backoff.failures(state.backoff) > 0, do: Logger.warning("the store is open")
+    {:ok, %{config: config}} = Runtime.fetch()
+    Store.Advice.log(config)
     Runtime.put(:store, %{closed() | state: :open, store: store})
     %{state | task: nil}
   end
