@@ -65,7 +65,7 @@ defmodule UroDiscord.Feeds.Card do
 
   # Discord takes no other. What a URL may not have is escaped: GitHub compares with `…/compare/6113728f27ae^...05570a3080ad`.
   defp http(url) when is_binary(url) and byte_size(url) <= @longest_url do
-    with [_, start, path] <- Regex.run(~r"\A(https?://[^/?\#\s]+)(.*)\z"s, url),
+    with [_, start, path] <- Regex.run(~r"\A(https?://[^/?\#\s]+)((?:[/?\#].*)?)\z"s, url),
          url = start <> escape(path),
          true <- byte_size(url) <= @longest_url,
          {:ok, %URI{host: host}} when host not in [nil, ""] <- URI.new(url) do
