@@ -1,0 +1,59 @@
+defmodule UroDiscord.Feeds.EditsTest do
+  @moduledoc false
+  # Edits that Discord, or something on the way to it, refuses.
+
+  use UroDiscord.WebCase, async: false
+  import ExUnit.CaptureLog
+  import UroDiscord.Hooks
+
+  setup do
+    sim = start_sim!()
+    start_connected!(sim, feeds: github())
+    assert {202, _, _} = send_hook(run())
+    wait_for_count(sim, 1)
+    %{sim: sim}
+  end
+
+  defp finish(at \\ "10:03:00") do
+    change = %{"status" => "completed", "conclusion" => "failure", "updated_at" => "2026-11-21T#{at}Z"}
+    assert {202, _, _} = send_hook(run(change))
+  end
+
+  defp fault(sim, fault) do
+    fault = Map.merge(%{method: "PATCH", route: "/channels/*/messages/*"}, fault)
+    DiscordSim.post(sim, "/faults", [fault])
+  end
+
+  for {what, fault} <- [
+        {"a proxy's page", %{status: 403, body: "<html>Access denied</html>"}},
+        {"no right, which is given back", %{status: 403, body: %{message: "Missing Access", code: 50_001}}},
+        {"a timeout", %{status: 408, body: ""}},
+        {"Cloudflare's challenge", %{status: 403, body: %{message: "internal network error", code: 40_333}}}
+      ] do
+    test "one that met #{what} is made later", %{sim: sim} do
+      fault(sim, Map.put(unquote(Macro.escape(fault)), :times, 1))
+
+      log =
+        capture_log(fn ->
+          finish()
+          wait_for_title(sim, "❌ CI \\#7 · failed")
+        end)
+
+      assert log =~ "a message of feed hub is edited later"
+    end
+  end
+
+  test "one of a message that somebody deleted is given up, and told", %{sim: sim} do
+    [%{"id" => id}] = DiscordSim.messages(sim, "builds")
+    DiscordSim.delete_message(sim, "builds", id)
+    log = capture_log(fn -> finish() && assert(eventually(fn -> pending() == 0 end)) end)
+    assert log =~ "a message of feed hub cannot be edited: "
+  end
+
+  defp pending do
+    {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+    sql = "SELECT COUNT(*) FROM uro_discord_cards WHERE version > shown"
+    {:ok, [%{rows: [[count]]}]} = UroDiscord.Store.run(store, [{sql, []}], :read)
+    count
+  end
+end
