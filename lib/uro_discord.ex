@@ -224,7 +224,7 @@ defmodule UroDiscord do
     * `shards`: how many there are, how many of them are `visible`, the status of their `source`, and when one that does not answer is asked
       again (`source_retry_at`);
     * `board`: of each channel with a status board its `channel_id`, `kind` (`:message`, `:voice_status`), `message_id`, `updated_at`, and `state`:
-      `:starting`, `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
+      `:starting`, `:posting` (Discord has yet to take its message), `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
     * `feeds`: of each what is `left` of its new messages `per_hour`, how many were `refused` since the start, and last when (`refused_at`); and
       of each project that is `polled` its `state` (`:well`, `:failing` with the `error`, or `:left_to_another_node`) and `next_at`;
     * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.

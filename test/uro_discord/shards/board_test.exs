@@ -252,6 +252,17 @@ defmodule UroDiscord.Shards.BoardTest do
     assert log =~ "is shown again"
   end
 
+  test "it is not said to be shown while Discord is away" do
+    sim = start_sim!()
+    away = %{method: "POST", route: "/channels/*/messages", status: 503}
+    DiscordSim.post(sim, "/faults", List.duplicate(away, 3))
+    start!(sim)
+    assert eventually(fn -> sim |> requests("POST") |> length() > 1 end)
+    assert %{state: :posting, message_id: nil, updated_at: nil} = status()
+    posted!(sim, "No world is open.")
+    assert eventually(fn -> match?(%{state: :shown, message_id: "" <> _, updated_at: %DateTime{}}, status()) end)
+  end
+
   test "an edit that fails is made in the end" do
     sim = start_sim!()
     start!(sim)

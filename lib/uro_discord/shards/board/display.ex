@@ -38,6 +38,7 @@ defmodule UroDiscord.Shards.Board.Display do
   @callback farewell(surface(), Runtime.t(), now :: integer()) :: request() | nil
   @doc "What this is, and what the bot needs for it."
   @callback describe(surface()) :: {what :: String.t(), needs :: String.t()}
+  @doc "For `UroDiscord.status/0`; `on_its_way?: true` where Discord has yet to take it."
   @callback status(surface()) :: map()
 
   # A request ends within this.
@@ -191,18 +192,32 @@ defmodule UroDiscord.Shards.Board.Display do
     content = module.content(surface, view, unix())
 
     case module.ready(surface, content, state.runtime) do
-      {:ready, surface} -> write(%{state | surface: surface}, content, timeless)
-      {:posted, surface} -> %{state | surface: surface} |> spend() |> shown(timeless) |> wake(@look_ms)
-      {:wait, surface} -> wake(%{state | surface: surface}, @look_ms)
-      {:ask, request, surface} -> request(%{state | surface: surface}, request, :ask)
-      {:error, error, surface} -> failed(%{state | surface: surface}, error)
+      {:ready, surface} ->
+        write(%{state | surface: surface}, content, timeless)
+
+      # Nobody sees it before Discord has it.
+      {:posted, surface} ->
+        %{(%{state | surface: surface} |> spend() |> shown(timeless)) | updated_at: nil} |> wake(@look_ms)
+
+      {:wait, surface} ->
+        wake(%{state | surface: surface}, @look_ms)
+
+      {:ask, request, surface} ->
+        request(%{state | surface: surface}, request, :ask)
+
+      {:error, error, surface} ->
+        failed(%{state | surface: surface}, error)
     end
   end
 
   defp write(%{shown: {:content, timeless}} = state, content, timeless) do
     case state.refresh_at - monotonic() do
-      wait when wait > 0 -> wake(%{mended(state) | not_before: monotonic() + @settle_ms}, wait)
-      _ -> write(%{state | shown: nil}, content, timeless)
+      wait when wait > 0 ->
+        updated_at = state.updated_at || DateTime.utc_now()
+        wake(%{mended(state) | not_before: monotonic() + @settle_ms, updated_at: updated_at}, wait)
+
+      _ ->
+        write(%{state | shown: nil}, content, timeless)
     end
   end
 
@@ -315,10 +330,12 @@ defmodule UroDiscord.Shards.Board.Display do
   ## For UroDiscord.status/0
 
   defp noreply(state) do
+    {on_its_way?, status} = state.surface |> state.module.status() |> Map.pop(:on_its_way?, false)
+
     status =
-      Map.merge(state.module.status(state.surface), %{
+      Map.merge(status, %{
         channel_id: state.channel_id,
-        state: if(Board.held?(), do: phase(state), else: :left_to_another_node),
+        state: if(Board.held?(), do: phase(state, on_its_way?), else: :left_to_another_node),
         updated_at: state.updated_at,
         error: state.trouble
       })
@@ -327,9 +344,10 @@ defmodule UroDiscord.Shards.Board.Display do
     {:noreply, state}
   end
 
-  defp phase(%{trouble: %Error{}}), do: :failing
-  defp phase(%{updated_at: nil}), do: :starting
-  defp phase(_state), do: :shown
+  defp phase(%{trouble: %Error{}}, _on_its_way?), do: :failing
+  defp phase(_state, true), do: :posting
+  defp phase(%{updated_at: nil}, _on_its_way?), do: :starting
+  defp phase(_state, _on_its_way?), do: :shown
 
   defp unix, do: System.os_time(:second)
   defp monotonic, do: System.monotonic_time(:millisecond)

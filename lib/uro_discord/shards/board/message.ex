@@ -132,5 +132,5 @@ defmodule UroDiscord.Shards.Board.Message do
 
   @impl true
   def status(%{place: {:there, _delivery, message_id}}), do: %{kind: :message, message_id: message_id}
-  def status(_surface), do: %{kind: :message, message_id: nil}
+  def status(%{place: place}), do: %{kind: :message, message_id: nil, on_its_way?: match?({:sent, _delivery}, place)}
 end
