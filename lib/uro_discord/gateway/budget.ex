@@ -6,6 +6,7 @@ defmodule UroDiscord.Gateway.Budget do
 
   # What Discord said of the limit is good for so long; others may identify with the same token.
   @fresh_ms 60_000
+  @day_ms 86_400_000
   # How long an identify of a shard makes the next one wait.
   @window_ms 3_600_000
   # After the first one in that time, doubled with each, to the longest: 12 in the first hour of a loop, then 8 an hour.
@@ -46,7 +47,8 @@ defmodule UroDiscord.Gateway.Budget do
         total: total,
         # What may be on its way to Discord is not in its answer yet.
         remaining: remaining - MapSet.size(budget.open),
-        reset_at: now + reset_after,
+        # It is a day at most, whatever the answer says: this becomes a date, and a timer.
+        reset_at: now + (reset_after |> max(0) |> min(@day_ms)),
         max_concurrency: concurrency,
         shards: shards,
         asked_at: now

@@ -119,6 +119,14 @@ defmodule UroDiscord.Gateway.BudgetTest do
     for time <- day, do: assert(Enum.count(day, &(&1 in time..(time + @hour))) < 20)
   end
 
+  test "a reset is a day away at most, whatever the answer says" do
+    for {reset_after, ms} <- [{10 ** 30, 86_400_000}, {-5, 0}, {7, 7}] do
+      answer = put_in(answer(1000)["session_start_limit"]["reset_after"], reset_after)
+      assert {:ok, %{limit: %{reset_at: reset_at}}} = Budget.answered(budget(1000), answer, @now)
+      assert reset_at == @now + ms
+    end
+  end
+
   test "the loop goes on where it was when it comes out of the store" do
     budget = Enum.reduce([0, 6_000, 20_000], budget(1000), &Budget.spend(&2, 0, @now + &1))
     {:ok, json} = budget |> Budget.to_term() |> UroDiscord.Native.json_encode()
