@@ -37,7 +37,7 @@ defmodule UroDiscord.Notify.Channel do
   @retry_ms {500, 30_000}
   # The same for publishing.
   @publish_ms {5_000, 600_000}
-  # Discord does not take the token: only a new one helps, and the attempt costs nothing, since the client refuses it.
+  # Discord does not take the token: mostly only a new one helps, and the client lets one request a minute go to see.
   @unauthorized_ms 30_000
 
   @doc "There is something to send in this channel."
@@ -124,8 +124,6 @@ defmodule UroDiscord.Notify.Channel do
 
   def handle_info({:uro_discord_rest, ref, _} = message, %{current: {ref, about, purpose}} = state),
     do: purpose |> answered(Rest.answer(message, ref), about, %{state | current: nil}) |> next()
-
-  def handle_info(_message, state), do: {:noreply, state}
 
   @impl true
   def terminate(_reason, state) do
@@ -264,15 +262,13 @@ defmodule UroDiscord.Notify.Channel do
   defp answered(:look, {:ok, %{body: messages}}, _row, state) when is_list(messages),
     do: {:again, %{state | history: [messages | state.history]}}
 
-  # A bot that may write but not read the history cannot look, and sends.
-  defp answered(:look, {:error, %Error{kind: :api}}, _row, state), do: {:again, %{state | history: [[]]}}
-
   # Not Discord's answer. A message may be there all the same.
   defp answered(purpose, {:ok, %{status: status}}, row, state) do
     error = %Error{kind: :response, status: status, message: "Discord answered #{status} without what was asked for"}
     answered(purpose, {:error, error}, row, state)
   end
 
+  # Where the client does not go to see, the attempt costs nothing.
   defp answered(_purpose, {:error, %Error{kind: :unauthorized}}, _about, state), do: {:pause, @unauthorized_ms, state}
 
   defp answered(:publish, {:error, error}, message, state) do
@@ -286,8 +282,14 @@ defmodule UroDiscord.Notify.Channel do
     end
   end
 
-  defp answered(_purpose, {:error, error}, row, state),
-    do: if(Error.final?(error), do: finish(row, {:error, error}, state), else: later(row, error, state))
+  defp answered(purpose, {:error, error}, row, state) do
+    cond do
+      not Error.final?(error) -> later(row, error, state)
+      # A bot that may write but not read the history cannot look, and sends.
+      purpose == :look -> {:again, %{state | history: [[]]}}
+      true -> finish(row, {:error, error}, state)
+    end
+  end
 
   defp later(row, error, state) do
     delay = max(Backoff.delay(@retry_ms, state.failures), error.retry_after_ms || 0)
@@ -301,7 +303,7 @@ defmodule UroDiscord.Notify.Channel do
 
   defp finish(row, {:ok, message_id}, state) do
     delivery = %Delivery{id: row.id, channel_id: state.channel_id, status: :delivered, message_id: message_id}
-    store(row, delivery, if(row.crosspost, do: state.publish_at || Clock.local()), state)
+    store(row, delivery, if(row.crosspost, do: max(state.publish_at || 0, Clock.local())), state)
   end
 
   defp finish(row, {:error, error}, state),

@@ -55,7 +55,7 @@ defmodule UroDiscord.Notify.Dispatcher do
     if unauthorized and not state.unauthorized do
       Logger.error(
         "Discord does not accept the bot's token (401), so nothing is sent. Set :token to the one on the Bot page of the " <>
-          "developer portal and restart; what waits is kept and sent then"
+          "developer portal and restart; what waits is kept and sent then. One request a minute sees whether it is accepted again"
       )
     end
 

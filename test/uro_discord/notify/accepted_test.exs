@@ -59,6 +59,18 @@ defmodule UroDiscord.Notify.AcceptedTest do
     assert [%{"components" => [%{"content" => "third"}, _]}] = third["components"]
   end
 
+  test "a picture whose name Discord changes is still the embed's", %{sim: sim} do
+    deliver!(
+      embeds: [%{title: "Map", image: %{url: "attachment://Karte der Welt (ü).png"}}],
+      files: [{"Karte der Welt (ü).png", "PNG"}]
+    )
+
+    assert [%{"attachments" => [%{"filename" => name}], "embeds" => [%{"image" => %{"url" => url}}]}] =
+             DiscordSim.messages(sim, "builds")
+
+    assert url == "attachment://" <> name
+  end
+
   test "a reply to a message that is gone is a message", %{sim: sim} do
     deliver!(content: "late", reply_to: "1100000000000000001")
     assert [%{"content" => "late"}] = DiscordSim.messages(sim, "builds")
