@@ -54,6 +54,15 @@ defmodule UroDiscord.Hooks do
     )
   end
 
+  @doc "Ends UroDiscord; the database in which it kept what it knew."
+  def stop! do
+    {:ok, %{config: config}} = UroDiscord.Runtime.fetch()
+    # A subscriber ends with what it is subscribed to.
+    UroDiscord.unsubscribe(:status)
+    ExUnit.Callbacks.stop_supervised!(UroDiscord)
+    config.database
+  end
+
   @doc "The titles of the messages, in the order in which they came."
   def titles(sim),
     do: for(message <- DiscordSim.messages(sim, "builds"), [embed] = message["embeds"], do: embed["title"])

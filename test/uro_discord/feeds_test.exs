@@ -2,7 +2,6 @@ defmodule UroDiscord.FeedsTest do
   use UroDiscord.WebCase, async: false
 
   import UroDiscord.Hooks
-  alias UroDiscord.HTTPServer
 
   doctest UroDiscord.Feeds.Event
   doctest UroDiscord.Feeds.Excerpt
@@ -17,15 +16,6 @@ defmodule UroDiscord.FeedsTest do
   end
 
   defp start!(sim, feeds), do: start_connected!(sim, feeds: feeds)
-
-  # Where it kept what it knew.
-  defp stop! do
-    {:ok, %{config: config}} = UroDiscord.Runtime.fetch()
-    # A subscriber ends with what it is subscribed to.
-    UroDiscord.unsubscribe(:status)
-    stop_supervised!(UroDiscord)
-    config.database
-  end
 
   test "the signature that GitHub documents" do
     # https://docs.github.com/webhooks/using-webhooks/validating-webhook-deliveries#testing-the-webhook-payload-validation
@@ -307,133 +297,6 @@ defmodule UroDiscord.FeedsTest do
 
       assert Exception.message(error) =~ says
       refute Exception.message(error) =~ "of mine"
-    end
-  end
-
-  describe "polling" do
-    defp listing(runs), do: json!(%{"workflow_runs" => Enum.map(runs, & &1["workflow_run"])})
-
-    test "tells what is new since the first look, with conditional requests", %{sim: sim} do
-      runs = :counters.new(1, [])
-
-      server =
-        HTTPServer.start!(fn
-          %{path: "/repos/V-Sekai/uro/releases"} ->
-            {200, [], "[]"}
-
-          %{path: "/repos/V-Sekai/uro/actions/runs", headers: headers} ->
-            etag = ~s("#{:counters.get(runs, 1)}")
-
-            case {:counters.get(runs, 1), headers["if-none-match"]} do
-              {_, ^etag} ->
-                {304, [{"ETag", etag}], ""}
-
-              {0, _} ->
-                {200, [{"ETag", etag}], listing([run()])}
-
-              {1, _} ->
-                {200, [{"ETag", etag}],
-                 listing([run(%{"id" => 2, "run_number" => 8, "updated_at" => "2026-11-21T11:00:00Z"}), run()])}
-
-              {2, _} ->
-                {200, [{"ETag", etag}],
-                 listing([
-                   run(%{
-                     "id" => 2,
-                     "run_number" => 8,
-                     "status" => "completed",
-                     "conclusion" => "success",
-                     "updated_at" => "2026-11-21T11:05:00Z"
-                   })
-                 ])}
-            end
-        end)
-
-      hub = [
-        source: :github,
-        poll: ["V-Sekai/uro"],
-        url: server.url,
-        token: "ghp_x",
-        interval: 1_000,
-        rules: [[channel: :builds]]
-      ]
-
-      start!(sim, hub: hub)
-      # The first look, and one that found nothing new.
-      assert eventually(
-               fn -> Enum.any?(HTTPServer.requests(server), &(&1.headers["if-none-match"] == ~s("0"))) end,
-               200
-             )
-
-      assert titles(sim) == []
-
-      :counters.add(runs, 1, 1)
-      DiscordSim.wait_for(sim, "message_create")
-      assert titles(sim) == ["🕓 CI \\#8 · queued"]
-      :counters.add(runs, 1, 1)
-      wait_for_title(sim, "✅ CI \\#8 · passed")
-      assert Enum.all?(HTTPServer.requests(server), &(&1.headers["authorization"] == "Bearer ghp_x"))
-    end
-
-    test "goes on where it was after a restart, and after errors", %{sim: sim} do
-      broken = :counters.new(1, [])
-
-      server =
-        HTTPServer.start!(fn
-          %{path: "/wharf/channels", query: %{"target" => "v-sekai/game"}} ->
-            case :counters.get(broken, 1) do
-              0 ->
-                {200, [],
-                 json!(%{"channels" => %{"linux" => %{"head" => %{"id" => 1, "updated_at" => "2026-11-21T10:00:00Z"}}}})}
-
-              1 ->
-                {500, [], "oops"}
-
-              2 ->
-                {200, [],
-                 json!(%{
-                   "channels" => %{
-                     "linux" => %{
-                       "head" => %{"id" => 2, "user_version" => "1.2", "updated_at" => "2026-11-21T11:00:00Z"}
-                     }
-                   }
-                 })}
-            end
-        end)
-
-      feeds = [
-        itch: [
-          source: :itch,
-          poll: ["v-sekai/game"],
-          url: server.url,
-          token: "key",
-          interval: 1_000,
-          rules: [[channel: :builds]]
-        ]
-      ]
-
-      start!(sim, feeds)
-      assert eventually(fn -> length(HTTPServer.requests(server)) >= 2 end, 200)
-      database = stop!()
-
-      :counters.add(broken, 1, 1)
-      before = length(HTTPServer.requests(server))
-
-      log =
-        ExUnit.CaptureLog.capture_log(fn ->
-          start_connected!(sim, feeds: feeds, database: database)
-          assert eventually(fn -> length(HTTPServer.requests(server)) > before end, 200)
-          :counters.add(broken, 1, 1)
-          DiscordSim.wait_for(sim, "message_create")
-          # It says that all is well after it has handed over what is new, and before it looks again.
-          looks = length(HTTPServer.requests(server))
-          assert eventually(fn -> length(HTTPServer.requests(server)) > looks end, 200)
-        end)
-
-      assert titles(sim) == ["✅ Build 1\\.2 · passed"]
-      assert log =~ "v-sekai/game cannot be asked: the server answered 500"
-      assert log =~ "answers again"
-      refute log =~ "key"
     end
   end
 end
