@@ -23,6 +23,8 @@ defmodule Demo.Discord do
 
   defp options(config) do
     Keyword.merge(config,
+      # Also as the Mix task that this is.
+      enabled: true,
       join_link: "https://v-sekai.example/join?shard={id}",
       board: [channels: [:status], interval: 2_000],
       web: [port: 0]

@@ -12,7 +12,7 @@ defmodule UroDiscord do
   and configure it in `config/runtime.exs` (`UroDiscord.Config` has every option):
 
       config :uro_discord,
-        token: System.fetch_env!("DISCORD_BOT_TOKEN"),
+        token: System.get_env("DISCORD_BOT_TOKEN"),
         channels: [announcements: "1100000000000000001"]
 
   Then, from anywhere:
@@ -53,7 +53,7 @@ defmodule UroDiscord do
   def start_link(options) when is_function(options, 0), do: options |> Secret.reveal() |> start_link()
 
   def start_link(options) do
-    config = options |> Config.given() |> Config.new!()
+    config = Config.start!(options)
     Supervisor.start_link(__MODULE__, config, name: __MODULE__)
   end
 
@@ -68,7 +68,7 @@ defmodule UroDiscord do
     with {:error, error} <- Runtime.init(config), do: raise(error)
     Notify.Backlog.init()
     Telemetry.load()
-    if not config.enabled, do: Logger.info("uro_discord is disabled (enabled: false)")
+    if not config.enabled, do: Logger.info(off())
     domains = Domains.all(config)
 
     # These cannot fail by themselves, so whoever ends them is somebody else, and the host's supervisor need not hear of it. The
@@ -79,6 +79,14 @@ defmodule UroDiscord do
       max_restarts: 1_000,
       max_seconds: 1
     )
+  end
+
+  defp off do
+    if Config.server?(),
+      do: "uro_discord is disabled (enabled: false)",
+      else:
+        "uro_discord is off here: it does not connect to Discord, and drops notifications, since this Mix task is not a server as " <>
+          "`mix phx.server` and releases are. `config :uro_discord, enabled: true` has it run here too"
   end
 
   @doc """

@@ -206,11 +206,12 @@ defmodule UroDiscordTest do
   test "a wrong configuration stops the boot, and says what to change" do
     Process.flag(:trap_exit, true)
 
-    assert {:error, reason} = Supervisor.start_link([{UroDiscord, token: "hunter2"}], strategy: :one_for_one)
+    assert {:error, reason} =
+             Supervisor.start_link([{UroDiscord, enabled: true, token: "hunter2"}], strategy: :one_for_one)
 
     message = Exception.format_exit(reason)
     assert message =~ "token: has not the shape of a bot token (7 bytes, not shown)"
-    assert message =~ ~s|example: token: System.fetch_env!("DISCORD_BOT_TOKEN")|
+    assert message =~ ~s|example: token: System.get_env("DISCORD_BOT_TOKEN")|
     refute message =~ "hunter2"
   end
 

@@ -30,6 +30,7 @@ end
 
 {:ok, _} =
   UroDiscord.start_link(
+    enabled: true,
     token: System.fetch_env!("DISCORD_TOKEN"),
     api_url: System.fetch_env!("DISCORD_API"),
     gateway_url: System.fetch_env!("DISCORD_GATEWAY"),

@@ -18,6 +18,7 @@ defmodule Bench.Notify.Latency do
 
     {:ok, _} =
       UroDiscord.start_link(
+        enabled: true,
         token: sim.info["token"],
         api_url: "http://127.0.0.1:#{api}/api/v10",
         gateway_url: sim.info["gateway"],

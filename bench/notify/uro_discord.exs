@@ -6,6 +6,7 @@ Code.require_file("../connected.ex", __DIR__)
 
 {:ok, _} =
   UroDiscord.start_link(
+    enabled: true,
     token: System.fetch_env!("DISCORD_TOKEN"),
     api_url: System.fetch_env!("DISCORD_API"),
     gateway_url: System.fetch_env!("DISCORD_GATEWAY"),

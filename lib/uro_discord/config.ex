@@ -5,12 +5,14 @@ defmodule UroDiscord.Config do
   The documented way is `config/runtime.exs`:
 
       config :uro_discord,
-        token: System.fetch_env!("DISCORD_BOT_TOKEN"),
+        token: System.get_env("DISCORD_BOT_TOKEN"),
         channels: [announcements: "1100000000000000001"]
 
-  A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config` prints the table of options.
+  In a Mix task that is not `mix phx.server` nothing connects, and no token is needed: a host is built, tested and migrated without
+  Discord (`enabled:`). A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config` prints the table of options.
   """
 
+  require Logger
   alias UroDiscord.{ConfigError, Secret, Snowflake}
   alias UroDiscord.Config.{Checks, Schema}
 
@@ -72,9 +74,10 @@ defmodule UroDiscord.Config do
         }
 
   @doc false
-  # What the application's environment has, with these options before it.
-  @spec given(keyword()) :: keyword()
-  def given(options) do
+  # What UroDiscord starts with: these options before those of the application's environment. In a Mix task that is no server what is
+  # wrong is told, and stops nothing: the secrets and files may well be on another machine.
+  @spec start!(keyword()) :: t()
+  def start!(options) do
     if not Keyword.keyword?(options) do
       problem = %{
         key: "{UroDiscord, …}",
@@ -86,7 +89,27 @@ defmodule UroDiscord.Config do
       raise ConfigError, problems: [problem]
     end
 
-    :uro_discord |> Application.get_all_env() |> Keyword.merge(options)
+    options = :uro_discord |> Application.get_all_env() |> Keyword.merge(options)
+    if Keyword.get(options, :enabled, :auto) == :auto and not server?(), do: off(options), else: new!(options)
+  end
+
+  defp off(options) do
+    case options |> Keyword.put(:enabled, false) |> new() do
+      {:ok, config} ->
+        config
+
+      {:error, error} ->
+        Logger.warning("in a server this would stop the boot: #{Exception.message(error)}")
+        new!(enabled: false)
+    end
+  end
+
+  @doc false
+  # A Mix task builds, migrates or tests, unless it is Phoenix's server, which says so. A release is a server.
+  @spec server?() :: boolean()
+  def server? do
+    Process.whereis(Mix.Supervisor) == nil or System.get_env("RELEASE_NAME") != nil or
+      Application.get_env(:phoenix, :serve_endpoints, false) == true
   end
 
   @doc """
@@ -114,7 +137,8 @@ defmodule UroDiscord.Config do
     enabled? = Keyword.get(options, :enabled, true) != false
 
     with {values, []} <- values(Schema.options(), options, enabled?),
-         config = struct!(__MODULE__, Map.put_new(values, :enabled, true)),
+         # Where :auto is false was asked before.
+         config = struct!(__MODULE__, %{values | enabled: enabled?}),
          {config, []} <- refer(config),
          {config, []} <- keyed(config) do
       {:ok, config}
@@ -206,7 +230,7 @@ defmodule UroDiscord.Config do
 
   # A disabled UroDiscord needs no token, and one that is there is not looked at.
   defp value(%{required: true}, _given, false), do: {:ok, nil}
-  defp value(%{required: true}, :error, true), do: {:error, "is missing"}
+  defp value(%{required: true}, given, true) when given in [:error, {:ok, nil}], do: {:error, "is missing"}
   defp value(%{default: default}, :error, _enabled?), do: {:ok, default}
   defp value(%{check: check}, {:ok, value}, _enabled?), do: check.(value)
 

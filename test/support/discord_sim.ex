@@ -39,7 +39,15 @@ defmodule UroDiscord.DiscordSim do
   def config(%__MODULE__{info: info}) do
     channels = for {name, id} <- info["channels"], do: {String.to_atom(name), id}
     database = Path.join(scratch(), "#{System.unique_integer([:positive])}.sqlite3")
-    [token: info["token"], channels: channels, api_url: info["api"], gateway_url: info["gateway"], database: database]
+    # Tests are a Mix task, too.
+    [
+      enabled: true,
+      token: info["token"],
+      channels: channels,
+      api_url: info["api"],
+      gateway_url: info["gateway"],
+      database: database
+    ]
   end
 
   @doc "The folder of those databases, to be removed at the end."

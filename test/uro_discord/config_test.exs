@@ -30,7 +30,7 @@ defmodule UroDiscord.ConfigTest do
 
   test "without a token it is disabled only when told so" do
     assert {:ok, %Config{enabled: false, token: nil}} = Config.new(enabled: false)
-    assert {:enabled, ~s("no" is not a boolean)} = problem(enabled: "no", token: @token)
+    assert {:enabled, ~s("no" is not one of these)} = problem(enabled: "no", token: @token)
   end
 
   test "a wrong token is described, never shown" do

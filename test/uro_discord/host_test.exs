@@ -19,7 +19,7 @@ defmodule UroDiscord.HostTest do
       )
 
     assert status == 0, output
-    %{release: release, output: output}
+    %{release: release, output: output, env: env}
   end
 
   defp environment(sim, token) do
@@ -87,6 +87,29 @@ defmodule UroDiscord.HostTest do
     assert status != 0
     assert output =~ "token: has not the shape of a bot token (7 bytes, not shown)"
     refute output =~ "hunter2"
+  end
+
+  # As in an image's `RUN mix …`: neither a token, nor a channel, nor Discord.
+  test "a Mix task that is not a server starts the host without connecting, and says so", %{env: env} do
+    code = """
+    IO.inspect(UroDiscord.status())
+    IO.inspect(UroDiscord.Shards.put(id: 8, name: "Attic"))
+    IO.inspect(File.exists?("uro_discord.sqlite3"))
+    """
+
+    {output, status} = System.cmd("mix", ["run", "-e", code], cd: @host, env: env, stderr_to_stdout: true)
+    assert status == 0, output
+    assert output =~ "uro_discord is off here: it does not connect to Discord"
+    assert output =~ "in a server this would stop the boot"
+    assert output =~ "announcements is nil, which is not a channel's id"
+    assert output =~ "{:ok, %{enabled: false}}\n:ok\nfalse"
+
+    # And as a server it wants its token.
+    {output, status} =
+      System.cmd("mix", ["run", "-e", ":ok"], cd: @host, env: [{"HOST_SERVES", "1"} | env], stderr_to_stdout: true)
+
+    assert status != 0
+    assert output =~ "token: is missing"
   end
 
   # The processes that run the bridge of this release.

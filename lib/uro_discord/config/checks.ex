@@ -50,6 +50,9 @@ defmodule UroDiscord.Config.Checks do
   @spec status_length() :: pos_integer()
   def status_length, do: @status_length
 
+  def enabled(value) when value in [:auto, true, false], do: {:ok, value}
+  def enabled(value), do: is_not(value, "one of these")
+
   def boolean(value) when is_boolean(value), do: {:ok, value}
   def boolean(value), do: is_not(value, "a boolean")
 

@@ -21,17 +21,20 @@ defmodule UroDiscord.Config.Schema do
   @spec options() :: [option()]
   def options do
     [
-      option(:enabled, &boolean/1,
-        default: true,
-        doc: "false starts nothing: no token is needed, and notifications are accepted and dropped",
-        allowed: "true or false",
-        example: "enabled: config_env() != :test"
+      option(:enabled, &enabled/1,
+        default: :auto,
+        doc:
+          "false starts nothing: no token is needed, and notifications are accepted and dropped. :auto is false in Mix tasks that are not " <>
+            "`mix phx.server`, so that a host is built, tested and migrated without Discord, and true elsewhere, as in releases; true is true " <>
+            "in every Mix task too, such as `iex -S mix`",
+        allowed: ":auto, true or false",
+        example: "enabled: :auto"
       ),
       option(:token, &token/1,
         required: true,
         doc: "the bot's token, from the Bot page of the Discord developer portal",
         allowed: "the token as Discord shows it: three parts with dots between them",
-        example: ~s|token: System.fetch_env!("DISCORD_BOT_TOKEN")|
+        example: ~s|token: System.get_env("DISCORD_BOT_TOKEN")|
       ),
       option(:channels, &channels/1,
         default: %{},

@@ -3,8 +3,9 @@ defmodule Host.Application do
 
   @impl true
   def start(_type, _args) do
-    Supervisor.start_link([{Phoenix.PubSub, name: Host.PubSub}, Host.Listener, UroDiscord],
-      strategy: :rest_for_one,
+    # As README has it: before PubSub.
+    Supervisor.start_link([UroDiscord, {Phoenix.PubSub, name: Host.PubSub}, Host.Listener],
+      strategy: :one_for_one,
       name: Host.Supervisor
     )
   end
