@@ -1,6 +1,7 @@
 defmodule UroDiscord.Shards.SourceTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
+  require Logger
   alias UroDiscord.{FakeUro, Shards}
   alias UroDiscord.Shards.Source
 
@@ -338,6 +339,24 @@ defmodule UroDiscord.Shards.SourceTest do
       Process.exit(Process.whereis(Source), :kill)
       assert_receive {:uro_discord, :shards, {:closed, %{id: "1"}}}, 10_000
     end
+  end
+
+  test "its query is not in the host's debug log" do
+    FakeUro.start!()
+
+    FakeUro.list_does(fn _state ->
+      Logger.debug(~s|SELECT s0."id" FROM "shards" AS s0|)
+      []
+    end)
+
+    log =
+      capture_log(fn ->
+        start!()
+        wait_for_source(:reachable)
+      end)
+
+    refute log =~ "SELECT"
+    stop!()
   end
 
   test "a flood fills what there is room for, and those who were there before stay, and stay shown" do

@@ -44,7 +44,7 @@ defmodule UroDiscord.Shards.Source.Uro do
     aloud()
   end
 
-  if function_exported?(Logger, :put_process_level, 2) do
+  if Code.ensure_loaded?(Logger) and function_exported?(Logger, :put_process_level, 2) do
     defp quiet, do: Logger.put_process_level(self(), :info)
     defp aloud, do: Logger.delete_process_level(self())
   else

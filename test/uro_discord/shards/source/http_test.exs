@@ -170,4 +170,28 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
     assert length(HTTPServer.requests(uro.server)) == asked
     assert_receive {:uro_discord, :shards, {:opened, _}}, 10_000
   end
+
+  @tag :capture_log
+  test "that wants to be left alone for ever is asked again within minutes, which status/0 tells" do
+    uro = serve!(shards([@plaza]))
+    start_with!(uro, poll: 100)
+    assert_receive {:uro_discord, :shards, {:opened, _}}, 5_000
+
+    in_an_hour = System.os_time(:second) + 3_600
+
+    for {wait, least} <- [{String.duplicate("9", 30), 500}, {in_an_hour, 500}, {"Fri, 31 Dec 9999 23:59:59 GMT", 500}] do
+      answer(uro, fn _ -> {429, [{"Retry-After", "#{wait}"}], ""} end)
+      assert eventually(fn -> (retry_in() || 0) > least end)
+      assert retry_in() in least..600
+      # The next time it is asked again at once.
+      :sys.replace_state(UroDiscord.Shards.Source, &%{&1 | not_before: System.monotonic_time(:millisecond)})
+      answer(uro, shards([@plaza]))
+      assert eventually(fn -> retry_in() == nil end)
+    end
+  end
+
+  defp retry_in do
+    {:ok, %{shards: %{source_retry_at: at}}} = UroDiscord.status()
+    at && DateTime.diff(at, DateTime.utc_now())
+  end
 end
