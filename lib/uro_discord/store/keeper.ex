@@ -81,7 +81,13 @@ defmodule UroDiscord.Store.Keeper do
   defp try_open(%{source: source} = state) do
     task =
       Task.async(fn ->
-        with {:ok, store} <- Store.open(source), {:ok, last} <- Outbox.last_position(store), do: {:ok, store, last}
+        with {:ok, store} <- Store.open(source),
+             {:ok, last} <- Outbox.last_position(store),
+             {:ok, runtime} <- Runtime.fetch() do
+          # Here, as the file that this may look into is closed when the process ends.
+          Store.Advice.log(runtime.config)
+          {:ok, store, last}
+        end
       end)
 
     %{state | task: task}
@@ -105,8 +111,6 @@ defmodule UroDiscord.Store.Keeper do
   defp tried({:ok, store, last}, state) do
     Runtime.raise_position(last)
     if Backoff.failures(state.backoff) > 0, do: Logger.warning("the store is open")
-    {:ok, %{config: config}} = Runtime.fetch()
-    Store.Advice.log(config)
     Runtime.put(:store, %{closed() | state: :open, store: store})
     %{state | task: nil}
   end

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Store.MoveTest do
-  use ExUnit.Case, async: false
+  use UroDiscord.Case
   import ExUnit.CaptureLog
-  alias UroDiscord.{Clock, Config, DiscordSim, Error, Keys, Postgres, Store, TestRepo}
+  alias UroDiscord.{Clock, Config, Error, Keys, Postgres, Store, TestRepo}
   alias UroDiscord.Store.{Advice, Move, Owner}
 
   doctest Advice
@@ -103,7 +103,15 @@ defmodule UroDiscord.Store.MoveTest do
     {:ok, key} = Keys.new("ci", [channels: ["*"]], %{store: from, config: config})
     assert [advice] = Advice.advice(config)
     assert advice =~ "keys 1" and advice =~ "mix uro_discord.store.move"
-    assert capture_log(fn -> Advice.log(config) end) =~ "mix uro_discord.store.move"
+
+    log =
+      capture_log(fn ->
+        start_uro_discord!(start_sim!(), repo: TestRepo, database: file)
+        UroDiscord.unsubscribe(:status)
+        stop_supervised!(UroDiscord)
+      end)
+
+    assert log =~ "is not seen any more" and log =~ "mix uro_discord.store.move"
 
     for {option, value} <- [repo: TestRepo, database: file], do: Application.put_env(:uro_discord, option, value)
     on_exit(fn -> for option <- [:repo, :database], do: Application.delete_env(:uro_discord, option) end)
