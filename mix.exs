@@ -19,7 +19,6 @@ defmodule UroDiscord.MixProject do
   end
 
   def application do
-    # :inets has the HTTP client (`UroDiscord.HTTP`), which wants the other two.
-    [extra_applications: [:logger, :crypto, :inets, :ssl, :public_key]]
+    [extra_applications: [:logger, :crypto]]
   end
 end

@@ -60,7 +60,7 @@ need_rust() {
 # What building and running takes: Elixir, and a C compiler for zstd and the linker.
 need_toolchain() {
   need_command elixir elixir
-  need_packages erlang-crypto erlang-inets erlang-ssl gcc libc6-dev git
+  need_packages erlang-crypto gcc libc6-dev git
   need_rust
 }
 

@@ -2,7 +2,7 @@ defmodule UroDiscord.Native do
   @moduledoc """
   The boundary to the NIF (`native/uro_discord_nif`): one function a line, and nobody else calls the NIF.
 
-  No call blocks a scheduler: short pure work runs inline, longer pure work on a dirty scheduler, and a REST request
+  No call blocks a scheduler: short pure work runs inline, longer pure work on a dirty scheduler, and a request
   returns at once and answers by message. A panic in Rust is raised here as an `ErlangError`.
   """
 
@@ -34,6 +34,13 @@ defmodule UroDiscord.Native do
   @doc "What the client's limiter knows: whether the token is still good, what waits and what is under way."
   @spec rest_status(rest()) :: map()
   def rest_status(_rest), do: nif()
+
+  @doc """
+  Starts a GET of `%{url:, headers:, ca_file:, deadline_ms:}`; `{:uro_discord_http, ref, {:ok, %{status:, headers:, body:}} |
+  {:error, %{kind:, message:, status:}}}` comes to the calling process. If that one ends first, so does the connection.
+  """
+  @spec http_get(reference(), map()) :: :ok | {:error, String.t()}
+  def http_get(_ref, _request), do: nif()
 
   @doc "Opens a SQLite file, which is made if it is not there. `UroDiscord.Store.SQLite` gives the shapes."
   @spec store_open(Path.t()) :: {:ok, store()} | {:error, map()}

@@ -3,7 +3,7 @@ defmodule UroDiscord.DiscordSim do
   A `discord-sim` process of our own, and its control interface: what Discord saw. It ends with the process that started it.
   """
 
-  alias UroDiscord.Native
+  alias UroDiscord.{HttpClient, Native}
 
   @enforce_keys [:port, :info]
   defstruct @enforce_keys
@@ -64,21 +64,20 @@ defmodule UroDiscord.DiscordSim do
   end
 
   @doc "GET, DELETE and POST of the control interface, as terms."
-  def get(sim, path), do: request(:get, {url(sim, path), []})
+  def get(sim, path), do: request("GET", sim, path)
 
-  def delete(sim, path), do: request(:delete, {url(sim, path), []})
+  def delete(sim, path), do: request("DELETE", sim, path)
 
   def post(sim, path, body) do
     {:ok, json} = Native.json_encode(body)
-    request(:post, {url(sim, path), [], ~c"application/json", json})
+    request("POST", sim, path, [{"content-type", "application/json"}], json)
   end
 
   @doc "A person deletes a message, as anybody who may can in Discord."
   def delete_message(sim, channel, message_id, person \\ "alice") do
-    {:ok, _} = Application.ensure_all_started(:inets)
-    url = "#{sim.info["api"]}/channels/#{sim.info["channels"][channel]}/messages/#{message_id}"
-    headers = [{~c"authorization", to_charlist(sim.info["users"][person]["token"])}]
-    {:ok, {{_, 204, _}, _, _}} = :httpc.request(:delete, {to_charlist(url), headers}, [timeout: 15_000], [])
+    path = "/channels/#{sim.info["channels"][channel]}/messages/#{message_id}"
+    headers = [{"authorization", sim.info["users"][person]["token"]}]
+    {204, _headers, ""} = call(sim.info["api"] <> path, "DELETE", headers)
     :ok
   end
 
@@ -117,15 +116,15 @@ defmodule UroDiscord.DiscordSim do
     Enum.find(events, matches?) || wait_for(sim, type, matches?, last, deadline)
   end
 
-  defp url(sim, path), do: String.to_charlist(sim.info["control"] <> path)
-
-  defp request(method, request) do
-    {:ok, _} = Application.ensure_all_started(:inets)
-
-    {:ok, {{_, 200, _}, _headers, body}} = :httpc.request(method, request, [timeout: 15_000], body_format: :binary)
-
-    {:ok, term} = Native.json_decode(body)
+  defp request(method, sim, path, headers \\ [], body \\ "") do
+    {200, _headers, json} = call(sim.info["control"] <> path, method, headers, body)
+    {:ok, term} = Native.json_decode(json)
     term
+  end
+
+  defp call(url, method, headers, body \\ "") do
+    %URI{path: path, query: query} = URI.parse(url)
+    HttpClient.call(url, method, if(query, do: "#{path}?#{query}", else: path), headers, body)
   end
 
   defp executable do

@@ -40,6 +40,80 @@ defmodule UroDiscord.HTTPTest do
              HTTP.get_json(server.url <> "/never", longest_wait: 60_000)
 
     assert {:error, %Error{kind: :connect, message: message}} = HTTP.get_json("http://127.0.0.1:1/")
-    assert message =~ "econnrefused"
+    assert message =~ "refused"
+    assert {:error, %Error{kind: :invalid}} = HTTP.get_json("example.com")
+    assert {:error, %Error{kind: :invalid, message: message}} = HTTP.get_json(server.url, headers: [{"x", "s3cret\n"}])
+    refute message =~ "s3cret"
+
+    assert {:error, %Error{kind: :invalid, message: "ca_file" <> _}} =
+             HTTP.get_json(server.url, ca_file: "/nowhere.pem")
+  end
+
+  test "a project that has moved on its server is found again, with the token" do
+    server =
+      HTTPServer.start!(fn
+        %{path: "/repos/a/b/runs"} -> {301, [{"Location", "/repositories/7/runs?page=1"}], ""}
+        %{path: "/repositories/7/runs", query: %{"page" => "1"}} -> {200, [], "[]"}
+      end)
+
+    assert {:ok, [], _headers} = HTTP.get_json(server.url <> "/repos/a/b/runs", headers: [{"authorization", "x"}])
+    assert [_, %{headers: %{"authorization" => "x"}}] = HTTPServer.requests(server)
+  end
+
+  test "what a hostile server sends is neither held nor waited for" do
+    line = :binary.copy("x", 65_536)
+
+    floods = [
+      {"HTTP/1.1 404 Not Found\r\n\r\n", line},
+      {"HTTP/1.1 200 OK\r\n\r\n", line},
+      {"HTTP/1.1 200 OK\r\n", :binary.copy("x: y\r\n", 10_000)},
+      {"HTTP/1.1 200 OK\r\nx: ", line},
+      {"", :binary.copy("HTTP/1.1 100 Continue\r\n\r\n", 1_000)}
+    ]
+
+    before = resident()
+
+    for {head, piece} <- floods do
+      url = flood!(head, piece)
+      assert {:error, %Error{}} = HTTP.get_json(url, timeout_ms: 1_000)
+      # It sees that nobody listens any more.
+      assert_receive {:closed, ^url}, 5_000
+    end
+
+    assert resident() - before < 100_000_000
+  end
+
+  test "a connection ends with the process that asked" do
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(listener)
+    caller = spawn(fn -> HTTP.get_json("http://127.0.0.1:#{port}/") end)
+    {:ok, socket} = :gen_tcp.accept(listener, 5_000)
+    {:ok, "GET / HTTP/1.1\r\n" <> _} = :gen_tcp.recv(socket, 0, 5_000)
+    Process.exit(caller, :kill)
+    assert {:error, :closed} = :gen_tcp.recv(socket, 0, 5_000)
+  end
+
+  # Sends `head`, and then `piece` for as long as it is taken.
+  defp flood!(head, piece) do
+    {:ok, listener} = :gen_tcp.listen(0, [:binary, ip: {127, 0, 0, 1}, active: false])
+    {:ok, port} = :inet.port(listener)
+    url = "http://127.0.0.1:#{port}/"
+    test = self()
+
+    spawn_link(fn ->
+      {:ok, socket} = :gen_tcp.accept(listener)
+      {:ok, _request} = :gen_tcp.recv(socket, 0)
+      :ok = :gen_tcp.send(socket, head)
+      Stream.repeatedly(fn -> :gen_tcp.send(socket, piece) end) |> Enum.find(&(&1 != :ok))
+      send(test, {:closed, url})
+    end)
+
+    url
+  end
+
+  # What this operating system's process holds, in bytes.
+  defp resident do
+    [_, kib] = Regex.run(~r/VmRSS:\s+(\d+) kB/, File.read!("/proc/self/status"))
+    String.to_integer(kib) * 1024
   end
 end

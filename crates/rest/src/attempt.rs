@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http_body_util::{BodyExt, LengthLimitError, Limited as LimitedBody};
 use tokio::time::timeout;
 
+use crate::body;
 use crate::config::Config;
-use crate::error::{ApiError, Error};
+use crate::error::{ApiError, Error, innermost};
 use crate::gate::Turn;
 use crate::limiter::Outcome;
 use crate::prepared::Prepared;
@@ -88,20 +88,16 @@ async fn exchange(
             }
         })?;
     let (head, body) = answer.into_parts();
-    let body = LimitedBody::new(body, limit)
-        .collect()
+    let body = body::read(body, limit)
         .await
-        .map_err(|error| {
-            if error.is::<LengthLimitError>() {
-                Error::BodyTooLarge { limit }
-            } else {
-                Error::ConnectionLost(innermost(error.as_ref()))
-            }
+        .map_err(|failure| match failure {
+            body::Failure::TooLarge => Error::BodyTooLarge { limit },
+            body::Failure::Broken(error) => Error::ConnectionLost(innermost(&error)),
         })?;
     Ok(Response {
         status: head.status.as_u16(),
         headers: head.headers,
-        body: body.to_bytes(),
+        body,
     })
 }
 
@@ -145,13 +141,4 @@ impl Again {
         let backoff = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
         Some(asked.map_or(backoff, |asked| asked.max(backoff)))
     }
-}
-
-/// The cause at the bottom; the errors above it only say that there is one.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }

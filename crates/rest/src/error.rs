@@ -191,3 +191,12 @@ impl Error {
         }
     }
 }
+
+/// The cause at the bottom; the errors above it only say that there is one.
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

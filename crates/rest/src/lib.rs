@@ -14,15 +14,20 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! What is not Discord's is asked with [`poll`].
 #![forbid(unsafe_code)]
 
 mod attempt;
+mod body;
 mod client;
 mod config;
+mod connector;
 mod error;
 mod gate;
 mod limiter;
 mod multipart;
+pub mod poll;
 mod prepared;
 pub mod rate_limit;
 mod request;
@@ -34,6 +39,7 @@ mod twilight;
 pub use client::Client;
 pub use config::{Config, ConfigError, DISCORD_API};
 pub use error::{ApiError, Error, Phase};
+pub use hyper::header::{HeaderName, HeaderValue};
 pub use hyper::{HeaderMap, Method};
 pub use limiter::Status;
 pub use request::{Auth, Body, File, Path, Priority, Request, Response, Retry};

@@ -67,6 +67,12 @@ rustler::atoms! {
     body_too_large,
     internal,
 
+    // What is asked of others.
+    uro_discord_http,
+    url,
+    http,
+    response,
+
     // Status.
     breaker_open_for_ms,
     paused_for_ms,

@@ -5,8 +5,10 @@
 //! Elixir error (`:nif_panicked`) by rustler, or an error message where it happens on one of our threads.
 
 mod atoms;
+mod call;
 mod json;
 mod options;
+mod poll;
 mod reply;
 mod request;
 mod rest;

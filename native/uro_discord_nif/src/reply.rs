@@ -1,12 +1,12 @@
 //! What calls come to, as terms.
 
-use std::any::Any;
 use std::time::Duration;
 
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 use uro_discord_rest::{Error, Response};
 
 use crate::atoms;
+use crate::call::Outcome;
 
 /// Headers that say something to those above the client; the others are the client's own business.
 const HEADERS: [&str; 7] = [
@@ -19,11 +19,15 @@ const HEADERS: [&str; 7] = [
     "x-ratelimit-reset-after",
 ];
 
-/// A call's result; the outer error is a panic.
-type Outcome = Result<Result<Response, Error>, Box<dyn Any + Send>>;
+/// What an error says of a panic.
+pub(crate) const PANIC: &str = "a fault in the client; see stderr";
 
 /// `{:uro_discord_rest, ref, {:ok, response} | {:error, error}}`.
-pub(crate) fn message<'a>(env: Env<'a>, reference: Term<'a>, outcome: Outcome) -> Term<'a> {
+pub(crate) fn message<'a>(
+    env: Env<'a>,
+    reference: Term<'a>,
+    outcome: Outcome<Result<Response, Error>>,
+) -> Term<'a> {
     let result = match outcome {
         Ok(Ok(answer)) => (atoms::ok(), response(env, &answer)).encode(env),
         Ok(Err(failure)) => (
@@ -31,16 +35,7 @@ pub(crate) fn message<'a>(env: Env<'a>, reference: Term<'a>, outcome: Outcome) -
             error(env, kind(&failure), &failure.to_string(), Some(&failure)),
         )
             .encode(env),
-        Err(_panic) => (
-            atoms::error(),
-            error(
-                env,
-                atoms::internal(),
-                "a fault in the client; see stderr",
-                None,
-            ),
-        )
-            .encode(env),
+        Err(_panic) => (atoms::error(), error(env, atoms::internal(), PANIC, None)).encode(env),
     };
     (atoms::uro_discord_rest(), reference, result).encode(env)
 }
@@ -117,6 +112,6 @@ fn kind(error: &Error) -> Atom {
     }
 }
 
-fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
+pub(crate) fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
     NewBinary::from_slice(env, bytes).into()
 }

@@ -1,36 +1,19 @@
 //! The REST client as a resource, and calls that answer by message.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::OnceLock;
 
-use futures_util::FutureExt;
-use rustler::{Encoder, Env, LocalPid, Monitor, OwnedEnv, Reference, Resource, ResourceArc, Term};
-use tokio::task::AbortHandle;
+use rustler::{Encoder, Env, OwnedEnv, Reference, Resource, ResourceArc, Term};
 use uro_discord_rest::{Client, Config, SecretString, Status};
 
 use crate::options::{milliseconds, optional, required};
 use crate::request::Outline;
-use crate::{atoms, reply, runtime};
+use crate::{atoms, call, reply, runtime};
 
 /// A client; it ends when Elixir has dropped it and the calls that are under way have ended.
 struct RestClient(AssertUnwindSafe<Client>);
 
 #[rustler::resource_impl]
 impl Resource for RestClient {}
-
-/// A call under way. It watches the process that made it: an answer that nobody waits for is not waited for.
-struct Call(OnceLock<AbortHandle>);
-
-#[rustler::resource_impl]
-impl Resource for Call {
-    const IMPLEMENTS_DOWN: bool = true;
-
-    fn down<'a>(&'a self, _env: Env<'a>, _pid: LocalPid, _monitor: Monitor) {
-        if let Some(task) = self.0.get() {
-            task.abort();
-        }
-    }
-}
 
 /// `{:ok, client}` or `{:error, reason}`. Reads the `ca_file`, if there is one.
 #[rustler::nif(schedule = "DirtyIo")]
@@ -122,30 +105,14 @@ fn start<'a>(
     reference: Reference<'a>,
     request: Term<'a>,
 ) -> Result<(), String> {
-    let runtime = runtime::handle()?;
     let (outline, payload) = Outline::read(env, request)?;
-    let caller = env.pid();
-    let saved_in = OwnedEnv::new();
-    let reference = saved_in.save(reference);
     // Binaries above 64 bytes go by reference; the task copies them, on its own thread.
+    let saved_in = OwnedEnv::new();
     let payload = saved_in.save(payload);
-    let call = ResourceArc::new(Call(OnceLock::new()));
-    let watching = call.clone();
-    let task = runtime.spawn(async move {
-        let mut saved_in = saved_in;
+    let work = async move {
         let request = saved_in.run(|env| outline.with_payload(payload.load(env)));
-        let sent = async { client.send(request?).await };
-        let result = AssertUnwindSafe(sent).catch_unwind().await;
-        // It fails if the caller is gone.
-        let _ = saved_in.send_and_clear(&caller, |env| {
-            reply::message(env, reference.load(env), result)
-        });
-        drop(watching);
-    });
-    // In this order: a caller that is already gone makes `monitor` fail, one that goes later finds the task.
-    let _ = call.0.set(task.abort_handle());
-    if call.monitor(Some(env), &caller).is_none() {
-        task.abort();
-    }
-    Ok(())
+        drop(saved_in);
+        client.send(request?).await
+    };
+    call::start(env, reference, work, reply::message)
 }

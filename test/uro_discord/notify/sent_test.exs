@@ -124,8 +124,7 @@ defmodule UroDiscord.Notify.SentTest do
   defp say!(sim, user, content) do
     url = "#{sim.info["api"]}/channels/#{sim.info["channels"]["builds"]}/messages"
     {:ok, json} = UroDiscord.Native.json_encode(%{content: content})
-    headers = [{~c"authorization", to_charlist(sim.info["users"][user]["token"])}]
-    request = {to_charlist(url), headers, ~c"application/json", json}
-    {:ok, {{_, 200, _}, _, _}} = :httpc.request(:post, request, [], [])
+    headers = [{"authorization", sim.info["users"][user]["token"]}, {"content-type", "application/json"}]
+    {200, _, _} = UroDiscord.HttpClient.call(url, "POST", URI.parse(url).path, headers, json)
   end
 end

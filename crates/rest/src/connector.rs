@@ -1,0 +1,85 @@
+//! Connections: TCP, IPv6 first with IPv4 close behind ("happy eyeballs"), and TLS with whom we trust.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_timeout::TimeoutConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::config::ConfigError;
+
+pub(crate) type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
+
+/// What HTTP is spoken over a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Versions {
+    /// HTTP/1.1.
+    One,
+    /// HTTP/2 where the server has it, or else HTTP/1.1.
+    OneAndTwo,
+}
+
+/// How long things may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// To connect, TLS included.
+    pub(crate) connect: Duration,
+    /// For the other side to acknowledge what was sent.
+    pub(crate) silence: Duration,
+    /// Before a quiet connection is asked whether it lives.
+    pub(crate) keepalive: Option<Duration>,
+}
+
+pub(crate) fn new(
+    times: Times,
+    versions: Versions,
+    ca_file: Option<&Path>,
+) -> Result<Connector, ConfigError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    // The time is divided among the addresses of a host, so that one that does not answer leaves some to the next.
+    tcp.set_connect_timeout(Some(times.connect));
+    tcp.set_keepalive(times.keepalive);
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(times.silence));
+    let tls = HttpsConnectorBuilder::new()
+        .with_tls_config(tls(ca_file)?)
+        .https_or_http();
+    let tls = match versions {
+        Versions::One => tls.enable_http1().wrap_connector(tcp),
+        Versions::OneAndTwo => tls.enable_all_versions().wrap_connector(tcp),
+    };
+    // Around TLS too, so that a handshake that hangs is a connection that failed: nothing was sent yet.
+    let mut connector = TimeoutConnector::new(tls);
+    connector.set_connect_timeout(Some(times.connect));
+    Ok(connector)
+}
+
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ConfigError> {
+    let mut roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    if let Some(path) = ca_file {
+        let unusable = |reason: String| ConfigError::CaFile {
+            path: path.into(),
+            reason,
+        };
+        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect)
+            .map_err(|error| unusable(error.to_string()))?;
+        if roots.add_parsable_certificates(certificates).0 == 0 {
+            return Err(unusable("there is no certificate in it".into()));
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = versions.map_err(|error| ConfigError::Tls(error.to_string()))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
