@@ -99,8 +99,14 @@ defmodule UroDiscord.Native do
   @doc """
   A term from JSON; objects become maps with binary keys, null becomes nil.
 
+  Of a key that comes twice the last value is kept. Half a surrogate pair is read as U+FFFD, as browsers do. An integer of more
+  than 64 bits becomes a float; a number beyond floats, nesting deeper than 127 and more than 32 MiB are errors.
+
       iex> UroDiscord.Native.json_decode(~s({"code":50035,"errors":null}))
       {:ok, %{"code" => 50035, "errors" => nil}}
+
+      iex> UroDiscord.Native.json_decode(~S(["cut \\ud83d", 18446744073709551616]))
+      {:ok, ["cut \\uFFFD", 18446744073709551616.0]}
   """
   @spec json_decode(binary()) :: {:ok, term()} | {:error, String.t()}
   # Most answers of Discord's are shorter, and take well below a millisecond.

@@ -68,6 +68,16 @@ defmodule UroDiscord.NativeTest do
       assert Native.json_decode(json) == {:ok, term}
     end
 
+    test "half a surrogate pair does not spoil the rest, in short texts and long ones" do
+      for filler <- ["", String.duplicate("é", 10_000)] do
+        json = ~s({"message": "#{filler}\\ud83d", "pair": "\\ud83d\\ude00", "key\\udc00": 1, "message": "last\\ud800"})
+        term = %{"message" => "last\uFFFD", "pair" => "😀", "key\uFFFD" => 1}
+        assert Native.json_decode(json) == {:ok, term}
+        assert {:error, reason} = Native.json_decode(json <> "x")
+        assert reason =~ "line 1"
+      end
+    end
+
     test "atoms as keys and values are strings" do
       assert Native.json_encode(%{type: :rich}) == {:ok, ~s({"type":"rich"})}
     end

@@ -1,9 +1,7 @@
-//! JSON text to terms, without a tree in between.
-
-use std::fmt;
+//! JSON text to terms, without a tree in between. What is read, and how, is in `crates/json`.
 
 use rustler::{Encoder, Env, NewBinary, Term};
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use uro_discord_json::Build;
 
 use super::MAX_SIZE;
 use crate::atoms;
@@ -13,81 +11,53 @@ pub(super) fn decode<'a>(env: Env<'a>, json: &[u8]) -> Result<Term<'a>, String> 
     if json.len() > MAX_SIZE {
         return Err(format!("more than {MAX_SIZE} bytes of JSON"));
     }
-    let mut reader = serde_json::Deserializer::from_slice(json);
-    let term = ToTerm(env)
-        .deserialize(&mut reader)
-        .map_err(|error| error.to_string())?;
-    reader.end().map_err(|error| error.to_string())?;
-    Ok(term)
+    uro_discord_json::read(Terms(env), json).map_err(|error| error.to_string())
 }
 
 #[derive(Clone, Copy)]
-struct ToTerm<'a>(Env<'a>);
+struct Terms<'a>(Env<'a>);
 
-impl<'de, 'a> DeserializeSeed<'de> for ToTerm<'a> {
-    type Value = Term<'a>;
+impl<'a> Build for Terms<'a> {
+    type Term = Term<'a>;
 
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Term<'a>, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de, 'a> Visitor<'de> for ToTerm<'a> {
-    type Value = Term<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
+    fn null(self) -> Term<'a> {
+        atoms::nil().to_term(self.0)
     }
 
-    fn visit_unit<E>(self) -> Result<Term<'a>, E> {
-        Ok(atoms::nil().to_term(self.0))
+    fn bool(self, value: bool) -> Term<'a> {
+        value.encode(self.0)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Term<'a>, E> {
-        Ok(value.encode(self.0))
+    fn negative(self, value: i64) -> Term<'a> {
+        value.encode(self.0)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Term<'a>, E> {
-        Ok(value.encode(self.0))
+    fn positive(self, value: u64) -> Term<'a> {
+        value.encode(self.0)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Term<'a>, E> {
-        Ok(value.encode(self.0))
+    fn float(self, value: f64) -> Term<'a> {
+        value.encode(self.0)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Term<'a>, E> {
-        Ok(value.encode(self.0))
+    fn string(self, value: &str) -> Term<'a> {
+        NewBinary::from_slice(self.0, value.as_bytes()).into()
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Term<'a>, E> {
-        Ok(NewBinary::from_slice(self.0, value.as_bytes()).into())
+    fn list(self, items: Vec<Term<'a>>) -> Term<'a> {
+        items.encode(self.0)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Term<'a>, A::Error> {
-        let mut terms = Vec::new();
-        while let Some(term) = items.next_element_seed(self)? {
-            terms.push(term);
-        }
-        Ok(terms.encode(self.0))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Term<'a>, A::Error> {
-        let (mut keys, mut values) = (Vec::new(), Vec::new());
-        while let Some(key) = entries.next_key_seed(self)? {
-            keys.push(key);
-            values.push(entries.next_value_seed(self)?);
-        }
-        match Term::map_from_term_arrays(self.0, &keys, &values) {
-            Ok(map) => Ok(map),
+    fn object(self, keys: Vec<Term<'a>>, values: Vec<Term<'a>>) -> Option<Term<'a>> {
+        Term::map_from_term_arrays(self.0, &keys, &values)
             // A key comes twice.
-            Err(_) => {
+            .or_else(|_| {
                 keys.into_iter()
                     .zip(values)
                     .try_fold(Term::map_new(self.0), |map, (key, value)| {
                         map.map_put(key, value)
-                            .map_err(|_| A::Error::custom("not a map"))
                     })
-            }
-        }
+            })
+            .ok()
     }
 }

@@ -47,7 +47,7 @@ fn encode<'a>(env: Env<'a>, term: Term<'a>, max_size: usize) -> Option<Term<'a>>
 }
 
 /// `{:ok, term}` or `{:error, reason}`. Keys become binaries, `null` becomes `nil`; of a key that comes twice the last
-/// value is kept. Integers beyond 64 bits become floats.
+/// value is kept. The rest is as `uro_discord_json` has it.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn json_decode_dirty<'a>(env: Env<'a>, json: Binary<'a>) -> Term<'a> {
     decode(env, &json)
