@@ -14,7 +14,8 @@ defmodule UroDiscord.Error do
     * `:invalid`: the input was refused here, before anything was sent;
     * `:not_started`: `UroDiscord` is not running;
     * `:api`: Discord refused it;
-    * `:unauthorized`: Discord does not accept the token;
+    * `:unauthorized`: Discord does not accept the token; `retry_after_ms` is the time until one request goes to see whether it does now;
+    * `:weather`: Discord, or what stands before it (Cloudflare, a proxy), cannot answer now, which says nothing about the request;
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
     * `:unknown`: there is no such notification, or the bot is in no voice channel there;

@@ -8,7 +8,7 @@ use crate::body;
 use crate::config::Config;
 use crate::error::{ApiError, Error, innermost};
 use crate::gate::Turn;
-use crate::limiter::Outcome;
+use crate::limiter::{Outcome, PROBE};
 use crate::prepared::Prepared;
 use crate::rate_limit::{Limited, Limits, retry_after};
 use crate::request::{Response, Retry};
@@ -50,23 +50,28 @@ pub(crate) async fn attempt(
     } = &response;
     let limits = Limits::from_headers(headers);
     let limited = (*status == 429).then(|| Limited::from_response(headers, body));
+    let success = (200..300).contains(status);
+    let refusal = (!success).then(|| ApiError::from_response(&response));
     turn.done(Outcome::Answered {
         status: *status,
         limits: limits.as_ref(),
         limited,
+        discords: refusal.as_ref().is_none_or(ApiError::is_discords),
     });
-    let (error, again) = match (*status, limited) {
-        (200..=299, _) => return Ok(response),
-        (401, _) if prepared.route.account == Account::Bot => (Error::Unauthorized, Again::No),
-        (_, Some(Limited { retry_after, scope })) => (
+    let Some(refusal) = refusal else {
+        return Ok(response);
+    };
+    let (error, again) = match (limited, *status) {
+        (Some(Limited { retry_after, scope }), _) => (
             Error::RateLimited { retry_after, scope },
             Again::WhenPermitted,
         ),
-        (500..=599, _) => (
-            ApiError::from_response(&response).into(),
-            Again::IfSafe(retry_after(headers)),
-        ),
-        _ => (ApiError::from_response(&response).into(), Again::No),
+        _ if !refusal.is_final() => (Error::Weather(refusal), Again::IfSafe(retry_after(headers))),
+        // The client's own, which stops the others too.
+        (None, 401) if prepared.route.account == Account::Bot => {
+            (Error::Unauthorized { retry_after: PROBE }, Again::No)
+        }
+        _ => (Error::Api(refusal), Again::No),
     };
     Err(Failed { error, again })
 }

@@ -134,7 +134,9 @@ impl Client {
         };
         match verdict {
             Some(Verdict::Go) => Ok(()),
-            Some(Verdict::Unauthorized) => Err(Refused::Error(Error::Unauthorized)),
+            Some(Verdict::Unauthorized(retry_after)) => {
+                Err(Refused::Error(Error::Unauthorized { retry_after }))
+            }
             Some(Verdict::Breaker(retry_after)) => {
                 Err(Refused::Error(Error::Breaker { retry_after }))
             }

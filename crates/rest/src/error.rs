@@ -16,12 +16,20 @@ const MAX_ERROR_BODY: usize = 256 << 10;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Discord does not accept the bot's token (401). Nothing more is sent in the bot's name by this client.
-    #[error("Discord rejected the bot token (401): no further request is sent with it")]
-    Unauthorized,
+    /// Discord does not accept the bot's token (401). Nothing more is sent in the bot's name by this client, but for one
+    /// request a minute that goes to see.
+    #[error("Discord rejected the bot token (401); one request in {} s will see whether it still does", retry_after.as_secs())]
+    Unauthorized {
+        /// Time until the next may go to see.
+        retry_after: Duration,
+    },
     /// Discord answered with another status than 2xx.
     #[error(transparent)]
-    Api(#[from] ApiError),
+    Api(ApiError),
+    /// Discord, or what stands before it, cannot answer now: a 5xx, an answer that is not Discord's own (a page of
+    /// Cloudflare's or of a proxy, whatever its status), or code 40333. It says nothing about the request.
+    #[error("Discord cannot answer now: {} {}", .0.status, .0.message)]
+    Weather(ApiError),
     /// Discord's limit does not let the call through in its time (or, as the last of several attempts, just did not).
     #[error("rate limited ({}) for another {} ms", scope.name(), retry_after.as_millis())]
     RateLimited {
@@ -115,9 +123,24 @@ pub struct ApiError {
     pub message: String,
     /// The `errors` object of a 50035, which names the fields.
     pub errors: Option<Box<RawValue>>,
+    /// Whether the answer has one of the two forms that Discord's have.
+    discords: bool,
 }
 
+/// "internal network error": Discord's edge refuses a request that Discord itself never saw.
+const INTERNAL_NETWORK_ERROR: i64 = 40_333;
+
 impl ApiError {
+    /// Whether this is Discord's word about the request. A 4xx that lacks Discord's JSON is not.
+    pub(crate) fn is_final(&self) -> bool {
+        self.discords && self.status < 500 && self.code != Some(INTERNAL_NETWORK_ERROR)
+    }
+
+    /// Whether Discord itself wrote the answer.
+    pub(crate) fn is_discords(&self) -> bool {
+        self.discords
+    }
+
     /// Reads what Discord says, in either of the two forms it has: the API's and OAuth2's.
     pub fn from_response(response: &Response) -> Self {
         #[derive(Default, Deserialize)]
@@ -143,6 +166,7 @@ impl ApiError {
             .unwrap_or("unknown status");
         Self {
             status: response.status,
+            discords: body.code.is_some() && body.message.is_some() || oauth.is_some(),
             code: body.code,
             message: body.message.or(oauth).unwrap_or_else(|| reason.to_owned()),
             errors: body.errors,
@@ -164,7 +188,7 @@ impl Error {
     /// The answer behind this error, also of the last attempt of several.
     pub fn api(&self) -> Option<&ApiError> {
         match self {
-            Self::Api(error) => Some(error),
+            Self::Api(error) | Self::Weather(error) => Some(error),
             Self::Attempts { last, .. } => last.api(),
             Self::Deadline { last, .. } => last.as_deref().and_then(Self::api),
             _ => None,
@@ -174,7 +198,7 @@ impl Error {
     /// The HTTP status behind this error, if an answer came.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Self::Unauthorized => Some(401),
+            Self::Unauthorized { .. } => Some(401),
             _ => self.api().map(|api| api.status),
         }
     }
@@ -182,9 +206,9 @@ impl Error {
     /// When it may be worth trying again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::Breaker { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::RateLimited { retry_after, .. }
+            | Self::Unauthorized { retry_after }
+            | Self::Breaker { retry_after } => Some(*retry_after),
             Self::Attempts { last, .. } => last.retry_after(),
             Self::Deadline { last, .. } => last.as_deref().and_then(Self::retry_after),
             _ => None,

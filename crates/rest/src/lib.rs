@@ -42,5 +42,8 @@ pub use error::{ApiError, Error, Phase};
 pub use hyper::header::{HeaderName, HeaderValue};
 pub use hyper::{HeaderMap, Method};
 pub use limiter::Status;
+#[doc(hidden)]
+#[cfg(feature = "fuzzing")]
+pub use limiter::script;
 pub use request::{Auth, Body, File, Path, Priority, Request, Response, Retry};
 pub use secrecy::SecretString;

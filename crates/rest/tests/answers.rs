@@ -111,7 +111,8 @@ async fn an_invalid_token_stops_the_bot() {
     let client = server.client();
     for _ in 0..3 {
         let error = client.send(post()).await.unwrap_err();
-        assert!(matches!(error, Error::Unauthorized), "{error}");
+        assert!(matches!(error, Error::Unauthorized { .. }), "{error}");
+        assert!(error.retry_after().is_some());
     }
     assert_eq!(server.seen().len(), 1);
     assert!(client.status().unauthorized);
@@ -123,7 +124,8 @@ async fn an_invalid_token_stops_the_bot() {
 
 #[tokio::test]
 async fn a_users_invalid_token_does_not() {
-    let unauthorized = answer("401 Unauthorized", "", "{}");
+    let body = r#"{"message": "401: Unauthorized", "code": 0}"#;
+    let unauthorized = answer("401 Unauthorized", "", body);
     let server = Server::start([Act::Answer(unauthorized)]).await;
     let client = server.client();
     let auth = Auth::Bearer("user-t0ken".into());
@@ -171,7 +173,6 @@ async fn discords_words_are_passed_on() {
     let server = Server::start([
         Act::Answer(answer("400 Bad Request", "", body)),
         Act::Answer(answer("400 Bad Request", "", oauth)),
-        Act::Answer(answer("404 Not Found", "", "<html>")),
     ])
     .await;
     let client = server.client();
@@ -193,8 +194,41 @@ async fn discords_words_are_passed_on() {
         error.to_string(),
         "Discord answered 400: invalid_grant: Invalid \"code\""
     );
-    let error = client.send(post()).await.unwrap_err();
-    assert_eq!(error.to_string(), "Discord answered 404: Not Found");
+}
+
+#[tokio::test]
+async fn what_is_not_discords_own_says_nothing_about_the_request() {
+    let network = r#"{"message": "internal network error", "code": 40333}"#;
+    for (status, body) in [
+        ("403 Forbidden", "<html>Cloudflare</html>"),
+        ("302 Found", ""),
+        ("400 Bad Request", r#"{"message": "bad gateway token"}"#),
+        ("401 Unauthorized", "<html>a proxy</html>"),
+        ("401 Unauthorized", "{}"),
+        ("404 Not Found", "[1]"),
+        ("408 Request Timeout", ""),
+        ("421 Misdirected Request", ""),
+        ("403 Forbidden", network),
+        ("502 Bad Gateway", "{}"),
+    ] {
+        // It passes, where a second time does no harm.
+        let act = || Act::Answer(answer(status, "", body));
+        let server = Server::start([act(), act()]).await;
+        let client = server.client();
+        let safe = Request {
+            retry: Retry::Safe,
+            ..post()
+        };
+        client.send(safe).await.unwrap();
+        assert_eq!(server.seen().len(), 3, "{status} {body}");
+        assert!(!client.status().unauthorized, "{status} {body}");
+        // And is told apart, where it might.
+        let server = Server::start([act()]).await;
+        let error = server.client().send(post()).await.unwrap_err();
+        assert!(matches!(error, Error::Weather(_)), "{error}");
+        assert_eq!(error.status(), status[..3].parse().ok());
+        assert_eq!(server.seen().len(), 1);
+    }
 }
 
 #[tokio::test]

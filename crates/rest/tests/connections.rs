@@ -120,7 +120,7 @@ async fn attempts_are_counted() {
     assert_eq!(server.seen().len(), 5);
 
     let error = server.client().send(post(Retry::Never)).await.unwrap_err();
-    assert!(matches!(error, Error::Api(_)), "{error}");
+    assert!(matches!(error, Error::Weather(_)), "{error}");
     assert_eq!(server.seen().len(), 6);
 }
 

@@ -134,7 +134,9 @@ async fn an_answer_and_what_was_asked() {
 #[tokio::test]
 async fn no_body_is_larger_than_the_limit_whatever_its_frames() {
     let line = "x".repeat(4096).into_bytes();
-    let chunk = format!("100\r\n{}\r\n", "x".repeat(256)).repeat(16).into_bytes();
+    let chunk = format!("100\r\n{}\r\n", "x".repeat(256))
+        .repeat(16)
+        .into_bytes();
     for (head, piece) in [
         ("HTTP/1.1 200 OK\r\n\r\n", line.clone()),
         (

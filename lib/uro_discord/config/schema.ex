@@ -114,8 +114,8 @@ defmodule UroDiscord.Config.Schema do
       ),
       option(:ca_file, &file/1,
         doc:
-          "certificates (PEM) to trust besides the usual ones, for the REST API and for a Uro elsewhere; the gateway and voice trust the " <>
-            "usual ones only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are not read: see rest_proxy",
+          "certificate authorities (PEM) to trust beside Mozilla's, for the REST API, feeds and a Uro elsewhere; the gateway and voice " <>
+            "trust Mozilla's only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are not read: see rest_proxy",
         allowed: "the path of a file that exists",
         example: ~s|ca_file: "/etc/uro/ca.pem"|
       ),

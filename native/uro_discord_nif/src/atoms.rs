@@ -55,6 +55,7 @@ rustler::atoms! {
     // Kinds of errors.
     unauthorized,
     api,
+    weather,
     rate_limited,
     deadline,
     attempts,

@@ -95,8 +95,9 @@ fn error<'a>(env: Env<'a>, kind: Atom, message: &str, failure: Option<&Error>) -
 
 fn kind(error: &Error) -> Atom {
     match error {
-        Error::Unauthorized => atoms::unauthorized(),
+        Error::Unauthorized { .. } => atoms::unauthorized(),
         Error::Api(_) => atoms::api(),
+        Error::Weather(_) => atoms::weather(),
         Error::RateLimited { .. } => atoms::rate_limited(),
         Error::Deadline { .. } => atoms::deadline(),
         Error::Attempts { .. } => atoms::attempts(),

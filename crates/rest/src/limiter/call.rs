@@ -25,8 +25,8 @@ pub(super) enum Mark {
 pub(crate) enum Verdict {
     /// It may send, now.
     Go,
-    /// The bot token is invalid.
-    Unauthorized,
+    /// The bot token is invalid; for so long nothing is sent with it.
+    Unauthorized(Duration),
     /// Too many requests were rejected; for so long nothing is sent.
     Breaker(Duration),
 }
@@ -39,6 +39,8 @@ pub(crate) enum Outcome<'a> {
         status: u16,
         limits: Option<&'a Limits>,
         limited: Option<Limited>,
+        /// Whether the answer is Discord's own, and not of something before it.
+        discords: bool,
     },
     /// Without one; Discord may have seen the request or not.
     Lost,

@@ -63,6 +63,11 @@ impl Global {
         }
     }
 
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
     /// A 429 with global scope.
     pub(super) fn pause(&mut self, until: Instant) {
         self.paused_until = self.paused_until.max(Some(until));
@@ -74,6 +79,7 @@ impl Global {
 
     /// When `take` may succeed next, if it is time that stands in its way.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
-        self.paused(now).or_else(|| self.cooling.front().copied())
+        let cool = || self.cooling.iter().copied().find(|free_at| *free_at > now);
+        self.paused(now).or_else(cool)
     }
 }

@@ -13,9 +13,12 @@ mod global;
 #[cfg(test)]
 mod model;
 mod pause;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod script;
 mod status;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
@@ -25,9 +28,11 @@ use bucket::{Availability, Bucket};
 use call::{Call, Mark, Place, State};
 use global::Global;
 use pause::Pause;
+use token::Token;
 
 pub(crate) use call::{Outcome, Ticket, Verdict};
 pub use status::Status;
+pub(crate) use token::PROBE;
 
 use crate::rate_limit::{Limited, Scope};
 use crate::request::Priority;
@@ -54,7 +59,7 @@ pub(crate) struct Limiter {
     global: Global,
     pause: Pause,
     breaker: Breaker,
-    unauthorized: bool,
+    token: Token,
     queued: usize,
     in_flight: usize,
     next_ticket: u64,
@@ -75,7 +80,7 @@ impl Limiter {
             global: Global::new(deferring),
             pause: Pause::default(),
             breaker: Breaker::new(max_rejected),
-            unauthorized: false,
+            token: Token::default(),
             queued: 0,
             in_flight: 0,
             next_ticket: 0,
@@ -106,12 +111,8 @@ impl Limiter {
         let Some(call) = self.calls.get_mut(&ticket) else {
             return;
         };
-        if let Some(refusal) = refusal(
-            self.unauthorized,
-            &mut self.breaker,
-            call.route.account,
-            now,
-        ) {
+        let account = call.route.account;
+        if let Some(refusal) = refusal(&mut self.token, &mut self.breaker, account, ticket, now) {
             self.verdicts.push((ticket, refusal));
             return;
         }
@@ -144,16 +145,26 @@ impl Limiter {
             Outcome::Lost => {
                 bucket.lost(now);
                 self.pause.ended(ticket, false, now);
+                self.token.ended(ticket, false);
             }
             Outcome::Answered {
                 status,
                 limits,
                 limited,
+                discords,
             } => {
                 if !deferring {
                     bucket.observe(status, limits, now);
                 }
                 self.pause.ended(ticket, true, now);
+                if status == 401 && discords && route.account == Account::Bot {
+                    if !self.token.is_rejected() {
+                        tracing::error!("Discord rejected the bot token (401)");
+                    }
+                    self.token.rejected(now);
+                } else {
+                    self.token.ended(ticket, discords);
+                }
                 self.heed(&route, status, limited, now);
             }
         }
@@ -163,6 +174,7 @@ impl Limiter {
     /// The call has ended, or was dropped.
     pub(crate) fn leave(&mut self, ticket: Ticket, now: Instant) {
         self.done(ticket, Outcome::Lost, now);
+        self.token.ended(ticket, false);
         let Some(call) = self.calls.remove(&ticket) else {
             return;
         };
@@ -224,7 +236,7 @@ impl Limiter {
     pub(crate) fn status(&mut self, now: Instant) -> Status {
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(now));
         Status {
-            unauthorized: self.unauthorized,
+            unauthorized: self.token.is_rejected(),
             breaker_open_for: until(self.breaker.open_until(now)),
             paused_for: until(self.global.paused(now).max(self.pause.until(now))),
             rejected: self.breaker.rejected(now),
@@ -232,6 +244,11 @@ impl Limiter {
             in_flight: self.in_flight,
             buckets: self.buckets.len(),
         }
+    }
+
+    #[cfg(any(test, feature = "fuzzing"))]
+    fn global_in_flight(&self) -> usize {
+        self.global.in_flight()
     }
 
     fn bucket(&mut self, route: &Route) -> &mut Bucket {
@@ -294,10 +311,6 @@ impl Limiter {
         if rejected {
             self.breaker.record(now);
         }
-        if status == 401 && route.account == Account::Bot && !self.unauthorized {
-            self.unauthorized = true;
-            tracing::error!("Discord rejected the bot token (401): nothing more is sent with it");
-        }
         if let Some(Limited { retry_after, scope }) = limited {
             let until = now + retry_after;
             match scope {
@@ -317,7 +330,7 @@ impl Limiter {
 
     /// Sends home those who wait in vain.
     fn refuse_queued(&mut self, now: Instant) {
-        if !self.unauthorized && self.breaker.open_until(now).is_none() {
+        if !self.token.is_rejected() && self.breaker.open_until(now).is_none() {
             return;
         }
         let mut emptied = Vec::new();
@@ -326,12 +339,9 @@ impl Limiter {
             .iter_mut()
             .filter(|(_, call)| call.state == State::Queued)
         {
-            let Some(refusal) = refusal(
-                self.unauthorized,
-                &mut self.breaker,
-                call.route.account,
-                now,
-            ) else {
+            let account = call.route.account;
+            let Some(refusal) = refusal(&mut self.token, &mut self.breaker, account, *ticket, now)
+            else {
                 continue;
             };
             call.state = State::Idle;
@@ -347,31 +357,33 @@ impl Limiter {
         }
     }
 
+    /// When time alone may let something go; it is later than `now`. While the probe of a pause is out, its answer does.
     fn wake_at(&self, now: Instant) -> Option<Instant> {
         let timer = self.timers.first().map(|(at, _)| *at);
-        let pause = self
-            .pause
-            .until(now)
-            .filter(|_| !self.ready.is_empty() || !self.ready_exempt.is_empty());
-        let global = self
-            .global
-            .next(now)
-            .filter(|_| !self.ready.is_empty() && pause.is_none());
-        [timer, pause, global].into_iter().flatten().min()
+        let ready = if self.pause.admits(now) {
+            self.global.next(now).filter(|_| !self.ready.is_empty())
+        } else {
+            self.pause
+                .until(now)
+                .filter(|_| !self.ready.is_empty() || !self.ready_exempt.is_empty())
+        };
+        timer.into_iter().chain(ready).min()
     }
 }
 
 /// Why a call in this name must not be sent, if so.
 fn refusal(
-    unauthorized: bool,
+    token: &mut Token,
     breaker: &mut Breaker,
     account: Account,
+    ticket: Ticket,
     now: Instant,
 ) -> Option<Verdict> {
-    if unauthorized && account == Account::Bot {
-        return Some(Verdict::Unauthorized);
+    if let Some(until) = breaker.open_until(now) {
+        return Some(Verdict::Breaker(until.saturating_duration_since(now)));
     }
-    breaker
-        .open_until(now)
-        .map(|until| Verdict::Breaker(until.saturating_duration_since(now)))
+    match account {
+        Account::Bot => token.admit(ticket, now).err().map(Verdict::Unauthorized),
+        Account::Other => None,
+    }
 }

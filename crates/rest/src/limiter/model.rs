@@ -134,6 +134,7 @@ fn run(seed: u64, limit: u32, window: Duration) {
                             status: 200,
                             limits: limits.as_ref(),
                             limited: None,
+                            discords: true,
                         };
                         limiter.done(ticket, outcome, now);
                     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 
-use super::{Limiter, Outcome, Ticket, Verdict};
+use super::{Limiter, Outcome, PROBE, Ticket, Verdict};
 use crate::rate_limit::{Limited, Limits, Scope};
 use crate::request::{Auth, Priority};
 use crate::route::Route;
@@ -70,6 +70,7 @@ impl World {
             status: 200,
             limits: Some(&limits),
             limited: None,
+            discords: true,
         };
         self.limiter.done(ticket, outcome, self.now);
         self.limiter.leave(ticket, self.now);
@@ -83,6 +84,7 @@ impl World {
                 status,
                 limits: None,
                 limited: None,
+                discords: true,
             },
             self.now,
         );
@@ -96,6 +98,7 @@ impl World {
                 status: 429,
                 limits: None,
                 limited,
+                discords: true,
             },
             self.now,
         );
@@ -186,6 +189,7 @@ fn another_bucket_name_is_another_window() {
         status: 200,
         limits: Some(&limits),
         limited: None,
+        discords: true,
     };
     world.limiter.done(second, outcome, world.now);
     for _ in 0..8 {
@@ -358,7 +362,7 @@ fn those_that_wait_when_the_breaker_opens_are_told() {
 }
 
 #[test]
-fn an_invalid_token_stops_the_bot_for_good() {
+fn an_invalid_token_stops_the_bot_but_for_one_that_goes_to_see() {
     let mut world = World::new();
     let first = world.call("channels/1/messages");
     let waiting = world.call("channels/1/messages");
@@ -368,14 +372,35 @@ fn an_invalid_token_stops_the_bot_for_good() {
     assert_eq!(
         world.verdicts(),
         [
-            (waiting, Verdict::Unauthorized),
-            (later, Verdict::Unauthorized)
+            (waiting, Verdict::Unauthorized(PROBE)),
+            (later, Verdict::Unauthorized(PROBE))
         ]
     );
     let webhook = world.call("webhooks/1/token");
     assert_eq!(world.granted(), [webhook], "it has a credential of its own");
     world.answer_bare(webhook, 401);
     assert!(world.limiter.status(world.now).unauthorized);
+
+    // One that is lost finds out nothing, and one that leaves neither: another goes.
+    world.pass(PROBE);
+    let lost = world.call("channels/1/messages");
+    let refused = world.call("channels/2/messages");
+    let verdicts = world.verdicts();
+    assert!(verdicts.contains(&(lost, Verdict::Go)));
+    assert!(verdicts.contains(&(refused, Verdict::Unauthorized(SECOND))));
+    world.limiter.leave(lost, world.now);
+    let again = world.call("channels/1/messages");
+    assert_eq!(world.granted(), [again]);
+    world.answer_bare(again, 401);
+    let refused = world.call("channels/1/messages");
+    assert_eq!(world.verdicts(), [(refused, Verdict::Unauthorized(PROBE))]);
+    world.pass(PROBE);
+    let accepted = world.call("channels/1/messages");
+    assert_eq!(world.granted(), [accepted]);
+    world.answer_bare(accepted, 404);
+    assert!(!world.limiter.status(world.now).unauthorized);
+    let all = [3, 4].map(|channel| world.call(&format!("channels/{channel}/messages")));
+    assert_eq!(world.granted(), all);
 }
 
 #[test]
