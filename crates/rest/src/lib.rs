@@ -16,6 +16,14 @@
 //! ```
 //!
 //! What is not Discord's is asked with [`poll`].
+//!
+//! # twilight-http
+//!
+//! With the feature `twilight` a request that twilight-http made, of a `Route` or by a typed builder (`TryIntoRequest`), is a
+//! [`Request`] by `try_from`. Its client and its limiter (0.18) are not used: the limiter learns from 429s only (it reads no
+//! headers of an answer without `X-RateLimit-Scope`), and so runs into each limit; the client sends a 429 without that
+//! header again at once and for ever, has no deadline for a whole call and no cap on answers, and its errors have lost the
+//! headers, which say how long to wait. It is a judge of discord-sim (`crates/sim/tests/twilight_http.rs`).
 #![forbid(unsafe_code)]
 
 mod attempt;

@@ -154,7 +154,10 @@ defmodule UroDiscord.Gateway.Identify do
     {:failed, failed(identify, error)}
   end
 
-  defp failed(identify, %Error{kind: :unauthorized}) do
+  # Discord has said so by mistake too, so it is asked again as rarely as the REST client lets one go to see.
+  defp failed(identify, %Error{kind: :unauthorized} = error) do
+    ask_again(error)
+
     stopped(
       identify,
       :unauthorized,
@@ -165,9 +168,11 @@ defmodule UroDiscord.Gateway.Identify do
 
   defp failed(identify, error) do
     Logger.warning("Discord does not say how many identifies are left: #{Exception.message(error)}; it is asked again")
-    Process.send_after(self(), :ask, max(error.retry_after_ms || 0, @ask_again_ms))
+    ask_again(error)
     identify
   end
+
+  defp ask_again(error), do: Process.send_after(self(), :ask, max(error.retry_after_ms || 0, @ask_again_ms))
 
   # Said once.
   defp stopped(%{stopped: why} = identify, why, _message), do: identify

@@ -26,7 +26,7 @@ defmodule UroDiscord.Interactions.Registration do
       {:ok, count} ->
         Logger.info("#{count} commands are registered with Discord")
 
-      {:error, %Error{kind: kind} = error} when kind in [:api, :invalid, :unauthorized] ->
+      {:error, %Error{kind: kind} = error} when kind in [:api, :invalid] ->
         Logger.error("Discord does not take the commands: #{Exception.message(error)} #{errors(error)}")
 
       {:error, error} ->
