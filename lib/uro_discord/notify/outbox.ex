@@ -92,7 +92,10 @@ defmodule UroDiscord.Notify.Outbox do
   @spec claim(Store.t(), String.t(), String.t(), Lease.watch()) ::
           {:ok, lease(), integer()} | {:held, Lease.watch()} | {:error, Error.t()}
   def claim(store, channel_id, owner, watch) do
-    last = {"SELECT MAX(position) FROM uro_discord_outbox WHERE channel_id = $1 AND status = 'queued'", [channel_id]}
+    # Every producer has a name; asked for, it lets SQLite take the index.
+    last =
+      {"SELECT MAX(position) FROM uro_discord_outbox WHERE channel_id = $1 AND producer > '' AND status = 'queued'",
+       [channel_id]}
 
     with {:ok, fence, [%{rows: [[position]]}]} <- Lease.claim(store, @lease, channel_id, owner, watch, [last]),
          do: {:ok, %{channel_id: channel_id, fence: fence}, position || 0}
@@ -260,14 +263,20 @@ defmodule UroDiscord.Notify.Outbox do
 
   @spec failed(Store.t(), pos_integer()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}
   def failed(store, limit) do
-    sql = "SELECT #{@columns} FROM uro_discord_outbox WHERE status = 'failed' ORDER BY finished_at DESC LIMIT $1"
+    sql =
+      "SELECT #{@columns} FROM uro_discord_outbox WHERE status = 'failed' AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT $1"
+
     with {:ok, rows} <- rows(store, sql, [limit]), do: {:ok, Enum.map(rows, &delivery/1)}
   end
 
   @doc "How many notifications are in each status."
   @spec counts(Store.t()) :: {:ok, %{String.t() => non_neg_integer()}} | {:error, Error.t()}
   def counts(store) do
-    sql = "SELECT status, COUNT(*) FROM uro_discord_outbox WHERE status IN ('queued', 'failed') GROUP BY status"
+    sql = """
+    SELECT status, COUNT(*) FROM uro_discord_outbox WHERE status = 'queued' GROUP BY status
+    UNION ALL SELECT status, COUNT(*) FROM uro_discord_outbox WHERE status = 'failed' AND finished_at IS NOT NULL GROUP BY status
+    """
+
     with {:ok, rows} <- rows(store, sql, []), do: {:ok, Map.new(rows, fn [status, count] -> {status, count} end)}
   end
 
@@ -293,6 +302,8 @@ defmodule UroDiscord.Notify.Outbox do
   @spec prune(Store.t(), integer(), integer()) :: :ok | {:error, Error.t()}
   def prune(store, delivered_before, failed_before) do
     # First they are made unfit for anything else: `requeue/3`, which may come in between, would lose the files.
+    forgotten = "status = 'forgotten' AND finished_at IS NOT NULL"
+
     marked =
       {"""
        UPDATE uro_discord_outbox SET status = 'forgotten'
@@ -301,10 +312,10 @@ defmodule UroDiscord.Notify.Outbox do
 
     beside =
       for table <- ["uro_discord_files", "uro_discord_posts"] do
-        {"DELETE FROM #{table} WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE status = 'forgotten')", []}
+        {"DELETE FROM #{table} WHERE delivery_id IN (SELECT id FROM uro_discord_outbox WHERE #{forgotten})", []}
       end
 
-    statements = [marked | beside] ++ [{"DELETE FROM uro_discord_outbox WHERE status = 'forgotten'", []}]
+    statements = [marked | beside] ++ [{"DELETE FROM uro_discord_outbox WHERE #{forgotten}", []}]
     with {:ok, _} <- Store.run(store, statements, :write), do: :ok
   end
 

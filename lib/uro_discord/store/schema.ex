@@ -200,9 +200,15 @@ defmodule UroDiscord.Store.Schema do
         CREATE INDEX IF NOT EXISTS uro_discord_outbox_delivered ON uro_discord_outbox (channel_id, message_id)
           WHERE status = 'delivered'
         """, "DROP INDEX IF EXISTS uro_discord_outbox_delivered"},
-       # These four do what it did.
+       {"""
+        CREATE INDEX IF NOT EXISTS uro_discord_outbox_ended ON uro_discord_outbox (status, finished_at)
+          WHERE finished_at IS NOT NULL
+        """, "DROP INDEX IF EXISTS uro_discord_outbox_ended"},
+       # These do what they did, and each has only the rows that it is for.
        {"DROP INDEX IF EXISTS uro_discord_outbox_channel",
-        "CREATE INDEX IF NOT EXISTS uro_discord_outbox_channel ON uro_discord_outbox (channel_id, status, position)"}
+        "CREATE INDEX IF NOT EXISTS uro_discord_outbox_channel ON uro_discord_outbox (channel_id, status, position)"},
+       {"DROP INDEX IF EXISTS uro_discord_outbox_finished",
+        "CREATE INDEX IF NOT EXISTS uro_discord_outbox_finished ON uro_discord_outbox (status, finished_at)"}
      ]}
   ]
 
