@@ -5,10 +5,11 @@ defmodule UroDiscord.BodyReader do
 
       plug Plug.Parsers,
         parsers: [:urlencoded, :multipart, :json],
-        body_reader: {UroDiscord.BodyReader, :read_body, ["/api/v1/discord"]},
+        body_reader: {UroDiscord.BodyReader, :read_body, ["/discord"]},
         json_decoder: Phoenix.json_library()
 
-  The last argument is the path that UroDiscord is at, `/discord` if there is none.
+  The last argument is the path that UroDiscord is at, as `UroDiscord.Plug` has it: the path as this application gets it. It is `/discord` if
+  there is none.
   """
 
   @compile {:no_warn_undefined, [Plug.Conn]}
@@ -20,7 +21,7 @@ defmodule UroDiscord.BodyReader do
   def read_body(conn, options, at \\ "/discord") do
     case Plug.Conn.read_body(conn, options) do
       {status, part, conn} when status in [:ok, :more] ->
-        {status, part, keep(conn, part, String.split(at, "/", trim: true))}
+        {status, part, keep(conn, part, UroDiscord.Plug.segments(at))}
 
       error ->
         error
@@ -34,9 +35,9 @@ defmodule UroDiscord.BodyReader do
   end
 
   defp keep(conn, part, at) do
-    # In an endpoint the whole path is there; in a router that was forwarded to, what comes before is in script_name.
-    if List.starts_with?(conn.script_name ++ conn.path_info, at),
-      do: Plug.Conn.put_private(conn, @key, [conn.private[@key] || [], part]),
-      else: conn
+    case UroDiscord.Plug.under(conn, at) do
+      {:ok, _path} -> Plug.Conn.put_private(conn, @key, [conn.private[@key] || [], part])
+      :error -> conn
+    end
   end
 end

@@ -13,6 +13,13 @@ defmodule UroDiscord.Plug do
       plug Plug.Parsers, …
 
   Who cannot have it above the parsers has `UroDiscord.BodyReader`. What is there to be asked: `docs/http.md`.
+
+  ## Paths
+
+  `at:` here and the path of `UroDiscord.BodyReader` follow one rule: it is the path as this application gets it, which is what its log
+  of requests shows (`POST /discord/notify/builds`). What a proxy has taken off before does not count, nor does `url: [path: …]` of a
+  Phoenix endpoint, which is for the links that it makes. Where the routes themselves begin with `/api/v1`, it is `/api/v1/discord`. A
+  `forward` needs none.
   """
 
   # The host's. It is called by name, so that UroDiscord compiles without it.
@@ -25,33 +32,58 @@ defmodule UroDiscord.Plug do
 
   @read_timeout_ms 20_000
 
-  @doc "Option: `:at`, the path before ours, where it is mounted in an endpoint and not by `forward`."
+  @doc "Option: `:at`, the path that it answers under, where it is mounted in an endpoint and not by `forward`."
   @spec init(keyword()) :: [String.t()]
-  def init(options), do: options |> Keyword.get(:at, "/") |> String.split("/", trim: true)
+  def init(options), do: options |> Keyword.get(:at, "/") |> segments()
 
   @doc "Answers a request that is for us, and halts; leaves others as they are."
   @spec call(struct(), [String.t()]) :: struct()
+  def call(conn, []), do: conn |> answer(conn.path_info) |> Plug.Conn.halt()
+
   def call(conn, at) do
-    case Enum.split(conn.path_info, length(at)) do
-      {^at, path} -> conn |> answer(path) |> Plug.Conn.halt()
-      _ -> conn
+    case under(conn, at) do
+      {:ok, path} -> conn |> answer(path) |> Plug.Conn.halt()
+      :error -> conn
     end
   end
 
-  defp answer(conn, path) do
-    peer = "#{:inet.ntoa(conn.remote_ip)}"
+  @doc false
+  # What follows `at` in the path as it came. That is `request_path`: the others, `script_name` and `path_info`, are what an endpoint and
+  # routers make of it.
+  @spec under(struct(), [String.t()]) :: {:ok, [String.t()]} | :error
+  def under(conn, at) do
+    case conn.request_path |> segments() |> Enum.split(length(at)) do
+      {^at, path} -> {:ok, path}
+      _other -> :error
+    end
+  end
 
-    case Request.new(conn.method, path, conn.query_string, conn.req_headers, peer) do
-      {:ok, request} -> answer_request(conn, Web.begin(request), Request.media_type(request))
+  @doc false
+  @spec segments(String.t()) :: [String.t()]
+  def segments(path), do: String.split(path, "/", trim: true)
+
+  defp answer(conn, path) do
+    at = conn.request_path |> segments() |> Enum.drop(-length(path))
+
+    case Request.new(conn.method, path, conn.query_string, conn.req_headers, peer(conn.remote_ip)) do
+      {:ok, request} -> answer_request(conn, Web.begin(request), Request.media_type(request), at)
       :error -> send_response(conn, Response.bad_request("the path or the query is not percent-encoded UTF-8"))
     end
   end
 
-  defp answer_request(conn, %Response{} = refusal, _type), do: send_response(conn, refusal)
-  defp answer_request(conn, {:read, %{limit: 0}, answer}, _type), do: send_response(conn, answer.(""))
+  # Behind a Unix socket there is none.
+  defp peer(address) do
+    case :inet.ntoa(address) do
+      {:error, :einval} -> "local"
+      text -> "#{text}"
+    end
+  end
 
-  defp answer_request(conn, {:read, %{limit: limit} = body, answer}, type) do
-    case read_body(conn, body, type) do
+  defp answer_request(conn, %Response{} = refusal, _type, _at), do: send_response(conn, refusal)
+  defp answer_request(conn, {:read, %{limit: 0}, answer}, _type, _at), do: send_response(conn, answer.(""))
+
+  defp answer_request(conn, {:read, %{limit: limit} = body, answer}, type, at) do
+    case read_body(conn, body, type, at) do
       {:ok, body, conn} when byte_size(body) <= limit -> send_response(conn, answer.(body))
       {:ok, _too_long, conn} -> send_response(conn, Response.too_large(limit))
       {:more, _part, conn} -> send_response(conn, Response.too_large(limit))
@@ -62,22 +94,24 @@ defmodule UroDiscord.Plug do
   end
 
   # Three ways, by what was done with the body before.
-  defp read_body(conn, body, type) do
+  defp read_body(conn, body, type, at) do
     case {BodyReader.read(conn), conn.body_params} do
       {kept, _params} when is_binary(kept) -> {:ok, kept, conn}
       {nil, %{__struct__: Plug.Conn.Unfetched}} -> read(conn, body.limit)
-      {nil, _params} when body.signed -> body_is_gone()
+      {nil, _params} when body.signed -> body_is_gone(at)
       {nil, params} -> parsed(conn, params, type, body.limit)
     end
   end
 
   defp read(conn, limit), do: Plug.Conn.read_body(conn, length: limit, read_timeout: @read_timeout_ms)
 
-  defp body_is_gone do
+  defp body_is_gone(at) do
+    at = Enum.join(at, "/")
+
     Logger.error(
       "Plug.Parsers has read the body of a signed request, whose signature can no longer be checked. In the endpoint, put " <>
-        "`plug UroDiscord.Plug, at: \"/discord\"` above Plug.Parsers, or give Plug.Parsers " <>
-        "`body_reader: {UroDiscord.BodyReader, :read_body, []}`"
+        "`plug UroDiscord.Plug, at: \"/#{at}\"` above Plug.Parsers, or give Plug.Parsers " <>
+        "`body_reader: {UroDiscord.BodyReader, :read_body, [\"/#{at}\"]}`"
     )
 
     Response.error(500, "misconfigured", "the signature cannot be checked here; the log of uro_discord says why")

@@ -1,5 +1,7 @@
 defmodule UroDiscord.PlugTest do
+  # How Plug and Phoenix behave here (`forward`, an endpoint's script_name, Plug.Parsers) was tried with Plug 1.18 and read in Phoenix 1.8.
   use UroDiscord.WebCase
+  import ExUnit.CaptureLog
   alias UroDiscord.{BodyReader, Keys}
 
   defmodule Adapter do
@@ -18,9 +20,9 @@ defmodule UroDiscord.PlugTest do
     def send_resp(state, _status, _headers, body), do: {:ok, body, state}
   end
 
-  setup do
+  setup context do
     sim = start_sim!()
-    start_uro_discord!(sim)
+    start_uro_discord!(sim, Map.take(context, [:feeds]) |> Map.to_list())
     {:ok, key} = Keys.new("ci", channels: ["builds"], per_minute: 1_000)
     %{sim: sim, key: key}
   end
@@ -36,6 +38,7 @@ defmodule UroDiscord.PlugTest do
       path_info: String.split(path, "/", trim: true),
       query_string: Enum.join(query),
       req_headers: request.headers,
+      request_path: path,
       remote_ip: {127, 0, 0, 1}
     )
   end
@@ -44,8 +47,11 @@ defmodule UroDiscord.PlugTest do
   defp forwarded(conn, prefix) do
     {script, path} = Enum.split(conn.path_info, length(prefix))
     ^prefix = script
-    %{conn | script_name: script, path_info: path}
+    %{conn | script_name: conn.script_name ++ script, path_info: path}
   end
+
+  # As an endpoint of Phoenix does with `url: [path: …]`, before its plugs: it says what links begin with, and the path stays as it came.
+  defp endpoint(conn, url_path), do: %{conn | script_name: String.split(url_path, "/", trim: true)}
 
   # As Plug.Parsers does with JSON and forms; other types it passes on.
   defp parsed(conn, reader \\ {Plug.Conn, :read_body, []}) do
@@ -144,20 +150,85 @@ defmodule UroDiscord.PlugTest do
     end
   end
 
-  test "the body reader keeps what is for us, and nothing else" do
-    for {path, prefix, at, kept} <- [
-          {"/discord/feeds", [], [], "body"},
-          {"/api/discord/feeds", [], [], nil},
-          {"/api/discord/feeds", ["api", "discord"], ["/api/discord"], "body"},
-          {"/upload", [], [], nil}
-        ] do
-      conn = "POST" |> conn(path, body: "body") |> forwarded(prefix)
-      assert {:ok, "body", conn} = apply(BodyReader, :read_body, [conn, [] | at])
-      assert BodyReader.read(conn) == kept
+  # Uro behind a proxy that takes /api/v1 off; without a proxy; forks whose routes carry it, with and without `url:`.
+  @mounts [{"/api/v1/", "", "/discord"}, {"", "", "/discord"}, {"", "/api/v1", "/api/v1/discord"}] ++
+            [{"/api/v1/", "/api/v1", "/api/v1/discord"}]
+
+  test "one path does in the endpoint and for the body reader, and a router needs none", %{key: key} do
+    expected = {404, elem(call("POST", "/notify/nowhere", key: key, body: "x"), 1)}
+
+    for {url, routes, at} <- @mounts do
+      conn = "POST" |> conn(at <> "/notify/nowhere", key: key, body: "x") |> endpoint(url)
+      assert conn |> run(at: at) |> answer() == expected
+      assert conn |> forwarded(String.split(at, "/", trim: true)) |> run() |> answer() == expected
+      other = "POST" |> conn(routes <> "/auth/discord/callback", body: "x") |> endpoint(url)
+      assert run(other, at: at) == other
+
+      for {path, kept} <- [{at <> "/feeds/hub", "body"}, {routes <> "/upload", nil}, {routes <> "/auth" <> at, nil}] do
+        conn = "POST" |> conn(path, body: "body") |> endpoint(url)
+        assert {:ok, "body", conn} = BodyReader.read_body(conn, [], at)
+        assert {path, BodyReader.read(conn)} == {path, kept}
+      end
     end
 
     failing = %{conn("POST", "/discord", []) | adapter: {Adapter, {:error, :timeout}}}
     assert BodyReader.read_body(failing, []) == {:error, :timeout}
+  end
+
+  @tag feeds: [hub: [source: :github, secret: "hunter2hunter2hunter2", rules: [[channel: :builds]]]]
+  test "a signed request is checked as it came, or the log has the line that is missing" do
+    body = ~s({"zen": "Design for failure."})
+    mac = :crypto.mac(:hmac, :sha256, "hunter2hunter2hunter2", body) |> Base.encode16(case: :lower)
+
+    headers = [
+      {"content-type", "application/json"},
+      {"x-github-event", "ping"},
+      {"x-hub-signature-256", "sha256=#{mac}"}
+    ]
+
+    for {url, _routes, at} <- @mounts do
+      conn = "POST" |> conn(at <> "/feeds/hub", body: body, headers: headers) |> endpoint(url)
+      mounted = fn conn -> conn |> forwarded(String.split(at, "/", trim: true)) |> run() |> answer() end
+      assert {200, %{"result" => "ignored"}} = conn |> run(at: at) |> answer()
+      assert {200, %{"result" => "ignored"}} = conn |> parsed({BodyReader, :read_body, [at]}) |> mounted.()
+
+      log = capture_log(fn -> assert {500, %{"error" => "misconfigured"}} = conn |> parsed() |> mounted.() end)
+
+      assert log =~ ~s(plug UroDiscord.Plug, at: "#{at}")
+      assert log =~ ~s(body_reader: {UroDiscord.BodyReader, :read_body, ["#{at}"]})
+    end
+  end
+
+  test "README's line for a shell does behind README's line for a router" do
+    {:ok, key} = Keys.new("readme", channels: ["announcements"])
+    [line] = for "curl " <> _ = line <- "README.md" |> File.read!() |> String.split("\n"), do: line
+    ["curl", "--fail-with-body" | arguments] = OptionParser.split(line)
+    {headers, data} = arguments |> Enum.map(&String.replace(&1, "$UROD_KEY", key)) |> curl([], nil)
+    %{path: path} = arguments |> List.last() |> URI.parse()
+    "/api/v1/discord" <> _ = path
+
+    conn = "POST" |> conn(path, body: data, headers: headers) |> parsed() |> forwarded(["api", "v1", "discord"])
+    assert {202, %{"status" => "queued"}} = conn |> run() |> answer()
+  end
+
+  # As curl understands it.
+  defp curl(["-H", header | rest], headers, data) do
+    [name, value] = String.split(header, ": ", parts: 2)
+    curl(rest, [{String.downcase(name), value} | headers], data)
+  end
+
+  defp curl(["-d", data | rest], headers, nil), do: curl(rest, headers, data)
+
+  defp curl([_url], headers, data) do
+    form = {"content-type", "application/x-www-form-urlencoded"}
+    {if(List.keymember?(headers, "content-type", 0), do: headers, else: [form | headers]), data}
+  end
+
+  test "whoever comes through a Unix socket has no address", %{key: key} do
+    for peer <- [{:local, ""}, {:local, "/run/uro.sock"}, nil] do
+      conn = %{conn("GET", "/deliveries/1", key: key) | remote_ip: peer}
+      assert {404, _} = conn |> run() |> answer()
+    end
   end
 
   test "a path or a query that is not UTF-8 is a bad request" do

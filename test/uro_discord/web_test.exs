@@ -186,6 +186,30 @@ defmodule UroDiscord.WebTest do
       assert {202, _, _} = call("POST", "/notify/builds", key: key, body: "x")
     end
 
+    test "a text that is many messages counts as many, and one that is more than a minute's is refused" do
+      {:ok, slow} = Keys.new("few", channels: ["builds"], per_minute: 5)
+      text = fn count -> %{content: String.duplicate("a", 2_000 * count), overflow: "split"} end
+
+      assert {422, %{"field" => "overflow", "message" => message}, _} =
+               call("POST", "/notify/builds", key: slow, json: text.(6))
+
+      assert message =~ "5 a minute"
+      # The minute may end in between, once.
+      answers = for _ <- 1..4, do: call("POST", "/notify/builds", key: slow, json: text.(3))
+      assert Enum.any?(answers, &match?({202, _, _}, &1))
+      assert {429, %{"error" => "too_fast", "retry_after" => _}, %{"retry-after" => _}} = List.last(answers)
+    end
+
+    test "a key whose messages wait for Discord is told to come later", %{sim: sim} do
+      DiscordSim.post(sim, "/faults", [%{route: "/channels/*/messages", method: "POST", delay_ms: 30_000}])
+      {:ok, busy} = Keys.new("busy", channels: ["builds"], per_minute: 10_000)
+      text = %{content: String.duplicate("a", 2_000 * 45), overflow: "split"}
+      answers = for _ <- 1..12, do: call("POST", "/notify/builds", key: busy, json: text)
+      assert {202, _, _} = hd(answers)
+      assert {429, %{"error" => "backlog_full", "message" => message}, %{"retry-after" => "60"}} = List.last(answers)
+      assert message =~ "the key busy has 500 messages waiting"
+    end
+
     test "an Idempotency-Key posts once, and belongs to its request and to its key", %{sim: sim, key: key} do
       again = [{"idempotency-key", "run 7"}]
       post = fn key, body -> call("POST", "/notify/builds?wait=10", key: key, body: body, headers: again) end
@@ -277,10 +301,13 @@ defmodule UroDiscord.WebTest do
     end
 
     test "counts by the minute of the clock, and forgets" do
-      assert for(_ <- 1..3, do: RateLimit.take("a", 2, 119)) == [:ok, :ok, {:error, 1}]
-      assert RateLimit.take("b", 2, 119) == :ok
-      assert RateLimit.take("a", 2, 120) == :ok
-      assert RateLimit.take("a", 0, 125) == {:error, 55}
+      assert for(_ <- 1..3, do: RateLimit.take("a", 2, 1, 119)) == [:ok, :ok, {:error, 1}]
+      assert RateLimit.take("b", 2, 1, 119) == :ok
+      # What is refused is not counted.
+      assert RateLimit.take("b", 2, 2, 119) == {:error, 1}
+      assert RateLimit.take("b", 2, 1, 119) == :ok
+      assert RateLimit.take("a", 2, 1, 120) == :ok
+      assert RateLimit.take("a", 0, 1, 125) == {:error, 55}
       assert :ets.lookup(RateLimit, {"a", 1}) == []
     end
   end

@@ -12,8 +12,12 @@ defmodule UroDiscord.Web.Bearer do
     with {:ok, text} <- presented(request),
          {:ok, key} <- known(Keys.find(runtime.store, text)),
          :ok <- good(key),
-         :ok <- rate(key),
-         do: {:ok, key}
+         :ok <- rate(key, 1) do
+      {:ok, key}
+    else
+      {:error, refusal} -> refusal
+      refusal -> refusal
+    end
   end
 
   defp presented(request) do
@@ -46,14 +50,12 @@ defmodule UroDiscord.Web.Bearer do
   defp good(%Keys{state: :expired}),
     do: Response.error(403, "expired_key", "this key was rotated and its time is over; use the new one")
 
-  defp rate(key) do
-    case RateLimit.take(key.name, key.per_minute) do
-      :ok ->
-        :ok
-
-      {:error, seconds} ->
-        message = "this key may ask #{key.per_minute} times a minute; wait #{seconds} s"
-        Response.error(429, "too_fast", message, headers: [{"retry-after", "#{seconds}"}], retry_after: seconds)
+  @doc "Counts so many messages of this key, or requests; both have the same limit. The error is the answer, as an option of `notify/3` has it."
+  @spec rate(Keys.t(), pos_integer()) :: :ok | {:error, Response.t()}
+  def rate(key, count) do
+    with {:error, seconds} <- RateLimit.take(key.name, key.per_minute, count) do
+      message = "this key may ask, and post messages, #{key.per_minute} times a minute; wait #{seconds} s"
+      {:error, Response.too_fast("too_fast", message, seconds)}
     end
   end
 end

@@ -36,7 +36,8 @@ defmodule UroDiscord.Web.Notify do
          {:ok, delivery} <- notify(opened, message, post) do
       outcome(delivery, opened.wait)
     else
-      {:error, %Error{} = error} -> refused(error)
+      {:error, %Error{} = error} -> refused(error, opened.idempotency_key)
+      {:error, %Response{} = refusal} -> refusal
       %Response{} = refusal -> refusal
     end
   end
@@ -109,12 +110,26 @@ defmodule UroDiscord.Web.Notify do
   defp notify(opened, message, post) do
     case UroDiscord.Notify.notify(opened.channel_id, message,
            producer: {:key, post.key_name},
+           admit: &admit(opened.key, &1),
            also: &[Posts.insert(post, &1)]
          ) do
       {:error, %Error{kind: :conflict}} -> posted_before(opened.store, post)
       answer -> answer
     end
   end
+
+  # A long text may be many messages; the request was counted as the first.
+  defp admit(_key, 1), do: :ok
+
+  defp admit(key, count) when count > key.per_minute do
+    {:error,
+     Error.invalid(
+       "overflow",
+       "makes #{count} messages of this, and the key may post #{key.per_minute} a minute: send less"
+     )}
+  end
+
+  defp admit(key, count), do: Bearer.rate(key, count - 1)
 
   defp posted_before(store, post) do
     case Posts.repeated(store, post) do
@@ -146,8 +161,22 @@ defmodule UroDiscord.Web.Notify do
 
   defp told(status, delivery), do: Response.json(status, Deliveries.json(delivery))
 
-  defp refused(%Error{kind: :invalid} = error),
+  defp refused(%Error{kind: :invalid} = error, _key),
     do: Response.error(422, "invalid", Exception.message(error), field: error.field)
 
-  defp refused(_store_failed), do: Response.later("the notification could not be stored; send it again")
+  defp refused(%Error{kind: :full} = error, _key), do: Response.too_fast("backlog_full", Exception.message(error), 60)
+
+  # The connection to the store may have broken behind the commit.
+  defp refused(_store_failed, nil) do
+    Response.later(
+      "the store did not say that it has the notification, and perhaps it has: look into the channel before you send it again. With an " <>
+        "Idempotency-Key it can be sent again and comes once"
+    )
+  end
+
+  defp refused(_store_failed, _key) do
+    Response.later(
+      "the store did not say that it has the notification, and perhaps it has: send it again with the same Idempotency-Key, and it comes once"
+    )
+  end
 end

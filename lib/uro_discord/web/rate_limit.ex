@@ -10,14 +10,20 @@ defmodule UroDiscord.Web.RateLimit do
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "Counts one request of `name`. `{:error, seconds}` until it may ask again."
-  @spec take(String.t(), pos_integer(), integer()) :: :ok | {:error, pos_integer()}
-  def take(name, limit, now_s \\ System.os_time(:second)) do
+  @doc "Counts `count` of `name`. `{:error, seconds}` until it may come again; what is refused is not counted."
+  @spec take(String.t(), pos_integer(), pos_integer(), integer()) :: :ok | {:error, pos_integer()}
+  def take(name, limit, count \\ 1, now_s \\ System.os_time(:second)) do
     window = div(now_s, @window_s)
-    count = :ets.update_counter(__MODULE__, {name, window}, 1, {{name, window}, 0})
+    taken = :ets.update_counter(__MODULE__, {name, window}, count, {{name, window}, 0})
     # The first one of a window sweeps: what is older counts for nothing.
-    if count == 1, do: :ets.select_delete(__MODULE__, [{{{name, :"$1"}, :_}, [{:<, :"$1", window}], [true]}])
-    if count <= limit, do: :ok, else: {:error, @window_s - rem(now_s, @window_s)}
+    if taken == count, do: :ets.select_delete(__MODULE__, [{{{name, :"$1"}, :_}, [{:<, :"$1", window}], [true]}])
+
+    if taken <= limit do
+      :ok
+    else
+      :ets.update_counter(__MODULE__, {name, window}, -count, {{name, window}, count})
+      {:error, @window_s - rem(now_s, @window_s)}
+    end
   end
 
   @impl true

@@ -35,6 +35,11 @@ defmodule UroDiscord.Web.Response do
   @spec timeout() :: t()
   def timeout, do: error(408, "timeout", "the request did not come in time; send it again")
 
+  @doc "When to come back, in seconds."
+  @spec too_fast(String.t(), String.t(), pos_integer()) :: t()
+  def too_fast(error, message, seconds),
+    do: error(429, error, message, headers: [{"retry-after", "#{seconds}"}], retry_after: seconds)
+
   @spec later(String.t()) :: t()
   def later(message), do: error(503, "unavailable", message, headers: [{"retry-after", "5"}])
 end

@@ -20,6 +20,7 @@ defmodule Plug.Conn do
             query_string: "",
             remote_ip: nil,
             req_headers: [],
+            request_path: "",
             resp_body: nil,
             resp_headers: [{"cache-control", "max-age=0, private, must-revalidate"}],
             script_name: [],
