@@ -132,7 +132,7 @@ defmodule UroDiscord.Events do
   end
 
   @doc "Sends an event to every subscriber."
-  @spec publish(topic(), term()) :: :ok
+  @spec publish(topic() | {:delivery, String.t()}, term()) :: :ok
   def publish(topic, event) do
     for {pid, _value} <- lookup(topic), do: send(pid, {:uro_discord, topic, event})
     :ok

@@ -77,12 +77,12 @@ defmodule UroDiscord.Bridge.Protocol do
           {:ok, buffer(), acc} | {:error, String.t(), acc}
         when acc: term()
   def decode({wanted, size, pieces}, bytes, acc, _handle) when size + byte_size(bytes) < wanted,
-    do: {:ok, {wanted, size + byte_size(bytes), [pieces | bytes]}, acc}
+    do: {:ok, {wanted, size + byte_size(bytes), [pieces, bytes]}, acc}
 
   def decode({_wanted, 0, []}, bytes, acc, handle), do: frames(bytes, acc, handle)
 
   def decode({_wanted, _size, pieces}, bytes, acc, handle),
-    do: frames(IO.iodata_to_binary([pieces | bytes]), acc, handle)
+    do: frames(IO.iodata_to_binary([pieces, bytes]), acc, handle)
 
   defp frames(<<size::32, _::binary>> = bytes, acc, _handle) when size > @max_frame do
     begins = inspect(binary_part(bytes, 0, min(16, byte_size(bytes))))

@@ -11,10 +11,10 @@ defmodule UroDiscord.Config.Schema do
           key: atom(),
           required: boolean(),
           default: term(),
-          check: (term() -> {:ok, term()} | {:error, String.t()}),
-          doc: String.t(),
-          allowed: String.t(),
-          example: String.t(),
+          check: (term() -> {:ok, term()} | {:error, String.t()}) | nil,
+          doc: String.t() | nil,
+          allowed: String.t() | nil,
+          example: String.t() | nil,
           options: [option()] | nil
         }
 
@@ -164,7 +164,7 @@ defmodule UroDiscord.Config.Schema do
   end
 
   @doc "An option; `fields` are those of `t:option/0`."
-  @spec option(atom(), (term() -> {:ok, term()} | {:error, String.t()}), keyword()) :: option()
+  @spec option(atom(), (term() -> {:ok, term()} | {:error, String.t()}) | nil, keyword()) :: option()
   def option(key, check, fields) do
     %{key: key, check: check, required: false, default: nil, doc: nil, allowed: nil, example: nil, options: nil}
     |> Map.merge(Map.new(fields))

@@ -4,11 +4,12 @@ defmodule UroDiscord.Shards.Selection do
   # their places.
 
   @type limits :: %{
-          trusted: [String.t()],
-          trusted_only: boolean(),
-          max_visible: pos_integer(),
-          max_per_address: pos_integer(),
-          max_per_host: pos_integer()
+          :trusted => [String.t()],
+          :trusted_only => boolean(),
+          :max_visible => pos_integer(),
+          :max_per_address => pos_integer(),
+          :max_per_host => pos_integer(),
+          optional(atom()) => term()
         }
 
   @doc """
