@@ -151,7 +151,7 @@ defmodule UroDiscord.Feeds.HostileTest do
     assert length(hostile) > 900
   end
 
-  test "a body that is no JSON, or half a surrogate pair" do
+  test "a body that is no JSON" do
     start_connected!(start_sim!(), feeds: github())
 
     for body <- ["", "{", "nul", "[1,", "{\"a\":1}x", "\xFF", "1", "\"a\""],
@@ -159,5 +159,18 @@ defmodule UroDiscord.Feeds.HostileTest do
 
     deep = String.duplicate("[", 100_000) <> String.duplicate("]", 100_000)
     assert {400, %{"error" => "invalid_json"}, _} = send_hook(nil, body: deep)
+  end
+
+  test "half a surrogate pair, where a title was cut, is no reason to refuse it" do
+    sim = start_sim!()
+    start_connected!(sim, feeds: github())
+
+    for {half, id} <- Enum.with_index(["\\ud83d", "\\ude00", "\\ud83d\\ud83d"], 1) do
+      body = %{"id" => id, "name" => "CI HALF"} |> run() |> json!() |> String.replace("HALF", half)
+      assert {202, _, _} = send_hook(nil, body: body)
+    end
+
+    wait_for_count(sim, 3)
+    assert Enum.all?(titles(sim), &String.starts_with?(&1, "🕓 CI"))
   end
 end

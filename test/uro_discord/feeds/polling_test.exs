@@ -247,6 +247,32 @@ defmodule UroDiscord.Feeds.PollingTest do
     assert length(titles(sim)) == 2
   end
 
+  test "a repository that was renamed is polled by its number, and its runs are its own", %{sim: sim} do
+    moved = "/repositories/5"
+    to = fn path -> {301, [{"Location", moved <> path}], json!(%{"message" => "Moved Permanently"})} end
+    names = %{"id" => 5, "full_name" => "V-Sekai/uro-of-old"}
+    old = run_of(%{"head_repository" => names, "repository" => names})
+
+    polled =
+      start_polled!(
+        sim,
+        %{
+          @runs => to.("/actions/runs?per_page=50"),
+          @releases => to.("/releases?per_page=20"),
+          (moved <> "/actions/runs") => %{"workflow_runs" => [old]},
+          (moved <> "/releases") => []
+        },
+        source: :github,
+        poll: ["V-Sekai/uro"]
+      )
+
+    wait_for_looks(polled, moved <> "/releases", 1)
+    new = Map.merge(old, %{"id" => 2, "run_number" => 8, "updated_at" => "2026-11-21T11:00:00Z"})
+    answer!(polled, %{(moved <> "/actions/runs") => %{"workflow_runs" => [new, old]}})
+    wait_for_title(sim, "🕓 CI \\#8 · queued")
+    assert length(titles(sim)) == 1
+  end
+
   test "a time to come again that no timer can take is cut short", %{sim: sim} do
     for header <- [{"Retry-After", "999999999999999999999999999999"}, {"Retry-After", "4095902930000"}] do
       polled = start_polled!(sim, %{@runs => {429, [header], ""}}, source: :github, poll: ["V-Sekai/uro"])
