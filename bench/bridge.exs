@@ -6,7 +6,7 @@ defmodule Bench.Bridge do
 
   # The bridge, past its hello, as the calling process's port.
   def open do
-    {:ok, transport} = Transport.open(nil)
+    {:ok, transport} = Transport.Port.open(nil)
     {[{:hello, _, _}], buffer} = messages(transport.port, Protocol.empty())
     send_all(transport.port, [{:hello, Protocol.version(), %{"library" => "bench"}}])
     {transport, buffer}
@@ -83,7 +83,7 @@ end
 
 {trips, total, window} = {20_000, 400_000, 256}
 payload = :binary.copy("x", 1_024)
-{transport, ""} = Bench.Bridge.open()
+{transport, _buffer} = Bench.Bridge.open()
 cat = Bench.Cat.open()
 {:ok, frame} = Protocol.encode({:ping, payload})
 frame = IO.iodata_to_binary(frame)
@@ -113,4 +113,5 @@ for {name, fun} <- [
   Bench.row(name, [{"", total / microseconds * 1.0e6, "messages/s"}])
 end
 
-Transport.close(transport)
+{:ok, stop} = Protocol.encode({:stop})
+Transport.finish(transport, stop)

@@ -8,15 +8,13 @@ defmodule UroDiscord.Bridge do
   require Logger
 
   alias UroDiscord.{Backoff, Config, Error, Events, Server, Voice}
-  alias UroDiscord.Bridge.{Gateway, Pings, Protocol, Transport}
+  alias UroDiscord.Bridge.{Gateway, Log, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.Handled
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
   # A bridge that answers no ping for three of these is hung.
   @ping_interval 5_000
-  # A run of this length forgets the failures before it.
-  @stable_after 10_000
   # Words: what the events that the port reads at once become. With less there is a garbage collection while they are in use.
   @heap 32_768
   # How often a full mailbox is looked at.
@@ -26,17 +24,17 @@ defmodule UroDiscord.Bridge do
 
   defmodule State do
     @moduledoc false
-    @enforce_keys [:config, :gateway, :since]
+    @enforce_keys [:config, :gateway, :since, :backoff]
     defstruct [
       :config,
       :gateway,
       :since,
+      :backoff,
       :transport,
       :os_pid,
       :last_end,
       phase: :starting,
       run: 0,
-      failures: 0,
       buffer: Protocol.empty(),
       presence: nil,
       voice: nil,
@@ -93,10 +91,17 @@ defmodule UroDiscord.Bridge do
 
   @impl true
   def init(config) do
-    # To see the bridge's end before ours. And a write to a bridge that was killed ends the port with :epipe, which must not be ours.
+    # To end the bridge before we end, and since what ends a transport must not end us.
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :ping, @ping_interval)
-    state = %State{config: config, since: DateTime.utc_now(), gateway: Gateway.new(config)}
+
+    state = %State{
+      config: config,
+      since: DateTime.utc_now(),
+      gateway: Gateway.new(config),
+      backoff: Backoff.new(config.bridge_restart)
+    }
+
     {:ok, state, {:continue, :start}}
   end
 
@@ -146,35 +151,10 @@ defmodule UroDiscord.Bridge do
     do: {:noreply, state.gateway |> Gateway.identify(shard) |> tell_all(state)}
 
   @impl true
-  def handle_info({port, {:data, bytes}}, %{transport: %{port: port}} = state) do
-    case Protocol.decode(state.buffer, bytes, state, &handle/2) do
-      {:ok, buffer, state} -> {:noreply, follow(%{state | buffer: buffer})}
-      {:error, reason, state} -> {:noreply, stop(state, reason)}
-    end
-  end
-
-  def handle_info({port, {:exit_status, status}}, %{transport: %{port: port}} = state) do
-    {:noreply, ended(state, status)}
-  end
-
-  # A write met a bridge that was gone already. Its exit status is lost then.
-  def handle_info({:EXIT, port, :epipe}, %{transport: %{port: port} = transport} = state) do
-    Transport.close(transport)
-    {:noreply, %{down(state) | last_end: "was gone when it was written to"} |> log_end() |> retry()}
-  end
-
-  def handle_info({:EXIT, port, _reason}, state) when is_port(port), do: {:noreply, state}
-  def handle_info({:EXIT, _log, :normal}, state), do: {:noreply, state}
-  def handle_info({:EXIT, _log, reason}, state), do: {:stop, reason, state}
-
   def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
 
   def handle_info({:DOWN, _ref, :process, pid, reason}, state),
     do: {:noreply, follow(%{state | gateway: Gateway.died(state.gateway, pid, reason)})}
-
-  # From a run that is over.
-  def handle_info({port, {kind, _}}, state) when is_port(port) and kind in [:data, :exit_status],
-    do: {:noreply, state}
 
   def handle_info({:start, run}, %{run: run, phase: :waiting} = state),
     do: {:noreply, start(state)}
@@ -183,31 +163,50 @@ defmodule UroDiscord.Bridge do
     {:noreply, stop(state, "the bridge did not say hello within #{@hello_timeout} ms")}
   end
 
-  def handle_info({:stable, run}, %{run: run, phase: :up} = state),
-    do: {:noreply, %{state | failures: 0}}
-
-  def handle_info({tag, _run}, state) when tag in [:start, :hello_timeout, :stable],
-    do: {:noreply, state}
+  def handle_info({tag, _run}, state) when tag in [:start, :hello_timeout], do: {:noreply, state}
 
   def handle_info(:ping, state) do
     Process.send_after(self(), :ping, @ping_interval)
     {:noreply, check_alive(%{state | gateway: Gateway.watch(state.gateway)})}
   end
 
+  def handle_info(message, %{transport: nil} = state), do: {:noreply, unknown(message, state)}
+
+  def handle_info(message, state) do
+    case Transport.heard(state.transport, message) do
+      {:data, bytes} -> {:noreply, read(bytes, state)}
+      {:ended, how} -> {:noreply, ended(state, how)}
+      :unknown -> {:noreply, unknown(message, state)}
+    end
+  end
+
+  # Of a port that is over: its own end, and what it had read before.
+  defp unknown({:EXIT, port, _reason}, state) when is_port(port), do: state
+  defp unknown({port, _said}, state) when is_port(port), do: state
+
+  defp unknown(message, state) do
+    Server.unknown(:message, message)
+    state
+  end
+
   # The gateway is closed when this returns, so that another node can have it.
   @impl true
   def terminate(_reason, %{transport: nil}), do: :ok
-  def terminate(_reason, state), do: Transport.finish(state.transport)
+
+  def terminate(_reason, state) do
+    {:ok, stop} = Protocol.encode({:stop})
+    Transport.finish(state.transport, stop)
+  end
 
   ## One run of the bridge
 
   defp start(state) do
     state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}}
 
-    case Transport.open(state.config.bridge_executable) do
+    case Transport.Port.open(state.config.bridge_executable) do
       {:ok, transport} ->
         Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
-        phase(%{state | transport: transport, os_pid: transport.os_pid}, :starting)
+        phase(%{state | transport: transport, os_pid: Transport.os_pid(transport)}, :starting)
 
       {:error, reason} ->
         Logger.error("the bridge cannot be started: #{reason}")
@@ -219,23 +218,20 @@ defmodule UroDiscord.Bridge do
   defp stop(%{transport: transport} = state, reason) do
     Logger.error("#{reason}; starting another bridge")
     Transport.kill(transport)
-    Transport.close(transport)
     retry(%{down(state) | last_end: reason})
   end
 
-  defp ended(%{transport: transport} = state, status) do
-    Transport.close(transport)
-    state = down(%{state | last_end: reason(status, Protocol.size(state.buffer))})
+  defp ended(state, how) do
+    state = down(%{state | last_end: reason(how) <> truncated(Protocol.size(state.buffer))})
 
-    if status == @exit_incompatible,
+    if how == {:status, @exit_incompatible},
       do: incompatible(state),
       else: state |> log_end() |> retry()
   end
 
-  defp reason(status, unread) when status > 128,
-    do: "killed by signal #{status - 128}" <> truncated(unread)
-
-  defp reason(status, unread), do: "exited with status #{status}" <> truncated(unread)
+  defp reason({:status, status}) when status > 128, do: "killed by signal #{status - 128}"
+  defp reason({:status, status}), do: "exited with status #{status}"
+  defp reason({:reason, reason}), do: reason
 
   defp truncated(0), do: ""
   defp truncated(unread), do: ", in the middle of a frame (#{unread} bytes of it)"
@@ -268,8 +264,9 @@ defmodule UroDiscord.Bridge do
   end
 
   defp retry(state) do
-    Process.send_after(self(), {:start, state.run}, Backoff.delay(state.config.bridge_restart, state.failures))
-    phase(%{state | failures: state.failures + 1}, :waiting)
+    {pause, backoff} = Backoff.failed(state.backoff)
+    Process.send_after(self(), {:start, state.run}, pause)
+    phase(%{state | backoff: backoff}, :waiting)
   end
 
   defp phase(state, phase) do
@@ -299,11 +296,16 @@ defmodule UroDiscord.Bridge do
 
   ## What the bridge says
 
-  defp handle({:hello, version, info}, %{phase: :starting} = state) do
-    Transport.up(state.transport)
+  defp read(bytes, state) do
+    case Protocol.decode(state.buffer, bytes, state, &handle/2) do
+      {:ok, buffer, state} -> follow(%{state | buffer: buffer})
+      {:error, reason, state} -> stop(state, reason)
+    end
+  end
 
+  defp handle({:hello, version, info}, %{phase: :starting} = state) do
     if version == Protocol.version() do
-      Process.send_after(self(), {:stable, state.run}, @stable_after)
+      state = %{state | backoff: Backoff.well(state.backoff)}
       Logger.info("the bridge is up (version #{info["bridge"]}, process #{state.os_pid})")
 
       {desired, told} = Gateway.started(state.gateway)
@@ -316,7 +318,7 @@ defmodule UroDiscord.Bridge do
         |> tell({:desired, %{"gateway" => desired, "presence" => state.presence, "voice" => state.voice}})
       )
     else
-      Transport.close(state.transport)
+      Transport.kill(state.transport)
       incompatible(down(%{state | last_end: "speaks version #{version} of the protocol"}))
     end
   end
@@ -332,6 +334,11 @@ defmodule UroDiscord.Bridge do
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")
     Events.publish(:status, {:refused, part, reason})
+    state
+  end
+
+  defp handle({:log, level, target, message, fields}, state) do
+    Log.write(level, target, message, fields)
     state
   end
 

@@ -55,6 +55,13 @@ defmodule UroDiscord.Native do
   def store_run(_store, _ref, _statements, _mode), do: nif()
 
   @doc """
+  Ends a process of this machine by SIGKILL. `{:error, reason}` when there is none, or it is another user's. Raises
+  `ArgumentError` on a number that stands for several processes, or for this one.
+  """
+  @spec kill(pos_integer()) :: :ok | {:error, String.t()}
+  def kill(_os_pid), do: nif()
+
+  @doc """
   Whether `signature` (64 bytes) over `message` is by the holder of Ed25519 `public_key` (32 bytes).
   Raises `ArgumentError` on a key of another length.
 

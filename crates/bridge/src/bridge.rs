@@ -3,16 +3,18 @@
 use crate::desired::Desired;
 use crate::events::Events;
 use crate::fault::Fault;
+use crate::gateway;
 use crate::outbox::Outbox;
-use crate::stdio::Input;
+use crate::transport::Transport;
 use crate::voice::{self, Wishes};
-use crate::{gateway, stdio};
 use bytes::{Buf as _, BytesMut};
+use std::io;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use uro_discord_wire::frame::{self, AppendError};
+use uro_discord_wire::frame;
 use uro_discord_wire::{Bridge, FromBridge, ToBridge, VERSION};
 
 /// What the gateway says about voice, waiting for the sessions. They take it at once.
@@ -21,20 +23,58 @@ const VOICE_UPDATES: usize = 256;
 /// How long the end may take: an orphan must be gone within a second.
 const FAREWELL: Duration = Duration::from_millis(700);
 
-/// Runs until stdin closes, Elixir no longer reads, or something is wrong.
-pub async fn run() -> Result<(), Fault> {
-    let (stdin, stdout) = stdio::open()?;
-    let outbox = Outbox::default();
+/// How long the last messages may take.
+const FLUSH: Duration = Duration::from_millis(100);
+
+/// How much one read may bring: what a pipe holds on Linux.
+const READ: usize = 64 * 1024;
+
+/// Runs until Elixir says stop, closes the transport or no longer reads, or until something is wrong, which the log then has. What
+/// is in `outbox` is written first, but for a hello. Not to be cancelled: the gateway would not be left so that it can be resumed.
+///
+/// # Errors
+///
+/// Any [`Fault`] but [`Fault::NotAPort`].
+pub async fn run(transport: Transport, outbox: Outbox) -> Result<(), Fault> {
+    let Transport {
+        input,
+        output,
+        closed,
+    } = transport;
+    // Before there is a writer, so that it is the first of all.
+    outbox.send_now(&FromBridge::Hello {
+        version: VERSION,
+        bridge: Bridge {
+            bridge: env!("CARGO_PKG_VERSION").into(),
+            os_pid: std::process::id(),
+        },
+    })?;
+    let mut writer = JoinSet::new();
+    writer.spawn(outbox.clone().write_to(output));
+
+    let result = serve(input, closed, &outbox, &mut writer).await;
+    if let Err(fault) = &result {
+        fault.report();
+    }
+    outbox.finish();
+    match timeout(FLUSH, writer.join_next()).await {
+        Ok(Some(ended)) => result.and(written(ended)),
+        // It had ended before, which is the result; or nobody reads.
+        Ok(None) | Err(_) => result,
+    }
+}
+
+/// Runs the tasks until one ends, and closes the gateway.
+async fn serve(
+    input: impl AsyncRead + Unpin,
+    closed: watch::Receiver<bool>,
+    outbox: &Outbox,
+    writer: &mut JoinSet<io::Result<()>>,
+) -> Result<(), Fault> {
     let events = Events::new(outbox.clone());
     let (desired, wanted) = watch::channel(Desired::default());
-
-    let mut plumbing = JoinSet::new();
-    plumbing.spawn(outbox.clone().write_to(stdout));
-    let forward = events.clone().forward();
-    plumbing.spawn(async {
-        forward.await;
-        Ok(())
-    });
+    let mut forward = JoinSet::new();
+    forward.spawn(events.clone().forward());
     let wishes = Wishes::default();
     let (updates, updated) = mpsc::channel(VOICE_UPDATES);
     let mut calls = JoinSet::new();
@@ -49,17 +89,15 @@ pub async fn run() -> Result<(), Fault> {
     gateway.spawn(gateway::run(wanted, outbox.clone(), events.clone(), voice));
 
     let owner = Owner {
-        stdin,
-        outbox,
+        closed,
+        outbox: outbox.clone(),
         events,
         desired,
     };
     let result = tokio::select! {
-        result = owner.run() => result,
-        Some(ended) = plumbing.join_next() => match ended {
-            Ok(result) => result.map_err(Fault::Io),
-            Err(error) => Err(panicked(error)),
-        },
+        result = owner.run(input) => result,
+        Some(ended) = writer.join_next() => written(ended),
+        Some(ended) = forward.join_next() => ended.map_err(panicked),
         Some(ended) = calls.join_next() => ended.flatten().map_err(panicked),
         Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
     };
@@ -74,6 +112,10 @@ pub async fn run() -> Result<(), Fault> {
     }
 }
 
+fn written(ended: Result<io::Result<()>, JoinError>) -> Result<(), Fault> {
+    ended.map_err(panicked)?.map_err(Fault::Io)
+}
+
 /// Nobody cancels a task while it is waited for, so it has panicked.
 fn panicked(_: JoinError) -> Fault {
     Fault::Panic
@@ -81,26 +123,17 @@ fn panicked(_: JoinError) -> Fault {
 
 /// Does what Elixir says.
 struct Owner {
-    stdin: Input,
+    closed: watch::Receiver<bool>,
     outbox: Outbox,
     events: Events,
     desired: watch::Sender<Desired>,
 }
 
 impl Owner {
-    async fn run(self) -> Result<(), Fault> {
-        let hello = FromBridge::Hello {
-            version: VERSION,
-            bridge: Bridge {
-                bridge: env!("CARGO_PKG_VERSION").into(),
-                os_pid: std::process::id(),
-            },
-        };
-        self.say(&hello).await?;
-
+    async fn run(self, mut input: impl AsyncRead + Unpin) -> Result<(), Fault> {
         let mut greeted = false;
-        let mut buffer = BytesMut::new();
-        while self.stdin.read(&mut buffer).await? > 0 {
+        let mut buffer = BytesMut::with_capacity(READ);
+        while input.read_buf(&mut buffer).await? > 0 {
             let mut read = 0;
             while let Some(content) = frame::first(&buffer[read..])? {
                 let message = ToBridge::decode(content)?;
@@ -117,6 +150,7 @@ impl Owner {
                 read += frame::PREFIX + content.len();
             }
             buffer.advance(read);
+            buffer.reserve(READ);
         }
         match buffer.len() {
             0 => Ok(()),
@@ -129,6 +163,7 @@ impl Owner {
         match message {
             ToBridge::Hello { .. } => Err(Fault::Hello),
             ToBridge::Ping(term) => self.say(&FromBridge::Pong(term)).await,
+            ToBridge::Stop => Ok(false),
             ToBridge::Credit(more) => {
                 self.events.grant(more);
                 Ok(true)
@@ -168,17 +203,18 @@ impl Owner {
     async fn say(&self, message: &FromBridge<'_>) -> Result<bool, Fault> {
         tokio::select! {
             biased;
-            sent = self.outbox.send(message) => match sent {
-                Ok(()) => Ok(true),
-                Err(AppendError::Encode(error)) => Err(error.into()),
-                Err(AppendError::TooLong(error)) => Err(error.into()),
-            },
-            closed = self.stdin.closed() => {
-                closed?;
-                Ok(false)
+            sent = self.outbox.send(message) => {
+                sent?;
+                Ok(true)
             }
+            () = closed(self.closed.clone()) => Ok(false),
         }
     }
+}
+
+/// Waits until the other side has closed, or nobody is left who would see it.
+async fn closed(mut closed: watch::Receiver<bool>) {
+    let _ = closed.wait_for(|closed| *closed).await;
 }
 
 fn greet(message: &ToBridge<'_>) -> Result<(), Fault> {

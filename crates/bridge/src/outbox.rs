@@ -4,10 +4,12 @@
 //! up during the write before. Whoever sends waits while the buffer is full, so a slow reader slows its senders
 //! and costs no memory.
 
+use crate::log::Lane;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::unix::pipe::Sender;
+use std::time::Instant;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Notify;
 use uro_discord_wire::FromBridge;
 use uro_discord_wire::frame::{self, AppendError};
@@ -22,6 +24,9 @@ pub struct Outbox(Arc<Shared>);
 #[derive(Default)]
 struct Shared {
     waiting: Mutex<Vec<u8>>,
+    /// Lines of the log: apart from what waits, so that neither takes the other's room.
+    log: Mutex<Lane>,
+    finished: AtomicBool,
     filled: Notify,
     drained: Notify,
 }
@@ -72,16 +77,38 @@ impl Outbox {
         }
     }
 
-    /// Writes what comes, until the other side no longer reads.
-    pub async fn write_to(self, mut pipe: Sender) -> io::Result<()> {
+    /// Adds a line of the log, if there is room for it.
+    pub fn log(&self, line: &FromBridge<'_>) {
+        lock(&self.0.log).put(line, Instant::now());
+        self.0.filled.notify_one();
+    }
+
+    /// Nothing more comes: the writer ends when it has written what there is.
+    pub fn finish(&self) {
+        self.0.finished.store(true, Ordering::Release);
+        self.0.filled.notify_one();
+    }
+
+    /// Writes what comes, until [`Outbox::finish`], or until the other side no longer reads.
+    pub async fn write_to(self, mut output: impl AsyncWrite + Unpin) -> io::Result<()> {
         let mut batch = Vec::new();
         loop {
             self.0.filled.notified().await;
+            let last = self.0.finished.load(Ordering::Acquire);
             std::mem::swap(&mut batch, &mut *self.waiting());
             self.0.drained.notify_waiters();
-            match pipe.write_all(&batch).await {
+            // Behind the messages: the first of all must be hello.
+            if last {
+                lock(&self.0.log).take_last(&mut batch);
+            } else {
+                lock(&self.0.log).take(&mut batch, Instant::now());
+            }
+            match output.write_all(&batch).await {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                 result => result?,
+            }
+            if last {
+                return Ok(());
             }
             batch.clear();
             // One large message must not be paid for ever after.
@@ -90,10 +117,11 @@ impl Outbox {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
-        // After a panic the process ends anyway.
-        self.0
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.waiting)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that runs under it panics half way.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

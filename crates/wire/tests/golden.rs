@@ -1,11 +1,11 @@
 //! The files that Elixir's tests read too: `test/fixtures/wire/`.
 #![allow(clippy::unwrap_used)]
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, InChannel,
+    Active, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, InChannel, Level,
     Library, Session, Snowflake, Stats, Suppressed, ToBridge, Token, User, Voice, VoiceState,
 };
 
@@ -73,7 +73,7 @@ fn every_message_to_the_bridge() {
         (
             "hello",
             ToBridge::Hello {
-                version: 2,
+                version: 3,
                 library: Library {
                     library: "0.1.0".into(),
                 },
@@ -83,6 +83,7 @@ fn every_message_to_the_bridge() {
         ("lease", ToBridge::Lease(8_000)),
         ("identify", ToBridge::Identify(3)),
         ("ping", ToBridge::Ping(&any)),
+        ("stop", ToBridge::Stop),
         (
             "desired",
             desired(json!({
@@ -234,7 +235,7 @@ fn every_message_from_the_bridge() {
         (
             "hello",
             FromBridge::Hello {
-                version: 2,
+                version: 3,
                 bridge: Bridge {
                     bridge: "0.1.0".into(),
                     os_pid: 4_194_303,
@@ -345,6 +346,21 @@ fn every_message_from_the_bridge() {
             FromBridge::Refused {
                 part: "presence".into(),
                 reason: "activities[0].name: 129 characters, Discord takes 128".into(),
+            },
+        ),
+        (
+            "log",
+            FromBridge::Log {
+                level: Level::Warning,
+                target: "uro_discord_bridge::bridge".into(),
+                message: "refused a part of the desired state".into(),
+                fields: Map::from_iter([
+                    ("part".into(), "presence".into()),
+                    ("reason".into(), "activities: 日本語".into()),
+                    ("shard".into(), 3.into()),
+                    ("late".into(), true.into()),
+                    ("after_s".into(), 0.5.into()),
+                ]),
             },
         ),
         ("pong", FromBridge::Pong(&any)),

@@ -2,7 +2,7 @@ defmodule UroDiscord.Bridge.Protocol do
   @moduledoc false
   # docs/bridge-protocol.md, Elixir's side: pure functions between bytes and messages.
 
-  @version 2
+  @version 3
   @max_frame 16 * 1024 * 1024
   # The bytes of the length before a frame.
   @prefix 4
@@ -14,6 +14,8 @@ defmodule UroDiscord.Bridge.Protocol do
   @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left, :suppressed] ++
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
 
+  @log_levels [:error, :warning, :info, :debug]
+
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
   @type to_bridge ::
@@ -23,6 +25,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:lease, non_neg_integer()}
           | {:identify, non_neg_integer()}
           | {:ping, term()}
+          | {:stop}
 
   @type from_bridge ::
           {:hello, pos_integer(), map()}
@@ -32,6 +35,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:presence, non_neg_integer(), map()}
           | {:voice, String.t(), atom(), map()}
           | {:refused, String.t(), String.t()}
+          | {:log, UroDiscord.Bridge.Log.level(), String.t(), String.t(), map()}
           | {:pong, term()}
 
   @typedoc """
@@ -136,6 +140,10 @@ defmodule UroDiscord.Bridge.Protocol do
 
   defp message({:refused, part, reason} = refused) when is_binary(part) and is_binary(reason),
     do: {:ok, refused}
+
+  defp message({:log, level, target, message, fields} = line)
+       when level in @log_levels and is_binary(target) and is_binary(message) and is_map(fields),
+       do: {:ok, line}
 
   defp message({:pong, _term} = pong), do: {:ok, pong}
 

@@ -1,94 +1,45 @@
 defmodule UroDiscord.Bridge.Transport do
   @moduledoc false
-  # The bridge as an OS process of ours: frames on its stdin and stdout, logs on its stderr. The process that opens it gets
-  # `{port, {:data, bytes}}` and, at the end, `{port, {:exit_status, status}}`.
+  # What carries the frames between a bridge and its owner. The owner opens one, hands it every message that it does not know
+  # itself, and learns from `heard/2` what the message was: it knows nothing of ports.
 
-  alias UroDiscord.Bridge.Log
+  import Kernel, except: [send: 2]
 
-  @enforce_keys [:port, :os_pid, :log]
-  defstruct @enforce_keys
+  @type t :: struct()
 
-  @type t :: %__MODULE__{port: port(), os_pid: pos_integer(), log: pid()}
+  @typedoc "How a bridge ended: with an exit status, or with a reason in words."
+  @type ended :: {:status, non_neg_integer()} | {:reason, String.t()}
 
-  # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
-  @queue {65_536, 4 * 1024 * 1024}
+  @doc "Starts or reaches a bridge. What it says comes to the calling process."
+  @callback open(options :: term()) :: {:ok, t()} | {:error, String.t()}
 
-  # How often it is looked whether a bridge has ended, and how many times.
-  @farewell_ms 20
-  @farewell_tries 75
-
-  @doc "Starts the bridge: the one that was built with this library, or another."
-  @spec open(Path.t() | nil) :: {:ok, t()} | {:error, String.t()}
-  def open(executable) do
-    with {:ok, log} <- Log.start_link(),
-         {:ok, fifo} <- Log.fifo(log) do
-      # The shell only opens the FIFO (both ways, which does not wait for a reader) and becomes the bridge; paths are
-      # arguments, never part of the script.
-      port =
-        Port.open({:spawn_executable, "/bin/sh"}, [
-          :binary,
-          :exit_status,
-          :hide,
-          busy_limits_port: @queue,
-          args: ["-c", ~S([ -p "$1" ] && exec "$0" 2<>"$1"), executable || built(), fifo]
-        ])
-
-      case Port.info(port, :os_pid) do
-        {:os_pid, os_pid} ->
-          {:ok, %__MODULE__{port: port, os_pid: os_pid, log: log}}
-
-        nil ->
-          Log.read(log)
-          {:error, "the bridge ended as it was started"}
-      end
-    end
-  end
+  @doc "What a message to the owner means: bytes of the bridge, its end (nothing follows), or nothing of this transport's."
+  @callback heard(t(), message :: term()) :: {:data, binary()} | {:ended, ended()} | :unknown
 
   @doc "Queues a frame. `:busy` when the bridge does not read: it is hung, since it reads whatever else it does."
+  @callback send(t(), iodata()) :: :ok | :busy
+
+  @doc "Ends a bridge that does not react, and forgets it: nothing more is heard of it."
+  @callback kill(t()) :: :ok
+
+  @doc "Ends a sound bridge by the frame that tells it to, and waits for the end, which takes less than a second; else kills it."
+  @callback finish(t(), stop :: iodata()) :: :ok
+
+  @doc "The process id of the bridge, where it has one on this machine."
+  @callback os_pid(t()) :: pos_integer() | nil
+
+  @spec heard(t(), term()) :: {:data, binary()} | {:ended, ended()} | :unknown
+  def heard(%module{} = transport, message), do: module.heard(transport, message)
+
   @spec send(t(), iodata()) :: :ok | :busy
-  def send(%__MODULE__{port: port}, frame) do
-    if Port.command(port, frame, [:nosuspend]), do: :ok, else: :busy
-  rescue
-    # The port closed before its exit status reached us; that message tells.
-    ArgumentError -> :ok
-  end
+  def send(%module{} = transport, frame), do: module.send(transport, frame)
 
-  @doc "The bridge runs, so its log can be read."
-  @spec up(t()) :: :ok
-  def up(%__MODULE__{log: log}), do: Log.read(log)
-
-  @doc "Closes its stdin, which a sound bridge takes for the order to end."
-  @spec close(t()) :: :ok
-  def close(%__MODULE__{port: port} = transport) do
-    if Port.info(port), do: Port.close(port)
-    up(transport)
-  end
-
-  @doc "Closes its stdin, and waits until it has ended: it closes its gateway before, and that takes less than a second."
-  @spec finish(t()) :: :ok
-  def finish(%__MODULE__{os_pid: os_pid} = transport) do
-    close(transport)
-    if not gone?(Integer.to_string(os_pid), @farewell_tries), do: kill(transport)
-    :ok
-  end
-
-  defp gone?(os_pid, tries) do
-    case System.cmd("kill", ["-0", os_pid], stderr_to_stdout: true) do
-      {_, 0} when tries > 0 ->
-        Process.sleep(@farewell_ms)
-        gone?(os_pid, tries - 1)
-
-      {_, status} ->
-        status != 0
-    end
-  end
-
-  @doc "Ends a bridge that does not react. Its exit status still comes."
   @spec kill(t()) :: :ok
-  def kill(%__MODULE__{os_pid: os_pid}) do
-    {_, _} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)], stderr_to_stdout: true)
-    :ok
-  end
+  def kill(%module{} = transport), do: module.kill(transport)
 
-  defp built, do: Application.app_dir(:uro_discord, "priv/native/uro-discord-bridge")
+  @spec finish(t(), iodata()) :: :ok
+  def finish(%module{} = transport, stop), do: module.finish(transport, stop)
+
+  @spec os_pid(t()) :: pos_integer() | nil
+  def os_pid(%module{} = transport), do: module.os_pid(transport)
 end

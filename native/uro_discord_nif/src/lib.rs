@@ -9,6 +9,7 @@ mod call;
 mod json;
 mod options;
 mod poll;
+mod process;
 mod reply;
 mod request;
 mod rest;

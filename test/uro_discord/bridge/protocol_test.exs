@@ -4,6 +4,7 @@ defmodule UroDiscord.Bridge.ProtocolTest do
 
   doctest UroDiscord.Backoff
   doctest UroDiscord.Bridge.Fact
+  doctest UroDiscord.Bridge.Log
   doctest UroDiscord.Bridge.Pings
 
   # The same files are read by the tests of crates/wire.

@@ -1,72 +1,74 @@
-//! Logs: one JSON object a line on stderr, which the Elixir side hands to its Logger.
+//! Logs: what the process logs becomes messages to Elixir, which hands them to its Logger.
 //!
-//! `{"level":"info","target":"…","message":"…","fields":{…}}`. What is logged is chosen by `URO_DISCORD_LOG`, such as `debug` or
-//! `info,twilight_gateway=debug`; it is `info` unless said.
+//! `URO_DISCORD_LOG` chooses what is logged, such as `debug` or `info,twilight_gateway=debug`; it is `info` unless said.
 
-mod stderr;
+mod lane;
 
-pub use stderr::Stderr;
+pub use lane::Lane;
 
-use serde_json::{Map, Value, json};
-use std::fmt;
-use std::io;
+use crate::outbox::Outbox;
+use serde_json::{Map, Value};
+use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
+use uro_discord_wire::{FromBridge, Level};
 
-/// Sends what the process logs, and its panics, to stderr.
-pub fn install() -> io::Result<Stderr> {
-    let stderr = Stderr::start(|lost| {
-        line(
-            "warn",
-            module_path!(),
-            &format!("{lost} log lines were lost"),
-            &Map::new(),
-        )
-    })?;
+/// How many bytes of a text are logged: others decide how long some are.
+const TEXT: usize = 4_096;
+
+/// Sends what the process logs, and that it panicked, to Elixir. The panic itself is on stderr too, for the case that nobody hears.
+///
+/// # Errors
+///
+/// When the process has a log already.
+pub fn install(outbox: Outbox) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     let (filter, mistake) =
         match std::env::var("URO_DISCORD_LOG").map(|text| text.parse::<Targets>()) {
             Ok(Ok(filter)) => (filter, None),
             Ok(Err(error)) => (default_filter(), Some(error)),
             Err(_) => (default_filter(), None),
         };
-    tracing_subscriber::registry()
-        .with(Lines(stderr.clone()).with_filter(filter))
-        .init();
+    let lines = Lines(outbox).with_filter(filter);
+    tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     if let Some(error) = mistake {
         tracing::warn!("URO_DISCORD_LOG is not understood, logging from info up: {error}");
     }
-    std::panic::set_hook(Box::new(|panic| {
+    let on_stderr = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        on_stderr(panic);
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("?"));
     }));
-    Ok(stderr)
+    Ok(())
 }
 
 fn default_filter() -> Targets {
     Targets::new().with_default(LevelFilter::INFO)
 }
 
-fn line(level: &str, target: &str, message: &str, fields: &Map<String, Value>) -> String {
-    json!({"level": level, "target": target, "message": message, "fields": fields}).to_string()
-}
-
-/// Makes a line of each event.
-struct Lines(Stderr);
+/// Makes a message of each event.
+struct Lines(Outbox);
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let metadata = event.metadata();
-        let level = metadata.level().as_str().to_ascii_lowercase();
-        self.0.line(line(
-            &level,
-            metadata.target(),
-            &fields.message,
-            &fields.others,
-        ));
+        self.0.log(&FromBridge::Log {
+            level: level(*event.metadata().level()),
+            target: event.metadata().target().into(),
+            message: fields.message.into(),
+            fields: fields.others,
+        });
+    }
+}
+
+fn level(level: tracing::Level) -> Level {
+    match level {
+        tracing::Level::ERROR => Level::Error,
+        tracing::Level::WARN => Level::Warning,
+        tracing::Level::INFO => Level::Info,
+        tracing::Level::DEBUG | tracing::Level::TRACE => Level::Debug,
     }
 }
 
@@ -80,21 +82,25 @@ impl Fields {
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.others.insert(field.name().to_owned(), value.into());
     }
+
+    fn text(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        let mut text = Text::default();
+        // An error is the end of the room, or a value that does not show itself: what there is by then is logged.
+        let _ = text.write_fmt(value);
+        match field.name() {
+            "message" => self.message = text.0,
+            _ => self.put(field, text.0),
+        }
+    }
 }
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        match field.name() {
-            "message" => self.message = format!("{value:?}"),
-            _ => self.put(field, format!("{value:?}")),
-        }
+        self.text(field, format_args!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => self.message = value.to_owned(),
-            _ => self.put(field, value),
-        }
+        self.text(field, format_args!("{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -111,5 +117,41 @@ impl Visit for Fields {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         self.put(field, value);
+    }
+}
+
+/// A text that takes no more than [`TEXT`] bytes and an ellipsis.
+#[derive(Default)]
+struct Text(String);
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = TEXT.saturating_sub(self.0.len());
+        if more.len() <= room {
+            self.0.push_str(more);
+            return Ok(());
+        }
+        self.0.push_str(&more[..more.floor_char_boundary(room)]);
+        self.0.push('…');
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let mut text = Text::default();
+        assert!(write!(text, "{}{}", "x".repeat(TEXT - 1), "日本").is_err());
+        assert_eq!(text.0, format!("{}…", "x".repeat(TEXT - 1)));
+    }
+
+    #[test]
+    fn a_text_that_fits_is_whole() {
+        let mut text = Text::default();
+        write!(text, "{}", "日".repeat(TEXT / 3)).unwrap();
+        assert_eq!(text.0.len(), TEXT / 3 * 3);
     }
 }

@@ -6,13 +6,13 @@ pub mod sim;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use uro_discord_wire::{Active, FromBridge, GatewayState, Library, ToBridge, VERSION, etf, frame};
+use uro_discord_wire::{
+    Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
+};
 
 /// Longer than anything here takes, so that a hang fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,8 +30,6 @@ pub struct Bridge {
     /// Whether a shard that waits for the permission to identify is given it by [`Bridge::next`], and nobody sees it waiting.
     pub permits: bool,
     stderr: JoinHandle<String>,
-    /// Said when the process has ended.
-    over: Arc<Notify>,
 }
 
 /// A message that costs a credit.
@@ -48,11 +46,24 @@ pub struct Paid {
 pub struct Frames {
     stdout: ChildStdout,
     buffer: Vec<u8>,
+    /// The lines of its log, which come between the messages and are not among them.
+    pub log: Vec<Line>,
+}
+
+/// A line of the bridge's log.
+#[derive(Debug)]
+pub struct Line {
+    pub level: Level,
+    pub target: String,
+    pub message: String,
+    pub fields: Map<String, Value>,
 }
 
 /// How a bridge ended.
 pub struct Ended {
     pub status: ExitStatus,
+    pub log: Vec<Line>,
+    /// Panics, and nothing else.
     pub stderr: String,
 }
 
@@ -61,20 +72,10 @@ impl Ended {
         self.status.code()
     }
 
-    /// Its logs of that level: all lines must be logs.
-    pub fn logs(&self, level: &str) -> Vec<String> {
-        let lines = self.stderr.lines().map(|line| {
-            let line: Value = serde_json::from_str(line).expect(line);
-            assert!(
-                line["target"].is_string() && line["fields"].is_object(),
-                "{line}"
-            );
-            line
-        });
-        lines
-            .filter(|line| line["level"] == level)
-            .map(|line| line["message"].as_str().unwrap().to_owned())
-            .collect()
+    /// What its log says on that level.
+    pub fn logs(&self, level: Level) -> Vec<&str> {
+        let lines = self.log.iter().filter(|line| line.level == level);
+        lines.map(|line| line.message.as_str()).collect()
     }
 }
 
@@ -106,25 +107,55 @@ impl Frames {
     pub async fn next(&mut self) -> Message {
         patiently("a message", async {
             loop {
-                if let Some(content) = frame::first(&self.buffer).unwrap() {
-                    let content = content.to_vec();
-                    self.buffer.drain(..frame::PREFIX + content.len());
-                    return Message(content);
+                if let Some(message) = self.take() {
+                    return message;
                 }
                 let read = self.stdout.read_buf(&mut self.buffer).await.unwrap();
-                assert_ne!(read, 0, "the bridge ended");
+                assert_ne!(read, 0, "the bridge ended: {:?}", self.log);
             }
         })
         .await
+    }
+
+    /// The next message that is there in full.
+    fn take(&mut self) -> Option<Message> {
+        while let Some(content) = frame::first(&self.buffer).unwrap() {
+            let message = Message(content.to_vec());
+            self.buffer.drain(..frame::PREFIX + message.0.len());
+            let FromBridge::Log {
+                level,
+                target,
+                message,
+                fields,
+            } = message.decode()
+            else {
+                return Some(message);
+            };
+            self.log.push(Line {
+                level,
+                target: target.into_owned(),
+                message: message.into_owned(),
+                fields,
+            });
+        }
+        None
+    }
+
+    /// Everything up to the end, of which the log is kept.
+    async fn drain(&mut self) {
+        while self.stdout.read_buf(&mut self.buffer).await.unwrap() > 0 {
+            while self.take().is_some() {}
+        }
+        while self.take().is_some() {}
     }
 }
 
 impl Bridge {
     pub fn start() -> Self {
-        Self::spawn("info", true)
+        Self::spawn("info")
     }
 
-    fn spawn(filter: &str, logs_are_read: bool) -> Self {
+    fn spawn(filter: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_uro-discord-bridge"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -134,19 +165,15 @@ impl Bridge {
             .spawn()
             .unwrap();
         let mut stderr = child.stderr.take().unwrap();
-        let over = Arc::new(Notify::new());
         Self {
             stdin: child.stdin.take().unwrap(),
             frames: Frames {
                 stdout: child.stdout.take().unwrap(),
                 buffer: Vec::new(),
+                log: Vec::new(),
             },
             permits: true,
-            over: over.clone(),
             stderr: tokio::spawn(async move {
-                if !logs_are_read {
-                    over.notified().await;
-                }
                 let mut text = String::new();
                 stderr.read_to_string(&mut text).await.unwrap();
                 text
@@ -162,12 +189,7 @@ impl Bridge {
 
     /// The same, with more or less in its log.
     pub async fn with_log(filter: &str) -> Self {
-        Self::greet(Self::spawn(filter, true)).await
-    }
-
-    /// The same, with nobody who reads its log until it has ended.
-    pub async fn with_log_unread() -> Self {
-        Self::greet(Self::spawn("info", false)).await
+        Self::greet(Self::spawn(filter)).await
     }
 
     async fn greet(mut bridge: Self) -> Self {
@@ -399,14 +421,10 @@ impl Bridge {
             stdin,
             frames,
             stderr,
-            over,
             ..
         } = self;
         drop(stdin);
-        // Nobody reads stdout, nor is it closed, until the process is gone.
-        let ended = ended(child, stderr, &over).await;
-        drop(frames);
-        ended
+        ended(child, frames, stderr).await
     }
 
     /// Waits for its end, with its stdin open.
@@ -416,20 +434,21 @@ impl Bridge {
             stdin,
             frames,
             stderr,
-            over,
             ..
         } = self;
-        let ended = ended(child, stderr, &over).await;
-        drop((stdin, frames));
+        let ended = ended(child, frames, stderr).await;
+        drop(stdin);
         ended
     }
 }
 
-async fn ended(mut child: Child, stderr: JoinHandle<String>, over: &Notify) -> Ended {
+/// Nobody reads stdout, nor is it closed, until the process is gone.
+async fn ended(mut child: Child, mut frames: Frames, stderr: JoinHandle<String>) -> Ended {
     let status = patiently("the bridge's end", child.wait()).await.unwrap();
-    over.notify_one();
+    frames.drain().await;
     Ended {
         status,
+        log: frames.log,
         stderr: stderr.await.unwrap(),
     }
 }

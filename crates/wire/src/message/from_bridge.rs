@@ -1,10 +1,10 @@
 //! From the bridge to Elixir.
 
-use super::{GatewayState, VoiceState};
+use super::{GatewayState, Level, VoiceState};
 use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// What the bridge says to Elixir.
@@ -67,6 +67,17 @@ pub enum FromBridge<'a> {
         /// Why.
         reason: Cow<'a, str>,
     },
+    /// A line of the bridge's log.
+    Log {
+        /// How grave it is.
+        level: Level,
+        /// Which part of the program says it, such as `uro_discord_bridge::gateway`.
+        target: Cow<'a, str>,
+        /// What it says.
+        message: Cow<'a, str>,
+        /// The values that go with it, by name.
+        fields: Map<String, Value>,
+    },
     /// Answers a ping with its own term, encoded and without the version byte.
     Pong(&'a [u8]),
 }
@@ -121,6 +132,12 @@ impl<'a> FromBridge<'a> {
             ("refused", 3) => Self::Refused {
                 part: Cow::Borrowed(term.value()?),
                 reason: Cow::Borrowed(term.value()?),
+            },
+            ("log", 5) => Self::Log {
+                level: Level::decode(&mut term)?,
+                target: Cow::Borrowed(term.value()?),
+                message: Cow::Borrowed(term.value()?),
+                fields: term.value()?,
             },
             ("pong", 2) => Self::Pong(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
@@ -192,6 +209,19 @@ impl<'a> FromBridge<'a> {
                 term.atom("refused")?;
                 term.value(part)?;
                 term.value(reason)
+            }
+            Self::Log {
+                level,
+                target,
+                message,
+                fields,
+            } => {
+                term.tuple(5);
+                term.atom("log")?;
+                level.encode(&mut term)?;
+                term.value(target)?;
+                term.value(message)?;
+                term.value(fields)
             }
             Self::Pong(any) => {
                 term.tuple(2);

@@ -2,10 +2,12 @@
 
 mod from_bridge;
 mod gateway_state;
+mod level;
 mod to_bridge;
 mod voice_state;
 
 pub use from_bridge::{Bridge, FromBridge};
 pub use gateway_state::{Active, Closed, GatewayState};
+pub use level::Level;
 pub use to_bridge::{Library, ToBridge};
 pub use voice_state::{Encryption, Ended, InChannel, Played, Stats, Suppressed, User, VoiceState};

@@ -24,6 +24,8 @@ pub enum ToBridge<'a> {
     Lease(u32),
     /// The shard of this number may identify once, now.
     Identify(u32),
+    /// The bridge is to leave its gateway so that it can be resumed, and to end.
+    Stop,
     /// Is the bridge alive? Any encoded term, without the version byte.
     Ping(&'a [u8]),
 }
@@ -54,6 +56,7 @@ impl<'a> ToBridge<'a> {
             ("credit", 2) => Self::Credit(term.value()?),
             ("lease", 2) => Self::Lease(term.value()?),
             ("identify", 2) => Self::Identify(term.value()?),
+            ("stop", 1) => Self::Stop,
             ("ping", 2) => Self::Ping(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
         };
@@ -95,6 +98,10 @@ impl<'a> ToBridge<'a> {
                 term.atom("identify")?;
                 term.value(shard)
             }
+            Self::Stop => {
+                term.tuple(1);
+                term.atom("stop")
+            }
             Self::Ping(any) => {
                 term.tuple(2);
                 term.atom("ping")?;
@@ -123,6 +130,7 @@ impl fmt::Debug for ToBridge<'_> {
                 formatter.debug_tuple("Lease").field(milliseconds).finish()
             }
             Self::Identify(shard) => formatter.debug_tuple("Identify").field(shard).finish(),
+            Self::Stop => formatter.write_str("Stop"),
             Self::Ping(any) => formatter.debug_tuple("Ping").field(any).finish(),
         }
     }

@@ -1,0 +1,20 @@
+//! The bridge beside the BEAM: it holds Discord's connections and is told by Elixir what is wanted, in the words of
+//! `docs/bridge-protocol.md`. A [`Transport`] carries these; the program `uro-discord-bridge` runs one over its own pipes.
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod desired;
+mod events;
+mod fault;
+mod gateway;
+pub mod log;
+mod outbox;
+mod presence;
+pub mod stdio;
+mod transport;
+mod voice;
+
+pub use bridge::run;
+pub use fault::Fault;
+pub use outbox::Outbox;
+pub use transport::Transport;
