@@ -1,13 +1,15 @@
 defmodule UroDiscord.Bridge do
   @moduledoc false
-  # The owner of the bridge process. It states what is wanted and keeps the bridge running: a bridge that ended, however,
-  # is started again after a pause that doubles, is given the whole desired state, and converges. There is no other
-  # recovery code.
+  # The owner of a bridge. It keeps the bridge running: one that ended, however, is started again after a pause that doubles, is
+  # given the whole desired state (`UroDiscord.Desired`), and converges. There is no other recovery code.
+  #
+  # There may be several, each with a name and roles. A role is held by one bridge of a node, and says which parts of the desired
+  # state it has; whoever has :gateway holds Discord's gateway too. Today there is one, `:local`, with every role.
 
-  use UroDiscord.Server, shutdown: 5_000
+  use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Error, Events, Server, Voice}
+  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Voice}
   alias UroDiscord.Bridge.{Gateway, Log, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.Handled
 
@@ -22,12 +24,23 @@ defmodule UroDiscord.Bridge do
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
+  # The parts of the desired state that belong to a role.
+  @parts %{gateway: ["presence", "voice"]}
+
+  @type name :: atom()
+  @type role :: :gateway
+
   defmodule State do
     @moduledoc false
-    @enforce_keys [:config, :gateway, :since, :backoff]
+    @enforce_keys [:name, :roles, :open, :gateway, :desired, :since, :backoff]
     defstruct [
-      :config,
+      :name,
+      :roles,
+      # Opens its transport.
+      :open,
+      # nil without this role.
       :gateway,
+      :desired,
       :since,
       :backoff,
       :transport,
@@ -36,25 +49,37 @@ defmodule UroDiscord.Bridge do
       phase: :starting,
       run: 0,
       buffer: Protocol.empty(),
-      presence: nil,
-      voice: nil,
       pings: %Pings{},
       # Set while a full mailbox holds back the bridge.
       look_again: nil
     ]
   end
 
-  @spec start_link(Config.t()) :: GenServer.on_start()
-  def start_link(%Config{} = config),
-    do: GenServer.start_link(__MODULE__, config, name: __MODULE__, spawn_opt: [min_heap_size: @heap])
+  @typedoc """
+    * `name`: `:local` unless said;
+    * `roles`: all unless said;
+    * `transport`: a `UroDiscord.Bridge.Transport` and what it is opened with; a port and the configured executable unless said.
+  """
+  @type options :: [name: name(), roles: [role()], transport: {module(), term()}]
 
-  @doc "States the presence that is wanted: Discord's Update Presence data, or nil for none."
-  @spec desire_presence(map() | nil) :: :ok
-  def desire_presence(presence), do: GenServer.cast(__MODULE__, {:desire_presence, presence})
+  @spec child_spec(Config.t() | {Config.t(), options()}) :: Supervisor.child_spec()
+  def child_spec({%Config{}, options} = start) do
+    id = server(Keyword.get(options, :name, :local))
+    %{id: id, start: {__MODULE__, :start_link, [start]}, shutdown: 5_000}
+  end
 
-  @doc "States the voice channels that are wanted, as docs/bridge-protocol.md has them, or nil for none."
-  @spec desire_voice(map() | nil) :: :ok
-  def desire_voice(voice), do: GenServer.cast(__MODULE__, {:desire_voice, voice})
+  def child_spec(%Config{} = config), do: child_spec({config, []})
+
+  @spec start_link({Config.t(), options()}) :: GenServer.on_start()
+  def start_link({%Config{}, options} = start) do
+    name = server(Keyword.get(options, :name, :local))
+    GenServer.start_link(__MODULE__, start, name: name, spawn_opt: [min_heap_size: @heap])
+  end
+
+  @doc "The process that owns the bridge of this name."
+  @spec server(name()) :: atom()
+  def server(:local), do: __MODULE__
+  def server(name), do: Module.concat(__MODULE__, name |> Atom.to_string() |> Macro.camelize())
 
   @doc "Somebody subscribed to gateway events."
   @spec subscribed() :: :ok
@@ -77,28 +102,34 @@ defmodule UroDiscord.Bridge do
   def identify(shard), do: GenServer.cast(__MODULE__, {:identify, shard})
 
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes."
-  @spec status() :: map()
-  def status do
-    with {:error, %Error{} = error} <- Server.call(__MODULE__, :status) do
+  @spec status(name()) :: map()
+  def status(name \\ :local) do
+    with {:error, %Error{} = error} <- Server.call(server(name), :status) do
       bridge = %{state: :down, since: nil, os_pid: nil, restarts: 0, last_end: Exception.message(error), presence: %{}}
       %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
     end
   end
 
   @doc "A term to the bridge and back."
-  @spec ping(term(), timeout()) :: {:ok, term()} | {:error, :down}
-  def ping(term, timeout \\ 5_000), do: GenServer.call(__MODULE__, {:ping, term}, timeout)
+  @spec ping(name(), term()) :: {:ok, term()} | {:error, :down}
+  def ping(name \\ :local, term), do: GenServer.call(server(name), {:ping, term})
 
   @impl true
-  def init(config) do
+  def init({config, options}) do
     # To end the bridge before we end, and since what ends a transport must not end us.
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :ping, @ping_interval)
 
+    roles = Keyword.get(options, :roles, Map.keys(@parts))
+    {transport, argument} = Keyword.get(options, :transport, {Transport.Port, config.bridge_executable})
+
     state = %State{
-      config: config,
+      name: Keyword.get(options, :name, :local),
+      roles: roles,
+      open: fn -> transport.open(argument) end,
       since: DateTime.utc_now(),
-      gateway: Gateway.new(config),
+      gateway: if(:gateway in roles, do: Gateway.new(config)),
+      desired: Desired.follow(Enum.flat_map(roles, &Map.fetch!(@parts, &1))),
       backoff: Backoff.new(config.bridge_restart)
     }
 
@@ -116,10 +147,11 @@ defmodule UroDiscord.Bridge do
       os_pid: state.os_pid,
       restarts: max(state.run - 1, 0),
       last_end: state.last_end,
-      presence: state.gateway.presences
+      presence: if(state.gateway, do: state.gateway.presences, else: %{})
     }
 
-    {:reply, %{bridge: status, gateway: Gateway.status(state.gateway)}, state}
+    gateway = if state.gateway, do: Gateway.status(state.gateway), else: %{shards: %{}, held_back: nil}
+    {:reply, %{bridge: status, gateway: gateway}, state}
   end
 
   def handle_call({:ping, term}, from, %{phase: :up} = state) do
@@ -129,13 +161,6 @@ defmodule UroDiscord.Bridge do
   def handle_call({:ping, _term}, _from, state), do: {:reply, {:error, :down}, state}
 
   @impl true
-  def handle_cast({:desire_presence, presence}, state) do
-    {:noreply, tell(%{state | presence: presence}, {:desired, %{"presence" => presence}})}
-  end
-
-  def handle_cast({:desire_voice, voice}, state),
-    do: {:noreply, tell(%{state | voice: voice}, {:desired, %{"voice" => voice}})}
-
   def handle_cast(:subscribed, state),
     do: {:noreply, state.gateway |> Gateway.subscribed() |> tell_all(state) |> follow()}
 
@@ -151,6 +176,9 @@ defmodule UroDiscord.Bridge do
     do: {:noreply, state.gateway |> Gateway.identify(shard) |> tell_all(state)}
 
   @impl true
+  def handle_info({:desired, parts}, state),
+    do: {:noreply, tell(%{state | desired: Map.merge(state.desired, parts)}, {:desired, parts})}
+
   def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
 
   def handle_info({:DOWN, _ref, :process, pid, reason}, state),
@@ -167,7 +195,7 @@ defmodule UroDiscord.Bridge do
 
   def handle_info(:ping, state) do
     Process.send_after(self(), :ping, @ping_interval)
-    {:noreply, check_alive(%{state | gateway: Gateway.watch(state.gateway)})}
+    {:noreply, check_alive(watch(state))}
   end
 
   def handle_info(message, %{transport: nil} = state), do: {:noreply, unknown(message, state)}
@@ -203,7 +231,7 @@ defmodule UroDiscord.Bridge do
   defp start(state) do
     state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}}
 
-    case Transport.Port.open(state.config.bridge_executable) do
+    case state.open.() do
       {:ok, transport} ->
         Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
         phase(%{state | transport: transport, os_pid: Transport.os_pid(transport)}, :starting)
@@ -257,7 +285,7 @@ defmodule UroDiscord.Bridge do
       state
       | transport: nil,
         os_pid: nil,
-        gateway: Gateway.ended(state.gateway),
+        gateway: state.gateway && Gateway.ended(state.gateway),
         pings: %Pings{},
         buffer: Protocol.empty()
     }
@@ -272,10 +300,7 @@ defmodule UroDiscord.Bridge do
   defp phase(state, phase) do
     state = %{state | phase: phase, since: DateTime.utc_now()}
 
-    Events.publish(
-      :status,
-      {:bridge, phase, %{os_pid: state.os_pid, since: state.since, last_end: state.last_end}}
-    )
+    Events.publish(:status, {:bridge, phase, Map.take(state, [:name, :roles, :os_pid, :since, :last_end])})
 
     state
   end
@@ -308,22 +333,14 @@ defmodule UroDiscord.Bridge do
       state = %{state | backoff: Backoff.well(state.backoff)}
       Logger.info("the bridge is up (version #{info["bridge"]}, process #{state.os_pid})")
 
-      {desired, told} = Gateway.started(state.gateway)
-
-      tell_all(
-        told,
-        state
-        |> phase(:up)
-        |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
-        |> tell({:desired, %{"gateway" => desired, "presence" => state.presence, "voice" => state.voice}})
-      )
+      state |> phase(:up) |> tell({:hello, Protocol.version(), %{"library" => library_version()}}) |> begin()
     else
       Transport.kill(state.transport)
       incompatible(down(%{state | last_end: "speaks version #{version} of the protocol"}))
     end
   end
 
-  defp handle(message, state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
+  defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
     do: %{state | gateway: Gateway.handle(state.gateway, message)}
 
   defp handle({:voice, guild, voice_state, info}, state) do
@@ -353,7 +370,20 @@ defmodule UroDiscord.Bridge do
     state
   end
 
+  # The whole desired state, with the gateway as the lease has it.
+  defp begin(%{gateway: nil} = state), do: tell(state, {:desired, state.desired})
+
+  defp begin(state) do
+    {desired, told} = Gateway.started(state.gateway)
+    tell_all(told, tell(state, {:desired, Map.put(state.desired, "gateway", desired)}))
+  end
+
+  defp watch(%{gateway: nil} = state), do: state
+  defp watch(state), do: %{state | gateway: Gateway.watch(state.gateway)}
+
   # After whatever may have had events handled.
+  defp follow(%{gateway: nil} = state), do: state
+
   defp follow(state) do
     {room, told} = Gateway.follow(state.gateway)
     state = tell_all(told, state)

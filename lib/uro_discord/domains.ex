@@ -3,7 +3,7 @@ defmodule UroDiscord.Domains do
   # The crash domains, and what belongs to each. A domain is not the reason for another one's end; `UroDiscord.Domain` starts it again
   # when it ends. Within one, processes that only work together are a group, the later ones of which end with the earlier.
 
-  alias UroDiscord.{Bridge, Config, Domain, Feeds, Gateway, Interactions, Notify, Shards, Store, Voice, Web}
+  alias UroDiscord.{Bridge, Config, Desired, Domain, Feeds, Gateway, Interactions, Notify, Shards, Store, Voice, Web}
 
   # A group that crashes so often ends, and counts as one crash of its domain.
   @group [strategy: :rest_for_one, max_restarts: 5, max_seconds: 10]
@@ -31,7 +31,7 @@ defmodule UroDiscord.Domains do
   end
 
   defp core(config),
-    do: [Store.Keeper, Notify, group(:gateway, [{Gateway, config}, {Bridge, config}])]
+    do: [Store.Keeper, Notify, Desired, group(:gateway, [{Gateway, config}, {Bridge, config}])]
 
   defp worlds(%{shards: shards, board: board} = config) do
     [group(:registry, [{Shards, config}, Shards.Hidden])] ++

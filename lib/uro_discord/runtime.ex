@@ -95,6 +95,12 @@ defmodule UroDiscord.Runtime do
     :ok
   end
 
+  @spec delete(term()) :: :ok
+  def delete(key) do
+    true = :ets.delete(__MODULE__, key)
+    :ok
+  end
+
   @doc "Puts a value in place of another one, and says whether that was still there."
   @spec replace(atom(), term(), term()) :: boolean()
   def replace(key, before, value) do

@@ -1,7 +1,7 @@
 defmodule UroDiscord.BridgeTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
-  alias UroDiscord.{Bridge, Error, Native, Shards}
+  alias UroDiscord.{Bridge, Desired, Error, Native, Shards}
 
   # Quick, so that a hundred restarts take seconds.
   @quick [bridge_restart: {10, 40}]
@@ -159,6 +159,48 @@ defmodule UroDiscord.BridgeTest do
       bridge = os_pid()
       Process.exit(Process.whereis(Bridge), :kill)
       assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
+    end
+
+    test "the desired state outlives its process and the bridge's owner", %{sim: sim} do
+      start_connected!(sim, @quick)
+      :ok = Shards.put(id: 1, name: "Plaza", players: 1)
+      DiscordSim.wait_for_presence(sim, "1 player in 1 world")
+
+      before = DiscordSim.now(sim)
+      kill_and_wait(Desired)
+      kill_and_wait(Bridge)
+      wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
+      DiscordSim.wait_for_presence(sim, "1 player in 1 world", after: before)
+
+      # Who follows is not forgotten either.
+      kill_and_wait(Desired)
+      :ok = Shards.put(id: 1, name: "Plaza", players: 2)
+      DiscordSim.wait_for_presence(sim, "2 players in 1 world")
+    end
+
+    defp kill_and_wait(name) do
+      pid = Process.whereis(name)
+      Process.exit(pid, :kill)
+      assert eventually(fn -> Process.whereis(name) not in [pid, nil] end)
+    end
+
+    test "another bridge beside it has a life of its own", %{sim: sim} do
+      start_connected!(sim, @quick)
+      local = os_pid()
+      {:ok, %{config: config}} = UroDiscord.Runtime.fetch()
+      start_supervised!({Bridge, {config, name: :second, roles: []}})
+      assert eventually(fn -> match?(%{bridge: %{state: :up}}, Bridge.status(:second)) end)
+      assert Bridge.ping(:second, {:any, "term"}) == {:ok, {:any, "term"}}
+
+      %{bridge: %{os_pid: second}, gateway: gateway} = Bridge.status(:second)
+      assert second != local
+      # It has no part in the gateway.
+      assert gateway.shards == %{}
+      assert DiscordSim.get(sim, "/gateway")["identifies"] == 1
+
+      kill(second)
+      assert eventually(fn -> match?(%{bridge: %{state: :up, restarts: 1}}, Bridge.status(:second)) end)
+      assert {:ok, %{bridge: %{os_pid: ^local, restarts: 0}}} = UroDiscord.status()
     end
 
     test "what its owner does not know, it survives, and says so", %{sim: sim} do

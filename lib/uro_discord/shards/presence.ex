@@ -6,7 +6,7 @@ defmodule UroDiscord.Shards.Presence do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Events, Shards}
+  alias UroDiscord.{Config, Desired, Events, Shards}
   alias UroDiscord.Shards.{Template, Text}
 
   # https://discord.com/developers/docs/events/gateway-events#activity-object-activity-types: a custom status shows `state` alone.
@@ -32,10 +32,6 @@ defmodule UroDiscord.Shards.Presence do
   @impl true
   def handle_info({:uro_discord, :shards, _event}, state), do: {:noreply, look_soon(state)}
   def handle_info({:uro_discord, :status, {:shards, _status}}, state), do: {:noreply, look_soon(state)}
-  # Its owner may be another one too.
-  def handle_info({:uro_discord, :status, {:bridge, :up, _info}}, state),
-    do: {:noreply, look(%{state | text: :unknown})}
-
   def handle_info({:uro_discord, :status, _other}, state), do: {:noreply, state}
   def handle_info(:look, state), do: {:noreply, look(%{state | looking?: false})}
 
@@ -48,7 +44,7 @@ defmodule UroDiscord.Shards.Presence do
 
   defp look(state) do
     {text, state} = text(Shards.visible(), Shards.source_status(), state)
-    if text != state.text, do: Bridge.desire_presence(text && presence(text))
+    if text != state.text, do: Desired.put("presence", text && presence(text))
     %{state | text: text}
   end
 

@@ -1,11 +1,10 @@
 defmodule UroDiscord.Voice.Calls do
   @moduledoc false
-  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them to the bridge's owner, and again
-  # when there is another bridge.
+  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them in `UroDiscord.Desired`.
 
   use UroDiscord.Server
 
-  alias UroDiscord.{Bridge, Config, Error, Events, Gateway, Rest, Runtime, Snowflake, Voice}
+  alias UroDiscord.{Config, Desired, Error, Events, Gateway, Rest, Runtime, Snowflake, Voice}
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
@@ -18,6 +17,8 @@ defmodule UroDiscord.Voice.Calls do
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
+    # Nobody knows any more what was wanted, and a bridge that stayed somewhere would not be ours to command.
+    Desired.put("voice", nil)
     {:ok, %{bot_id: bot_id, calls: %{}, attempts: 0}}
   end
 
@@ -90,9 +91,10 @@ defmodule UroDiscord.Voice.Calls do
 
   @impl true
   def handle_info({:uro_discord, :status, {:lease, _held}}, state), do: {:noreply, state |> down() |> desire()}
-  # To its owner too, who may be another one.
-  def handle_info({:uro_discord, :status, {:bridge, :up, _info}}, state), do: {:noreply, state |> down() |> desire()}
-  def handle_info({:uro_discord, :status, {:bridge, _phase, _info}}, state), do: {:noreply, down(state)}
+  # So that the next bridge goes where people have moved the bot, and plays nothing twice.
+  def handle_info({:uro_discord, :status, {:bridge, _phase, %{roles: roles}}}, state),
+    do: {:noreply, if(:gateway in roles, do: state |> down() |> desire(), else: state)}
+
   def handle_info({:uro_discord, :status, _event}, state), do: {:noreply, state}
 
   def handle_info({:waited, guild_id, from}, state) do
@@ -150,7 +152,7 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   defp desire(state) do
-    Bridge.desire_voice(if(Gateway.held?() and state.calls != %{}, do: wanted(state)))
+    Desired.put("voice", if(Gateway.held?() and state.calls != %{}, do: wanted(state)))
     state
   end
 

@@ -1,0 +1,63 @@
+defmodule UroDiscord.Desired do
+  @moduledoc false
+  # What is wanted of the bridges, part by part, as docs/bridge-protocol.md has the parts. Apart from the owners of the bridges, so
+  # that the end of either is no matter: an owner that starts reads all of it, and is told what changes after that. The values are
+  # facts of `UroDiscord.Runtime`, so the end of this process is no matter either.
+
+  use UroDiscord.Server
+
+  alias UroDiscord.Runtime
+
+  @type part :: String.t()
+
+  @spec start_link(term()) :: GenServer.on_start()
+  def start_link(_options), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @doc "States a part: nil is not wanted. Of one part there is one process that states it."
+  @spec put(part(), map() | nil) :: :ok
+  def put(part, value) do
+    Runtime.put({:desired, part}, value)
+    GenServer.cast(__MODULE__, {:changed, part})
+  end
+
+  @doc """
+  The calling process gets `{:desired, %{part => value}}` when one of these parts changes, for as long as it lives. Returns what they
+  are now; a part that nobody has stated is nil.
+  """
+  @spec follow([part()]) :: %{part() => map() | nil}
+  def follow(parts) do
+    Runtime.put({:desired_by, self()}, parts)
+    GenServer.cast(__MODULE__, {:follow, self()})
+    Map.new(parts, &{&1, Runtime.lookup({:desired, &1})})
+  end
+
+  @impl true
+  def init(nil) do
+    followers = Runtime.all(:desired_by)
+    Enum.each(followers, fn {pid, _parts} -> Process.monitor(pid) end)
+    # What was stated while there was no such process.
+    for {part, value} <- Runtime.all(:desired), do: tell(part, value)
+    {:ok, nil}
+  end
+
+  @impl true
+  def handle_cast({:changed, part}, state) do
+    tell(part, Runtime.lookup({:desired, part}))
+    {:noreply, state}
+  end
+
+  def handle_cast({:follow, pid}, state) do
+    Process.monitor(pid)
+    {:noreply, state}
+  end
+
+  @impl true
+  def handle_info({:DOWN, _ref, :process, pid, _reason}, state) do
+    Runtime.delete({:desired_by, pid})
+    {:noreply, state}
+  end
+
+  defp tell(part, value) do
+    for {pid, parts} <- Runtime.all(:desired_by), part in parts, do: send(pid, {:desired, %{part => value}})
+  end
+end
