@@ -138,4 +138,17 @@ defmodule UroDiscord.NativeTest do
     assert_raise ErlangError, ~r/nif_panicked/, fn -> Native.panic_for_test() end
     assert {:ok, "1"} = Native.json_encode(1)
   end
+
+  test "kill/1 ends one process of another program, and nothing else" do
+    port = Port.open({:spawn_executable, "/bin/cat"}, [:binary, :exit_status])
+    {:os_pid, os_pid} = Port.info(port, :os_pid)
+    assert Native.kill(os_pid) == :ok
+    assert_receive {^port, {:exit_status, 137}}, 5_000
+    # The VM has reaped it.
+    assert {:error, reason} = Native.kill(os_pid)
+    assert is_binary(reason)
+
+    own = String.to_integer(System.pid())
+    for number <- [0, 1, -1, -os_pid, own], do: assert_raise(ArgumentError, fn -> Native.kill(number) end)
+  end
 end
