@@ -74,7 +74,7 @@ defmodule UroDiscord.Shards do
 
   @doc "All shards, by id; none while UroDiscord is not running."
   @spec list() :: [shard()]
-  def list, do: select([{{{:shard, :_}, :"$1", :_}, [], [:"$1"]}])
+  def list, do: select([{{{:shard, :_}, :"$1", :_, :_}, [], [:"$1"]}])
 
   defp select(matches) do
     :ets.select(__MODULE__, matches)
@@ -91,7 +91,7 @@ defmodule UroDiscord.Shards do
   def visible do
     case Runtime.fetch() do
       {:ok, %{config: %{shards: config}}} ->
-        shown = Selection.select(not_hidden(), config)
+        shown = for id <- Selection.select(not_hidden(), config), shard = lookup(id), do: shard
         if config.show_addresses, do: shown, else: Enum.map(shown, &%{&1 | address: nil, port: nil})
 
       {:error, _not_started} ->
@@ -99,8 +99,8 @@ defmodule UroDiscord.Shards do
     end
   end
 
-  # Until it is known what is hidden, everything is.
-  defp not_hidden, do: select([{{{:shard, :_}, :"$1", false}, [], [:"$1"]}])
+  # The places of these. Until it is known what is hidden, everything is.
+  defp not_hidden, do: select([{{{:shard, :_}, :_, false, :"$1"}, [], [:"$1"]}])
 
   @doc """
   Hides the shards that a pattern matches: one whose id, name, map, host, host id or address it is. `*` stands for anything, letters may be large or
@@ -189,11 +189,14 @@ defmodule UroDiscord.Shards do
   @spec put_matcher(Matcher.t()) :: :ok
   def put_matcher(matcher) do
     {:ok, version} = call({:matcher, matcher})
-    {hidden, shown} = Enum.split_with(:ets.match_object(__MODULE__, {{:shard, :_}, :_, :_}), &elem(&1, 2))
+    {hidden, shown} = Enum.split_with(:ets.match_object(__MODULE__, {{:shard, :_}, :_, :_, :_}), &elem(&1, 2))
 
     for rows <- Enum.chunk_every(shown ++ hidden, @chunk) do
       :ok =
-        call({:verdicts, version, for({_key, shard, _hidden?} <- rows, do: {shard, Matcher.matches?(matcher, shard)})})
+        call(
+          {:verdicts, version,
+           for({_key, shard, _hidden?, _place} <- rows, do: {shard, Matcher.matches?(matcher, shard)})}
+        )
     end
 
     Events.publish(:shards, :visibility)
@@ -208,13 +211,17 @@ defmodule UroDiscord.Shards do
   defp judged(request) do
     case select([{{:matcher, :"$1", :"$2"}, [], [{{:"$1", :"$2"}}]}]) do
       [{version, matcher}] ->
-        judge = fn shard -> matcher == :unknown or (matcher != nil and Matcher.matches?(matcher, shard)) end
+        judge = fn shard -> {hidden?(matcher, shard), Selection.origin(shard.address)} end
         with :outdated <- call(request.(version, judge)), do: judged(request)
 
       [] ->
         {:error, %Error{kind: :unavailable, message: "the shards are just being started: try again in a moment"}}
     end
   end
+
+  defp hidden?(:unknown, _shard), do: true
+  defp hidden?(nil, _shard), do: false
+  defp hidden?(matcher, shard), do: Matcher.matches?(matcher, shard)
 
   defp call(request), do: Server.call(__MODULE__, request)
 
@@ -233,10 +240,10 @@ defmodule UroDiscord.Shards do
       when is_tuple(request) and elem(request, 0) in [:put, :put_all, :verdicts] and elem(request, 1) != current,
       do: {:reply, :outdated, state}
 
-  def handle_call({:put, _version, source, shard, hidden?}, _from, state) do
-    case lookup(state, shard.id) do
+  def handle_call({:put, _version, source, shard, verdict}, _from, state) do
+    case lookup(shard.id) do
       %{source: ^source} = before ->
-        {:reply, :ok, change(state, before, complete(shard, source, before.opened_at), hidden?)}
+        {:reply, :ok, change(state, before, complete(shard, source, before.opened_at), verdict)}
 
       %{source: other} ->
         {:reply, {:error, Error.invalid("id", "#{shard.id} is a shard of #{inspect(other)}")}, state}
@@ -245,7 +252,7 @@ defmodule UroDiscord.Shards do
         {:reply, {:error, full()}, state}
 
       nil ->
-        {:reply, :ok, open(state, complete(shard, source, DateTime.utc_now()), hidden?)}
+        {:reply, :ok, open(state, complete(shard, source, DateTime.utc_now()), verdict)}
     end
   end
 
@@ -255,13 +262,13 @@ defmodule UroDiscord.Shards do
     state = Enum.reduce(closed, state, &close(&2, source, &1))
 
     {state, refused} =
-      Enum.reduce(judged, {state, 0}, fn {shard, hidden?}, {state, refused} ->
-        case lookup(state, shard.id) do
-          %{source: ^source} = before -> {change(state, before, shard, hidden?), refused}
+      Enum.reduce(judged, {state, 0}, fn {shard, verdict}, {state, refused} ->
+        case lookup(shard.id) do
+          %{source: ^source} = before -> {change(state, before, shard, verdict), refused}
           # That of another source stays with it.
           %{} -> {state, refused}
           nil when state.count >= @capacity -> {state, refused + 1}
-          nil -> {open(state, shard, hidden?), refused}
+          nil -> {open(state, shard, verdict), refused}
         end
       end)
 
@@ -276,7 +283,10 @@ defmodule UroDiscord.Shards do
 
   # One that has changed meanwhile was judged by these patterns already.
   def handle_call({:verdicts, _version, verdicts}, _from, state) do
-    for {shard, hidden?} <- verdicts, lookup(state, shard.id) == shard, do: insert(state, shard, hidden?)
+    for {shard, hidden?} <- verdicts,
+        lookup(shard.id) == shard,
+        do: :ets.update_element(state.table, {:shard, shard.id}, {3, hidden?})
+
     {:reply, :ok, state}
   end
 
@@ -287,31 +297,31 @@ defmodule UroDiscord.Shards do
     {:reply, :ok, state}
   end
 
-  defp lookup(state, id) do
-    case :ets.lookup(state.table, {:shard, id}) do
-      [{_key, shard, _hidden?}] -> shard
+  defp lookup(id) do
+    case select([{{{:shard, id}, :"$1", :_, :_}, [], [:"$1"]}]) do
+      [shard] -> shard
       [] -> nil
     end
   end
 
   defp complete(shard, source, opened_at), do: Map.merge(shard, %{opened_at: opened_at, source: source})
 
-  defp open(state, shard, hidden?) do
-    insert(state, shard, hidden?)
+  defp open(state, shard, verdict) do
+    insert(state, shard, verdict)
     Events.publish(:shards, {:opened, shard})
     %{state | count: state.count + 1}
   end
 
-  defp change(state, shard, shard, _hidden?), do: state
+  defp change(state, shard, shard, _verdict), do: state
 
-  defp change(state, before, shard, hidden?) do
-    insert(state, shard, hidden?)
+  defp change(state, before, shard, verdict) do
+    insert(state, shard, verdict)
     Events.publish(:shards, {:changed, before, shard})
     state
   end
 
   defp close(state, source, id) do
-    case lookup(state, id) do
+    case lookup(id) do
       %{source: ^source} = shard ->
         :ets.delete(state.table, {:shard, id})
         Events.publish(:shards, {:closed, shard})
@@ -322,7 +332,8 @@ defmodule UroDiscord.Shards do
     end
   end
 
-  defp insert(state, shard, hidden?), do: :ets.insert(state.table, {{:shard, shard.id}, shard, hidden?})
+  defp insert(state, shard, {hidden?, origin}),
+    do: :ets.insert(state.table, {{:shard, shard.id}, shard, hidden?, Selection.place(shard, origin)})
 
   defp full do
     %Error{

@@ -19,8 +19,11 @@ defmodule UroDiscord.Shards.SelectionTest do
     Map.merge(shard, Map.new(fields))
   end
 
-  defp ids(shards, limits \\ []),
-    do: shards |> Selection.select(Map.merge(@limits, Map.new(limits))) |> Enum.map(& &1.id)
+  defp ids(shards, limits \\ []) do
+    shards
+    |> Enum.map(&Selection.place(&1, Selection.origin(&1.address)))
+    |> Selection.select(Map.merge(@limits, Map.new(limits)))
+  end
 
   test "the oldest ones have the places" do
     assert ids(for n <- 20..1//-1, do: shard(n)) == ~w(1 2 3 4 5)
