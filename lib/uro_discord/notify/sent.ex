@@ -27,7 +27,8 @@ defmodule UroDiscord.Notify.Sent do
   end
 
   @doc "The id of the message that this notification became since then, or nil."
-  @spec find([[map()]], %{:body => String.t(), optional(atom()) => term()}, integer(), Runtime.t()) :: {:ok, String.t() | nil} | {:error, Error.t()}
+  @spec find([[map()]], %{:body => String.t(), optional(atom()) => term()}, integer(), Runtime.t()) ::
+          {:ok, String.t() | nil} | {:error, Error.t()}
   def find(pages, row, since, runtime) do
     {:ok, body} = Native.json_decode(row.body)
     wanted = features(body)
