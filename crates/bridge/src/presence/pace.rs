@@ -2,9 +2,18 @@ use super::Presence;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Between two presences. Discord takes 5 in 20 s; spacing them evenly shows a change 4 s late at worst, where a burst of five would
-/// have to be followed by 20 s of silence. The rest is for packets that the network brings closer together.
-const SPACING: Duration = Duration::from_millis(4_200);
+/// Discord takes 5 presences in 20 s; the rest is for packets that the network brings closer together.
+const WINDOW: Duration = Duration::from_secs(21);
+
+/// Between a presence and the one before, by how many there were in the window. The first changes show within about a second; those of a
+/// storm come slower, so that no burst is followed by 20 s of silence.
+const SPACING: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_secs(1),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(5),
+];
 
 /// So shortly before a connection was lost a presence may have been lost with it.
 const IN_FLIGHT: Duration = Duration::from_secs(60);
@@ -14,7 +23,8 @@ const IN_FLIGHT: Duration = Duration::from_secs(60);
 pub struct Pace {
     wanted: Option<Presence>,
     shown: Shown,
-    sent: Option<Instant>,
+    /// The latest first.
+    sent: [Option<Instant>; SPACING.len()],
 }
 
 /// What Discord shows at present.
@@ -33,7 +43,7 @@ impl Pace {
         Self {
             wanted: None,
             shown: Shown::Unknown,
-            sent: None,
+            sent: [None; SPACING.len()],
         }
     }
 
@@ -49,7 +59,7 @@ impl Pace {
 
     /// The connection was lost.
     pub fn lost(&mut self, now: Instant) {
-        if self.sent.is_some_and(|sent| now < sent + IN_FLIGHT) {
+        if self.sent[0].is_some_and(|sent| now < sent + IN_FLIGHT) {
             self.shown = Shown::Unknown;
         }
     }
@@ -67,14 +77,32 @@ impl Pace {
             (Shown::Ours(shown), None) => *shown != Presence::plain(),
             (Shown::Unknown, _) => true,
         };
-        differs.then(|| self.sent.map_or(now, |sent| sent + SPACING))
+        differs.then(|| self.free(now))
+    }
+
+    /// When the next may be sent.
+    fn free(&self, now: Instant) -> Instant {
+        let latest = self.sent[0].unwrap_or(now);
+        let recent = self
+            .sent
+            .iter()
+            .flatten()
+            .filter(|sent| now < **sent + WINDOW)
+            .count();
+        match SPACING.get(recent) {
+            Some(spacing) if recent > 0 => latest + *spacing,
+            Some(_) => now,
+            // As many as there may be: when the first of them is no longer one of the window.
+            None => self.sent[SPACING.len() - 1].map_or(now, |first| first + WINDOW),
+        }
     }
 
     /// The presence to send now; it counts as sent.
     pub fn send(&mut self, now: Instant) -> Presence {
         let presence = self.wanted.clone().unwrap_or_else(Presence::plain);
         self.shown = Shown::Ours(presence.clone());
-        self.sent = Some(now);
+        self.sent.rotate_right(1);
+        self.sent[0] = Some(now);
         presence
     }
 }
@@ -108,11 +136,12 @@ mod tests {
         for state in 2..100 {
             pace.want(Some(presence(state)));
         }
-        assert_eq!(pace.due(start), Some(start + SPACING));
-        assert_eq!(pace.send(start + SPACING), presence(99));
+        let second = start + Duration::from_secs(1);
+        assert_eq!(pace.due(start), Some(second));
+        assert_eq!(pace.send(second), presence(99));
         pace.want(Some(presence(1)));
         pace.want(Some(presence(99)));
-        assert_eq!(pace.due(start + SPACING), None, "it is shown already");
+        assert_eq!(pace.due(second), None, "it is shown already");
     }
 
     #[test]
@@ -128,6 +157,10 @@ mod tests {
             }
         }
         assert!(sent.len() > 40, "{} were sent", sent.len());
+        assert!(sent[2] - sent[0] <= Duration::from_secs(2));
+        for two in sent.windows(2) {
+            assert!(two[1] - two[0] < Duration::from_secs(10), "no silence");
+        }
         for six in sent.windows(6) {
             assert!(six[5] - six[0] > Duration::from_secs(20));
         }
@@ -139,7 +172,7 @@ mod tests {
         pace.want(Some(presence(1)));
         pace.send(start);
         pace.renewed();
-        assert_eq!(pace.due(start), Some(start + SPACING));
+        assert_eq!(pace.due(start), Some(start + SPACING[1]));
 
         let later = start + Duration::from_secs(60);
         pace.send(later);
@@ -148,7 +181,7 @@ mod tests {
         pace.lost(later + Duration::from_secs(1));
         assert_eq!(
             pace.due(later),
-            Some(later + SPACING),
+            Some(later + SPACING[1]),
             "it may not have arrived"
         );
     }
@@ -161,9 +194,10 @@ mod tests {
         pace.want(Some(presence(1)));
         pace.send(start);
         pace.want(None);
-        assert_eq!(pace.due(start), Some(start + SPACING));
-        assert_eq!(pace.send(start + SPACING), Presence::plain());
-        assert_eq!(pace.due(start + SPACING), None);
+        let second = start + SPACING[1];
+        assert_eq!(pace.due(start), Some(second));
+        assert_eq!(pace.send(second), Presence::plain());
+        assert_eq!(pace.due(second), None);
         pace.forget();
         assert!(
             pace.due(start).is_some(),
