@@ -6,6 +6,10 @@ defmodule UroDiscord.Store do
   are no interactive transactions: what depends on what was read goes into the statement (`UPDATE … WHERE … RETURNING`,
   `INSERT … ON CONFLICT`).
 
+  PostgreSQL's transactions are READ COMMITTED: each statement of a batch sees what others have committed until it begins, and not what they do
+  since. So what one statement finds may have changed for the next. Where that matters, the first statement is an UPDATE of the row that all
+  writers touch first: it waits for the others, and the statements behind it see what they did.
+
   The same SQL runs on SQLite, PostgreSQL and CockroachDB, so it keeps to what these share:
 
     * parameters are `$1`, `$2` …, each used at least once; one whose type does not show from where it stands is cast, as in

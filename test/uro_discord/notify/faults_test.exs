@@ -44,6 +44,7 @@ defmodule UroDiscord.Notify.FaultsTest do
     {"403 of Cloudflare's", [%{status: 403, body: "<html>Sorry, you have been blocked</html>", times: 2}]},
     {"403, code 40333", [%{status: 403, body: %{code: 40_333, message: "internal network error"}, times: 2}]},
     {"404 without JSON", [%{status: 404, body: "nothing here", times: 2}]},
+    {"401 of a proxy's", [%{status: 401, body: "<html>Log in to this network</html>", times: 2}]},
     {"302", [%{status: 302, headers: %{"location" => "https://example.com/"}, body: "", times: 2}]},
     {"408", [%{status: 408, body: "", times: 2}]},
     {"421", [%{status: 421, body: "", times: 2}]},

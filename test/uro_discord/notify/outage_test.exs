@@ -124,4 +124,18 @@ defmodule UroDiscord.Notify.OutageTest do
     start_supervised!({UroDiscord, config})
     assert_all_arrive_once(sim, deliveries)
   end
+
+  @tag timeout: 180_000
+  test "a 401 that Discord takes back: one request goes to see, and all arrive without a restart", %{sim: sim} do
+    start_uro_discord!(sim)
+    add_fault(sim, %{status: 401, body: %{message: "401: Unauthorized", code: 0}})
+    refused = notify!("general", hd(@sent))
+    assert eventually(fn -> match?({:ok, %{rest: %{unauthorized: true}}}, UroDiscord.status()) end)
+    others = notify_all_but!([{"general", hd(@sent)}])
+    assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(refused, 120_000)
+    assert_all_arrive_once(sim, [refused | others])
+    assert {:ok, %{rest: %{unauthorized: false}}} = UroDiscord.status()
+    assert [401 | accepted] = for(%{"status" => status} <- posts(sim), do: status)
+    assert Enum.uniq(accepted) == [200]
+  end
 end
