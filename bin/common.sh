@@ -5,7 +5,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 # Outside the checkout, so that a second clone builds in seconds.
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/uro_discord"
 mkdir -p "$cache"
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$cache/target}"
+# What is compiled on the way is shared by all checkouts; programs are in this one's own folder, or it would run those of whichever
+# was built last.
+export CARGO_BUILD_BUILD_DIR="${CARGO_BUILD_BUILD_DIR:-${CARGO_TARGET_DIR:-$cache/target}}"
+export CARGO_TARGET_DIR="$PWD/target"
 export PATH="$HOME/.cargo/bin:$PATH"
 # Elixir wants a UTF-8 locale and UTF-8 file names.
 export LANG=C.UTF-8 LC_ALL=C.UTF-8 ELIXIR_ERL_OPTIONS="+fnu"

@@ -53,7 +53,7 @@ pub struct Config {
     /// How long the main gateway may take to name another voice server, after a move or a region's change.
     pub move_timeout: Duration,
     /// How often a broken connection to the voice gateway is tried again.
-    pub attempts: usize,
+    pub attempts: u32,
     /// Frames that may wait to be sent, 20 ms each.
     pub send_queue: usize,
     /// Received frames that may wait to be taken. What comes then is dropped, and counted.

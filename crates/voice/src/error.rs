@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use thiserror::Error;
 
-use crate::media::Malformed;
 use crate::video::VideoFrame;
+use uro_discord_media::Malformed;
 
 /// Why a session cannot be started.
 #[derive(Debug, Error)]
@@ -83,7 +83,7 @@ pub enum End {
     #[error("the voice server cannot be reached, after {attempts} attempts: {last}")]
     Unreachable {
         /// How often it was tried.
-        attempts: usize,
+        attempts: u32,
         /// Why the last attempt failed.
         last: String,
     },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::End;
 use crate::media::crypto::Mode;
 use crate::status::DaveStatus;
-use crate::video::VideoCodec;
+use uro_discord_media::VideoCodec;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

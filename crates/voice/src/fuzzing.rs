@@ -2,105 +2,21 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "it is for fuzzing")]
 
 use std::cell::RefCell;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use uro_discord_media::VideoCodec;
+
+use crate::config::{Config, JoinInfo, Scheme, Tls};
 use crate::dave::hall::deliver;
 use crate::dave::{Dave, Step};
 use crate::gateway::message::{Binary, Text};
-use crate::media::rtp::Header;
-use crate::media::{Kind, discovery, feedback, rtcp};
-use crate::video::{VideoCodec, assembler, h264, rtx, vp8};
+use crate::media::crypto::{Mode, Transport};
+use crate::media::discovery;
+use crate::session::core::{Action, Core, Sending};
+use crate::video::{VideoConfig, VideoFrame};
 
 pub use crate::dave::hall::{Answer, Hall, Message};
-
-pub fn rtp(data: &[u8]) {
-    let _ = Kind::of(data);
-    if let Ok(header) = Header::parse(data) {
-        let payload = header.payload(&data[header.clear..]);
-        assert!(payload.is_err() || header.clear + header.extension <= data.len());
-    }
-}
-
-pub fn rtcp(data: &[u8]) {
-    if let Ok(reports) = rtcp::reports(data) {
-        assert!(reports.len() * 24 <= data.len());
-    }
-}
-
-pub fn nack(data: &[u8]) {
-    if let Ok(found) = feedback::feedback(data) {
-        assert!(found.len() * 8 <= data.len());
-    }
-}
-
-/// Payloads of one frame; the first byte of each says how long it is.
-fn payloads(mut data: &[u8]) -> Vec<&[u8]> {
-    let mut payloads = Vec::new();
-    while let Some((length, rest)) = data.split_first() {
-        let (payload, rest) = rest.split_at(rest.len().min(usize::from(*length)));
-        payloads.push(payload);
-        data = rest;
-    }
-    payloads
-}
-
-/// Payloads to a frame; and a frame to payloads and back, with nothing changed.
-pub fn h264(data: &[u8]) {
-    let _ = h264::depacketize(payloads(data).into_iter(), &mut Vec::new());
-    if h264::check(data).is_ok() {
-        let payloads = h264::packetize(data, 40);
-        assert!(payloads.iter().all(|payload| payload.len() <= 40));
-        let mut frame = Vec::new();
-        h264::depacketize(payloads.iter().map(Vec::as_slice), &mut frame).unwrap();
-        assert!(h264::nals(data).eq(h264::nals(&frame)));
-        assert_eq!(h264::is_keyframe(data), h264::is_keyframe(&frame));
-    }
-}
-
-/// Payloads to a frame; and a frame to payloads and back.
-pub fn vp8(data: &[u8]) {
-    let _ = vp8::depacketize(payloads(data).into_iter(), &mut Vec::new());
-    if vp8::check(data).is_ok() {
-        let payloads = vp8::packetize(data, 9, 40);
-        assert!(payloads.iter().all(|payload| payload.len() <= 40));
-        let mut frame = Vec::new();
-        vp8::depacketize(payloads.iter().map(Vec::as_slice), &mut frame).unwrap();
-        assert_eq!(data, frame);
-    }
-}
-
-/// Packets of a stream, some of them by RTX: two bytes of number, one of flags, one of length, and the payload.
-pub fn video_packets(mut data: &[u8]) {
-    let mut now = Instant::now();
-    let mut assembler = assembler::Assembler::default();
-    while let Some(([high, low, flags, length], rest)) = data.split_first_chunk() {
-        let (payload, rest) = rest.split_at(rest.len().min(usize::from(*length)));
-        data = rest;
-        now += std::time::Duration::from_millis(u64::from(flags >> 4) * 10);
-        let codec = if flags & 1 == 0 {
-            VideoCodec::H264
-        } else {
-            VideoCodec::Vp8
-        };
-        let sequence = u16::from_be_bytes([*high, *low]);
-        let (sequence, payload) = match flags & 8 {
-            0 => (sequence, payload),
-            _ => rtx::original(payload).unwrap_or((sequence, payload)),
-        };
-        let packet = assembler::Packet {
-            codec,
-            timestamp: u32::from(flags >> 2 & 3),
-            marker: flags & 2 != 0,
-            payload: payload.to_vec().into(),
-        };
-        assembler.packet(sequence, packet, now);
-        assembler.missing(now, &mut Vec::new());
-        while let Some(frame) = assembler.poll(now) {
-            assert!(!frame.data.is_empty());
-        }
-        let _ = assembler.deadline();
-    }
-}
 
 pub fn discovery(data: &[u8]) {
     let ssrc = data.get(4..8).and_then(|bytes| bytes.try_into().ok());
@@ -176,4 +92,160 @@ fn member() -> Dave {
     let [(_, member), _] = members;
     assert!(member.can_send());
     member
+}
+
+/// A session's machine, through whatever happens in whatever order. Each time it is left at rest, as the driver leaves it: what is
+/// due has been done, so that nothing more is due now. A deadline that stays would keep a core busy for ever.
+pub fn core(data: &[u8]) {
+    let mut input = Input(data);
+    let mut now = Instant::now();
+    let mut core = Core::new(info(), config(), now).unwrap();
+    let mut transport = Transport::new(Mode::Aes256Gcm, &KEY.into());
+    while let Some([what, a, b]) = input.take() {
+        match what % 16 {
+            0 => core.opened(now),
+            1 => core.failed("no".into(), now),
+            2 => core.closed(Some(4000 + u16::from(a % 32)).filter(|_| b != 0), now),
+            3 => drop(core.update_server(info(), now)),
+            4 => core.server_gone(now),
+            5 => now += Duration::from_millis(u64::from(a) * u64::from(b)),
+            6 => now = core.deadline().unwrap_or(now).max(now),
+            7 => core.text_message(&said(a, b), now),
+            8 => core.datagram(&mut discovered(b), now),
+            9 => core.text_message(&String::from_utf8_lossy(input.bytes(a)), now),
+            10 => core.binary_message(&[&[0, b][..], input.bytes(a)].concat(), now),
+            11 => core.datagram(&mut input.bytes(a).to_vec(), now),
+            // One that the voice server encrypted; its first bytes are the header.
+            12 => {
+                let mut packet = input.bytes(a).to_vec();
+                let clear = usize::from(b).min(packet.len());
+                if transport.seal(&mut packet, clear).is_ok() {
+                    core.datagram(&mut packet, now);
+                }
+            }
+            13 => core.request_keyframe(u64::from(a % 4), now),
+            14 => core.want_video(Some(u64::from(a % 4)).filter(|user| *user > 0), b),
+            _ => match a % 8 {
+                0 => core.leave(),
+                1 => core.stop_video(),
+                _ => {
+                    if let Some(frame) = frame(b, input.bytes(a)) {
+                        core.video_frame(&frame, now);
+                    }
+                }
+            },
+        }
+        // As often as not there is something to say.
+        let mut speech = (b % 2 == 0).then(|| Bytes::from_static(&[0xfc; 20]));
+        settle(&mut core, now, || speech.take());
+        let _ = core.status();
+    }
+}
+
+/// What the driver does when it is woken.
+fn settle(core: &mut Core, now: Instant, mut next: impl FnMut() -> Option<Bytes>) {
+    let mut packet = Vec::new();
+    core.advance(now);
+    while core.packet(now, &mut next, &mut packet) != Sending::Nothing {}
+    while core.video_packet(now, &mut packet) == Sending::Packet {}
+    while let Some(action) = core.action() {
+        if let Action::End(_) = action {
+            assert_eq!(core.deadline(), None);
+        }
+    }
+    let deadline = core.deadline();
+    assert!(
+        deadline.is_none_or(|deadline| deadline > now),
+        "what is due at {deadline:?} was not done at {now:?}"
+    );
+}
+
+const KEY: [u8; 32] = [9; 32];
+
+fn info() -> JoinInfo {
+    JoinInfo {
+        endpoint: "127.0.0.1:1".into(),
+        guild_id: 5,
+        channel_id: 3,
+        user_id: MEMBER,
+        session_id: "s".into(),
+        token: "t".into(),
+    }
+}
+
+fn config() -> Config {
+    thread_local! {
+        static CONFIG: Config = Config {
+            scheme: Scheme::Ws,
+            video: Some(VideoConfig::default()),
+            ..Config::with_tls(Tls::new(None).unwrap())
+        };
+    }
+    CONFIG.with(Clone::clone)
+}
+
+/// A frame that `Session::send_video` lets through.
+fn frame(kind: u8, data: &[u8]) -> Option<VideoFrame> {
+    let codec = VideoCodec::ALL[usize::from(kind % 2)];
+    codec.check(data).ok()?;
+    Some(VideoFrame {
+        codec,
+        data: Bytes::copy_from_slice(data),
+        rtp_time: u32::from(kind) * 3000,
+        keyframe: codec.is_keyframe(data),
+    })
+}
+
+/// The messages that take a session through its stages, with some of what may vary in them.
+fn said(kind: u8, a: u8) -> String {
+    let user = a % 4;
+    match kind % 16 {
+        0 => format!(r#"{{"op":8,"d":{{"heartbeat_interval":{a}00}}}}"#),
+        1 => r#"{"op":2,"d":{"ssrc":7,"ip":"127.0.0.1","port":5,"modes":["aead_aes256_gcm_rtpsize"],"streams":[{"ssrc":8,"rtx_ssrc":9}]}}"#.into(),
+        2 => format!(
+            r#"{{"op":4,"d":{{"mode":"aead_aes256_gcm_rtpsize","secret_key":{KEY:?},"dave_protocol_version":{},"video_codec":"{}"}}}}"#,
+            a % 3,
+            VideoCodec::ALL[usize::from(a >> 7)].name()
+        ),
+        3 => r#"{"op":9,"d":null}"#.into(),
+        4 => format!(r#"{{"op":5,"d":{{"ssrc":{},"user_id":"{user}","speaking":1}}}}"#, a >> 2),
+        5 => r#"{"op":3,"d":null}"#.into(),
+        6 => format!(r#"{{"op":6,"d":{{"t":{a}}}}}"#),
+        7 => format!(r#"{{"op":11,"d":{{"user_ids":["{user}"]}}}}"#),
+        8 => format!(r#"{{"op":13,"d":{{"user_id":"{user}"}}}}"#),
+        9 => format!(r#"{{"op":21,"d":{{"transition_id":{},"protocol_version":{}}}}}"#, a >> 2, a % 2),
+        10 => format!(r#"{{"op":22,"d":{{"transition_id":{}}}}}"#, a >> 2),
+        11 => format!(r#"{{"op":24,"d":{{"epoch":{},"protocol_version":{}}}}}"#, a >> 2, a % 2),
+        12 => format!(r#"{{"op":12,"d":{{"user_id":"{user}","video_ssrc":{0},"rtx_ssrc":{0}1}}}}"#, a >> 2),
+        13 => r#"{"op":14,"d":{"video_codec":"VP8"}}"#.into(),
+        14 => format!(r#"{{"op":15,"d":{{"any":{a}}}}}"#),
+        // One that nobody knows.
+        _ => format!(r#"{{"op":99,"seq":{a}}}"#),
+    }
+}
+
+/// The answer of IP discovery.
+fn discovered(port: u8) -> Vec<u8> {
+    let mut answer = vec![0, 2, 0, 70, 0, 0, 0, 7];
+    answer.extend(b"127.0.0.1");
+    answer.resize(discovery::SIZE - 2, 0);
+    answer.extend([0, port]);
+    answer
+}
+
+/// What the fuzzer gives, taken from the front.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn bytes(&mut self, count: u8) -> &'a [u8] {
+        let (taken, rest) = self.0.split_at(self.0.len().min(usize::from(count)));
+        self.0 = rest;
+        taken
+    }
 }

@@ -7,10 +7,10 @@ use bytes::{Bytes, BytesMut};
 
 use crate::dave::{Dave, Refusal, Step};
 use crate::media::crypto::Transport;
-use crate::media::rtp::Header;
-use crate::media::window::{Arrival, Window};
 use crate::media::{OPUS, OPUS_SILENCE};
 use crate::status::ReceiveStats;
+use uro_discord_media::rtp::Header;
+use uro_discord_media::window::{Arrival, Window};
 
 /// How long a frame waits for its key, or for word of whose it is.
 const HOLD: Duration = Duration::from_millis(200);
@@ -323,8 +323,10 @@ impl Receiver {
     }
 
     pub(crate) fn advance(&mut self, now: Instant, out: &mut Vec<Output>) {
-        while let Some(held) = self.held.pop_front_if(|held| now >= held.until) {
-            self.expired(&held);
+        while self.held.front().is_some_and(|held| now >= held.until) {
+            if let Some(held) = self.held.pop_front() {
+                self.expired(&held);
+            }
         }
         if self.quiet_at.is_some_and(|at| now >= at) {
             self.quiet_at = None;

@@ -5,9 +5,9 @@ use std::time::Instant;
 use crate::dave::{Dave, NoKey};
 use crate::media::OPUS;
 use crate::media::crypto::{NonceExhausted, Transport};
-use crate::media::feedback::Sent;
-use crate::media::rtp::{self, Header};
 use crate::pacer::FRAME;
+use uro_discord_media::feedback::Sent;
+use uro_discord_media::rtp::{self, Header};
 
 /// A frame's samples at 48 kHz.
 const SAMPLES: u32 = 960;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::media::crypto::Mode;
-use crate::video::VideoCodec;
+use uro_discord_media::VideoCodec;
 
 /// A session, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,4 @@
-//! The bridge protocol: what Elixir and the bridge process say to each other, as Rust types, to and from Erlang's
-//! external term format. `docs/bridge-protocol.md` is the contract; this crate and `UroDiscord.Bridge.Protocol` are its
-//! two sides, and the files in `test/fixtures/wire/` keep them together.
-//!
-//! No I/O happens here: bytes in, messages out, and back.
-//!
-//! ```
-//! use uro_discord_wire::{ToBridge, frame};
-//!
-//! let mut bytes = Vec::new();
-//! frame::append(&mut bytes, |out| ToBridge::Credit(64).encode(out))?;
-//!
-//! let frame = frame::first(&bytes)?.unwrap();
-//! assert_eq!(ToBridge::decode(frame)?, ToBridge::Credit(64));
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod etf;

@@ -4,9 +4,12 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
   Builds `uro_discord_nif` and `uro-discord-bridge` in release mode and puts them into `priv/native`.
 
   Cargo decides what is stale, so a compile with nothing to do costs a fraction of a second. Its progress goes to the
-  terminal. Two environment variables change what happens:
+  terminal. What it compiles on the way (half a gigabyte) is in the user's cache, `~/.cache/uro_discord/target`, and not in the
+  host's `deps`: it survives a new checkout, and an image that is made in stages need not carry it. Two environment variables
+  change what happens:
 
-    * `CARGO_TARGET_DIR` is Cargo's own: where it builds.
+    * `CARGO_TARGET_DIR` (or Cargo's `CARGO_BUILD_BUILD_DIR`) names another folder for that. Programs are never put there, so that two
+      checkouts which share it cannot take each other's.
     * `URO_DISCORD_NATIVE` names a folder that already holds both files; they are taken from there and Cargo is not run.
       For images that have no Rust.
   """
@@ -62,7 +65,7 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
       args =
         ~w(build --release --locked --message-format json-render-diagnostics -p uro_discord_nif -p uro-discord-bridge)
 
-      case System.cmd(cargo, args, cd: File.cwd!()) do
+      case System.cmd(cargo, args, cd: File.cwd!(), env: folders()) do
         {output, 0} ->
           artifacts(output)
 
@@ -76,6 +79,19 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
        Install Rust as https://rustup.rs says, or `apk add cargo` on Alpine, and compile again.
        For a machine that must not have Rust, build elsewhere and set URO_DISCORD_NATIVE to that priv/native.
        """}
+    end
+  end
+
+  # Programs here, and what is compiled on the way elsewhere.
+  defp folders do
+    shared =
+      Enum.find_value(["CARGO_BUILD_BUILD_DIR", "CARGO_TARGET_DIR"], &System.get_env/1) ||
+        Path.join(:filename.basedir(:user_cache, "uro_discord"), "target")
+
+    case File.mkdir_p(shared) do
+      :ok -> [{"CARGO_BUILD_BUILD_DIR", shared}, {"CARGO_TARGET_DIR", Path.expand("target")}]
+      # Nobody's home, such as in a sandbox.
+      {:error, _reason} -> [{"CARGO_TARGET_DIR", Path.expand("target")}]
     end
   end
 

@@ -9,7 +9,7 @@ use davey::{Codec, MediaType};
 
 use super::{Dave, MAX_FAILURES, NoKey, Refusal, Step};
 use crate::media::OPUS_SILENCE;
-use crate::video::VideoCodec;
+use uro_discord_media::VideoCodec;
 
 impl Dave {
     /// Encrypts one Opus packet into `out`.

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// The pauses before the first, second … attempt to connect again. Half of each is random.
-const BACKOFF: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(500),
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-];
+use uro_discord_net::{Backoff, Pauses};
+
+/// The pauses before it is connected again.
+const PAUSES: Pauses = Pauses {
+    at_once: true,
+    first: Duration::from_millis(500),
+    longest: Duration::from_secs(4),
+};
 
 /// Shorter intervals than this would be a flood.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
@@ -43,8 +43,7 @@ pub(crate) struct Link {
     state: State,
     /// How long each step of coming up may take.
     patience: Duration,
-    /// Attempts since it last stood.
-    attempts: usize,
+    backoff: Backoff,
     seq_ack: i64,
     heartbeat: Option<Heartbeat>,
     round_trip: Option<Duration>,
@@ -65,7 +64,7 @@ impl Link {
         Self {
             state: State::Pause(now),
             patience,
-            attempts: 0,
+            backoff: Backoff::new(PAUSES),
             seq_ack: -1,
             heartbeat: None,
             round_trip: None,
@@ -108,21 +107,19 @@ impl Link {
     }
 
     /// It stands: ready, or resumed.
-    pub(crate) fn up(&mut self) {
+    pub(crate) fn up(&mut self, now: Instant) {
         self.state = State::Up;
-        self.attempts = 0;
+        self.backoff.up(now);
     }
 
-    /// The connection ended. `false` if it was tried often enough.
-    pub(crate) fn lost(&mut self, now: Instant, max_attempts: usize) -> bool {
+    /// The connection ended. `false` if it was tried so often since it was last healthy.
+    pub(crate) fn lost(&mut self, now: Instant, max_attempts: u32) -> bool {
         self.heartbeat = None;
-        if self.attempts >= max_attempts {
+        if self.backoff.failures(now) >= max_attempts {
             self.state = State::Down;
             return false;
         }
-        let pause = BACKOFF[self.attempts.min(BACKOFF.len() - 1)];
-        self.attempts += 1;
-        self.state = State::Pause(now + pause.mul_f64(0.5 + fastrand::f64() / 2.0));
+        self.state = State::Pause(now + self.backoff.failed(now));
         true
     }
 
@@ -196,7 +193,7 @@ mod tests {
         let mut link = Link::new(start, PATIENCE);
         assert_eq!(link.poll(start), Some(Due::Connect));
         link.hello(1000.0, start);
-        link.up();
+        link.up(start);
         link
     }
 
@@ -252,8 +249,29 @@ mod tests {
         }
         assert_eq!(pauses.len(), 6);
         assert_eq!(pauses[0], Duration::ZERO);
-        assert!(pauses[4] >= BACKOFF[4] / 2 && pauses[4] <= BACKOFF[4]);
+        assert!((PAUSES.longest / 2..=PAUSES.longest).contains(&pauses[4]));
         assert_eq!(link.deadline(), None);
+    }
+
+    #[test]
+    fn a_server_that_greets_and_hangs_up_is_left_alone() {
+        let start = Instant::now();
+        let mut link = Link::new(start, PATIENCE);
+        let mut now = start;
+        let mut connections = 0;
+        loop {
+            assert_eq!(link.poll(now), Some(Due::Connect));
+            connections += 1;
+            link.hello(1000.0, now);
+            link.up(now);
+            now += Duration::from_millis(50);
+            if !link.lost(now, 5) {
+                break;
+            }
+            now = link.deadline().unwrap();
+        }
+        assert_eq!(connections, 6);
+        assert!(now - start > SECOND * 3, "{:?}", now - start);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Malformed;
+use uro_discord_media::Malformed;
 
 /// The size of request and response.
 pub(crate) const SIZE: usize = 74;

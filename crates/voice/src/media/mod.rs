@@ -1,14 +1,8 @@
-//! The packets: RTP and RTCP in Discord's transport encryption, and what else shares the UDP socket with them.
+//! What is Discord's own about packets: transport encryption, discovery, and what shares the UDP socket with RTP and RTCP.
 
 pub(crate) mod crypto;
 pub(crate) mod discovery;
-pub(crate) mod feedback;
 pub(crate) mod keepalive;
-pub(crate) mod rtcp;
-pub(crate) mod rtp;
-pub(crate) mod window;
-
-use thiserror::Error;
 
 /// Audio's payload type, which every Discord client uses: Opus at 48 kHz.
 pub(crate) const OPUS: u8 = 120;
@@ -41,11 +35,6 @@ impl Kind {
         }
     }
 }
-
-/// Bytes that are not what they should be.
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("malformed {0}")]
-pub struct Malformed(pub(crate) &'static str);
 
 #[cfg(test)]
 mod tests {

@@ -15,11 +15,11 @@ use crate::dave::hall::{Answer, Hall, Message, deliver};
 use crate::dave::{Dave, Step};
 use crate::event::Event;
 use crate::media::crypto::{Mode, Transport};
-use crate::media::rtp::Header;
-use crate::media::window::{Arrival, Window};
 use crate::pacer::FRAME;
 use crate::sender::Sender;
 use crate::status::Phase;
+use uro_discord_media::rtp::Header;
+use uro_discord_media::window::{Arrival, Window};
 
 const US: u64 = 1;
 const CHANNEL: u64 = 42;
@@ -314,7 +314,8 @@ impl World {
     /// Gives the core what has arrived.
     fn messages(&mut self) {
         while self.connected
-            && let Some((_, message)) = self.messages.pop_front_if(|(at, _)| *at <= self.now)
+            && self.messages.front().is_some_and(|(at, _)| *at <= self.now)
+            && let Some((_, message)) = self.messages.pop_front()
         {
             match message {
                 Ok(text) => self.core.text_message(&text.to_string(), self.now),

@@ -24,7 +24,8 @@ use crate::config::{Config, JoinInfo};
 use crate::error::{ConfigError, SendError, VideoError};
 use crate::receiver::Received;
 use crate::status::Status;
-use crate::video::{MAX_FRAME, ReceivedVideo, VideoFrame};
+use crate::video::{ReceivedVideo, VideoFrame};
+use uro_discord_media::assembler::MAX_FRAME;
 
 pub use events::Events;
 

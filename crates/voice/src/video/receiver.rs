@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::assembler::{Assembler, Frame, Packet, Taken};
-use super::{ReceivedVideo, VideoCodec, rtx};
+use super::{ReceivedVideo, of_payload_type};
 use crate::dave::{Dave, Refusal, Step};
-use crate::media::feedback;
-use crate::media::rtp::Header;
 use crate::status::VideoReceiveStats;
+use uro_discord_media::assembler::{Assembler, Frame, Packet, Taken};
+use uro_discord_media::feedback;
+use uro_discord_media::rtp::Header;
+use uro_discord_media::rtx;
 
 /// Streams of one session: Discord shows 25 cameras at most.
 const MAX_STREAMS: usize = 64;
@@ -136,7 +137,7 @@ impl VideoReceiver {
         steps: &mut Vec<Step>,
         out: &mut Vec<ReceivedVideo>,
     ) {
-        let Some((codec, again)) = VideoCodec::of_payload_type(header.payload_type) else {
+        let Some((codec, again)) = of_payload_type(header.payload_type) else {
             // One that probes for bandwidth (96), or a codec that we have not.
             return;
         };

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::{VideoCodec, VideoFrame, h264, rtx, vp8};
+use super::{VideoFrame, payload_types};
 use crate::dave::{Dave, NoKey};
 use crate::media::crypto::{NonceExhausted, Transport};
-use crate::media::feedback::Sent;
-use crate::media::rtp::{self, Header};
 use crate::status::VideoSendStats;
+use uro_discord_media::feedback::Sent;
+use uro_discord_media::rtp::{self, Header};
+use uro_discord_media::{VideoCodec, h264, rtx, vp8};
 
 /// A payload's size. With headers, both encryptions and a retransmission's number a packet stays below 1200 bytes, as audio's.
 const MAX_PAYLOAD: usize = 1100;
@@ -251,7 +252,7 @@ impl VideoSender {
             return Ok(false);
         };
         let original = self.sequence.wrapping_sub(back as u16);
-        let (payload_type, rtx_type) = sent.codec.payload_types();
+        let (payload_type, rtx_type) = payload_types(sent.codec);
         let (payload_type, sequence, ssrc) = match again {
             false => (payload_type, original, self.ssrc),
             true => (rtx_type, self.rtx_sequence, self.rtx_ssrc),

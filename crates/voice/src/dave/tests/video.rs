@@ -1,8 +1,8 @@
 //! Frames of video, encrypted, in packets and back.
 
 use super::*;
-use crate::video::fixtures::frames;
-use crate::video::{VideoCodec, h264, vp8};
+use uro_discord_media::fixtures::frames;
+use uro_discord_media::{VideoCodec, h264, vp8};
 
 /// What a receiver puts together of the packets of an encrypted frame.
 fn sent(codec: VideoCodec, encrypted: &[u8], max: usize) -> Vec<u8> {

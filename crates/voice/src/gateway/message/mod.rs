@@ -11,8 +11,8 @@ pub(crate) mod video;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::media::Malformed;
 use crate::media::crypto::SecretKey;
+use uro_discord_media::Malformed;
 use video::{SessionUpdate, SinkWants, Stream, Video};
 
 pub(crate) use outgoing::{Outgoing, Protocol, commit_welcome, key_package};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, Value};
 
 use super::Id;
-use crate::video::VideoConfig;
+use crate::video::{VideoConfig, payload_types};
 
 /// Streams that anybody may have: cameras and screens in three layers each would be six.
 const MAX_STREAMS: usize = 8;
@@ -133,7 +133,7 @@ impl Codec {
             decode: None,
         };
         let video = video.codecs.iter().zip(1..).map(|(codec, place)| {
-            let (payload_type, rtx) = codec.payload_types();
+            let (payload_type, rtx) = payload_types(*codec);
             Self {
                 name: codec.name(),
                 r#type: "video",

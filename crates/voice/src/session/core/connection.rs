@@ -96,7 +96,7 @@ impl Core {
         }
     }
 
-    pub(super) fn resumed(&mut self) {
+    pub(super) fn resumed(&mut self, now: Instant) {
         let Stage::Live { live, resuming } = &mut self.stage else {
             return;
         };
@@ -104,7 +104,7 @@ impl Core {
             return;
         }
         let speaking = live.speaking;
-        self.link.up();
+        self.link.up(now);
         self.actions.push_back(Action::Event(Event::Resumed));
         self.speaking(speaking);
         self.video_joined();

@@ -14,10 +14,11 @@ use crate::gateway::message::{Outgoing, Protocol, Ready, SessionDescription};
 use crate::media::crypto::{Mode, Transport};
 use crate::media::discovery::Discovery;
 use crate::media::keepalive::Keepalive;
-use crate::media::rtp::Header;
-use crate::media::{Kind, OPUS, OPUS_SILENCE, rtcp};
+use crate::media::{Kind, OPUS, OPUS_SILENCE};
 use crate::pacer::Slot;
 use crate::sender::{Sender, Unsent};
+use uro_discord_media::rtcp;
+use uro_discord_media::rtp::Header;
 
 impl Core {
     pub(super) fn ready(&mut self, ready: Ready, now: Instant) {
@@ -88,7 +89,7 @@ impl Core {
                 return;
             }
         };
-        self.link.up();
+        self.link.up(now);
         self.stage = Stage::Live {
             live: Box::new(Live {
                 mode,

@@ -30,7 +30,7 @@ impl Core {
             Text::HeartbeatAck(ack) => self.link.acknowledged(ack.t, now),
             Text::Ready(ready) => self.ready(ready, now),
             Text::SessionDescription(description) => self.description(description, now),
-            Text::Resumed => self.resumed(),
+            Text::Resumed => self.resumed(now),
             Text::Speaking(speaking) => {
                 let (ssrc, user) = (speaking.ssrc, speaking.user_id.0);
                 self.receiver.belongs(ssrc, user, &mut self.outputs);

@@ -18,13 +18,13 @@ use crate::gateway::link::{Due, Link};
 use crate::gateway::message::Outgoing;
 use crate::media::crypto::{Mode, Transport};
 use crate::media::discovery::{self, Discovery};
-use crate::media::feedback::Clock;
 use crate::media::keepalive::Keepalive;
 use crate::pacer::Pacer;
 use crate::receiver::{Output, Received, Receiver};
 use crate::sender::Sender;
 use crate::status::{DaveStatus, Phase, SendStats, Status};
 use crate::video::ReceivedVideo;
+use uro_discord_media::feedback::Clock;
 use video::Video;
 
 /// Speaking (5): a microphone.
@@ -157,13 +157,18 @@ impl Core {
             Stage::Ended => return None,
         };
         let dave = self.dave.deadline().filter(|_| self.is_connected());
+        // Before it is live there is no way to ask for what is missing.
+        let video = match &self.stage {
+            Stage::Live { .. } => self.video.as_ref().and_then(|video| video.deadline()),
+            _ => None,
+        };
         [
             stage,
             dave,
             self.link.deadline(),
             self.receiver.deadline(),
             self.pacer.deadline(),
-            self.video.as_ref().and_then(|video| video.deadline()),
+            video,
         ]
         .into_iter()
         .flatten()
@@ -317,5 +322,60 @@ fn dave_status(dave: &Dave) -> DaveStatus {
         epoch: dave.epoch(),
         privacy_code: dave.privacy_code().map(Into::into),
         can_send: dave.can_send(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Scheme, Tls};
+    use crate::video::VideoConfig;
+
+    /// Its streams may be told before our own way is found.
+    #[test]
+    fn a_keyframe_that_is_asked_for_too_early_is_asked_for_later() {
+        let now = Instant::now();
+        let info = JoinInfo {
+            endpoint: "127.0.0.1:1".into(),
+            guild_id: 5,
+            channel_id: 3,
+            user_id: 1,
+            session_id: "s".into(),
+            token: "t".into(),
+        };
+        let config = Config {
+            scheme: Scheme::Ws,
+            video: Some(VideoConfig::default()),
+            ..Config::with_tls(Tls::new(None).unwrap())
+        };
+        let mut core = Core::new(info, config, now).unwrap();
+        core.advance(now);
+        core.opened(now);
+        core.text_message(r#"{"op":8,"d":{"heartbeat_interval":20000}}"#, now);
+        core.text_message(r#"{"op":12,"d":{"user_id":"2","video_ssrc":9}}"#, now);
+        core.request_keyframe(2, now);
+        core.advance(now);
+        assert!(core.deadline().unwrap() > now + Duration::from_secs(1));
+
+        let key = [9; 32];
+        for message in [
+            r#"{"op":2,"d":{"ssrc":7,"ip":"127.0.0.1","port":5,"modes":["aead_aes256_gcm_rtpsize"]}}"#.into(),
+            format!(r#"{{"op":4,"d":{{"mode":"aead_aes256_gcm_rtpsize","secret_key":{key:?}}}}}"#),
+        ] {
+            core.text_message(&message, now);
+            let mut answer = vec![0, 2, 0, 70, 0, 0, 0, 7];
+            answer.extend(b"127.0.0.1");
+            answer.resize(73, 0);
+            answer.push(1);
+            core.datagram(&mut answer, now);
+        }
+        while core.action().is_some() {}
+        core.advance(now);
+        let asked = std::iter::from_fn(|| core.action())
+            .filter(|action| matches!(action, Action::Datagram(sent) if sent.get(1) == Some(&201)));
+        assert_eq!(asked.count(), 1);
+        assert!(core.deadline().is_some_and(|deadline| deadline > now));
     }
 }

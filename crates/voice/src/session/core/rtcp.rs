@@ -6,8 +6,8 @@ use super::{Action, Core, Stage};
 use crate::error::End;
 use crate::event::Event;
 use crate::media::crypto::NonceExhausted;
-use crate::media::feedback::{self, Feedback};
-use crate::media::rtcp;
+use uro_discord_media::feedback::{self, Feedback};
+use uro_discord_media::rtcp;
 
 /// How often Sender Reports tell receivers which time a stream's timestamps are.
 pub(super) const REPORTS: Duration = Duration::from_secs(5);

@@ -9,11 +9,12 @@ use crate::event::Event;
 use crate::gateway::message::video::{OwnVideo, SinkWants, Stream, Video as Announced, Wants};
 use crate::gateway::message::{Outgoing, Text};
 use crate::media::crypto::NonceExhausted;
-use crate::media::rtp::Header;
 use crate::status::{VideoSendStats, VideoStatus};
 use crate::video::receiver::VideoReceiver;
 use crate::video::sender::VideoSender;
-use crate::video::{ReceivedVideo, VideoCodec, VideoConfig, VideoFrame};
+use crate::video::{ReceivedVideo, VideoConfig, VideoFrame};
+use uro_discord_media::VideoCodec;
+use uro_discord_media::rtp::Header;
 
 /// What a session has of video, where it is on.
 pub(super) struct Video {

@@ -1,7 +1,7 @@
 use super::*;
-use crate::media::feedback::{Feedback, feedback};
-use crate::video::fixtures::frames;
-use crate::video::vp8;
+use uro_discord_media::feedback::{Feedback, feedback};
+use uro_discord_media::fixtures::frames;
+use uro_discord_media::{VideoCodec, vp8};
 
 const USER: u64 = 5;
 const OURS: u32 = 1;

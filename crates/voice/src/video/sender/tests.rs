@@ -1,6 +1,6 @@
 use super::*;
 use crate::media::crypto::Mode;
-use crate::video::fixtures::frames;
+use uro_discord_media::fixtures::frames;
 
 /// A sender in a channel without end-to-end encryption.
 struct Bench {

@@ -1,0 +1,193 @@
+//! VP8 in RTP (RFC 7741), with a picture id of 15 bits.
+
+use crate::Malformed;
+
+/// The descriptor that we send: extended, start of a partition, a picture id of 15 bits.
+const DESCRIPTOR: usize = 4;
+
+/// Bytes of a keyframe before its first partition.
+const KEYFRAME_HEADER: usize = 10;
+
+/// Picture ids are modulo this.
+pub const PICTURE_IDS: u16 = 1 << 15;
+
+/// Whether a frame can be decoded without others.
+#[must_use]
+pub fn is_keyframe(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|first| first & 1 == 0)
+}
+
+/// Whether its header is whole. davey, which encrypts frames for Discord, panics where it is not.
+///
+/// # Errors
+///
+/// When it is not.
+pub fn check(frame: &[u8]) -> Result<(), Malformed> {
+    if frame.is_empty() || is_keyframe(frame) && frame.len() < KEYFRAME_HEADER {
+        return Err(Malformed("VP8 frame: it ends within its header"));
+    }
+    Ok(())
+}
+
+/// Makes a frame's payloads, each of at most `max` bytes.
+#[must_use]
+pub fn packetize(frame: &[u8], picture_id: u16, max: usize) -> Vec<Vec<u8>> {
+    let [high, low] = ((picture_id % PICTURE_IDS) | PICTURE_IDS).to_be_bytes();
+    // All of about the same size: none is tiny.
+    let count = frame.len().div_ceil(max.saturating_sub(DESCRIPTOR).max(1));
+    let size = frame.len().div_ceil(count.max(1)).max(1);
+    let chunks = frame.chunks(size).enumerate().map(|(number, chunk)| {
+        let start = if number == 0 { 0x10 } else { 0 };
+        [&[0x80 | start, 0x80, high, low], chunk].concat()
+    });
+    chunks.collect()
+}
+
+/// A payload's descriptor.
+struct Descriptor<'a> {
+    /// It is the first of its frame.
+    start: bool,
+    picture_id: Option<u16>,
+    data: &'a [u8],
+}
+
+fn parse(payload: &[u8]) -> Option<Descriptor<'_>> {
+    let (first, mut data) = payload.split_first()?;
+    let mut picture_id = None;
+    if first & 0x80 != 0 {
+        let (extended, rest) = data.split_first()?;
+        data = rest;
+        if extended & 0x80 != 0 {
+            let (id, rest) = data.split_first()?;
+            data = rest;
+            picture_id = Some(u16::from(*id));
+            if id & 0x80 != 0 {
+                let (low, rest) = data.split_first()?;
+                data = rest;
+                picture_id = Some(u16::from_be_bytes([id & 0x7f, *low]));
+            }
+        }
+        // Of layers we need to know nothing.
+        for layer in [0x40, 0x30] {
+            if extended & layer != 0 {
+                data = data.get(1..)?;
+            }
+        }
+    }
+    Some(Descriptor {
+        start: first & 0x17 == 0x10,
+        picture_id,
+        data,
+    })
+}
+
+/// Whether a payload is the first of its frame.
+#[must_use]
+pub fn starts_frame(payload: &[u8]) -> bool {
+    parse(payload).is_some_and(|descriptor| descriptor.start)
+}
+
+/// Puts a frame together from all of its payloads, in order. Gives its picture id, if it has one.
+///
+/// # Errors
+///
+/// When a payload ends too early, or is not of this frame.
+pub fn depacketize<'a>(
+    payloads: impl Iterator<Item = &'a [u8]>,
+    frame: &mut Vec<u8>,
+) -> Result<Option<u16>, Malformed> {
+    let mut picture_id = None;
+    let mut first = true;
+    for payload in payloads.filter(|payload| !payload.is_empty()) {
+        let descriptor =
+            parse(payload).ok_or(Malformed("VP8 packet: it ends within its descriptor"))?;
+        if descriptor.start != first {
+            return Err(Malformed("VP8 packet: its neighbours are missing"));
+        }
+        if first {
+            picture_id = descriptor.picture_id;
+        } else if descriptor.picture_id != picture_id {
+            return Err(Malformed("VP8 packet: it is of another picture"));
+        }
+        first = false;
+        frame.extend_from_slice(descriptor.data);
+    }
+    Ok(picture_id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VideoCodec;
+    use crate::fixtures::frames;
+
+    fn again(payloads: &[Vec<u8>]) -> Result<(Vec<u8>, Option<u16>), Malformed> {
+        let mut frame = Vec::new();
+        let id = depacketize(payloads.iter().map(Vec::as_slice), &mut frame)?;
+        Ok((frame, id))
+    }
+
+    #[test]
+    fn real_frames_come_back_whole() {
+        let frames = frames(VideoCodec::Vp8);
+        let keys: Vec<bool> = frames.iter().map(|frame| is_keyframe(frame)).collect();
+        assert_eq!(keys, [true, false, false, true, false, false]);
+        for max in [20, 100, 1100] {
+            for (frame, id) in frames.iter().zip([5, 0x7fff, 0, 127, 128, 0x1234]) {
+                assert_eq!(check(frame), Ok(()));
+                let payloads = packetize(frame, id, max);
+                assert!(payloads.iter().all(|payload| payload.len() <= max));
+                assert!(starts_frame(&payloads[0]));
+                assert!(!payloads[1..].iter().any(|payload| starts_frame(payload)));
+                assert_eq!(again(&payloads), Ok((frame.clone(), Some(id))));
+                for lost in 0..payloads.len() - 1 {
+                    let mut some = payloads.clone();
+                    some.remove(lost);
+                    // In the middle it is for the sequence numbers to tell.
+                    assert!(lost > 0 || again(&some).is_err());
+                }
+            }
+        }
+    }
+
+    /// The forms of descriptor of RFC 7741, section 4.2.
+    #[test]
+    fn descriptors() {
+        let data =
+            |payload: &[u8]| parse(payload).map(|d| (d.start, d.picture_id, d.data.to_vec()));
+        assert_eq!(data(&[0x10, 9]), Some((true, None, vec![9])));
+        assert_eq!(data(&[0x00, 9]), Some((false, None, vec![9])));
+        // Another partition of the same frame.
+        assert_eq!(data(&[0x11, 9]), Some((false, None, vec![9])));
+        assert_eq!(
+            data(&[0x90, 0x80, 0x11, 9]),
+            Some((true, Some(0x11), vec![9]))
+        );
+        assert_eq!(
+            data(&[0x90, 0x80, 0x91, 0x22, 9]),
+            Some((true, Some(0x1122), vec![9]))
+        );
+        assert_eq!(
+            data(&[0x90, 0xf0, 0x91, 0x22, 1, 2, 9]),
+            Some((true, Some(0x1122), vec![9]))
+        );
+        assert_eq!(data(&[0x90, 0x20, 2, 9]), Some((true, None, vec![9])));
+        for short in [
+            &[][..],
+            &[0x90],
+            &[0x90, 0x80],
+            &[0x90, 0x80, 0x80],
+            &[0x90, 0x60, 1],
+        ] {
+            assert_eq!(data(short), None, "{short:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused() {
+        assert!(check(&[]).is_err());
+        assert!(check(&[0; 9]).is_err());
+        assert!(check(&[0; 10]).is_ok());
+        assert!(check(&[1]).is_ok());
+    }
+}

@@ -1,6 +1,0 @@
-//! A datagram taken for RTP.
-#![no_main]
-
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| uro_discord_voice::fuzzing::rtp(data));
