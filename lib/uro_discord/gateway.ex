@@ -19,6 +19,8 @@ defmodule UroDiscord.Gateway do
   # How often there is a look at what is to be stored, or at whose the lease is.
   @tick_ms 500
   @renew_ms 2_000
+  # Between two questions for a number of shards that is enough.
+  @too_few_ms 60_000
   # For the last word to the store when UroDiscord stops.
   @farewell_ms 3_000
   @table __MODULE__
@@ -60,9 +62,12 @@ defmodule UroDiscord.Gateway do
 
   @doc false
   # What the bridge says of a shard, where that matters here.
-  @spec fact(non_neg_integer(), atom()) :: :ok
-  def fact(shard, state) when state in [:waiting, :identifying], do: GenServer.cast(__MODULE__, {state, shard})
-  def fact(_shard, _state), do: :ok
+  @spec fact(non_neg_integer(), map()) :: :ok
+  def fact(shard, %{state: state}) when state in [:waiting, :identifying],
+    do: GenServer.cast(__MODULE__, {state, shard})
+
+  def fact(shard, %{state: :fatal, asks_again: true}), do: GenServer.cast(__MODULE__, {:too_few, shard})
+  def fact(_shard, _fact), do: :ok
 
   @doc false
   @spec bridge_ended() :: :ok
@@ -97,6 +102,8 @@ defmodule UroDiscord.Gateway do
        shards: config.gateway.shards,
        intents: Config.Checks.intent_bits(config.intents),
        lease: nil,
+       # So many shards Discord called too few.
+       too_few: 0,
        # The lease's row as it was last seen, and since when it is so.
        seen: nil,
        # What the store is asked, and since when; one thing at a time.
@@ -119,6 +126,15 @@ defmodule UroDiscord.Gateway do
   def handle_cast(_fact, %{lease: nil} = state), do: {:noreply, state}
 
   def handle_cast(:store, state), do: {:noreply, work(state)}
+
+  # Discord wants more shards than it recommended before: the sessions are of no use, and it is asked anew.
+  def handle_cast({:too_few, _shard}, %{shards: :auto, lease: %{shards: shards} = lease} = state) when shards != nil do
+    :ets.match_delete(@table, {{lease.fence, :_}, :_})
+    {:noreply, %{state | too_few: shards} |> lease(%{lease | shards: nil}) |> ask_shards()}
+  end
+
+  # Another shard has said so before.
+  def handle_cast({:too_few, _shard}, state), do: {:noreply, state}
 
   def handle_cast({:waiting, shard}, state), do: {:noreply, identify(state, Identify.waiting(state.identify, shard))}
 
@@ -304,6 +320,13 @@ defmodule UroDiscord.Gateway do
   # They are in the store before they are used, so that they are known whoever counts on from there.
   defp store_permits(%{task: nil, identify: %{permitted: [_ | _]}} = state), do: work(state)
   defp store_permits(state), do: state
+
+  # Its recommendation may be late.
+  defp recommended(shards, %{too_few: too_few, lease: %{shards: nil}} = state) when shards <= too_few do
+    Logger.warning("Discord recommends #{shards} gateway shards, which it has just called too few; it is asked again")
+    Process.send_after(self(), :ask, @too_few_ms)
+    state
+  end
 
   # Discord's recommendation, as long as there are no sessions that another number would end.
   defp recommended(shards, %{shards: :auto, lease: %{} = lease} = state) when lease.shards != shards do

@@ -483,6 +483,18 @@ defmodule UroDiscord.GatewayTest do
       assert DiscordSim.get(sim, "/gateway")["violations"] == %{}
     end
 
+    test "that have become too few are as many as Discord recommends by then", %{sim: sim, options: options} do
+      start_connected!(sim, options)
+      settings(sim, %{required_shards: 2, recommended_shards: 2, max_concurrency: 2})
+      act(sim, %{action: "invalid_session", resumable: false})
+
+      assert {:gateway, 0, %{code: 4011, asks_again: true}} =
+               wait_for(&match?({:gateway, 0, %{state: :fatal}}, &1), 30_000)
+
+      all_active(2)
+      assert DiscordSim.get(sim, "/gateway")["violations"] == %{}
+    end
+
     test "that are too few are told with what to do", %{sim: sim, options: options} do
       settings(sim, %{required_shards: 2})
       start_uro_discord!(sim, Keyword.put(options, :gateway, shards: 1))

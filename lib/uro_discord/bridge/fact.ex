@@ -21,15 +21,21 @@ defmodule UroDiscord.Bridge.Fact do
       user_id: info["user_id"],
       code: info["code"],
       reason: info["reason"],
-      advice: if(state == :fatal, do: advice(info["code"], config.intents))
+      advice: if(state == :fatal, do: advice(info["code"], config.intents)),
+      # Too few shards, of a number that Discord recommended: it does so anew.
+      asks_again: if(state == :fatal and info["code"] == 4011 and config.gateway.shards == :auto, do: true)
     }
 
     known
     |> Map.reject(fn {_key, value} -> is_nil(value) end)
     |> Map.merge(%{state: state, since: DateTime.utc_now()})
+    |> then(fn fact -> if fact[:asks_again], do: Map.delete(fact, :advice), else: fact end)
   end
 
   @spec log(non_neg_integer(), map()) :: :ok
+  def log(shard, %{asks_again: true}),
+    do: Logger.warning("Discord's gateway wants more shards (4011, said to shard #{shard}), and is asked how many")
+
   def log(shard, %{state: :fatal} = fact) do
     closed = "#{fact[:code]} #{String.trim_trailing(fact[:reason] || "", ".")}"
 

@@ -71,7 +71,7 @@ defmodule UroDiscord.Bridge.Gateway do
   @doc "The lease was taken, renewed or lost, or it is known by now how many shards there are."
   @spec lease_changed(t()) :: told()
   def lease_changed(%{lease: before} = gateway) do
-    case take_lease(gateway, Gateway.lease()) do
+    case gateway |> take_lease(Gateway.lease()) |> uncounted() do
       %{lease: nil} = gateway when before == nil ->
         {[], gateway}
 
@@ -85,6 +85,15 @@ defmodule UroDiscord.Bridge.Gateway do
         {desire(gateway) ++ time(gateway), gateway}
     end
   end
+
+  # While Discord is asked how many shards there should be, what it closed for good for their number is over.
+  # And a session is one of so many.
+  defp uncounted(%{lease: %{shards: nil}} = gateway) do
+    shards = Map.reject(gateway.shards, fn {_shard, fact} -> Map.get(fact, :asks_again, false) end)
+    %{gateway | shards: shards, kept: %{}, intake: Intake.sessions(gateway.intake, %{})}
+  end
+
+  defp uncounted(gateway), do: gateway
 
   # A new lease brings the sessions of whoever had it before; without one they are another node's.
   defp take_lease(gateway, nil), do: %{gateway | lease: nil, kept: %{}, intake: Intake.sessions(gateway.intake, %{})}
@@ -147,7 +156,7 @@ defmodule UroDiscord.Bridge.Gateway do
   def handle(gateway, {:gateway, shard, state, info}) do
     fact = Fact.new(state, info, gateway.config)
     Fact.log(shard, fact)
-    Gateway.fact(shard, state)
+    Gateway.fact(shard, fact)
     Events.publish(:status, {:gateway, shard, fact})
     intake = Intake.fact(gateway.intake, shard, state, info)
     %{gateway | shards: Map.put(gateway.shards, shard, fact), intake: intake}
