@@ -140,7 +140,6 @@ defmodule UroDiscord.Notify.Channel do
           {:again, state} -> state
           {:begin, _row, state} -> state
           {:pause, _delay, state} -> state
-          state -> drain(state)
         end
     after
       @drain_ms -> state
