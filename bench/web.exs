@@ -1,4 +1,4 @@
-# Interactions by HTTP on the standalone server: how long good ones take, each on a connection of its own, while bad ones come.
+# Interactions by HTTP on the listener: how long good ones take, each on a connection of its own, while bad ones come.
 # Beside it OTP's own httpd answering 404, as the floor of what a server in this VM does. BENCH_SECONDS (60) is how long each runs.
 alias UroDiscord.{DiscordSim, HttpClient, Load}
 
@@ -36,6 +36,38 @@ defmodule Bench.Web do
     end
   end
 
+  # When it is there.
+  def url do
+    case UroDiscord.status() do
+      {:ok, %{web: %{state: :listening, url: url}}} -> url
+      _starting -> Process.sleep(10) && url()
+    end
+  end
+
+  # To the bridge and back, where Discord's events have to pass: sorted milliseconds, until `stop/1`.
+  def pings do
+    parent = self()
+
+    spawn_link(fn ->
+      ping([], parent)
+    end)
+  end
+
+  defp ping(times, parent) do
+    receive do
+      :stop -> send(parent, {:pings, Enum.sort(times)})
+    after
+      10 ->
+        {microseconds, {:ok, 1}} = :timer.tc(fn -> UroDiscord.Bridge.ping(1) end)
+        ping([microseconds / 1_000 | times], parent)
+    end
+  end
+
+  def stop(pings) do
+    send(pings, :stop)
+    receive(do: ({:pings, times} -> times))
+  end
+
   def row(name, times, more \\ []) do
     Bench.row(
       name,
@@ -50,7 +82,8 @@ sim = DiscordSim.start!()
 Logger.configure(level: :warning)
 options = DiscordSim.config(sim) ++ [interactions: :http, public_key: public, web: [port: 0]]
 {:ok, _} = Supervisor.start_link([{UroDiscord, options}], strategy: :one_for_one)
-{:ok, %{web: url}} = UroDiscord.status()
+url = Bench.Web.url()
+{:ok, %{bridge: %{os_pid: bridge}}} = UroDiscord.status()
 good = fn -> Load.interaction(private) end
 
 # No part of what is measured; from Elixir 1.15 on Mix hides it unless it is asked for.
@@ -76,10 +109,14 @@ Bench.Web.row(
   Bench.Web.good(httpd_url, seconds, fn -> HttpClient.request("GET", "/none") end)
 )
 
+pings = Bench.Web.pings()
 Bench.Web.row("uro_discord, nothing else", Bench.Web.good(url, seconds, good))
+Bench.Web.row("  to the bridge and back meanwhile", Bench.Web.stop(pings))
 
 for {name, clients, per_s} <- [{"10,000 bad signatures a minute", 4, 48}, {"as many as it takes, 4 clients", 4, nil}] do
   counter = :counters.new(1, [])
+  pings = Bench.Web.pings()
+  before = Load.resident(bridge)
 
   {{microseconds, times}, grown} =
     Load.memory(fn ->
@@ -91,6 +128,9 @@ for {name, clients, per_s} <- [{"10,000 bad signatures a minute", 4, 48}, {"as m
 
   Bench.Web.row("uro_discord, #{name}", times, [
     {"bad", :counters.get(counter, 1) / microseconds * 60_000_000, "a minute"},
-    {"memory +", grown / 1_048_576, "MiB"}
+    {"memory +", grown / 1_048_576, "MiB"},
+    {"of the bridge +", (Load.resident(bridge, :peak) - before) / 1_048_576, "MiB"}
   ])
+
+  Bench.Web.row("  to the bridge and back meanwhile", Bench.Web.stop(pings))
 end

@@ -145,8 +145,9 @@ defmodule Demo.Http do
   @doc "A line for a shell that posts a text, with a key of its own."
   def line(name, text, query \\ "") do
     {:ok, key} = Keys.new(name, channels: ["announcements"])
-    {:ok, %{web: url}} = UroDiscord.status()
-    ~s(curl -sS -H "Authorization: Bearer #{key}" -d "#{text}" "#{url}/notify/announcements#{query}")
+    {:ok, %{web: %{url: url}}} = UroDiscord.status()
+
+    ~s(curl -sS -H "Authorization: Bearer #{key}" -H "Content-Type: text/plain" -d "#{text}" "#{url}/notify/announcements#{query}")
   end
 
   @doc "Runs a line; the delivery that the answer tells of."

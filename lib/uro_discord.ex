@@ -235,7 +235,8 @@ defmodule UroDiscord do
       `:starting`, `:posting` (Discord has yet to take its message), `:shown`, `:failing` (with the `error`), or `:left_to_another_node`;
     * `feeds`: of each what is `left` of its new messages `per_hour`, how many were `refused` since the start, and last when (`refused_at`); and
       of each project that is `polled` its `state` (`:well`, `:failing` with the `error`, or `:left_to_another_node`) and `next_at`;
-    * `web`: the URL of the server that `config :uro_discord, web:` asks for, nil without one.
+    * `web`: of the HTTP listener that `config :uro_discord, web:` asks for, nil without one: `state` (`:starting`, `:listening`, `:waiting`
+      to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   def status do
@@ -255,7 +256,7 @@ defmodule UroDiscord do
            shards: Shards.status(),
            board: Shards.Board.status(),
            feeds: Feeds.Status.all(),
-           web: Web.Server.url()
+           web: Web.Listener.status()
          }}
       else
         {:ok, %{enabled: false}}

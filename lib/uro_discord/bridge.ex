@@ -12,6 +12,7 @@ defmodule UroDiscord.Bridge do
   alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Voice}
   alias UroDiscord.Bridge.{Gateway, Log, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.Handled
+  alias UroDiscord.Web.Listener
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -25,10 +26,10 @@ defmodule UroDiscord.Bridge do
   @exit_incompatible 76
 
   # The parts of the desired state that belong to a role.
-  @parts %{gateway: ["presence", "voice"]}
+  @parts %{gateway: ["presence", "voice"], http: ["http"]}
 
   @type name :: atom()
-  @type role :: :gateway
+  @type role :: :gateway | :http
 
   defmodule State do
     @moduledoc false
@@ -80,6 +81,10 @@ defmodule UroDiscord.Bridge do
   @spec server(name()) :: atom()
   def server(:local), do: __MODULE__
   def server(name), do: Module.concat(__MODULE__, name |> Atom.to_string() |> Macro.camelize())
+
+  @doc "Says something about a request that the bridge handed over, which is the one with the role :http: `:local`."
+  @spec http(Protocol.to_bridge()) :: :ok
+  def http(message), do: GenServer.cast(__MODULE__, {:http, message})
 
   @doc "Somebody subscribed to gateway events."
   @spec subscribed() :: :ok
@@ -161,6 +166,9 @@ defmodule UroDiscord.Bridge do
   def handle_call({:ping, _term}, _from, state), do: {:reply, {:error, :down}, state}
 
   @impl true
+  # A request of a bridge that has ended has a number that no other one knows.
+  def handle_cast({:http, message}, state), do: {:noreply, tell(state, message)}
+
   def handle_cast(:subscribed, state),
     do: {:noreply, state.gateway |> Gateway.subscribed() |> tell_all(state) |> follow()}
 
@@ -280,6 +288,7 @@ defmodule UroDiscord.Bridge do
 
   defp down(state) do
     for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
+    if :http in state.roles, do: Listener.ended()
 
     %{
       state
@@ -347,6 +356,9 @@ defmodule UroDiscord.Bridge do
     Voice.fact(guild, voice_state, info)
     state
   end
+
+  defp handle(message, state) when elem(message, 0) in [:http, :request, :body, :gone],
+    do: message |> Listener.heard() |> Enum.reduce(state, &tell(&2, &1))
 
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")

@@ -1,6 +1,6 @@
 defmodule UroDiscord.Web do
   @moduledoc false
-  # The routes, as one function from a request to a response. `UroDiscord.Plug` and `UroDiscord.Web.Server` are the ways to it.
+  # The routes, as one function from a request to a response. `UroDiscord.Plug` and `UroDiscord.Web.Listener` are the ways to it.
 
   require Logger
 

@@ -1,6 +1,6 @@
 defmodule UroDiscord.HttpClient do
   @moduledoc """
-  HTTP by hand, over a socket: for what no proper client would send. `connect!/1` takes the URL of `UroDiscord.Web.Server`.
+  HTTP by hand, over a socket: for what no proper client would send. `connect!/1` takes the URL of `UroDiscord.Web.Listener`.
   """
 
   @timeout 15_000

@@ -79,6 +79,13 @@ defmodule UroDiscord.Load do
     forever(fun)
   end
 
+  @doc "The memory of another process of the system: now, or at its peak."
+  def resident(os_pid, when_ \\ :now) do
+    name = if when_ == :peak, do: "VmHWM", else: "VmRSS"
+    [_, kilobytes] = Regex.run(~r/#{name}:\s+(\d+) kB/, File.read!("/proc/#{os_pid}/status"))
+    String.to_integer(kilobytes) * 1_024
+  end
+
   @doc "Runs `fun`; its answer, and by how many bytes the memory of the VM grew at most while it ran."
   def memory(fun) do
     :erlang.garbage_collect()

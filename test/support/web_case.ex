@@ -31,6 +31,14 @@ defmodule UroDiscord.WebCase do
     %{request | body: body}
   end
 
+  @doc "Where the listener is, when it is there."
+  def web_url! do
+    case UroDiscord.status() do
+      {:ok, %{web: %{state: :listening, url: url}}} -> url
+      _ -> UroDiscord.Case.wait_for(&match?({:web, %{state: :listening}}, &1)) |> elem(1) |> Map.fetch!(:url)
+    end
+  end
+
   @doc "The answer of the routes, its body decoded."
   def call(method, path, options \\ []) do
     response = method |> request(path, options) |> Web.call()

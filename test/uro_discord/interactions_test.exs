@@ -15,7 +15,7 @@ defmodule UroDiscord.InteractionsTest do
       :http ->
         key = [interactions: :http, public_key: sim.info["public_key"], web: [port: 0]]
         start_connected!(sim, options ++ key)
-        {:ok, %{web: url}} = UroDiscord.status()
+        url = web_url!()
         register_endpoints!(url)
 
       _gateway ->

@@ -4,18 +4,20 @@ use crate::desired::Desired;
 use crate::events::Events;
 use crate::fault::Fault;
 use crate::gateway;
+use crate::http::{self, Exchange};
 use crate::outbox::Outbox;
 use crate::transport::Transport;
 use crate::voice::{self, Wishes};
 use bytes::{Buf as _, BytesMut};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use uro_discord_wire::frame;
-use uro_discord_wire::{Bridge, FromBridge, ToBridge, VERSION};
+use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION};
 
 /// What the gateway says about voice, waiting for the sessions. They take it at once.
 const VOICE_UPDATES: usize = 256;
@@ -84,6 +86,11 @@ async fn serve(
         wishes.clone(),
         updated,
     ));
+    let (http, wanted_http) = watch::channel(None);
+    let exchange = Exchange::new(outbox.clone());
+    let ended = http::spawn(wanted_http, outbox.clone(), exchange.clone())?;
+    let mut listener = JoinSet::new();
+    listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
     let mut gateway = JoinSet::new();
     let voice = gateway::Voice { wishes, updates };
     gateway.spawn(gateway::run(wanted, outbox.clone(), events.clone(), voice));
@@ -93,6 +100,8 @@ async fn serve(
         outbox: outbox.clone(),
         events,
         desired,
+        http,
+        exchange,
     };
     let result = tokio::select! {
         result = owner.run(input) => result,
@@ -100,13 +109,16 @@ async fn serve(
         Some(ended) = forward.join_next() => ended.map_err(panicked),
         Some(ended) = calls.join_next() => ended.flatten().map_err(panicked),
         Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
+        Some(ended) = listener.join_next() => ended.map_err(panicked).flatten(),
     };
-    // With the owner the desired state is gone: the gateway closes its connections and ends.
-    match timeout(FAREWELL, gateway.join_next()).await {
-        Ok(Some(Err(error) | Ok(Err(error)))) => Err(panicked(error)),
+    // With the owner the desired state is gone: the gateway closes its connections and ends, and answers that are there already
+    // go out.
+    let ends = async { tokio::join!(gateway.join_next(), listener.join_next()) };
+    match timeout(FAREWELL, ends).await {
+        Ok((Some(Err(error) | Ok(Err(error))), _)) => Err(panicked(error)),
         Ok(_) => result,
         Err(_) => {
-            tracing::warn!("the gateway did not close in time");
+            tracing::warn!("not all connections could be closed in time");
             result
         }
     }
@@ -127,6 +139,8 @@ struct Owner {
     outbox: Outbox,
     events: Events,
     desired: watch::Sender<Desired>,
+    http: watch::Sender<Option<Arc<Http>>>,
+    exchange: Exchange,
 }
 
 impl Owner {
@@ -177,6 +191,14 @@ impl Owner {
                 self.desired.send_modify(|desired| desired.identify(shard));
                 Ok(true)
             }
+            ToBridge::Read { id, verdict } => {
+                self.exchange.read(id, verdict);
+                Ok(true)
+            }
+            ToBridge::Answer { id, answer } => {
+                self.exchange.answer(id, answer);
+                Ok(true)
+            }
             ToBridge::Desired(parts) => {
                 let mut refused = Vec::new();
                 self.desired.send_modify(|desired| {
@@ -185,6 +207,12 @@ impl Owner {
                             refused.push((part, reason));
                         }
                     }
+                });
+                let http = self.desired.borrow().http.clone();
+                self.http.send_if_modified(|wanted| {
+                    let other = *wanted != http;
+                    *wanted = http;
+                    other
                 });
                 for (part, reason) in refused {
                     tracing::warn!(part, reason, "refused a part of the desired state");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uro_discord_voice::Scheme;
-use uro_discord_wire::{Gateway, Snowflake, Voice, VoiceChannel};
+use uro_discord_wire::{Gateway, Http, Snowflake, Voice, VoiceChannel};
 
 /// The most shards: each is a connection of this process, and serves 2,500 guilds.
 const SHARDS: u32 = 1_000;
@@ -22,6 +22,7 @@ pub struct Desired {
     pub era: u64,
     pub presence: Option<Presence>,
     pub voice: Option<DesiredVoice>,
+    pub http: Option<Arc<Http>>,
     /// Until when gateway connections may be held.
     pub lease: Option<Instant>,
     /// How often each shard was allowed to identify.
@@ -73,6 +74,7 @@ impl Desired {
                 }
             }
             "voice" => self.voice = parse(value, voice)?.map(DesiredVoice::new),
+            "http" => self.http = parse(value, http)?.map(Arc::new),
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }
@@ -118,6 +120,13 @@ fn parse<T: DeserializeOwned>(
     })?;
     check(&part)?;
     Ok(Some(part))
+}
+
+fn http(http: &Http) -> Result<(), String> {
+    if http.connections == 0 {
+        return Err("connections: there must be one at least".into());
+    }
+    Ok(())
 }
 
 fn voice(voice: &Voice) -> Result<(), String> {

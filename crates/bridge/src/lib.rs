@@ -7,6 +7,7 @@ mod desired;
 mod events;
 mod fault;
 mod gateway;
+mod http;
 pub mod log;
 mod outbox;
 mod presence;

@@ -4,14 +4,17 @@
 pub mod etf;
 pub mod frame;
 mod gateway;
+mod http;
 mod message;
 mod snowflake;
 mod voice;
 
 pub use gateway::{Gateway, Session, Token};
+pub use http::{Http, Tls};
 pub use message::{
-    Active, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, InChannel, Level, Library,
-    Played, Stats, Suppressed, ToBridge, User, VoiceState,
+    Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, HttpState,
+    HttpWaiting, InChannel, Level, Library, Listening, Played, RequestHead, Stats, Suppressed,
+    ToBridge, User, Verdict, VoiceState,
 };
 pub use snowflake::Snowflake;
 pub use voice::{Play, Voice, VoiceChannel};

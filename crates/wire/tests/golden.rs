@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, InChannel, Level,
-    Library, Session, Snowflake, Stats, Suppressed, ToBridge, Token, User, Voice, VoiceState,
+    Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, Http,
+    HttpState, HttpWaiting, InChannel, Level, Library, Listening, RequestHead, Session, Snowflake,
+    Stats, Suppressed, ToBridge, Token, User, Verdict, Voice, VoiceState,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -48,10 +49,20 @@ fn desired_voice() -> Value {
     })
 }
 
+fn desired_http() -> Value {
+    json!({
+        "ip": "0.0.0.0",
+        "port": 443,
+        "connections": 512,
+        "tls": {"certificate": "/etc/uro/fullchain.pem", "key": "/etc/uro/privkey.pem"},
+    })
+}
+
 fn snowflake(number: u64) -> Snowflake {
     Snowflake::new(number).unwrap()
 }
 
+const REQUEST: u64 = 1_795_000_000_000_001;
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_SESSION: &str = "fedcba9876543210fedcba9876543210";
@@ -118,6 +129,31 @@ fn every_message_to_the_bridge() {
         ),
         ("desired_unchanged", desired(json!({}))),
         ("desired_voice", desired(json!({"voice": desired_voice()}))),
+        ("desired_http", desired(json!({"http": desired_http()}))),
+        (
+            "read",
+            ToBridge::Read {
+                id: REQUEST,
+                verdict: Verdict {
+                    limit: 524_288,
+                    known: true,
+                },
+            },
+        ),
+        (
+            "answer",
+            ToBridge::Answer {
+                id: REQUEST,
+                answer: Answer {
+                    status: 202,
+                    headers: vec![
+                        ("content-type".into(), "application/json".into()),
+                        ("cache-control".into(), "no-store".into()),
+                    ],
+                    body: br#"{"status":"queued"}"#,
+                },
+            },
+        ),
     ]);
 
     assert!(
@@ -134,6 +170,21 @@ fn every_message_to_the_bridge() {
         message.encode(&mut again).unwrap();
         assert_eq!(&ToBridge::decode(&again).unwrap(), message, "{name}");
     }
+}
+
+#[test]
+fn the_desired_listener_has_a_type() {
+    let http: Http = serde_json::from_value(desired_http()).unwrap();
+    assert_eq!(serde_json::to_value(http).unwrap(), desired_http());
+}
+
+#[test]
+fn what_clients_send_and_get_is_in_no_debug_output() {
+    let (to_bridge, from_bridge) = (golden("to_bridge"), golden("from_bridge"));
+    let request = FromBridge::decode(&from_bridge["request"]).unwrap();
+    let answer = ToBridge::decode(&to_bridge["answer"]).unwrap();
+    let shown = format!("{request:?} {answer:?}");
+    assert!(!shown.contains("uro.example") && !shown.contains("queued"));
 }
 
 #[test]
@@ -341,6 +392,47 @@ fn every_message_from_the_bridge() {
                 undecryptable: 3,
             })),
         ),
+        (
+            "http_listening",
+            FromBridge::Http(HttpState::Listening(Listening {
+                ip: "::1".parse().unwrap(),
+                port: 4001,
+                tls: true,
+            })),
+        ),
+        (
+            "http_waiting",
+            FromBridge::Http(HttpState::Waiting(HttpWaiting {
+                reason: "127.0.0.1 port 80 cannot be listened on: Permission denied (os error 13)"
+                    .into(),
+                retry_ms: 1_000,
+            })),
+        ),
+        ("http_closed", FromBridge::Http(HttpState::Closed)),
+        (
+            "request",
+            FromBridge::Request {
+                id: REQUEST,
+                head: RequestHead {
+                    method: "POST".into(),
+                    path: "notify/b%C3%BC".into(),
+                    query: "wait=5".into(),
+                    headers: vec![
+                        ("host".into(), "uro.example".into()),
+                        ("content-type".into(), "text/plain".into()),
+                    ],
+                    peer: "2001:db8::1".into(),
+                },
+            },
+        ),
+        (
+            "body",
+            FromBridge::Body {
+                id: REQUEST,
+                body: b"\x00\xFF\xFEna\xC3\xAFve".into(),
+            },
+        ),
+        ("gone", FromBridge::Gone(REQUEST)),
         (
             "refused",
             FromBridge::Refused {

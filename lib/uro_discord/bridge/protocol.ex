@@ -15,6 +15,8 @@ defmodule UroDiscord.Bridge.Protocol do
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
 
   @log_levels [:error, :warning, :info, :debug]
+  # And of the HTTP listener.
+  @http_states [:listening, :waiting, :closed]
 
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
@@ -24,6 +26,8 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:credit, pos_integer()}
           | {:lease, non_neg_integer()}
           | {:identify, non_neg_integer()}
+          | {:read, pos_integer(), limit :: non_neg_integer(), known :: boolean()}
+          | {:answer, pos_integer(), status :: pos_integer(), [[String.t()]], binary()}
           | {:ping, term()}
           | {:stop}
 
@@ -34,6 +38,10 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:sequence, non_neg_integer(), String.t(), non_neg_integer()}
           | {:presence, non_neg_integer(), map()}
           | {:voice, String.t(), atom(), map()}
+          | {:http, :listening | :waiting | :closed, map()}
+          | {:request, pos_integer(), map()}
+          | {:body, pos_integer(), binary()}
+          | {:gone, pos_integer()}
           | {:refused, String.t(), String.t()}
           | {:log, UroDiscord.Bridge.Log.level(), String.t(), String.t(), map()}
           | {:pong, term()}
@@ -137,6 +145,11 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:voice, guild, state, info} = fact)
        when is_binary(guild) and state in @voice_states and is_map(info),
        do: {:ok, fact}
+
+  defp message({:http, state, info} = fact) when state in @http_states and is_map(info), do: {:ok, fact}
+  defp message({:request, id, %{}} = request) when is_integer(id), do: {:ok, request}
+  defp message({:body, id, body} = message) when is_integer(id) and is_binary(body), do: {:ok, message}
+  defp message({:gone, id} = gone) when is_integer(id), do: {:ok, gone}
 
   defp message({:refused, part, reason} = refused) when is_binary(part) and is_binary(reason),
     do: {:ok, refused}

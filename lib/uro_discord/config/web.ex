@@ -22,14 +22,21 @@ defmodule UroDiscord.Config.Web do
       ),
       option(:ip, &ip/1,
         default: {127, 0, 0, 1},
-        doc: "the address to listen on. What does TLS stands in front of it",
+        doc: "the address to listen on. Without `tls:`, what does TLS stands in front of it",
         allowed: "an address of this machine, as a string",
         example: ~s|web: [port: 4001, ip: "127.0.0.1"]|
       ),
-      option(:connections, &integer(&1, 1..100_000),
+      option(:tls, &tls/1,
+        doc:
+          "the certificate (with those that lead to a root) and its key, for HTTPS; they are taken anew when the files change",
+        allowed: "two files of PEM, as an ACME client writes them",
+        example: ~s|web: [port: 443, tls: [certificate: "/etc/uro/fullchain.pem", key: "/etc/uro/privkey.pem"]]|
+      ),
+      option(:connections, &integer(&1, 1..10_000),
         default: 512,
-        doc: "how many connections there may be; with more, the one that has kept the server waiting longest is closed",
-        allowed: "an integer from 1 to 100000; the operating system's limit of open files must be above it",
+        doc:
+          "how many connections there may be; with more, the one that has kept the listener waiting longest is closed",
+        allowed: "an integer from 1 to 10000; the operating system's limit of open files must be above it",
         example: "web: [port: 4001, connections: 512]"
       )
     ]
@@ -43,4 +50,18 @@ defmodule UroDiscord.Config.Web do
   end
 
   defp ip(value), do: is_not(value, "a string")
+
+  defp tls(nil), do: {:ok, nil}
+
+  defp tls([{_, _}, {_, _}] = files) do
+    with %{certificate: certificate, key: key} = tls <- Map.new(files),
+         [] <- Enum.reject([certificate, key], &(is_binary(&1) and File.regular?(&1))) do
+      {:ok, tls}
+    else
+      [missing | _] -> is_not(missing, "a file")
+      _other -> is_not(files, "[certificate: file, key: file]")
+    end
+  end
+
+  defp tls(value), do: is_not(value, "[certificate: file, key: file]")
 end

@@ -65,6 +65,21 @@ impl<'a> Reader<'a> {
         T::deserialize(self)
     }
 
+    /// Bytes of whatever meaning.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tag`] when it is not a binary, and those of any term.
+    pub fn binary(&mut self) -> Result<&'a [u8], Error> {
+        match self.tag()? {
+            tag::BINARY => {
+                let length = self.u32()?;
+                self.take(length)
+            }
+            other => Err(Error::Tag(other)),
+        }
+    }
+
     /// A payload as JSON text.
     ///
     /// # Errors

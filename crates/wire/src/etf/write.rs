@@ -57,6 +57,18 @@ impl<'a> Writer<'a> {
         value.serialize(self)
     }
 
+    /// Bytes of whatever meaning. A payload has none: it is for where a message says that there are bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] over 4 GiB.
+    pub fn binary(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.push(tag::BINARY);
+        self.u32(bytes.len())?;
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+
     /// A payload from JSON text, in one pass and without a tree in between.
     ///
     /// # Errors
@@ -80,10 +92,7 @@ impl<'a> Writer<'a> {
     }
 
     pub(super) fn text(&mut self, text: &str) -> Result<(), Error> {
-        self.out.push(tag::BINARY);
-        self.u32(text.len())?;
-        self.out.extend_from_slice(text.as_bytes());
-        Ok(())
+        self.binary(text.as_bytes())
     }
 
     pub(super) fn unsigned(&mut self, number: u64) {

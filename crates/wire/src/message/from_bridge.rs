@@ -1,6 +1,6 @@
 //! From the bridge to Elixir.
 
-use super::{GatewayState, Level, VoiceState};
+use super::{GatewayState, HttpState, Level, RequestHead, VoiceState};
 use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
@@ -78,6 +78,24 @@ pub enum FromBridge<'a> {
         /// The values that go with it, by name.
         fields: Map<String, Value>,
     },
+    /// A fact about the HTTP listener.
+    Http(HttpState),
+    /// An HTTP request, of which only the head is there. It is answered once, whatever becomes of it.
+    Request {
+        /// Its number. No bridge of the same node uses it again.
+        id: u64,
+        /// The head.
+        head: RequestHead,
+    },
+    /// The body of a request, whole.
+    Body {
+        /// The request's number.
+        id: u64,
+        /// The bytes, as they came.
+        body: Cow<'a, [u8]>,
+    },
+    /// The client of a request has gone. What is answered now is for nobody, and must come all the same.
+    Gone(u64),
     /// Answers a ping with its own term, encoded and without the version byte.
     Pong(&'a [u8]),
 }
@@ -139,6 +157,16 @@ impl<'a> FromBridge<'a> {
                 message: Cow::Borrowed(term.value()?),
                 fields: term.value()?,
             },
+            ("http", 3) => Self::Http(HttpState::decode(&mut term)?),
+            ("request", 3) => Self::Request {
+                id: term.value()?,
+                head: term.value()?,
+            },
+            ("body", 3) => Self::Body {
+                id: term.value()?,
+                body: Cow::Borrowed(term.binary()?),
+            },
+            ("gone", 2) => Self::Gone(term.value()?),
             ("pong", 2) => Self::Pong(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
         };
@@ -222,6 +250,28 @@ impl<'a> FromBridge<'a> {
                 term.value(target)?;
                 term.value(message)?;
                 term.value(fields)
+            }
+            Self::Http(state) => {
+                term.tuple(3);
+                term.atom("http")?;
+                state.encode(&mut term)
+            }
+            Self::Request { id, head } => {
+                term.tuple(3);
+                term.atom("request")?;
+                term.value(id)?;
+                term.value(head)
+            }
+            Self::Body { id, body } => {
+                term.tuple(3);
+                term.atom("body")?;
+                term.value(id)?;
+                term.binary(body)
+            }
+            Self::Gone(id) => {
+                term.tuple(2);
+                term.atom("gone")?;
+                term.value(id)
             }
             Self::Pong(any) => {
                 term.tuple(2);

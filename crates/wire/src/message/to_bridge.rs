@@ -1,5 +1,6 @@
 //! From Elixir to the bridge.
 
+use super::{Answer, Verdict};
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,6 +27,20 @@ pub enum ToBridge<'a> {
     Identify(u32),
     /// The bridge is to leave its gateway so that it can be resumed, and to end.
     Stop,
+    /// The body of an HTTP request is wanted.
+    Read {
+        /// The request's number.
+        id: u64,
+        /// How it is to be read.
+        verdict: Verdict,
+    },
+    /// The answer to an HTTP request.
+    Answer {
+        /// The request's number.
+        id: u64,
+        /// What its client gets.
+        answer: Answer<'a>,
+    },
     /// Is the bridge alive? Any encoded term, without the version byte.
     Ping(&'a [u8]),
 }
@@ -57,6 +72,21 @@ impl<'a> ToBridge<'a> {
             ("lease", 2) => Self::Lease(term.value()?),
             ("identify", 2) => Self::Identify(term.value()?),
             ("stop", 1) => Self::Stop,
+            ("read", 4) => Self::Read {
+                id: term.value()?,
+                verdict: Verdict {
+                    limit: term.value()?,
+                    known: term.value()?,
+                },
+            },
+            ("answer", 5) => Self::Answer {
+                id: term.value()?,
+                answer: Answer {
+                    status: term.value()?,
+                    headers: term.value()?,
+                    body: term.binary()?,
+                },
+            },
             ("ping", 2) => Self::Ping(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
         };
@@ -102,6 +132,21 @@ impl<'a> ToBridge<'a> {
                 term.tuple(1);
                 term.atom("stop")
             }
+            Self::Read { id, verdict } => {
+                term.tuple(4);
+                term.atom("read")?;
+                term.value(id)?;
+                term.value(&verdict.limit)?;
+                term.value(&verdict.known)
+            }
+            Self::Answer { id, answer } => {
+                term.tuple(5);
+                term.atom("answer")?;
+                term.value(id)?;
+                term.value(&answer.status)?;
+                term.value(&answer.headers)?;
+                term.binary(answer.body)
+            }
             Self::Ping(any) => {
                 term.tuple(2);
                 term.atom("ping")?;
@@ -131,6 +176,16 @@ impl fmt::Debug for ToBridge<'_> {
             }
             Self::Identify(shard) => formatter.debug_tuple("Identify").field(shard).finish(),
             Self::Stop => formatter.write_str("Stop"),
+            Self::Read { id, verdict } => formatter
+                .debug_struct("Read")
+                .field("id", id)
+                .field("verdict", verdict)
+                .finish(),
+            Self::Answer { id, answer } => formatter
+                .debug_struct("Answer")
+                .field("id", id)
+                .field("answer", answer)
+                .finish(),
             Self::Ping(any) => formatter.debug_tuple("Ping").field(any).finish(),
         }
     }

@@ -1,0 +1,183 @@
+//! `/discord/…`: the head of a request goes to Elixir, which says whether the body is read; then the body; then its answer comes back.
+
+use super::client::{Client, Work};
+use super::exchange::{Exchange, Reply, Word};
+use super::refusal::Refusal;
+use super::room::{Full, Room, Turn};
+use axum::body::Body;
+use axum::extract::{Extension, Request, State};
+use http_body_util::BodyExt as _;
+use hyper::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Response, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use uro_discord_wire::{RequestHead, Verdict};
+
+/// From the end of a head to the end of its body.
+const BODY: Duration = Duration::from_secs(20);
+
+/// Bytes of bodies that are held at once, of those whose head says who sends them, and of the others.
+const KNOWN: usize = 32 * 1024 * 1024;
+const UNKNOWN: usize = 16 * 1024 * 1024;
+
+/// What a body costs beside its bytes.
+const OVERHEAD: usize = 4 * 1024;
+
+/// Under which path.
+pub const PATH: &str = "/discord/";
+
+#[derive(Clone)]
+pub struct Relay {
+    exchange: Exchange,
+    known: Room,
+    unknown: Room,
+}
+
+impl Relay {
+    pub fn new(exchange: Exchange) -> Self {
+        Self {
+            exchange,
+            known: Room::new(KNOWN),
+            unknown: Room::new(UNKNOWN),
+        }
+    }
+
+    /// One request, to its answer.
+    pub async fn handle(
+        State(relay): State<Self>,
+        Extension(client): Extension<Arc<Client>>,
+        Extension(work): Extension<Arc<Work>>,
+        request: Request,
+    ) -> Response<Body> {
+        match relay.answer(request, &client, &work).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.response(),
+        }
+    }
+
+    async fn answer(
+        &self,
+        request: Request,
+        client: &Client,
+        work: &Work,
+    ) -> Result<Response<Body>, Refusal> {
+        let (parts, body) = request.into_parts();
+        if parts.headers.contains_key(TRANSFER_ENCODING) {
+            return Err(Refusal::Chunked);
+        }
+        let head = head(&parts, client)?;
+        let mut ticket = self.exchange.ask(head, work).await?;
+        let reply = match ticket.word().await? {
+            Word::Answer(reply) => reply,
+            Word::Read(verdict) => {
+                let room = if verdict.known {
+                    &self.known
+                } else {
+                    &self.unknown
+                };
+                // Held until the answer is there: it takes as much room in Elixir.
+                let (bytes, _seat) = read(body, verdict, room, client, work).await?;
+                ticket.body(&bytes, work).await?;
+                drop(bytes);
+                match ticket.word().await? {
+                    Word::Answer(reply) => reply,
+                    Word::Read(_) => return Err(Refusal::Internal),
+                }
+            }
+        };
+        response(reply)
+    }
+}
+
+fn head(parts: &hyper::http::request::Parts, client: &Client) -> Result<RequestHead, Refusal> {
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| {
+            let value = std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::BadHeader)?;
+            Ok((name.as_str().to_owned(), value.to_owned()))
+        })
+        .collect::<Result<_, Refusal>>()?;
+    let path = parts.uri.path();
+    Ok(RequestHead {
+        method: parts.method.as_str().to_owned(),
+        path: path.strip_prefix(PATH).unwrap_or(path).to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers,
+        peer: client.peer.to_canonical().to_string(),
+    })
+}
+
+async fn read(
+    mut body: Body,
+    verdict: Verdict,
+    room: &Room,
+    client: &Client,
+    work: &Work,
+) -> Result<(Vec<u8>, super::room::Seat), Refusal> {
+    let busy = |Full| Refusal::Busy;
+    let until = Instant::now() + BODY;
+    let limit = verdict.limit as usize;
+    let mut seat = room.enter(client.peer, OVERHEAD).await.map_err(busy)?;
+    let mut bytes = Vec::new();
+    let reading = Reading::new(work);
+    loop {
+        let frame = tokio::select! {
+            frame = timeout_at(until, body.frame()) => frame.map_err(|_| Refusal::Timeout)?,
+            () = seat.evicted() => return Err(Refusal::Busy),
+        };
+        let data = match frame {
+            None => break,
+            Some(Err(_)) => return Err(Refusal::BodyBroken),
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+        };
+        let length = bytes.len() + data.len();
+        if length > limit {
+            return Err(Refusal::BodyTooLarge(verdict.limit));
+        }
+        if length > bytes.capacity() {
+            // Room is taken for what has come, not for what somebody says will.
+            let capacity = (bytes.capacity() * 2).min(limit).max(length);
+            let more = capacity - bytes.capacity();
+            seat.grow(more).await.map_err(busy)?;
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    drop(reading);
+    work.has_read();
+    seat.turn(Turn::Ours);
+    Ok((bytes, seat))
+}
+
+/// While the client's body is waited for.
+struct Reading<'a>(&'a Work);
+
+impl<'a> Reading<'a> {
+    fn new(work: &'a Work) -> Self {
+        work.reads(true);
+        Self(work)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.reads(false);
+    }
+}
+
+fn response(reply: Reply) -> Result<Response<Body>, Refusal> {
+    let bad = |what: &str| {
+        tracing::error!(what, "Elixir's answer is no HTTP");
+        Refusal::Internal
+    };
+    let mut response = Response::new(Body::from(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.status).map_err(|_| bad("a status"))?;
+    for (name, value) in reply.headers {
+        let name = HeaderName::try_from(name).map_err(|_| bad("a header's name"))?;
+        let value = HeaderValue::try_from(value).map_err(|_| bad("a header's value"))?;
+        response.headers_mut().append(name, value);
+    }
+    Ok(response)
+}

@@ -1,0 +1,28 @@
+//! What Elixir wants of the HTTP listener.
+
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// The `"http"` part of the desired state.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// The address to listen on.
+    pub ip: IpAddr,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// How many connections there may be.
+    pub connections: usize,
+    /// HTTPS, and no plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+/// Files in PEM, as an ACME client writes them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate, and behind it those that lead to a root.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
