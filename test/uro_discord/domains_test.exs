@@ -87,30 +87,27 @@ defmodule UroDiscord.DomainsTest do
   end
 
   describe "what cannot start" do
-    test "is in status/0, is logged once, and starts when it can; the rest works meanwhile" do
-      sim = start_sim!()
-      {:ok, taken} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-      {:ok, port} = :inet.port(taken)
+    @doc false
+    def start_when(allowed),
+      do: if(Agent.get(allowed, & &1), do: Agent.start_link(fn -> :up end), else: {:error, :not_yet})
+
+    test "is in status/0, is logged once, and starts when it can" do
+      start_supervised!({UroDiscord, enabled: false})
+      {:ok, allowed} = Agent.start_link(fn -> false end)
+      child = %{id: :late, start: {__MODULE__, :start_when, [allowed]}}
 
       log =
         capture_log(fn ->
-          host = start_host!([web: [port: port]] ++ DiscordSim.config(sim))
-          assert {:ok, %{domains: %{web: %{state: :waiting, reason: reason}}, web: nil}} = UroDiscord.status()
-          assert reason =~ "port #{port} cannot be listened on"
-          assert {:ok, delivery} = UroDiscord.notify(:general, "without HTTP")
-          assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery)
-
+          {:ok, keeper} = Domain.start_link(%Domain{name: :late, children: [child]})
+          assert %{late: %{state: :waiting, reason: "cannot be started: :late: :not_yet"}} = Domain.status()
           # Tried again, in vain.
-          keeper = Process.whereis(Module.concat(Domain.supervisor(:web), Keeper))
-          failures = fn -> :sys.get_state(keeper).backoff.failures end
-          assert eventually(fn -> failures.() >= 3 end)
-          :ok = :gen_tcp.close(taken)
-          assert eventually(fn -> match?({:ok, %{domains: %{web: %{state: :up}}}}, UroDiscord.status()) end)
-          assert {:ok, %{web: "http://127.0.0.1:" <> _}} = UroDiscord.status()
-          host_lives!(host)
+          assert eventually(fn -> :sys.get_state(keeper).backoff.failures >= 3 end)
+          Agent.update(allowed, fn false -> true end)
+          assert eventually(fn -> match?(%{late: %{state: :up}}, Domain.status()) end)
+          assert :ok = Domain.stop(:late)
         end)
 
-      assert [_, _] = String.split(log, "the part web cannot be started")
+      assert [_, _] = String.split(log, "the part late cannot be started")
     end
 
     test "a store that cannot be opened: everything else is there, notifications are refused and not lost" do
