@@ -53,8 +53,10 @@ defmodule UroDiscord.Web.AbuseTest do
     requests = String.duplicate("GET /discord/x HTTP/1.1\r\nHost: x\r\n\r\n", 2_000)
 
     meanwhile(context, @many, fn ->
-      socket = HttpClient.connect!(context.url, send_timeout: 5_000, recbuf: 4_096)
-      for _ <- 1..100, do: :ok = HttpClient.send!(socket, requests)
+      again(fn ->
+        socket = HttpClient.connect!(context.url, send_timeout: 5_000, recbuf: 4_096)
+        for _ <- 1..100, do: :ok = HttpClient.send!(socket, requests)
+      end)
     end)
   end
 
