@@ -8,7 +8,7 @@ defmodule UroDiscord.Feeds do
         feeds: [
           uro: [
             source: :github,
-            secret: System.fetch_env!("GITHUB_WEBHOOK_SECRET"),
+            secret: System.get_env("GITHUB_WEBHOOK_SECRET"),
             rules: [
               [channel: :builds, project: "V-Sekai/*", branch: "main", kinds: [:build, :deployment]],
               [channel: :builds, kinds: [:build], states: [:failed]]

@@ -1,1 +1,1 @@
-[inputs: ["mix.exs", "{config,lib}/**/*.{ex,exs}"]]
+[inputs: ["mix.exs", "{config,fixtures,lib,test}/**/*.{ex,exs}"], line_length: 120]

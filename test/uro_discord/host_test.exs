@@ -1,115 +1,174 @@
 defmodule UroDiscord.HostTest do
-  # uro_discord as a dependency of another project (test/host): the Cargo compiler runs there, and a release carries the NIF
-  # and the bridge and starts them.
+  # uro_discord in a project of Uro's shape (test/host), by README's own steps: its blocks, and those of docs/http.md, are put where they say.
+  # So a step that does not work fails here. What Uro has from Hex is in test/host/fixtures, which names what it follows.
   use UroDiscord.Case
+  alias UroDiscord.{HostProject, Postgres}
 
-  @host Path.expand("../host", __DIR__)
+  @secret "hunter2hunter2hunter2"
 
+  # As `docker build` has it: nothing of ours in the environment, and no database.
   setup_all do
-    build = Path.join(System.tmp_dir!(), "uro_discord-host-#{System.pid()}")
-    on_exit(fn -> File.rm_rf!(build) end)
-    release = Path.join(build, "release")
-    env = [{"MIX_ENV", "prod"}, {"MIX_BUILD_PATH", Path.join(build, "build")}]
+    host = HostProject.copy!()
+    on_exit(fn -> File.rm_rf!(host.root) end)
+    HostProject.take_steps!(host)
+    HostProject.mount!(host, :endpoint)
+    files = files(host)
 
-    {output, status} =
-      System.cmd("mix", ["release", "--path", release],
-        cd: @host,
-        env: env,
-        stderr_to_stdout: true
-      )
+    built =
+      for task <- [["compile", "--warnings-as-errors"], ["uro.apigen"], ["release", "--path", host.release]] do
+        {output, status} = HostProject.mix(host, task)
+        assert status == 0, output
+        output
+      end
 
-    assert status == 0, output
-    %{release: release, output: output, env: env}
+    %{host: host, built: built, left: files(host) -- files}
   end
 
-  defp environment(sim, token) do
+  defp files(host), do: Path.wildcard(Path.join(host.source, "**"), match_dot: true)
+
+  defp environment(sim) do
     %{
-      "DISCORD_BOT_TOKEN" => token,
-      "DISCORD_CHANNEL_ID" => sim.info["channels"]["announcements"],
-      "DISCORD_API_URL" => sim.info["api"],
-      "DISCORD_GATEWAY_URL" => sim.info["gateway"],
+      "DISCORD_BOT_TOKEN" => sim.info["token"],
+      "GITHUB_WEBHOOK_SECRET" => @secret,
+      "HOST_CHANNELS" => Enum.map_join(sim.info["channels"], " ", fn {name, id} -> "#{name}=#{id}" end),
+      "HOST_API_URL" => sim.info["api"],
+      "HOST_GATEWAY_URL" => sim.info["gateway"],
       "HOST_DATABASE" => Path.join(DiscordSim.scratch(), "host-#{System.unique_integer([:positive])}.sqlite3"),
       "RELEASE_DISTRIBUTION" => "none"
     }
   end
 
-  test "the release holds the NIF and the bridge", %{release: release} do
-    assert [native] = Path.wildcard(Path.join(release, "lib/uro_discord-*/priv/native"))
+  defp database_url do
+    connection = Postgres.database!()
+    "ecto://postgres@#{connection[:host]}:#{connection[:port]}/#{connection[:database]}"
+  end
+
+  test "an image is built without a token, a database and Discord, and the log says what is off and why", context do
+    [_compiled, generated, _released] = context.built
+    assert generated =~ "uro_discord is off here: it does not connect to Discord"
+    assert generated =~ "in a server this would stop the boot"
+    assert generated =~ "feeds: hub: has neither a secret (for webhooks) nor poll"
+    assert generated =~ ~s(generated the API of "vsekai.local")
+    assert context.left == []
+  end
+
+  test "a build that has the token all the same does not use it", %{host: host} do
+    sim = start_sim!()
+    before = files(host)
+    env = environment(sim)
+    assert {output, 0} = HostProject.mix(host, ["uro.apigen"], env)
+    assert output =~ "uro_discord is off here"
+    refute output =~ "in a server this would stop the boot"
+    assert %{"events" => []} = DiscordSim.get(sim, "/events")
+    assert files(host) == before
+    refute File.exists?(env["HOST_DATABASE"])
+  end
+
+  test "the host's own tests run without a token", %{host: host} do
+    assert {output, 0} = HostProject.mix(host, ["test"], %{"MIX_ENV" => "test", "DATABASE_URL" => database_url()})
+    assert output =~ "1 test, 0 failures"
+  end
+
+  test "the release holds the NIF and the bridge", %{host: host} do
+    assert [native] = Path.wildcard(Path.join(host.release, "lib/uro_discord-*/priv/native"))
     assert Enum.sort(File.ls!(native)) == ["uro-discord-bridge", "uro_discord_nif.so"]
     refute File.lstat!(Path.dirname(native)).type == :symlink
   end
 
-  test "the release asks Uro, tells its PubSub, posts and shows its presence, and its bridge ends with it", %{
-    release: release
-  } do
-    sim = start_sim!()
-
-    env =
-      for {name, value} <- environment(sim, sim.info["token"]),
-          do: {to_charlist(name), to_charlist(value)}
-
-    host = Path.join(release, "bin/host")
-
-    port =
-      Port.open({:spawn_executable, host}, [
-        :binary,
-        :exit_status,
-        :stderr_to_stdout,
-        args: ["start"],
-        # Its database is there, too.
-        cd: release,
-        env: env
-      ])
-
-    {:os_pid, os_pid} = Port.info(port, :os_pid)
-    on_exit(fn -> System.cmd("kill", ["-KILL", "#{os_pid}"], stderr_to_stdout: true) end)
-
-    DiscordSim.wait_for(sim, "message_create", fn _ -> true end, timeout: 30_000)
-
-    assert [%{"content" => "Plaza is open"}] = DiscordSim.messages(sim, "announcements")
-
-    DiscordSim.wait_for_presence(sim, "2 players in 1 world", timeout: 30_000)
-    assert [bridge] = bridges(release)
-
-    {_, 0} = System.cmd("kill", ["-TERM", "#{os_pid}"])
-    assert_receive {^port, {:exit_status, 0}}, 15_000
-    DiscordSim.wait_for(sim, "disconnect")
-    assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
-  end
-
-  test "a wrong configuration stops the release with what is wrong", %{release: release} do
-    sim = start_sim!()
-    env = Map.to_list(environment(sim, "hunter2"))
-
-    {output, status} =
-      System.cmd(Path.join(release, "bin/host"), ["start"], cd: release, env: env, stderr_to_stdout: true)
-
+  test "a wrong configuration stops the release with what is wrong", %{host: host} do
+    env = %{environment(start_sim!()) | "DISCORD_BOT_TOKEN" => "hunter2"}
+    {output, status} = HostProject.run(Path.join(host.release, "bin/uro"), ["start"], host.release, env)
     assert status != 0
     assert output =~ "token: has not the shape of a bot token (7 bytes, not shown)"
     refute output =~ "hunter2"
   end
 
-  # As in an image's `RUN mix …`: neither a token, nor a channel, nor Discord.
-  test "a Mix task that is not a server starts the host without connecting, and says so", %{env: env} do
-    code = """
-    IO.inspect(UroDiscord.status())
-    IO.inspect(UroDiscord.Shards.put(id: 8, name: "Attic"))
-    IO.inspect(File.exists?("uro_discord.sqlite3"))
-    """
+  test "the release asks Uro, tells its PubSub, shows its presence, takes webhooks, and its bridge ends with it", %{
+    host: host
+  } do
+    sim = start_sim!()
+    env = Map.put(environment(sim), "PHX_SERVER", "true")
+    server = HostProject.start!(Path.join(host.release, "bin/uro"), ["start"], host.release, env)
+    assert_serves(sim, server, host, env, "2 players in 1 world")
 
-    {output, status} = System.cmd("mix", ["run", "-e", code], cd: @host, env: env, stderr_to_stdout: true)
-    assert status == 0, output
-    assert output =~ "uro_discord is off here: it does not connect to Discord"
-    assert output =~ "in a server this would stop the boot"
-    assert output =~ "announcements is nil, which is not a channel's id"
-    assert output =~ "{:ok, %{enabled: false}}\n:ok\nfalse"
+    assert [bridge] = bridges(host.release)
+    {_, 0} = System.cmd("kill", ["-TERM", "#{server.os_pid}"])
+    port = server.port
+    assert_receive {^port, {:exit_status, 0}}, 25_000
+    DiscordSim.wait_for(sim, "disconnect")
+    assert eventually(fn -> not File.exists?("/proc/#{bridge}") end)
+  end
 
-    # And as a server it wants its token.
-    {output, status} =
-      System.cmd("mix", ["run", "-e", ":ok"], cd: @host, env: [{"HOST_SERVES", "1"} | env], stderr_to_stdout: true)
+  test "a database that is away stops neither the host's boot nor what it serves", %{host: host} do
+    env =
+      Map.merge(environment(start_sim!()), %{
+        "PHX_SERVER" => "true",
+        "DATABASE_URL" => "ecto://postgres@127.0.0.1:1/uro"
+      })
 
-    assert status != 0
-    assert output =~ "token: is missing"
+    server = HostProject.start!(Path.join(host.release, "bin/uro"), ["start"], host.release, env)
+    [port] = HostProject.wait_for(server, ~r/Uro.Endpoint listens on (\d+)/)
+
+    curl = fn arguments, path ->
+      HostProject.run("curl", ["-sS" | arguments] ++ ["http://127.0.0.1:#{port}" <> path], host.root, %{})
+    end
+
+    assert {answer, 0} =
+             curl.(["-H", "Authorization: Bearer urod_x", "-d", "Build 12 passed"], "/discord/notify/builds")
+
+    assert answer =~ ~s("error":"unavailable") or answer =~ ~s("error":"unknown_key")
+    assert {healthy, 0} = curl.([], "/health")
+    assert healthy =~ "healthy"
+  end
+
+  # What Uro's image does, `mix do ecto.migrate, phx.server`, with the plug in the router and a body reader for what is signed.
+  test "the server of Uro's image serves from the Repo", %{host: host} do
+    sim = start_sim!()
+    HostProject.mount!(host, :router)
+    env = Map.put(environment(sim), "DATABASE_URL", database_url())
+    assert {_output, 0} = HostProject.mix(host, ["uro_discord.gen.migration"], env)
+    anywhere = HostProject.anywhere!(host)
+
+    server = HostProject.start_mix!(host, ["do", "ecto.migrate,", "phx.server", anywhere], env)
+    DiscordSim.wait_for(sim, "message_create", &(&1["message"]["content"] == "A new world is open"), timeout: 60_000)
+    HostProject.wait_for(server, "README's lines are done")
+    assert_serves(sim, server, host, env, "5 players in 2 worlds")
+    refute File.exists?(env["HOST_DATABASE"])
+  end
+
+  defp assert_serves(sim, server, host, env, presence) do
+    [url] = HostProject.wait_for(server, ~r/Uro.Endpoint listens on (\d+)/)
+    url = "http://127.0.0.1:#{url}"
+    HostProject.wait_for(server, "PubSub: Plaza is open")
+    DiscordSim.wait_for_presence(sim, presence, timeout: 60_000)
+    DiscordSim.wait_for(sim, "message_create", &(&1["message"]["content"] =~ "**Plaza** has opened"), timeout: 30_000)
+
+    assert {made, 0} = HostProject.mix(host, HostProject.key_task(), env)
+    key = made |> String.split("\n", trim: true) |> List.last()
+
+    # From outside it is /api/v1/discord, and Uro's Caddy takes /api/v1 off.
+    line = String.replace(HostProject.curl_line(), "https://uro.example/api/v1", url)
+    assert {queued, 0} = HostProject.run("/bin/sh", ["-c", line], host.root, %{"UROD_KEY" => key, "N" => "12"})
+    assert queued =~ ~s("status":"queued")
+    DiscordSim.wait_for(sim, "message_create", &(&1["message"]["content"] == "Build 12 passed"), timeout: 30_000)
+
+    body = ~s({"zen": "Design for failure."})
+    mac = :crypto.mac(:hmac, :sha256, @secret, body) |> Base.encode16(case: :lower)
+
+    head = [
+      "-H",
+      "content-type: application/json",
+      "-H",
+      "x-github-event: ping",
+      "-H",
+      "x-hub-signature-256: sha256=#{mac}"
+    ]
+
+    hub = ["-sS", "-d", body, url <> "/discord/feeds/hub"]
+    assert {taken, 0} = HostProject.run("curl", head ++ hub, host.root, %{})
+    assert taken =~ ~s("result":"ignored")
+    assert {healthy, 0} = HostProject.run("curl", ["-sS", url <> "/health"], host.root, %{})
+    assert healthy =~ "healthy"
   end
 
   # The processes that run the bridge of this release.

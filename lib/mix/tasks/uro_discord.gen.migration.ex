@@ -1,7 +1,7 @@
 defmodule Mix.Tasks.UroDiscord.Gen.Migration do
   @shortdoc "Writes the Ecto migrations of uro_discord's tables"
   @moduledoc """
-  Writes the Ecto migrations that make uro_discord's tables, for `store: {:repo, MyApp.Repo}`.
+  Writes the Ecto migrations that make uro_discord's tables, for `repo: MyApp.Repo`.
 
       mix uro_discord.gen.migration
       mix ecto.migrate

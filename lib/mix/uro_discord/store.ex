@@ -8,8 +8,9 @@ defmodule Mix.UroDiscord.Store do
   @spec open!() :: %{store: Store.t(), config: Config.t()}
   def open! do
     Mix.Task.run("app.config")
-    # Without a token: what a task stores is none of Discord's business.
-    config = :uro_discord |> Application.get_all_env() |> Keyword.put(:enabled, false) |> Config.new!()
+    # What a task stores is none of Discord's business: the secrets of everything else may well be on another machine.
+    options = Keyword.take(Application.get_all_env(:uro_discord), [:repo, :database, :channels])
+    config = Config.new!([enabled: false] ++ options)
     %{store: config |> configured() |> Store.open() |> result!(), config: config}
   end
 

@@ -136,7 +136,7 @@ defmodule UroDiscord.Config.Schema do
         doc: "builds, releases and pushes of GitHub, GitLab, itch.io and others in channels; see `UroDiscord.Feeds`",
         allowed: "name: [source:, secret:, poll:, token:, url:, interval:, rules:, template:, key:]",
         example:
-          ~s|feeds: [ci: [source: :github, secret: System.fetch_env!("GITHUB_WEBHOOK_SECRET"), rules: [[channel: :builds]]]]|
+          ~s|feeds: [ci: [source: :github, secret: System.get_env("GITHUB_WEBHOOK_SECRET"), rules: [[channel: :builds]]]]|
       ),
       group(:web, Config.Web.options(), "where HTTP is served without Phoenix"),
       option(:commands, &commands/1,
@@ -158,7 +158,7 @@ defmodule UroDiscord.Config.Schema do
       option(:public_key, &public_key/1,
         doc: "the application's public key, which interactions and webhook events by HTTP are checked with",
         allowed: "the 64 hexadecimal digits on the General Information page of the Discord developer portal",
-        example: ~s|public_key: System.fetch_env!("DISCORD_PUBLIC_KEY")|
+        example: ~s|public_key: System.get_env("DISCORD_PUBLIC_KEY")|
       )
     ]
   end
