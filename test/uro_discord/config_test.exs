@@ -1,5 +1,6 @@
 defmodule UroDiscord.ConfigTest do
   use ExUnit.Case, async: true
+  import ExUnit.CaptureLog
   alias UroDiscord.{Config, ConfigError}
 
   doctest UroDiscord.Config
@@ -31,6 +32,27 @@ defmodule UroDiscord.ConfigTest do
   test "without a token it is disabled only when told so" do
     assert {:ok, %Config{enabled: false, token: nil}} = Config.new(enabled: false)
     assert {:enabled, ~s("no" is not one of these)} = problem(enabled: "no", token: @token)
+  end
+
+  test "in a Mix task only what is wrong is left out, with what refers to it" do
+    id = "1100000000000000001"
+    github = [source: :github, secret: nil, rules: [[channel: :builds]]]
+    options = [channels: [builds: id], feeds: [hub: github], announcements: [channel: :news], presence: "here"]
+
+    log =
+      capture_log(fn ->
+        config = Config.start!(options)
+        assert %{enabled: false, channels: %{builds: ^id}, feeds: feeds, presence: "here"} = config
+        assert {feeds, config.announcements.channel} == {%{}, nil}
+      end)
+
+    assert log =~ "in a server this would stop the boot"
+    assert log =~ "feeds: hub: has neither a secret (for webhooks) nor poll"
+    assert log =~ ":news is not in `channels:`"
+
+    capture_log(fn ->
+      assert %{channels: %{}, announcements: %{channel: nil}} = Config.start!(Keyword.put(options, :channels, 5))
+    end)
   end
 
   test "a wrong token is described, never shown" do
