@@ -30,7 +30,8 @@ defmodule UroDiscord.Config.Shards do
   heartbeat works close as they say goodbye, and only those that crash stay for longer than they should.
 
   `pubsub:` gets every event as subscribers of `UroDiscord.subscribe/1` do, `{:uro_discord, :shards, event}` on the topic
-  `"uro_discord:shards"`, on all nodes: where several nodes run UroDiscord, it comes from each.
+  `"uro_discord:shards"`, on all nodes: where several nodes run UroDiscord, it comes from each. Events wait for a PubSub that starts later, and a second more for those
+  that subscribe to it. Who starts later still asks `UroDiscord.Shards.list/0` after subscribing.
 
   ## Which are shown
 

@@ -10,6 +10,8 @@ defmodule UroDiscord.Shards.PubSub do
   @compile {:no_warn_undefined, [Phoenix.PubSub]}
   @topic "uro_discord:shards"
   @again_ms 100
+  # Who subscribes in the host starts after its PubSub: what has waited for that waits so long for them.
+  @subscribers_ms 1_000
   # It is told of after so long.
   @patience_ms 5_000
   # As many as there may be shards. Of more, the newest are of use.
@@ -30,7 +32,13 @@ defmodule UroDiscord.Shards.PubSub do
     {:noreply, if(state.timer, do: state, else: flush(state))}
   end
 
-  def handle_info(:again, state), do: {:noreply, flush(%{state | timer: nil})}
+  def handle_info(:again, state) do
+    if Process.whereis(state.pubsub),
+      do: {:noreply, %{state | timer: Process.send_after(self(), :flush, @subscribers_ms)}},
+      else: {:noreply, wait(state, "it is not running")}
+  end
+
+  def handle_info(:flush, state), do: {:noreply, flush(%{state | timer: nil})}
 
   defp add(%{count: @most} = state, message),
     do: %{state | waiting: :queue.in(message, :queue.drop(state.waiting))}
@@ -46,7 +54,9 @@ defmodule UroDiscord.Shards.PubSub do
 
   defp sent(:ok, state), do: flush(%{state | waiting: :queue.drop(state.waiting), count: state.count - 1})
 
-  defp sent({:error, reason}, state) do
+  defp sent({:error, reason}, state), do: wait(state, reason)
+
+  defp wait(state, reason) do
     state = %{state | timer: Process.send_after(self(), :again, @again_ms), since: state.since || now()}
     if state.told? or now() - state.since < @patience_ms, do: state, else: tell(state, reason)
   end

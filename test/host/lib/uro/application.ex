@@ -23,6 +23,8 @@ defmodule Uro.Listener do
 
   @impl true
   def init(nil) do
+    # As in a host where much starts between PubSub and who subscribes to it.
+    Process.sleep(300)
     :ok = Phoenix.PubSub.subscribe(Uro.PubSub, "uro_discord:shards")
     {:ok, nil}
   end
