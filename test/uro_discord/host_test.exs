@@ -143,6 +143,20 @@ defmodule UroDiscord.HostTest do
     refute File.exists?(env["HOST_DATABASE"])
   end
 
+  test "who goes from the file to the Repo takes along what it keeps", %{host: host} do
+    env = environment(start_sim!())
+    assert {_made, 0} = HostProject.mix(host, HostProject.key_task(), env)
+    env = Map.put(env, "DATABASE_URL", database_url())
+
+    for task <- ["uro_discord.gen.migration", "ecto.migrate", "uro_discord.store.move"],
+        do: assert({_output, 0} = HostProject.mix(host, [task], env))
+
+    assert {listed, 0} = HostProject.mix(host, ["uro_discord.key", "list"], env)
+    assert listed =~ "ci: active; announcements"
+    assert File.exists?(env["HOST_DATABASE"] <> ".moved")
+    refute File.exists?(env["HOST_DATABASE"])
+  end
+
   defp assert_serves(sim, server, host, env, presence) do
     [url] = HostProject.wait_for(server, ~r/Uro.Endpoint listens on (\d+)/)
     url = "http://127.0.0.1:#{url}"
