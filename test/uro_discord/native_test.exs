@@ -118,6 +118,26 @@ defmodule UroDiscord.NativeTest do
       assert Native.json_encode(:binary.copy("x", 33_554_433)) == {:error, "more than 33554432 bytes of JSON"}
     end
 
+    test "the place is where it is, whatever was written before it" do
+      for {term, place} <- [
+            {[[[1], []], %{"a" => []}, [2, {3}]], "2.1: cannot be JSON: a tuple"},
+            {%{"a" => [[], %{}, [[1], %{"b" => [2 | 3]}]]}, "a.2.1.b: cannot be JSON: an improper list"},
+            {[[], %{"a" => %{}, {1} => 2}], "1: a key must be a string or an atom, not a tuple"}
+          ],
+          do: assert(Native.json_encode(term) == {:error, place})
+    end
+
+    # A dirty scheduler has 320 KB of stack, and the VM ends where that ends.
+    test "the deepest JSON, inline and on a dirty scheduler" do
+      for wrap <- [&[&1], &%{"k" => &1}], long <- ["", String.duplicate("x", 10_000)] do
+        assert {:ok, json} = Native.json_encode(Enum.reduce(1..127, long, fn _, term -> wrap.(term) end))
+        assert {:ok, term} = Native.json_decode(json)
+        assert Native.json_encode(term) == {:ok, json}
+        assert {:ok, _} = Native.json_encode(wrap.(term))
+        assert {:error, _} = Native.json_encode(wrap.(wrap.(term)))
+      end
+    end
+
     test "depth is limited both ways, however deep" do
       for depth <- [200, 10_000, 1_000_000] do
         assert {:error, reason} = Native.json_encode(Enum.reduce(1..depth, nil, fn _, term -> [term] end))

@@ -1,5 +1,6 @@
 //! Terms to JSON text.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use rustler::types::elixir_struct::get_ex_struct_name;
@@ -37,22 +38,14 @@ impl From<&str> for Failure {
 pub(super) fn encode(term: Term<'_>, max_size: usize) -> Result<Vec<u8>, Failure> {
     let mut encoder = Encoder {
         out: Vec::with_capacity(256),
-        path: Vec::new(),
+        open: Vec::new(),
         max_size,
     };
-    encoder.value(term).map_err(|failure| {
+    encoder.all(term).map_err(|failure| {
         let Failure::Refused(problem) = failure else {
             return failure;
         };
-        let mut path = String::new();
-        for step in &encoder.path {
-            let dot = if path.is_empty() { "" } else { "." };
-            // Writing to a String does not fail.
-            let _ = match step {
-                Step::Key(key) => write!(path, "{dot}{}", String::from_utf8_lossy(key)),
-                Step::Index(index) => write!(path, "{dot}{index}"),
-            };
-        }
+        let path = encoder.path();
         if path.is_empty() {
             problem.into()
         } else {
@@ -64,38 +57,68 @@ pub(super) fn encode(term: Term<'_>, max_size: usize) -> Result<Vec<u8>, Failure
 
 struct Encoder<'a> {
     out: Vec<u8>,
-    /// Where in the term we are; kept as it is when something is found wrong.
-    path: Vec<Step<'a>>,
+    /// What was begun and has not ended, from the outside in; kept as it is when something is found wrong. It is here and not on
+    /// the stack, since that of a dirty scheduler is small, and ends the whole VM where it ends.
+    open: Vec<Open<'a>>,
     max_size: usize,
 }
 
-enum Step<'a> {
-    Key(std::borrow::Cow<'a, [u8]>),
-    Index(usize),
+/// A list or a map, what is left of it, and what is being written of it.
+enum Open<'a> {
+    List(Term<'a>, Option<usize>),
+    Map(MapIterator<'a>, Option<Cow<'a, [u8]>>),
 }
 
 impl<'a> Encoder<'a> {
+    fn all(&mut self, term: Term<'a>) -> Result<(), Failure> {
+        let mut next = Some(term);
+        while let Some(term) = next {
+            self.value(term)?;
+            next = self.next()?;
+            if self.out.len() > self.max_size {
+                return Err(Failure::TooLong);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in the term we are.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            let dot = if path.is_empty() { "" } else { "." };
+            // Writing to a String does not fail.
+            let _ = match open {
+                Open::Map(_, Some(key)) => write!(path, "{dot}{}", String::from_utf8_lossy(key)),
+                Open::List(_, Some(index)) => write!(path, "{dot}{index}"),
+                Open::Map(_, None) | Open::List(_, None) => Ok(()),
+            };
+        }
+        path
+    }
+
+    /// Writes a value, or begins a list or a map.
     fn value(&mut self, term: Term<'a>) -> Result<(), Failure> {
-        if self.path.len() > MAX_DEPTH {
-            self.path.truncate(8);
+        if self.open.len() > MAX_DEPTH {
+            self.open.truncate(8);
             return Err(format!("nested deeper than {MAX_DEPTH}").into());
         }
         match term.get_type() {
-            TermType::Map => self.map(term)?,
-            TermType::List => self.list(term)?,
-            TermType::Binary => self.string(&bytes(term)?)?,
-            TermType::Atom => self.atom(term)?,
-            TermType::Integer => self.integer(term)?,
-            TermType::Float => {
-                let float: f64 = term.decode().map_err(|_| "not a float".to_owned())?;
-                self.scalar(&float)?;
+            TermType::Map => self.map(term),
+            TermType::List => {
+                self.out.push(b'[');
+                self.open.push(Open::List(term, None));
+                Ok(())
             }
-            other => return Err(format!("cannot be JSON: {}", describe(other)).into()),
+            TermType::Binary => self.string(&bytes(term)?),
+            TermType::Atom => self.atom(term),
+            TermType::Integer => self.integer(term),
+            TermType::Float => {
+                let float: f64 = term.decode().map_err(|_| "not a float")?;
+                self.scalar(&float)
+            }
+            other => Err(format!("cannot be JSON: {}", describe(other)).into()),
         }
-        if self.out.len() > self.max_size {
-            return Err(Failure::TooLong);
-        }
-        Ok(())
     }
 
     fn map(&mut self, map: Term<'a>) -> Result<(), Failure> {
@@ -112,57 +135,70 @@ impl<'a> Encoder<'a> {
         }
         let entries = MapIterator::new(map).ok_or("not a map")?;
         self.out.push(b'{');
-        for (i, (key, value)) in entries.enumerate() {
-            if i > 0 {
-                self.out.push(b',');
-            }
-            let name = match key.get_type() {
-                TermType::Binary => std::borrow::Cow::Borrowed(bytes(key)?.as_slice()),
-                TermType::Atom => key
-                    .atom_to_string()
-                    .map_err(|_| "not an atom")?
-                    .into_bytes()
-                    .into(),
-                other => {
-                    return Err(format!(
-                        "a key must be a string or an atom, not {}",
-                        describe(other)
-                    )
-                    .into());
-                }
-            };
-            self.string(&name).map_err(|failure| match failure {
-                Failure::Refused(reason) => format!("a key is {reason}").into(),
-                too_long => too_long,
-            })?;
-            self.path.push(Step::Key(name));
-            self.out.push(b':');
-            self.value(value)?;
-            self.path.pop();
-        }
-        self.out.push(b'}');
+        self.open.push(Open::Map(entries, None));
         Ok(())
     }
 
-    fn list(&mut self, mut list: Term<'a>) -> Result<(), Failure> {
-        self.out.push(b'[');
-        let mut index = 0;
-        while let Ok((item, rest)) = list.list_get_cell() {
-            if index > 0 {
-                self.out.push(b',');
+    /// What is to be written next, where its list or map has been gone on with; ends those that have no more.
+    fn next(&mut self) -> Result<Option<Term<'a>>, Failure> {
+        loop {
+            match self.open.last_mut() {
+                None => return Ok(None),
+                Some(Open::List(list, at)) => {
+                    let before = at.take();
+                    if let Ok((item, rest)) = list.list_get_cell() {
+                        if before.is_some() {
+                            self.out.push(b',');
+                        }
+                        *at = Some(before.map_or(0, |index| index + 1));
+                        *list = rest;
+                        return Ok(Some(item));
+                    }
+                    // A ListIterator would take an improper list for a proper one.
+                    if !list.is_empty_list() {
+                        return Err("cannot be JSON: an improper list".into());
+                    }
+                    self.out.push(b']');
+                }
+                Some(Open::Map(entries, at)) => {
+                    let before = at.take();
+                    if let Some((key, value)) = entries.next() {
+                        if before.is_some() {
+                            self.out.push(b',');
+                        }
+                        let name = self.key(key)?;
+                        // It is still the last one.
+                        if let Some(Open::Map(_, at)) = self.open.last_mut() {
+                            *at = Some(name);
+                        }
+                        return Ok(Some(value));
+                    }
+                    self.out.push(b'}');
+                }
             }
-            self.path.push(Step::Index(index));
-            self.value(item)?;
-            self.path.pop();
-            index += 1;
-            list = rest;
+            self.open.pop();
         }
-        // A ListIterator would take an improper list for a proper one.
-        if !list.is_empty_list() {
-            return Err("cannot be JSON: an improper list".into());
-        }
-        self.out.push(b']');
-        Ok(())
+    }
+
+    fn key(&mut self, key: Term<'a>) -> Result<Cow<'a, [u8]>, Failure> {
+        let name: Cow<'a, [u8]> = match key.get_type() {
+            TermType::Binary => Cow::Borrowed(bytes(key)?.as_slice()),
+            TermType::Atom => {
+                let name = key.atom_to_string().map_err(|_| "not an atom")?;
+                Cow::Owned(name.into_bytes())
+            }
+            other => {
+                return Err(
+                    format!("a key must be a string or an atom, not {}", describe(other)).into(),
+                );
+            }
+        };
+        self.string(&name).map_err(|failure| match failure {
+            Failure::Refused(reason) => format!("a key is {reason}").into(),
+            too_long => too_long,
+        })?;
+        self.out.push(b':');
+        Ok(name)
     }
 
     fn atom(&mut self, term: Term<'a>) -> Result<(), Failure> {
