@@ -8,6 +8,7 @@ defmodule UroDiscord.ConfigTest do
 
   # "12345678901234567" in Base64, and two parts of nothing.
   @token "MTIzNDU2Nzg5MDEyMzQ1Njc.AAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  @password "it has a user or a password before the @ (not shown), which are not used and would be in logs"
 
   defp problem(options) do
     assert {:error, %ConfigError{problems: [problem]} = error} = Config.new(options)
@@ -100,6 +101,7 @@ defmodule UroDiscord.ConfigTest do
           {:presence_idle, <<0xFF>>, "is not valid UTF-8"},
           {:api_url, "127.0.0.1:80", ~s("127.0.0.1:80" is not a URL)},
           {:gateway_url, "http://127.0.0.1", ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
+          {:api_url, "https://user:hunter2@127.0.0.1", @password},
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
           {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"},
           {:web, 4001, "4001 is not a keyword list"}
@@ -117,6 +119,7 @@ defmodule UroDiscord.ConfigTest do
     for {options, key, wrong} <- [
           {[source: :ftp], "shards.source", ":ftp is not a source of shards"},
           {[source: {:http, "ftp://x"}], "shards.source", ~s("ftp://x" does not begin with https:// or http://)},
+          {[source: {:http, "https://user:hunter2@uro.example"}], "shards.source", @password},
           {[source: {:http, nil}], "shards.source", "{:http, nil} is not a source of shards"},
           {[source: {:uro, Enum, :nothing, []}], "shards.source", "there is no Enum.nothing/0"},
           {[poll: 5], "shards.poll", "5 is not an integer from 100 to 3600000"},

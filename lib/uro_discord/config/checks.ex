@@ -125,6 +125,9 @@ defmodule UroDiscord.Config.Checks do
 
   def url(value, schemes) when is_binary(value) do
     case URI.new(value) do
+      {:ok, %URI{userinfo: userinfo}} when userinfo != nil ->
+        {:error, without_password()}
+
       {:ok, %URI{scheme: scheme, host: host}} when is_binary(host) and host != "" ->
         if scheme in schemes,
           do: {:ok, String.trim_trailing(value, "/")},
@@ -136,6 +139,10 @@ defmodule UroDiscord.Config.Checks do
   end
 
   def url(value, _schemes), do: is_not(value, "a string")
+
+  @doc "Of a URL with one; URLs are in logs, and in what is told of processes."
+  def without_password,
+    do: "it has a user or a password before the @ (not shown), which are not used and would be in logs"
 
   def repo(nil), do: {:ok, nil}
 

@@ -3,6 +3,7 @@ defmodule UroDiscord.Config.Feeds do
   # The check of the option `feeds`; `UroDiscord.Feeds` documents it.
 
   alias UroDiscord.{Secret, Snowflake}
+  alias UroDiscord.Config.Checks
   alias UroDiscord.Feeds.{Event, Rule}
 
   @sources [:github, :gitlab, :itch, :generic]
@@ -129,6 +130,9 @@ defmodule UroDiscord.Config.Feeds do
 
   defp url(_source, url) when is_binary(url) do
     case URI.new(url) do
+      {:ok, %URI{userinfo: userinfo}} when userinfo != nil ->
+        {:error, "url: #{Checks.without_password()}"}
+
       {:ok, %URI{scheme: scheme, host: host}} when scheme in ["http", "https"] and host not in [nil, ""] ->
         {:ok, String.trim_trailing(url, "/")}
 
