@@ -57,8 +57,15 @@ defmodule UroDiscord.Store.Repo do
     exception -> failure(exception)
   catch
     :exit, reason ->
-      {:error, %Error{kind: :unavailable, message: Exception.format_exit(reason)}}
+      {:error, %Error{kind: :unavailable, message: exited(reason)}}
   end
+
+  # With what a process was called has the values in it, which may be secrets.
+  defp exited({_reason, {module, function, arguments}}) when is_atom(module) and is_list(arguments),
+    do: "the database's process ended, or was not there (#{inspect(module)}.#{function}/#{length(arguments)})"
+
+  defp exited(reason) when is_atom(reason), do: "the database's process ended: #{inspect(reason)}"
+  defp exited(_reason), do: "the database's process ended"
 
   # One statement is a transaction by itself, and costs one round trip rather than three.
   defp together(repo, [statement]) do
