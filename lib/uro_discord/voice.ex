@@ -11,7 +11,7 @@ defmodule UroDiscord.Voice do
   `join/3` says what is wanted, and returns at once. From then on the bot is kept there: a session that breaks is resumed or joined
   anew, and a bridge that was killed is replaced by one that joins again. What somebody in Discord decides is left alone: a bot that
   was moved stays where it was put, and one that was thrown out comes again only when `join/3` is called again. A
-  restart of Uro forgets what was wanted. Of several nodes, the one that holds the gateway is in voice.
+  restart of Uro forgets what was wanted; a crash of a process of ours does not. Of several nodes, the one that holds the gateway is in voice.
 
   Audio is end-to-end encrypted (DAVE) wherever Discord wants it, and that is in every channel but stages; without a key nothing is
   sent. The bot's intents must have `:guild_voice_states`; it needs the permissions View Channel, Connect, and Speak. On a stage Discord puts who

@@ -194,6 +194,43 @@ defmodule UroDiscord.VoiceTest do
     heard(&match?({:joined, _}, &1))
   end
 
+  test "the end of the process that knows what is wanted is not heard, and what somebody in Discord ended stays so",
+       %{sim: sim, guild: guild, stage: stage} do
+    assert :ok = Voice.join(guild, :stage, wait: 20_000)
+    assert :ok = Voice.play(guild, @tone, loop: true)
+    assert eventually(fn -> frames(sim) > 10 end)
+    %{"ssrc" => ssrc} = in_voice(sim)
+    before = DiscordSim.now(sim)
+
+    kill_calls()
+    # All of it is told anew.
+    assert eventually(fn -> match?({:ok, %{state: :joined, channel_id: ^stage}}, Voice.status(guild)) end)
+    assert eventually(fn -> match?({:ok, %{encryption: %{can_send: true}}}, Voice.status(guild)) end)
+    heard_by_now = frames(sim)
+    assert eventually(fn -> frames(sim) > heard_by_now + 10 end)
+    assert %{"ssrc" => ^ssrc} = in_voice(sim)
+    assert %{"events" => []} = DiscordSim.get(sim, "/events?types=voice_state,voice_end&after=#{before}")
+
+    DiscordSim.post(sim, "/voice", %{action: "disconnect", user: "uro"})
+    assert {:ended, reason, nil} = heard(&match?({:ended, _, _}, &1))
+    kill_calls()
+    assert {:ok, %{state: :ended, reason: ^reason}} = Voice.status(guild)
+    # Nor does the next bridge go there.
+    kill_bridge()
+    wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
+    assert {:ok, %{state: :ended, reason: ^reason}} = Voice.status(guild)
+    assert UroDiscord.Desired.follow(["voice"])["voice"]["channels"] == []
+    assert in_voice(sim) == nil
+    assert :ok = Voice.join(guild, :stage, wait: 20_000)
+    assert in_voice(sim)["channel"] == stage
+  end
+
+  defp kill_calls do
+    pid = Process.whereis(UroDiscord.Voice.Calls)
+    Process.exit(pid, :kill)
+    assert eventually(fn -> Process.whereis(UroDiscord.Voice.Calls) not in [nil, pid] end)
+  end
+
   test "what is still said of the channel before is not taken for the one that is wanted now", %{sim: sim, guild: guild} do
     [world, lobby] = for name <- ["world", "lobby"], do: sim.info["channels"][name]
     assert :ok = Voice.join(guild, :world, wait: 20_000)

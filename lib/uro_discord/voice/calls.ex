@@ -1,6 +1,7 @@
 defmodule UroDiscord.Voice.Calls do
   @moduledoc false
-  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them in `UroDiscord.Desired`.
+  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them in `UroDiscord.Desired`. All of it
+  # is also a fact of `UroDiscord.Runtime`, since what the host has asked for must survive the end of this process.
 
   use UroDiscord.Server
 
@@ -17,20 +18,50 @@ defmodule UroDiscord.Voice.Calls do
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
-    # Nobody knows any more what was wanted, and a bridge that stayed somewhere would not be ours to command.
-    Desired.put("voice", nil)
-    {:ok, %{bot_id: bot_id, calls: %{}, attempts: 0}}
+    {calls, attempts} = Runtime.lookup(:voice) || {%{}, 0}
+    {:ok, %{bot_id: bot_id, calls: calls, attempts: attempts} |> resume() |> desire()}
+  end
+
+  # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
+  defp resume(state) do
+    Enum.reduce(state.calls, state, fn
+      {_guild_id, %{over: true}}, state ->
+        state
+
+      {guild_id, call}, state ->
+        attempt = state.attempts + 1
+        call = %{call | attempt: attempt, status: blank(first_state(), call.channel_id), waiting: []}
+        %{state | attempts: attempt, calls: Map.put(state.calls, guild_id, call)}
+    end)
   end
 
   @impl true
   def handle_call({:join, guild_id, channel_id, shown, wait_ms}, from, state) do
-    new = %{channel_id: channel_id, play: nil, status: nil, spoke_up: false, stale: false, waiting: []}
+    new = %{
+      channel_id: channel_id,
+      play: nil,
+      status: nil,
+      spoke_up: false,
+      stale: false,
+      over: false,
+      wanted: true,
+      waiting: []
+    }
+
     call = Map.get(state.calls, guild_id, new)
     elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
     call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
     state = %{state | attempts: state.attempts + 1}
     # Whoever asks anew wants it heard, whatever was decided before.
-    call = Map.merge(call, %{channel_id: channel_id, shown: shown, attempt: state.attempts, spoke_up: false})
+    call =
+      Map.merge(call, %{
+        channel_id: channel_id,
+        shown: shown,
+        attempt: state.attempts,
+        spoke_up: false,
+        over: false,
+        wanted: true
+      })
 
     if joined?(call) or wait_ms == 0 do
       {:reply, :ok, want(state, guild_id, call)}
@@ -74,7 +105,7 @@ defmodule UroDiscord.Voice.Calls do
 
   def handle_cast({:fact, guild_id, fact, info}, state) do
     case state.calls do
-      %{^guild_id => call} -> {:noreply, put_in(state.calls[guild_id], current(fact, info, guild_id, call))}
+      %{^guild_id => call} -> {:noreply, keep(put_in(state.calls[guild_id], current(fact, info, guild_id, call)))}
       # It has just been left.
       _ -> {:noreply, state}
     end
@@ -131,9 +162,14 @@ defmodule UroDiscord.Voice.Calls do
   defp joined?(%{status: %{state: :joined, channel_id: id}, channel_id: id}), do: true
   defp joined?(_call), do: false
 
-  # Whatever was known is of another life.
+  # Whatever was known is of another life. What somebody in Discord has ended is not begun again in the next one.
   defp down(state) do
-    calls = Map.new(state.calls, fn {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}} end)
+    calls =
+      Map.new(state.calls, fn
+        {guild_id, %{over: true} = call} -> {guild_id, %{call | wanted: false}}
+        {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}}
+      end)
+
     %{state | calls: calls}
   end
 
@@ -153,12 +189,17 @@ defmodule UroDiscord.Voice.Calls do
 
   defp desire(state) do
     Desired.put("voice", if(Gateway.held?() and state.calls != %{}, do: wanted(state)))
+    keep(state)
+  end
+
+  defp keep(state) do
+    Runtime.put(:voice, {state.calls, state.attempts})
     state
   end
 
   defp wanted(state) do
     channels =
-      for {guild_id, call} <- state.calls do
+      for {guild_id, %{wanted: true} = call} <- state.calls do
         %{
           "guild" => guild_id,
           "channel" => call.channel_id,
@@ -177,7 +218,7 @@ defmodule UroDiscord.Voice.Calls do
   defp heard(:joining, %{"channel" => channel_id}, guild_id, call) do
     Events.publish(:voice, {guild_id, {:joining, channel_id}})
     # Why it ended stays to be read while it is tried again.
-    %{call | status: %{blank(:joining, channel_id) | reason: call.status.reason}, spoke_up: false}
+    %{call | status: %{blank(:joining, channel_id) | reason: call.status.reason}, spoke_up: false, over: false}
   end
 
   # Perhaps another channel than the one that was joined: somebody moved the bot, and the next bridge goes there too.
@@ -195,7 +236,7 @@ defmodule UroDiscord.Voice.Calls do
   defp heard(:ended, %{"reason" => reason, "retry_ms" => retry_ms}, guild_id, call) do
     Events.publish(:voice, {guild_id, {:ended, reason, retry_ms}})
     call = answer(call, {:error, %Error{kind: :voice, message: reason}})
-    %{call | status: %{blank(:ended, call.channel_id) | reason: reason}}
+    %{call | over: retry_ms == nil, status: %{blank(:ended, call.channel_id) | reason: reason}}
   end
 
   # Once after each joining: who comes to a stage is in its audience. Later it is somebody's will.
