@@ -67,6 +67,7 @@ defmodule UroDiscord do
   def init(%Config{} = config) do
     with {:error, error} <- Runtime.init(config), do: raise(error)
     Notify.Backlog.init()
+    Shards.init_table()
     Telemetry.load()
     if not config.enabled, do: Logger.info(off())
     domains = Domains.all(config)

@@ -54,6 +54,10 @@ defmodule UroDiscord.Shards do
   @chunk 200
 
   @doc false
+  # The table. It belongs to the supervisor, since what the host has put here must survive the end of this process.
+  def init_table, do: :ets.new(__MODULE__, [:named_table, :public, :ordered_set, read_concurrency: true])
+
+  @doc false
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
 
   @doc """
@@ -79,7 +83,7 @@ defmodule UroDiscord.Shards do
   defp select(matches) do
     :ets.select(__MODULE__, matches)
   rescue
-    # The table is there as long as this process is.
+    # The table is there as long as UroDiscord is.
     ArgumentError -> []
   end
 
@@ -227,12 +231,20 @@ defmodule UroDiscord.Shards do
 
   @impl true
   def init(config) do
-    table = :ets.new(__MODULE__, [:named_table, :ordered_set, read_concurrency: true])
+    table = __MODULE__
     status = if config.enabled and config.shards.source != :put, do: :starting, else: :reachable
-    # Where there is no store, nothing is hidden.
-    matcher = if config.enabled, do: :unknown
-    :ets.insert(table, [{:source, %{status: status, retry_at: nil}}, {:matcher, 0, matcher}])
-    {:ok, %{table: table, count: 0, version: 0}}
+    :ets.insert_new(table, {:source, %{status: status, retry_at: nil}})
+
+    # What is hidden is told anew after each start, and what was judged before stays so until then. Where there is no store, nothing is hidden.
+    version =
+      case :ets.lookup(table, :matcher) do
+        [{:matcher, before, _matcher}] -> before + 1
+        [] -> 0
+      end
+
+    :ets.insert(table, {:matcher, version, if(config.enabled, do: :unknown)})
+    count = :ets.select_count(table, [{{{:shard, :_}, :_, :_, :_}, [], [true]}])
+    {:ok, %{table: table, count: count, version: version}}
   end
 
   @impl true

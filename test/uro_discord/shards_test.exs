@@ -36,6 +36,21 @@ defmodule UroDiscord.ShardsTest do
     assert Shards.list() == []
   end
 
+  test "what the host has put survives the end of the process that keeps it, and no one hears of it" do
+    for id <- [1, 2], do: :ok = Shards.put(id: id, name: "Plaza", players: 3)
+    for _ <- 1..2, do: assert_receive({:uro_discord, :shards, {:opened, _}})
+    before = Shards.list()
+    pid = Process.whereis(Shards)
+    Process.exit(pid, :kill)
+    assert eventually(fn -> Process.whereis(Shards) not in [nil, pid] end)
+    assert Shards.list() == before
+    assert Shards.visible() == before
+    refute_received {:uro_discord, :shards, {_, _}}
+    assert :ok = Shards.delete(1)
+    assert_receive {:uro_discord, :shards, {:closed, %{id: "1"}}}
+    assert %{shards: 1} = Shards.status()
+  end
+
   test "what did not change, and what was not there, is no event" do
     :ok = Shards.put(id: 7, name: "Plaza")
     assert_receive {:uro_discord, :shards, {:opened, opened}}
