@@ -244,8 +244,14 @@ defmodule UroDiscord.Bridge do
         Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
         phase(%{state | transport: transport, os_pid: Transport.os_pid(transport)}, :starting)
 
+      # Said once for each reason.
       {:error, reason} ->
-        Logger.error("the bridge cannot be started: #{reason}")
+        if reason != state.last_end,
+          do:
+            Logger.error(
+              "the bridge cannot be started: #{reason}. It is tried again until it can; the other parts go on"
+            )
+
         retry(%{state | last_end: reason})
     end
   end

@@ -13,10 +13,11 @@ defmodule UroDiscord.Interactions.Registration do
   @entry_point 4
 
   @spec start_link(UroDiscord.Config.t()) :: {:ok, pid()}
-  def start_link(config), do: Task.start_link(__MODULE__, :run, [config, 0])
+  def start_link(config), do: Task.start_link(__MODULE__, :run, [config, 0, nil])
 
   @doc false
-  def run(config, failures) do
+  # `told` is the last error that was logged.
+  def run(config, failures, told) do
     {:ok, runtime} = Runtime.fetch()
 
     case register(runtime, Commands.definitions(config)) do
@@ -30,9 +31,12 @@ defmodule UroDiscord.Interactions.Registration do
         Logger.error("Discord does not take the commands: #{Exception.message(error)} #{errors(error)}")
 
       {:error, error} ->
-        Store.failed(error, "the commands could not be registered, and will be tried again")
+        # Said once for each reason.
+        if Exception.message(error) != told,
+          do: Store.failed(error, "the commands could not be registered, and will be tried again")
+
         Process.sleep(Backoff.delay({1_000, 300_000}, failures))
-        run(config, failures + 1)
+        run(config, failures + 1, Exception.message(error))
     end
   end
 
