@@ -187,9 +187,10 @@ impl Sim {
             application_id: seed::APPLICATION.to_string(),
             public_key: public_key.clone(),
             client_secret: seed::secret(24)?,
-            guild_id: state.guild.id.to_string(),
+            guild_id: state.guilds.home.id.to_string(),
             channels: state
-                .guild
+                .guilds
+                .home
                 .channels
                 .iter()
                 .map(|c| (c.name.clone(), c.id.to_string()))

@@ -3,6 +3,7 @@
 mod dispatch;
 mod events;
 mod gateway;
+mod guilds;
 mod interactions;
 mod modal;
 mod stream;
@@ -40,6 +41,7 @@ pub fn router() -> Router<App> {
         .route("/requests", get(requests))
         .route("/limits", get(limits))
         .route("/guild", get(guild))
+        .route("/guilds", post(guilds::add))
         .route("/events", get(events::wait))
         .route("/gateway", get(gateway::show).post(gateway::act))
         .route("/faults", get(faults).post(add_faults).delete(clear_faults))
@@ -84,6 +86,14 @@ enum ControlError {
     Network(#[from] ShareError),
     #[error("no user is in a call whom this is for")]
     NotInCall,
+    #[error("at most {guilds} guilds, with {channels} channels and {members} members each")]
+    TooMany {
+        guilds: usize,
+        channels: u16,
+        members: u32,
+    },
+    #[error("there is no guild `{0}`")]
+    UnknownGuild(Id),
     #[error("`{0}` is not a voice channel")]
     NotVoice(String),
     #[error(transparent)]
@@ -114,6 +124,7 @@ impl IntoResponse for ControlError {
             Self::UnknownPath
             | Self::UnknownChannel(_)
             | Self::UnknownUser(_)
+            | Self::UnknownGuild(_)
             | Self::UnknownCommand(_)
             | Self::UnknownComponent(_)
             | Self::UnknownModal(_)
@@ -126,6 +137,7 @@ impl IntoResponse for ControlError {
             | Self::Json(_)
             | Self::Network(_)
             | Self::NotVoice(_)
+            | Self::TooMany { .. }
             | Self::Missing(_)
             | Self::Numbered
             | Self::MayNot(_)
@@ -163,11 +175,11 @@ fn user_id(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
 
 /// A channel by name or id.
 fn channel_id(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
-    let known = state.guild.channels.iter().chain(&state.directs);
-    let channel = known
-        .into_iter()
-        .find(|c| c.name == wanted || c.id.to_string() == wanted);
-    channel
+    let by_id = || state.channel(wanted.parse().ok()?);
+    let known = state.guilds.home.channels.iter().chain(&state.directs);
+    let named = known.into_iter().find(|channel| channel.name == wanted);
+    named
+        .or_else(by_id)
         .map(|channel| channel.id)
         .ok_or_else(|| ControlError::UnknownChannel(wanted.to_owned()))
 }
@@ -182,9 +194,9 @@ async fn messages(State(app): State<App>, Query(query): Query<MessagesQuery>) ->
     let channels = match &query.channel {
         Some(channel) => vec![channel_id(&state, channel)?],
         None => state
-            .guild
-            .channels
+            .guilds
             .iter()
+            .flat_map(|guild| &guild.channels)
             .chain(&state.directs)
             .map(|channel| channel.id)
             .collect(),
@@ -230,10 +242,23 @@ async fn limits(State(app): State<App>) -> Json<Value> {
     }))
 }
 
-async fn guild(State(app): State<App>) -> Json<Value> {
+#[derive(Debug, Deserialize)]
+struct GuildQuery {
+    id: Option<u64>,
+}
+
+async fn guild(State(app): State<App>, Query(query): Query<GuildQuery>) -> Answer {
     let state = app.state();
-    let mut guild = state.guild.json();
-    guild["channels"] = state.guild_channels_json(state.guild.owner).into();
+    let home = &state.guilds.home;
+    let shown = match query.id {
+        Some(id) => state
+            .guilds
+            .get(Id(id))
+            .ok_or(ControlError::UnknownGuild(Id(id)))?,
+        None => home,
+    };
+    let mut guild = shown.json();
+    guild["channels"] = state.guild_channels_json(shown, shown.owner).into();
     for channel in guild["channels"].as_array_mut().into_iter().flatten() {
         if channel["type"] == ChannelKind::Voice as u8 {
             let id = channel["id"].as_str().and_then(|id| id.parse().ok());
@@ -241,9 +266,9 @@ async fn guild(State(app): State<App>) -> Json<Value> {
             channel["status"] = json!(status);
         }
     }
-    guild["members"] = state.members_json(|_| true).into();
-    guild["voice_states"] = state.voice.values().cloned().collect();
-    Json(guild)
+    guild["members"] = state.members_json(shown, |_| true).collect();
+    guild["voice_states"] = state.voice_states(shown.id).cloned().collect();
+    Ok(Json(guild))
 }
 
 async fn faults(State(app): State<App>) -> Json<Value> {

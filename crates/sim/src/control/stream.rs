@@ -13,7 +13,7 @@ pub async fn play(State(app): State<App>, Body(plan): Body<Plan>) -> Answer {
     let not_connected = ControlError::NotConnected(plan.user.clone());
     let (user, guild, channel, author) = {
         let state = app.state();
-        let guild = &state.guild;
+        let guild = &state.guilds.home;
         let author = state.user(guild.owner).cloned();
         let author = author.ok_or(ControlError::UnknownUser(guild.owner.to_string()))?;
         (

@@ -1,5 +1,7 @@
 //! Calls: what their clients did, and what is done to them.
 
+use std::collections::BTreeSet;
+
 use axum::{Json, extract::State};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -9,24 +11,31 @@ use crate::{
     app::App,
     gateway::End,
     id::{Id, from_json},
-    state::State as Discord,
-    voice::{Conditions, Way},
+    state::{Channel, State as Discord},
+    voice::{Conditions, Group, Seat, Way},
 };
 
 pub async fn show(State(app): State<App>) -> Json<Value> {
     let state = app.state();
-    let channels: Vec<Value> = state
-        .guild
-        .channels
-        .iter()
+    let channels = state.guilds.iter().flat_map(|guild| &guild.channels);
+    // Of the guilds that were added, only the channels that somebody is in.
+    let home = state.guilds.home.id;
+    let taken: BTreeSet<Option<Id>> = state
+        .voice
+        .values()
+        .map(|voice| from_json(&voice["channel_id"]))
+        .collect();
+    let channels: Vec<Value> = channels
         .filter(|channel| channel.kind.has_voice())
+        .filter(|channel| channel.guild == Some(home) || taken.contains(&Some(channel.id)))
         .map(|channel| {
             json!({
                 "id": channel.id,
                 "name": channel.name,
                 "user_limit": channel.user_limit,
-                "users": users(&state, channel.id),
-                "dave": state.calls.groups().find(|(id, _)| *id == channel.id).map(|(_, group)| group.show()),
+                "guild_id": channel.guild,
+                "users": users(&state, channel),
+                "dave": state.calls.groups().get(&channel.id).map(Group::show),
             })
         })
         .collect();
@@ -37,19 +46,24 @@ pub async fn show(State(app): State<App>) -> Json<Value> {
 }
 
 /// Those whose voice state says that they are in a channel, whether they are connected or not.
-fn users(state: &Discord, channel: Id) -> Vec<Value> {
-    let in_channel = state
-        .voice
-        .iter()
-        .filter(|(_, voice)| from_json(&voice["channel_id"]) == Some(channel));
-    in_channel
-        .map(|(&user, _)| {
+fn users(state: &Discord, channel: &Channel) -> Vec<Value> {
+    let in_guild = state.voice_states(channel.guild.unwrap_or(Id(0)));
+    in_guild
+        .filter(|voice| from_json(&voice["channel_id"]) == Some(channel.id))
+        .filter_map(|voice| {
+            Some(Seat {
+                guild: channel.guild?,
+                user: from_json(&voice["user_id"])?,
+            })
+        })
+        .map(|seat| {
+            let user = seat.user;
             let mut shown = json!({
                 "user_id": user,
                 "name": state.user(user).map(|user| user.name.clone()),
                 "session": false,
             });
-            if let Some(session) = state.calls.sessions().find(|session| session.user == user) {
+            if let Some(session) = state.calls.seated(seat) {
                 let transport = session.transport.as_ref();
                 shown["session"] = json!(true);
                 shown["connected"] = json!(session.outbox.link.is_some());
@@ -141,21 +155,21 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         .as_deref()
         .map(|wanted| user_id(&state, wanted))
         .transpose()?;
-    let chosen: Vec<Id> = state
+    let chosen: Vec<Seat> = state
         .voice
         .iter()
-        .filter(|(id, _)| user.is_none_or(|user| user == **id))
+        .filter(|(seat, _)| user.is_none_or(|user| user == seat.user))
         .filter(|(_, voice)| {
             action.action == Kind::Move
                 || channel.is_none_or(|channel| from_json(&voice["channel_id"]) == Some(channel))
         })
-        .map(|(&id, _)| id)
+        .map(|(&seat, _)| seat)
         .collect();
     if chosen.is_empty() {
         return Err(ControlError::NotInCall);
     }
     let endpoint = app.addresses().host.as_str();
-    for &user in &chosen {
+    for &seat in &chosen {
         match action.action {
             Kind::Close => {
                 let code = action
@@ -163,28 +177,29 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
                     .filter(|code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999))
                     .ok_or(ControlError::CloseCode)?;
                 let end = End::Close(code, "Closed by the control interface.");
-                state.end_voice_connection(user, end);
+                state.end_voice_connection(seat, end);
             }
-            Kind::Drop => state.end_voice_connection(user, End::Drop),
-            Kind::Suppress => state.suppress_voice(user, true),
-            Kind::Disconnect => state.leave_voice(user),
+            Kind::Drop => state.end_voice_connection(seat, End::Drop),
+            Kind::Suppress => state.suppress_voice(seat, true),
+            Kind::Disconnect => state.leave_voice(seat),
             Kind::Move => {
                 let channel = channel.ok_or(ControlError::Missing("channel"))?;
-                state.move_voice(user, channel, endpoint)?;
+                state.move_voice(seat, channel, endpoint)?;
             }
-            Kind::ServerChange => state.change_voice_server(user, endpoint)?,
-            Kind::DamageCommit => state.dave_damage(user),
+            Kind::ServerChange => state.change_voice_server(seat, endpoint)?,
+            Kind::DamageCommit => state.dave_damage(seat),
             Kind::VideoCodec => {
                 let codec = action
                     .codec
                     .as_deref()
                     .ok_or(ControlError::Missing("codec"))?;
-                state.set_video_codec(user, codec);
+                state.set_video_codec(seat, codec);
             }
             Kind::UserLimit | Kind::RecreateGroup => {}
         }
     }
-    Ok(Json(json!({"users": chosen})))
+    let users: Vec<Id> = chosen.iter().map(|seat| seat.user).collect();
+    Ok(Json(json!({"users": users})))
 }
 
 fn voice_channel(state: &Discord, wanted: &str) -> Result<Id, ControlError> {

@@ -26,7 +26,6 @@ use crate::{app::App, faults::GatewayFault, id::unix_ms};
 const MAX_PAYLOAD: usize = 4096;
 /// Commands that a client may send in a minute.
 const MAX_COMMANDS: usize = 120;
-const COMMAND_WINDOW: Duration = Duration::from_secs(60);
 /// What waits to be sent beside dispatches: more than the answers to all commands of a minute.
 const MAX_WAITING: usize = 256;
 /// How long a closing connection may take to send what it has to.
@@ -212,10 +211,11 @@ impl Reader {
 
     fn count_command(&mut self) -> bool {
         let now = Instant::now();
+        let window = Duration::from_millis(self.app.state().settings.command_window_ms);
         while self
             .commands
             .front()
-            .is_some_and(|&at| now.duration_since(at) >= COMMAND_WINDOW)
+            .is_some_and(|&at| now.duration_since(at) >= window)
         {
             self.commands.pop_front();
         }

@@ -11,7 +11,7 @@ use super::{ApiError, Caller, FormErrors, body};
 use crate::{
     app::App,
     id::Id,
-    state::{Channel, ChannelKind, Role, permissions},
+    state::{Channel, ChannelKind, Guild, Role, State as Discord, permissions},
 };
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -57,7 +57,7 @@ pub async fn application(
         .user(caller)
         .filter(|user| user.bot)
         .ok_or_else(ApiError::unauthorized)?;
-    let owner = state.user(state.guild.owner).map(|user| user.json());
+    let owner = state.user(state.guilds.home.owner).map(|user| user.json());
     Ok(Json(json!({
         "id": bot.id,
         "name": bot.display,
@@ -99,18 +99,32 @@ pub async fn own_user(
 pub async fn own_guilds(
     State(app): State<App>,
     Extension(Caller(caller)): Extension<Caller>,
+    Query(page): Query<Page>,
 ) -> Json<Value> {
     let state = app.state();
-    let guild = &state.guild;
-    Json(json!([{
-        "id": guild.id,
-        "name": guild.name,
-        "icon": null,
-        "banner": null,
-        "owner": guild.owner == caller,
-        "permissions": guild.base_permissions(caller).to_string(),
-        "features": [],
-    }]))
+    let guilds = state.guilds.iter().filter(|guild| guild.has(caller));
+    let after = guilds.filter(|guild| guild.id.0 > page.after.unwrap_or(0));
+    let shown = after
+        .take(page.limit.unwrap_or(200).clamp(1, 200))
+        .map(|guild| {
+            json!({
+                "id": guild.id,
+                "name": guild.name,
+                "icon": null,
+                "banner": null,
+                "owner": guild.owner == caller,
+                "permissions": guild.base_permissions(caller).to_string(),
+                "features": [],
+            })
+        });
+    Json(shown.collect())
+}
+
+/// Which part of a list is asked for.
+#[derive(Debug, Deserialize)]
+pub struct Page {
+    limit: Option<usize>,
+    after: Option<u64>,
 }
 
 pub async fn user(State(app): State<App>, Path(user): Path<String>) -> Answer {
@@ -151,6 +165,7 @@ pub async fn open_direct(
             let channel = Channel {
                 id: state.ids.next(),
                 name: String::new(),
+                guild: None,
                 kind: ChannelKind::Direct,
                 overwrites: Vec::new(),
                 user_limit: 0,
@@ -163,19 +178,14 @@ pub async fn open_direct(
     Ok(Json(state.channel_json(&channel, caller)))
 }
 
-/// Fails unless the id is our guild's.
-fn known_guild(app: &App, guild: &str) -> Result<(), ApiError> {
+/// The guild of a path.
+fn known_guild<'a>(state: &'a Discord, guild: &str) -> Result<&'a Guild, ApiError> {
     let guild = path_id("guild_id", guild)?;
-    if guild == app.state().guild.id {
-        Ok(())
-    } else {
-        Err(ApiError::unknown_guild())
-    }
+    state.guilds.get(guild).ok_or_else(ApiError::unknown_guild)
 }
 
 pub async fn guild(State(app): State<App>, Path(guild): Path<String>) -> Answer {
-    known_guild(&app, &guild)?;
-    Ok(Json(app.state().guild.json()))
+    Ok(Json(known_guild(&app.state(), &guild)?.json()))
 }
 
 pub async fn guild_channels(
@@ -183,51 +193,42 @@ pub async fn guild_channels(
     Extension(Caller(caller)): Extension<Caller>,
     Path(guild): Path<String>,
 ) -> Answer {
-    known_guild(&app, &guild)?;
-    Ok(Json(app.state().guild_channels_json(caller).into()))
+    let state = app.state();
+    let guild = known_guild(&state, &guild)?;
+    Ok(Json(state.guild_channels_json(guild, caller).into()))
 }
 
 pub async fn guild_roles(State(app): State<App>, Path(guild): Path<String>) -> Answer {
-    known_guild(&app, &guild)?;
-    Ok(Json(
-        app.state().guild.roles.iter().map(Role::json).collect(),
-    ))
+    let state = app.state();
+    let guild = known_guild(&state, &guild)?;
+    Ok(Json(guild.roles.iter().map(Role::json).collect()))
 }
 
 pub async fn guild_member(
     State(app): State<App>,
     Path((guild, user)): Path<(String, String)>,
 ) -> Answer {
-    known_guild(&app, &guild)?;
-    let user = path_id("user_id", &user)?;
     let state = app.state();
-    if state.user(user).is_none() {
-        return Err(ApiError::unknown_user());
-    }
-    state
-        .members_json(|member| member.id == user)
-        .pop()
-        .map(Json)
-        .ok_or_else(ApiError::unknown_member)
-}
-
-#[derive(Debug, Deserialize)]
-pub struct MembersQuery {
-    limit: Option<usize>,
-    after: Option<u64>,
+    let guild = known_guild(&state, &guild)?;
+    let user = path_id("user_id", &user)?;
+    let member = state.members_json(guild, |member| member.id == user).next();
+    let unknown = || match state.user(user) {
+        Some(_) => ApiError::unknown_member(),
+        None => ApiError::unknown_user(),
+    };
+    member.map(Json).ok_or_else(unknown)
 }
 
 pub async fn guild_members(
     State(app): State<App>,
     Path(guild): Path<String>,
-    Query(query): Query<MembersQuery>,
+    Query(page): Query<Page>,
 ) -> Answer {
-    known_guild(&app, &guild)?;
-    let mut members = app
-        .state()
-        .members_json(|user| user.id.0 > query.after.unwrap_or(0));
-    members.truncate(query.limit.unwrap_or(1).clamp(1, 1_000));
-    Ok(Json(members.into()))
+    let state = app.state();
+    let guild = known_guild(&state, &guild)?;
+    let members = state.members_json(guild, |user| user.id.0 > page.after.unwrap_or(0));
+    let limit = page.limit.unwrap_or(1).clamp(1, 1_000);
+    Ok(Json(members.take(limit).collect()))
 }
 
 pub async fn channel(

@@ -18,6 +18,7 @@ use crate::{
     app::App,
     id::from_json,
     state::{ChannelKind, permissions as p},
+    voice::Seat,
 };
 
 /// The longest status of a voice channel.
@@ -37,9 +38,12 @@ pub async fn set_status(
         return Err(ApiError::wrong_channel_type());
     }
     need(permissions, p::SET_VOICE_CHANNEL_STATUS)?;
-    let inside = state
-        .voice
-        .get(&caller)
+    let seat = channel.guild.map(|guild| Seat {
+        guild,
+        user: caller,
+    });
+    let inside = seat
+        .and_then(|seat| state.voice.get(&seat))
         .is_some_and(|voice| voice["channel_id"] == json!(channel.id));
     if !inside {
         need(permissions, p::MANAGE_CHANNELS)?;
@@ -68,15 +72,20 @@ pub async fn own_state(
     body: Form,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    if path_id("guild_id", &guild)? != state.guild.id {
+    let guild = path_id("guild_id", &guild)?;
+    if state.guilds.get(guild).is_none() {
         return Err(ApiError::unknown_guild());
     }
+    let seat = Seat {
+        guild,
+        user: caller,
+    };
     let mut check = Check::default();
     let suppress = check.boolean(&body.json, "suppress");
     check.errors.into_result()?;
     let within = state
         .voice
-        .get(&caller)
+        .get(&seat)
         .and_then(|voice| from_json(&voice["channel_id"]))
         .ok_or_else(ApiError::unknown_voice_state)?;
     let named = body.json.get("channel_id").map(from_json);
@@ -90,7 +99,7 @@ pub async fn own_state(
         need(state.permissions(&channel, caller), p::MUTE_MEMBERS)?;
     }
     if let Some(suppress) = suppress {
-        state.suppress_voice(caller, suppress);
+        state.suppress_voice(seat, suppress);
     }
     Ok(StatusCode::NO_CONTENT)
 }

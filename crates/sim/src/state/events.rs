@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 
 use super::{Channel, Message, Presence, State, User, permissions::VIEW_CHANNEL};
-use crate::{gateway::intents, id::Id};
+use crate::{
+    gateway::intents,
+    id::{Id, from_json},
+    voice::Seat,
+};
 
 /// The parts of a message that need the MESSAGE_CONTENT intent.
 const CONTENT: [&str; 4] = ["content", "embeds", "attachments", "components"];
@@ -30,7 +34,7 @@ impl State {
     pub fn message_deleted(&mut self, message: &Message) {
         let mut data = json!({"id": message.id, "channel_id": message.channel});
         if let Some(channel) = self.channel(message.channel).cloned() {
-            self.add_guild(&channel, &mut data);
+            Self::add_guild(&channel, &mut data);
             let intent = Self::intent(&channel, intents::GUILD_MESSAGES, intents::DIRECT_MESSAGES);
             self.tell_channel("MESSAGE_DELETE", &channel, intent, |_, _| data.clone());
         }
@@ -51,7 +55,7 @@ impl State {
             "user_id": user,
             "timestamp": crate::id::unix_ms() / 1_000,
         });
-        self.add_guild(channel, &mut data);
+        Self::add_guild(channel, &mut data);
         let intent = Self::intent(
             channel,
             intents::GUILD_MESSAGE_TYPING,
@@ -64,15 +68,18 @@ impl State {
     /// PRESENCE_UPDATE, for a user whose presence may have changed.
     pub fn presence_changed(&mut self, user: Id) {
         let data = self.presence_json(user);
-        let guild = self.guild.id;
-        self.gateway.dispatch("PRESENCE_UPDATE", |session| {
-            let hears = session.wants(intents::GUILD_PRESENCES) && session.hears(Some(guild));
-            hears.then(|| {
-                let mut data = data.clone();
-                data["guild_id"] = json!(guild);
-                data
-            })
-        });
+        for guild in self.guilds.iter().filter(|guild| guild.has(user)) {
+            self.gateway.dispatch("PRESENCE_UPDATE", |session| {
+                let hears = session.wants(intents::GUILD_PRESENCES)
+                    && session.hears(Some(guild.id))
+                    && guild.has(session.user);
+                hears.then(|| {
+                    let mut data = data.clone();
+                    data["guild_id"] = json!(guild.id);
+                    data
+                })
+            });
+        }
         let name = self.user(user).map(|user| user.name.clone());
         self.log.push(
             "presence",
@@ -87,14 +94,14 @@ impl State {
 
     /// VOICE_STATE_UPDATE, after a user joined, left or moved.
     pub fn voice_state_changed(&mut self, state: &Value) {
-        let guild = self.guild.id;
+        let guild = from_json(&state["guild_id"]);
         self.gateway.dispatch("VOICE_STATE_UPDATE", |session| {
-            let hears = session.wants(intents::GUILD_VOICE_STATES) && session.hears(Some(guild));
+            let hears = session.wants(intents::GUILD_VOICE_STATES) && session.hears(guild);
             hears.then(|| state.clone())
         });
         self.log.push(
             "voice_state",
-            json!({"user_id": state["user_id"], "channel_id": state["channel_id"]}),
+            json!({"user_id": state["user_id"], "guild_id": state["guild_id"], "channel_id": state["channel_id"]}),
         );
     }
 
@@ -102,7 +109,7 @@ impl State {
     pub fn voice_channel_status_changed(&mut self, channel: &Channel) {
         let data = json!({
             "id": channel.id,
-            "guild_id": self.guild.id,
+            "guild_id": channel.guild,
             "status": self.voice_statuses.get(&channel.id),
         });
         self.tell_channel(
@@ -117,9 +124,13 @@ impl State {
     /// A session ended: who logged off, or nobody resumed it.
     pub fn session_ended(&mut self, user: Id) {
         self.log.push("session_end", json!({"user_id": user}));
-        let voice = self.voice.get(&user).map(|voice| &voice["session_id"]);
-        if voice.is_some_and(|id| !self.gateway.sessions().any(|session| *id == session.id)) {
-            self.leave_voice(user);
+        let left = self.voice.iter().filter(|(seat, voice)| {
+            let id = &voice["session_id"];
+            seat.user == user && !self.gateway.sessions().any(|session| *id == session.id)
+        });
+        let left: Vec<Seat> = left.map(|(&seat, _)| seat).collect();
+        for seat in left {
+            self.leave_voice(seat);
         }
         self.presence_changed(user);
     }
@@ -157,19 +168,18 @@ impl State {
     fn message_event(&self, message: &Message) -> Value {
         let mut data = self.message_json(message);
         if let Some(channel) = self.channel(message.channel) {
-            self.add_guild(channel, &mut data);
+            Self::add_guild(channel, &mut data);
         }
-        if let Some(member) = self.guild.members.iter().find(|m| m.user == message.author)
-            && data.get("guild_id").is_some()
-        {
+        let guild = self.guilds.of_channel(message.channel);
+        if let Some(member) = guild.and_then(|guild| guild.member(message.author)) {
             data["member"] = member.json();
         }
         data
     }
 
-    fn add_guild(&self, channel: &Channel, data: &mut Value) {
-        if channel.recipient.is_none() {
-            data["guild_id"] = json!(self.guild.id);
+    fn add_guild(channel: &Channel, data: &mut Value) {
+        if let Some(guild) = channel.guild {
+            data["guild_id"] = json!(guild);
         }
     }
 
@@ -219,7 +229,7 @@ impl State {
             .map(|user: &User| user.id)
             .filter(|&user| self.permissions(channel, user) & VIEW_CHANNEL != 0)
             .collect();
-        let guild = channel.recipient.is_none().then_some(self.guild.id);
+        let guild = channel.guild;
         self.gateway.dispatch(kind, |session| {
             let hears = session.wants(intent) && session.hears(guild);
             (hears && viewers.contains(&session.user)).then(|| data(session.user, session.intents))

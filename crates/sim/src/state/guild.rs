@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use crate::id::{Id, iso8601};
 
+/// How far from a guild's id the ids of its crowd begin. A guild has at most 131,070 channels, and the next guild is 2^22 away.
+const CROWD: u64 = 1 << 17;
+
 /// When everybody joined.
 const JOINED_MS: u64 = 1_735_689_600_000;
 
@@ -94,6 +97,8 @@ pub struct Overwrite {
 #[derive(Debug, Clone)]
 pub struct Channel {
     pub id: Id,
+    /// The guild; `None` for a direct channel.
+    pub guild: Option<Id>,
     pub name: String,
     pub kind: ChannelKind,
     pub overwrites: Vec<Overwrite>,
@@ -105,11 +110,11 @@ pub struct Channel {
 
 impl Channel {
     /// A guild channel as JSON. `last_message` is the id of its newest message.
-    pub fn json(&self, guild: Id, position: usize, last_message: Option<Id>) -> Value {
+    pub fn json(&self, position: usize, last_message: Option<Id>) -> Value {
         let mut channel = json!({
             "id": self.id,
             "type": self.kind as u8,
-            "guild_id": guild,
+            "guild_id": self.guild,
             "name": self.name,
             "position": position,
             "parent_id": null,
@@ -204,7 +209,7 @@ impl Member {
     }
 }
 
-/// The guild. Its id is also that of its `@everyone` role.
+/// A guild. Its id is also that of its `@everyone` role.
 #[derive(Debug)]
 pub struct Guild {
     pub id: Id,
@@ -212,10 +217,38 @@ pub struct Guild {
     pub owner: Id,
     pub roles: Vec<Role>,
     pub channels: Vec<Channel>,
+    /// Who has an account here, and may log in.
     pub members: Vec<Member>,
+    /// How many other members there are. They do nothing, and are made when they are looked at.
+    pub crowd: u32,
 }
 
 impl Guild {
+    /// Who has an account here and is a member.
+    pub fn member(&self, user: Id) -> Option<&Member> {
+        self.members.iter().find(|member| member.user == user)
+    }
+
+    pub fn has(&self, user: Id) -> bool {
+        self.member(user).is_some()
+    }
+
+    pub fn member_count(&self) -> usize {
+        self.members.len() + usize::try_from(self.crowd).unwrap_or(usize::MAX)
+    }
+
+    /// The members that do nothing. Their ids follow those of the guild's channels and roles.
+    pub fn crowd(&self) -> impl Iterator<Item = User> {
+        let first = self.id.0 + CROWD;
+        (1..=self.crowd).map(move |number| User {
+            id: Id(first + u64::from(number)),
+            name: format!("member-{number}"),
+            display: format!("Member {number}"),
+            bot: false,
+            token: String::new(),
+        })
+    }
+
     /// What REST shows; GUILD_CREATE adds members, channels and more.
     pub fn json(&self) -> Value {
         json!({

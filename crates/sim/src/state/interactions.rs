@@ -178,6 +178,8 @@ impl State {
 
     /// What the application gets: the payload of INTERACTION_CREATE, or the body of the POST.
     pub fn interaction_payload(&self, interaction: &Interaction) -> Value {
+        let guild = self.guilds.of_channel(interaction.channel);
+        let guild_id = guild.map(|guild| guild.id);
         let mut payload = json!({
             "version": 1,
             "id": interaction.id,
@@ -185,13 +187,13 @@ impl State {
             "type": interaction.kind,
             "token": interaction.token,
             "data": interaction.data,
-            "guild_id": self.guild.id,
-            "guild": {"id": self.guild.id, "locale": "en-US", "features": []},
+            "guild_id": guild_id,
+            "guild": {"id": guild_id, "locale": "en-US", "features": []},
             "channel_id": interaction.channel,
             "locale": "en-US",
             "guild_locale": "en-US",
             "entitlements": [],
-            "authorizing_integration_owners": {"0": self.guild.id},
+            "authorizing_integration_owners": {"0": guild_id},
             "context": 0,
             "attachment_size_limit": 10 << 20,
         });
@@ -199,11 +201,7 @@ impl State {
             payload["channel"] = self.channel_json(channel, interaction.user);
             let own = self.permissions(channel, interaction.application);
             payload["app_permissions"] = json!(own.to_string());
-            let member = self
-                .guild
-                .members
-                .iter()
-                .find(|m| m.user == interaction.user);
+            let member = guild.and_then(|guild| guild.member(interaction.user));
             if let (Some(member), Some(user)) = (member, self.user(interaction.user)) {
                 payload["member"] = member.json_with(user);
                 let permissions = self.permissions(channel, interaction.user);

@@ -3,6 +3,7 @@
 mod events;
 mod files;
 mod guild;
+mod guilds;
 pub mod interactions;
 mod log;
 mod message;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 pub use self::{
     files::{Files, StoredFile},
     guild::{Channel, ChannelKind, Guild, Member, Overwrite, OverwriteKind, Role, User},
+    guilds::{Guilds, Plan},
     log::{EventLog, RequestLog, RequestRecord},
     message::{Mentions, Message, Messages, flags},
     presence::Presence,
@@ -29,7 +31,7 @@ use crate::{
     gateway::Hub,
     id::{Id, Ids},
     rest::Limits,
-    voice::Calls,
+    voice::{Calls, Seat},
 };
 
 /// Everything that changes.
@@ -37,13 +39,13 @@ pub struct State {
     pub settings: Settings,
     pub ids: Ids,
     pub users: Vec<User>,
-    pub guild: Guild,
+    pub guilds: Guilds,
     /// Direct channels that were opened.
     pub directs: Vec<Channel>,
     pub messages: Messages,
     pub files: Files,
-    /// Voice states by user, of those who are in a voice channel.
-    pub voice: BTreeMap<Id, Value>,
+    /// Voice states of those who are in a voice channel.
+    pub voice: BTreeMap<Seat, Value>,
     pub calls: Calls,
     /// What voice channels say of themselves.
     pub voice_statuses: BTreeMap<Id, String>,
@@ -62,7 +64,7 @@ impl State {
         Ok(Self {
             settings: Settings::default(),
             ids: Ids::default(),
-            guild: seed::guild(more_channels, &users),
+            guilds: Guilds::new(seed::guild(more_channels, &users)),
             users,
             directs: Vec::new(),
             messages: Messages::default(),
@@ -118,11 +120,22 @@ impl State {
 
     /// A channel of the guild, or a direct one.
     pub fn channel(&self, id: Id) -> Option<&Channel> {
-        self.guild
-            .channels
-            .iter()
-            .chain(&self.directs)
-            .find(|channel| channel.id == id)
+        let direct = || self.directs.iter().find(|channel| channel.id == id);
+        self.guilds.channel(id).or_else(direct)
+    }
+
+    /// The guild of a channel; a direct one has none.
+    pub fn guild_of(&self, channel: &Channel) -> Option<&Guild> {
+        self.guilds.get(channel.guild?)
+    }
+
+    /// The voice states of a guild.
+    pub fn voice_states(&self, guild: Id) -> impl Iterator<Item = &Value> {
+        let seats = Seat { guild, user: Id(0) }..=Seat {
+            guild,
+            user: Id(u64::MAX),
+        };
+        self.voice.range(seats).map(|(_, state)| state)
     }
 
     /// What a user may do in a channel.
@@ -132,7 +145,9 @@ impl State {
                 permissions::ALL & !permissions::MANAGE_MESSAGES & !permissions::MENTION_EVERYONE
             }
             Some(_) => 0,
-            None => self.guild.permissions_in(channel, user),
+            None => self
+                .guild_of(channel)
+                .map_or(0, |guild| guild.permissions_in(channel, user)),
         }
     }
 
@@ -154,33 +169,40 @@ impl State {
             });
         }
         let position = self
-            .guild
-            .channels
-            .iter()
-            .position(|c| c.id == channel.id)
+            .guild_of(channel)
+            .and_then(|guild| guild.channels.iter().position(|c| c.id == channel.id))
             .unwrap_or(0);
-        channel.json(self.guild.id, position, self.messages.last_id(channel.id))
+        channel.json(position, self.messages.last_id(channel.id))
     }
 
-    /// The channels of the guild that a user sees. (A bot gets the others too, as it does from Discord.)
-    pub fn guild_channels_json(&self, viewer: Id) -> Vec<Value> {
-        self.guild
+    /// The channels of a guild. (A bot gets those too that it does not see, as it does from Discord.)
+    pub fn guild_channels_json(&self, guild: &Guild, viewer: Id) -> Vec<Value> {
+        guild
             .channels
             .iter()
             .map(|channel| self.channel_json(channel, viewer))
             .collect()
     }
 
-    /// The members of the guild with their users.
-    pub fn members_json(&self, select: impl Fn(&User) -> bool) -> Vec<Value> {
-        self.guild
-            .members
-            .iter()
-            .filter_map(|member| {
-                let user = self.user(member.user).filter(|user| select(user))?;
-                Some(member.json_with(user))
-            })
-            .collect()
+    /// Members of a guild with their users, in the order of their ids.
+    pub fn members_json<'a>(
+        &'a self,
+        guild: &'a Guild,
+        select: impl Fn(&User) -> bool + Copy + 'a,
+    ) -> impl Iterator<Item = Value> + 'a {
+        let users = guild.members.iter().filter_map(move |member| {
+            let user = self.user(member.user).filter(|user| select(user))?;
+            Some(member.json_with(user))
+        });
+        let crowd = guild.crowd().filter(move |user| select(user)).map(|user| {
+            let roles = Vec::new();
+            let member = Member {
+                user: user.id,
+                roles,
+            };
+            member.json_with(&user)
+        });
+        users.chain(crowd)
     }
 
     /// A message as REST shows it. Discord does not store nonces: only the answer to its creation and MESSAGE_CREATE
@@ -199,7 +221,7 @@ impl State {
                 "type": 0,
                 "message_id": original,
                 "channel_id": message.channel,
-                "guild_id": self.guild.id,
+                "guild_id": self.channel(message.channel).and_then(|channel| channel.guild),
             });
             json["referenced_message"] =
                 self.messages

@@ -28,7 +28,7 @@ impl Guild {
         if user == self.owner {
             return ALL;
         }
-        let Some(member) = self.members.iter().find(|member| member.user == user) else {
+        let Some(member) = self.member(user) else {
             return 0;
         };
         self.roles
@@ -43,11 +43,7 @@ impl Guild {
         if base == ALL {
             return ALL;
         }
-        let roles = self
-            .members
-            .iter()
-            .find(|member| member.user == user)
-            .map_or(&[][..], |member| &member.roles);
+        let roles = self.member(user).map_or(&[][..], |member| &member.roles);
         // Discord's order: @everyone, then all of the member's roles together, then the member.
         let everyone = apply(base, &channel.overwrites, |o| {
             o.kind == OverwriteKind::Role && o.id == self.id

@@ -85,39 +85,22 @@ pub fn guild(more_channels: u16, users: &[User]) -> Guild {
         id: GUILD,
         name: "V-Sekai".to_owned(),
         owner: ALICE,
-        roles: vec![
-            role(
-                GUILD,
-                "@everyone",
-                0,
-                0,
-                p::VIEW_CHANNEL
-                    | p::SEND_MESSAGES
-                    | p::EMBED_LINKS
-                    | p::ATTACH_FILES
-                    | p::READ_MESSAGE_HISTORY
-                    | p::ADD_REACTIONS
-                    | p::CONNECT
-                    | p::SPEAK
-                    | p::USE_VAD
-                    | p::SET_VOICE_CHANNEL_STATUS,
-            ),
-            Role {
-                bot: Some(APPLICATION),
-                ..role(BOT_ROLE, "Uro", 2, 0x58_65f2, BOT_PERMISSIONS)
-            },
-            role(
+        roles: {
+            let mut roles = roles(GUILD, BOT_ROLE);
+            roles.push(role(
                 STAFF_ROLE,
                 "Staff",
                 1,
                 0xf0_b232,
                 p::MANAGE_MESSAGES | p::MENTION_EVERYONE,
-            ),
-        ],
+            ));
+            roles
+        },
         channels: (FIRST_CHANNEL..)
             .zip(own.into_iter().chain(more))
             .map(|(id, (name, kind, overwrites))| Channel {
                 id: Id(id),
+                guild: Some(GUILD),
                 name,
                 kind,
                 overwrites,
@@ -136,7 +119,34 @@ pub fn guild(more_channels: u16, users: &[User]) -> Guild {
                 },
             })
             .collect(),
+        crowd: 0,
     }
+}
+
+/// The roles of any guild: everybody's, and that of our bot.
+pub fn roles(guild: Id, bot: Id) -> Vec<Role> {
+    vec![
+        role(
+            guild,
+            "@everyone",
+            0,
+            0,
+            p::VIEW_CHANNEL
+                | p::SEND_MESSAGES
+                | p::EMBED_LINKS
+                | p::ATTACH_FILES
+                | p::READ_MESSAGE_HISTORY
+                | p::ADD_REACTIONS
+                | p::CONNECT
+                | p::SPEAK
+                | p::USE_VAD
+                | p::SET_VOICE_CHANNEL_STATUS,
+        ),
+        Role {
+            bot: Some(APPLICATION),
+            ..role(bot, "Uro", 2, 0x58_65f2, BOT_PERMISSIONS)
+        },
+    ]
 }
 
 fn role(id: Id, name: &str, position: u32, color: u32, permissions: u64) -> Role {

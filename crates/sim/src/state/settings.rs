@@ -15,6 +15,8 @@ pub struct Settings {
     pub identify_interval_ms: u64,
     /// The shards of a bot are in so many buckets, by their number.
     pub max_concurrency: NonZeroU32,
+    /// The time in which a connection of the gateway may send 120 commands, in milliseconds. For tests of much.
+    pub command_window_ms: u64,
     /// Identifies that a bot has in a period.
     pub identify_budget: u32,
     /// How many of them other programs with the bot's token have used.
@@ -62,6 +64,7 @@ impl Default for Settings {
             heartbeat_interval_ms: 41_250,
             identify_interval_ms: 5_000,
             max_concurrency: NonZeroU32::MIN,
+            command_window_ms: 60_000,
             identify_budget: 1_000,
             identifies_elsewhere: 0,
             identify_period_ms: 24 * 60 * 60 * 1_000,
@@ -92,6 +95,7 @@ pub struct SettingsChange {
     heartbeat_interval_ms: Option<u64>,
     identify_interval_ms: Option<u64>,
     max_concurrency: Option<NonZeroU32>,
+    command_window_ms: Option<u64>,
     identify_budget: Option<u32>,
     identifies_elsewhere: Option<u32>,
     identify_period_ms: Option<u64>,
@@ -127,6 +131,7 @@ impl Settings {
         );
         set(&mut self.identify_interval_ms, change.identify_interval_ms);
         set(&mut self.max_concurrency, change.max_concurrency);
+        set(&mut self.command_window_ms, change.command_window_ms);
         set(&mut self.identify_budget, change.identify_budget);
         set(&mut self.identifies_elsewhere, change.identifies_elsewhere);
         set(&mut self.identify_period_ms, change.identify_period_ms);

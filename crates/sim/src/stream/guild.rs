@@ -53,6 +53,7 @@ impl Place {
             .flat_map(|(kind, count)| (0..count).map(move |_| kind));
         let channels = channels.map(|kind| Channel {
             id: maker.id(),
+            guild: Some(id),
             name: format!("{}-{}", maker.one(WORDS), maker.one(WORDS)),
             kind,
             overwrites: Vec::new(),
@@ -68,6 +69,7 @@ impl Place {
                 roles,
                 channels,
                 members,
+                crowd: 0,
             },
             shown: users.iter().map(|_| None).collect(),
             users,
@@ -107,7 +109,7 @@ impl Place {
             .collect();
         let channels = self.guild.channels.iter().enumerate();
         guild["channels"] = channels
-            .map(|(at, channel)| channel.json(self.guild.id, at, None))
+            .map(|(at, channel)| channel.json(at, None))
             .collect();
         guild["emojis"] = (0..EMOJIS).map(|_| emoji(maker)).collect();
         guild["presences"] = presences.into();

@@ -9,7 +9,7 @@ use super::{
     dave::{Group, SenderError},
     network::Network,
     op,
-    session::Session,
+    session::{Seat, Session},
     video::announcements,
 };
 use crate::{StartError, gateway::End, id::Id, state::seed};
@@ -52,9 +52,8 @@ pub struct Counts {
 pub struct Calls {
     pub counts: Counts,
     pub network: Network,
-    /// By user, as sessions are: there is one guild, and a user is in one of its channels.
-    tickets: BTreeMap<Id, Ticket>,
-    sessions: BTreeMap<Id, Session>,
+    tickets: BTreeMap<Seat, Ticket>,
+    sessions: BTreeMap<Seat, Session>,
     /// DAVE in the calls that may have it, by channel.
     groups: BTreeMap<Id, Group>,
     last_ssrc: u32,
@@ -73,8 +72,8 @@ impl Calls {
     }
 
     /// How a user stands who wants to be in a channel, by this session of the gateway.
-    pub fn standing(&self, user: Id, channel: Id, session: &str) -> Standing {
-        match self.sessions.get(&user) {
+    pub fn standing(&self, seat: Seat, channel: Id, session: &str) -> Standing {
+        match self.sessions.get(&seat) {
             Some(own) if own.channel != channel || own.id != session => Standing::Elsewhere,
             Some(own) if own.outbox.link.is_some() => Standing::Connected,
             Some(own) => Standing::Lost {
@@ -85,42 +84,46 @@ impl Calls {
     }
 
     /// Gives a user leave to connect to a channel's call, once; answers the token.
-    pub fn admit(&mut self, user: Id, channel: Id, session: &str) -> Result<String, StartError> {
+    pub fn admit(&mut self, seat: Seat, channel: Id, session: &str) -> Result<String, StartError> {
         let token = seed::secret(12)?;
         let ticket = Ticket {
             channel,
             session: session.to_owned(),
             token: token.clone(),
         };
-        self.tickets.insert(user, ticket);
+        self.tickets.insert(seat, ticket);
         Ok(token)
     }
 
-    pub fn ticket(&self, user: Id) -> Option<&Ticket> {
-        self.tickets.get(&user)
+    pub fn ticket(&self, seat: Seat) -> Option<&Ticket> {
+        self.tickets.get(&seat)
     }
 
     /// Takes back the leave to connect.
-    pub fn dismiss(&mut self, user: Id) {
-        self.tickets.remove(&user);
+    pub fn dismiss(&mut self, seat: Seat) {
+        self.tickets.remove(&seat);
     }
 
     pub fn start(&mut self, session: Session) {
         self.counts.identifies += 1;
-        self.sessions.insert(session.user, session);
+        self.sessions.insert(session.seat, session);
     }
 
     /// Ends a session, and its connection so. Answers it, if there was one.
-    pub fn remove(&mut self, user: Id, end: End) -> Option<Session> {
-        let mut session = self.sessions.remove(&user)?;
+    pub fn remove(&mut self, seat: Seat, end: End) -> Option<Session> {
+        let mut session = self.sessions.remove(&seat)?;
         if let Some(link) = session.outbox.link.take() {
             link.end(end);
         }
         Some(session)
     }
 
-    pub fn session(&mut self, user: Id) -> Option<&mut Session> {
-        self.sessions.get_mut(&user)
+    pub fn session(&mut self, seat: Seat) -> Option<&mut Session> {
+        self.sessions.get_mut(&seat)
+    }
+
+    pub fn seated(&self, seat: Seat) -> Option<&Session> {
+        self.sessions.get(&seat)
     }
 
     pub fn sessions(&self) -> impl Iterator<Item = &Session> {
@@ -150,8 +153,8 @@ impl Calls {
     }
 
     /// Tells the others of a channel's call.
-    pub fn tell_others(&mut self, channel: Id, user: Id, op: u8, data: &Value) {
-        for other in self.in_call(channel).filter(|other| other.user != user) {
+    pub fn tell_others(&mut self, channel: Id, seat: Seat, op: u8, data: &Value) {
+        for other in self.in_call(channel).filter(|other| other.seat != seat) {
             other.outbox.send(op, data);
         }
     }
@@ -165,24 +168,25 @@ impl Calls {
     }
 
     /// Lets a session into the call: it is told of the others, and they of it.
-    pub fn enter(&mut self, user: Id) {
-        let Some(channel) = self.sessions.get(&user).map(|session| session.channel) else {
+    pub fn enter(&mut self, seat: Seat) {
+        let Some(channel) = self.sessions.get(&seat).map(|session| session.channel) else {
             return;
         };
         let mut others = Vec::new();
         let mut speaking = Vec::new();
-        for other in self.in_call(channel).filter(|other| other.user != user) {
-            others.push(other.user);
+        for other in self.in_call(channel).filter(|other| other.seat != seat) {
+            others.push(other.seat.user);
             if let Some(flags) = other.speaking {
-                speaking
-                    .push(json!({"user_id": other.user, "ssrc": other.ssrc, "speaking": flags}));
+                speaking.push(
+                    json!({"user_id": other.seat.user, "ssrc": other.ssrc, "speaking": flags}),
+                );
             }
             other
                 .outbox
-                .send(op::CLIENTS_CONNECT, &json!({"user_ids": [user]}));
+                .send(op::CLIENTS_CONNECT, &json!({"user_ids": [seat.user]}));
         }
-        let sending = announcements(self.in_call(channel).filter(|other| other.user != user));
-        let Some(session) = self.sessions.get_mut(&user) else {
+        let sending = announcements(self.in_call(channel).filter(|other| other.seat != seat));
+        let Some(session) = self.sessions.get_mut(&seat) else {
             return;
         };
         if !others.is_empty() {
@@ -212,8 +216,8 @@ impl Calls {
     }
 
     /// The channels whose calls have DAVE.
-    pub fn groups(&self) -> impl Iterator<Item = (Id, &Group)> {
-        self.groups.iter().map(|(&channel, group)| (channel, group))
+    pub fn groups(&self) -> &BTreeMap<Id, Group> {
+        &self.groups
     }
 
     /// A call that nobody is in is over.

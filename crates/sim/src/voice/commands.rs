@@ -7,7 +7,7 @@ use super::{
     cipher::{Cipher, Mode},
     op,
     outbox::Link,
-    session::Transport,
+    session::{Seat, Transport},
 };
 use crate::{app::App, gateway::End, id::Id, state::State};
 
@@ -28,7 +28,7 @@ pub struct Client {
     pub(super) app: App,
     pub(super) link: Link,
     /// Whose session it was given.
-    pub(super) user: Option<Id>,
+    pub(super) seat: Option<Seat>,
 }
 
 impl Client {
@@ -36,7 +36,7 @@ impl Client {
         Self {
             app,
             link,
-            user: None,
+            seat: None,
         }
     }
 
@@ -45,18 +45,18 @@ impl Client {
     }
 
     pub fn user(&self) -> Option<Id> {
-        self.user
+        self.seat.map(|seat| seat.user)
     }
 
     /// Carries out a command that came as JSON.
     pub fn command(&mut self, op: u8, data: &Value) -> Flow {
         let app = self.app.clone();
         let mut state = app.state();
-        let user = state
+        let seat = state
             .calls
             .session_on(self.link.id)
-            .map(|session| session.user);
-        match (op, user) {
+            .map(|session| session.seat);
+        match (op, seat) {
             (op::HEARTBEAT, _) => self.heartbeat(&mut state, data),
             (op::IDENTIFY, None) => self.identify(&mut state, data),
             (op::RESUME, None) => self.resume(&mut state, data),
@@ -73,14 +73,14 @@ impl Client {
                 | op::NO_ROUTE,
                 None,
             ) => Err(NOT_AUTHENTICATED),
-            (op::SELECT_PROTOCOL, Some(user)) => Self::select_protocol(&mut state, user, data),
-            (op::SPEAKING, Some(user)) => Self::speaking(&mut state, user, data),
-            (op::TRANSITION_READY, Some(user)) => {
-                state.dave_ready(user, transition(data)?);
+            (op::SELECT_PROTOCOL, Some(seat)) => Self::select_protocol(&mut state, seat, data),
+            (op::SPEAKING, Some(seat)) => Self::speaking(&mut state, seat, data),
+            (op::TRANSITION_READY, Some(seat)) => {
+                state.dave_ready(seat, transition(data)?);
                 Ok(())
             }
-            (op::INVALID_COMMIT_WELCOME, Some(user)) => {
-                state.dave_invalid(user, transition(data)?);
+            (op::INVALID_COMMIT_WELCOME, Some(seat)) => {
+                state.dave_invalid(seat, transition(data)?);
                 Ok(())
             }
             (op::BACKEND_VERSION, Some(_)) => {
@@ -88,12 +88,12 @@ impl Client {
                 self.link.send(op::BACKEND_VERSION, versions);
                 Ok(())
             }
-            (op::VIDEO, Some(user)) => {
-                state.video(user, data);
+            (op::VIDEO, Some(seat)) => {
+                state.video(seat, data);
                 Ok(())
             }
-            (op::MEDIA_SINK_WANTS, Some(user)) => {
-                state.video_wants(user, data);
+            (op::MEDIA_SINK_WANTS, Some(seat)) => {
+                state.video_wants(seat, data);
                 Ok(())
             }
             // Known, and there is nothing to do.
@@ -106,14 +106,14 @@ impl Client {
     pub fn binary_command(&mut self, op: u8, payload: &[u8]) -> Flow {
         let app = self.app.clone();
         let mut state = app.state();
-        let user = state
+        let seat = state
             .calls
             .session_on(self.link.id)
-            .map(|session| session.user);
-        match (op, user) {
+            .map(|session| session.seat);
+        match (op, seat) {
             (op::KEY_PACKAGE | op::COMMIT_WELCOME, None) => return Err(NOT_AUTHENTICATED),
-            (op::KEY_PACKAGE, Some(user)) => state.dave_key_package(user, payload),
-            (op::COMMIT_WELCOME, Some(user)) => state.dave_commit(user, payload),
+            (op::KEY_PACKAGE, Some(seat)) => state.dave_key_package(seat, payload),
+            (op::COMMIT_WELCOME, Some(seat)) => state.dave_commit(seat, payload),
             _ => return Err(UNKNOWN_OPCODE),
         }
         Ok(())
@@ -140,7 +140,7 @@ impl Client {
         Ok(())
     }
 
-    fn select_protocol(state: &mut State, user: Id, data: &Value) -> Flow {
+    fn select_protocol(state: &mut State, seat: Seat, data: &Value) -> Flow {
         if data["protocol"] != "udp" {
             return Err(End::Close(4012, "Unknown protocol."));
         }
@@ -162,7 +162,7 @@ impl Client {
             Ok(()) => Cipher::new(mode, &key).ok_or(NO_RANDOM)?,
             Err(_) => return Err(NO_RANDOM),
         };
-        let Some(session) = state.calls.session(user) else {
+        let Some(session) = state.calls.session(seat) else {
             return Err(INVALID_SESSION);
         };
         let is_new = !session.is_in_call();
@@ -176,7 +176,7 @@ impl Client {
             video_codec = video.codec().map_or(video_codec, ToOwned::to_owned);
         }
         let version = match is_new {
-            true => state.dave_join(user).map_err(|_| NO_RANDOM)?,
+            true => state.dave_join(seat).map_err(|_| NO_RANDOM)?,
             false => state.dave_version(channel),
         };
         let description = json!({
@@ -185,47 +185,47 @@ impl Client {
             "dave_protocol_version": version,
             "audio_codec": "opus",
             "video_codec": video_codec,
-            "media_session_id": format!("{:032x}", user.0),
+            "media_session_id": format!("{:032x}", seat.user.0),
         });
-        if let Some(session) = state.calls.session(user) {
+        if let Some(session) = state.calls.session(seat) {
             session.outbox.send(op::SESSION_DESCRIPTION, &description);
         }
         if !sane {
-            state.voice_violation(user, "select_protocol_codecs");
+            state.voice_violation(seat, "select_protocol_codecs");
         }
         if undiscovered {
-            state.voice_violation(user, "select_protocol_address");
+            state.voice_violation(seat, "select_protocol_address");
         }
         state.log.push(
             "voice_ready",
-            json!({"user_id": user, "channel_id": channel, "mode": mode.name(), "dave": version}),
+            json!({"user_id": seat.user, "channel_id": channel, "mode": mode.name(), "dave": version}),
         );
         if is_new {
-            state.calls.enter(user);
-            state.dave_enter(user);
+            state.calls.enter(seat);
+            state.dave_enter(seat);
             state.video_wanted(channel);
         }
         Ok(())
     }
 
-    fn speaking(state: &mut State, user: Id, data: &Value) -> Flow {
+    fn speaking(state: &mut State, seat: Seat, data: &Value) -> Flow {
         // Who sends `true` for 1 speaks version 3.
         let Some(flags) = data["speaking"].as_u64() else {
             return Err(DECODE_ERROR);
         };
-        let Some(session) = state.calls.session(user) else {
+        let Some(session) = state.calls.session(seat) else {
             return Err(INVALID_SESSION);
         };
         let (ssrc, channel, in_call) = (session.ssrc, session.channel, session.is_in_call());
         if data["ssrc"].as_u64() != Some(u64::from(ssrc)) {
-            state.voice_violation(user, "speaking_ssrc");
+            state.voice_violation(seat, "speaking_ssrc");
             return Ok(());
         }
         session.speaking = Some(flags);
         session.unsaid = None;
         if in_call {
-            let data = json!({"user_id": user, "ssrc": ssrc, "speaking": flags});
-            state.calls.tell_others(channel, user, op::SPEAKING, &data);
+            let data = json!({"user_id": seat.user, "ssrc": ssrc, "speaking": flags});
+            state.calls.tell_others(channel, seat, op::SPEAKING, &data);
         }
         Ok(())
     }

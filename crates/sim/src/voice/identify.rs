@@ -6,7 +6,7 @@ use super::{
     cipher::Mode,
     commands::{BAD_TOKEN, Client, DECODE_ERROR, Flow, INVALID_SESSION},
     op,
-    session::Session,
+    session::{Seat, Session},
     video::Video,
 };
 use crate::{gateway::End, id::from_json as id, state::State};
@@ -19,13 +19,14 @@ impl Client {
             data["session_id"].as_str(),
             data["token"].as_str(),
         );
-        let (Some(server), Some(user), Some(session), Some(token)) = fields else {
+        let (Some(guild), Some(user), Some(session), Some(token)) = fields else {
             return Err(DECODE_ERROR);
         };
-        if server != state.guild.id {
+        if state.guilds.get(guild).is_none() {
             return Err(End::Close(4011, "Server not found."));
         }
-        let channel = match state.calls.ticket(user) {
+        let seat = Seat { guild, user };
+        let channel = match state.calls.ticket(seat) {
             Some(ticket) if ticket.session != session => return Err(INVALID_SESSION),
             Some(ticket) if ticket.token != token => return Err(BAD_TOKEN),
             Some(ticket) => ticket.channel,
@@ -40,12 +41,12 @@ impl Client {
             return Err(End::Close(4017, "E2EE/DAVE protocol required."));
         }
         // A token is good for one session.
-        if state.calls.session(user).is_some() {
-            state.end_voice_session(user, INVALID_SESSION);
+        if state.calls.session(seat).is_some() {
+            state.end_voice_session(seat, INVALID_SESSION);
             return Err(INVALID_SESSION);
         }
         let ssrc = state.calls.next_ssrc();
-        let mut started = Session::new(user, channel, ssrc, dave);
+        let mut started = Session::new(seat, channel, ssrc, dave);
         started.id = session.to_owned();
         started.token = token.to_owned();
         started.video = Video::identify(ssrc, data);
@@ -55,10 +56,10 @@ impl Client {
             .map(|video| video.streams(&data["streams"]));
         started.outbox.link = Some(self.link.clone());
         state.calls.start(started);
-        self.user = Some(user);
+        self.seat = Some(seat);
         state.log.push(
             "voice_identify",
-            json!({"user_id": user, "channel_id": channel, "ssrc": ssrc, "dave": dave}),
+            json!({"user_id": seat.user, "channel_id": channel, "ssrc": ssrc, "dave": dave}),
         );
         let udp = self.app.addresses().voice;
         let modes: Vec<&str> = Mode::offered(state.settings.voice_aes)
@@ -75,7 +76,7 @@ impl Client {
             // Discord's documentation calls it erroneous, and so it is.
             "heartbeat_interval": 1,
         });
-        if let Some(session) = state.calls.session(user) {
+        if let Some(session) = state.calls.session(seat) {
             session.outbox.send(op::READY, &ready);
         }
         Ok(())
@@ -106,7 +107,7 @@ impl Client {
             }
             session.lost_at = None;
             self.link.send(op::RESUMED, Value::Null);
-            session.outbox.replay(acknowledged).then_some(session.user)
+            session.outbox.replay(acknowledged).then_some(session.seat)
         });
         state.calls.count_resume(resumed.is_some());
         let kind = if resumed.is_some() {
@@ -116,9 +117,9 @@ impl Client {
         };
         state.log.push(
             kind,
-            json!({"user_id": resumed, "session_id": id, "seq_ack": acknowledged}),
+            json!({"user_id": resumed.map(|seat| seat.user), "session_id": id, "seq_ack": acknowledged}),
         );
-        self.user = resumed;
+        self.seat = resumed;
         resumed.map(|_| ()).ok_or(INVALID_SESSION)
     }
 }

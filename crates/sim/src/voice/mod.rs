@@ -26,7 +26,9 @@ use serde::Deserialize;
 
 pub use self::{
     calls::Calls,
+    dave::Group,
     network::{Conditions, ShareError, Way},
+    session::Seat,
     udp::serve,
 };
 use crate::app::App;

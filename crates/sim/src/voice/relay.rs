@@ -4,9 +4,9 @@ use std::{net::SocketAddr, time::Instant};
 
 use super::{
     rtp::{self, Header},
-    session::Session,
+    session::{Seat, Session},
 };
-use crate::{gateway::End, id::Id, state::State};
+use crate::{gateway::End, state::State};
 
 /// Length and type of a request for IP discovery, and the type of its answer.
 const DISCOVERY: usize = 74;
@@ -104,21 +104,21 @@ impl State {
             self.stray(from, "rtcp_ssrc");
             return None;
         };
-        let user = session.user;
+        let seat = session.seat;
         let Some(transport) = &mut session.transport else {
-            self.voice_violation(user, "rtp_before_session");
+            self.voice_violation(seat, "rtp_before_session");
             return None;
         };
         let Some((body, nonce)) = transport.cipher.open(data, rtp::RTCP_CLEAR) else {
-            self.voice_violation(user, "rtp_decrypt");
+            self.voice_violation(seat, "rtp_decrypt");
             return None;
         };
         session.frames.rtcp += 1;
         if !transport.nonces.add(nonce) {
-            self.voice_violation(user, "nonce_reuse");
+            self.voice_violation(seat, "nonce_reuse");
         }
         let clear = data.get(..rtp::RTCP_CLEAR)?;
-        Some(self.relay_rtcp(user, &[clear, &body].concat()))
+        Some(self.relay_rtcp(seat, &[clear, &body].concat()))
     }
 
     fn rtp(&mut self, from: SocketAddr, header: &Header, data: &[u8]) -> Option<Vec<Outgoing>> {
@@ -126,47 +126,47 @@ impl State {
             self.stray(from, "rtp_ssrc");
             return None;
         };
-        let user = session.user;
+        let seat = session.seat;
         let (frame, broken) = match accept(session, from, header, data, Instant::now()) {
             Ok(accepted) => accepted,
             Err("rtp_before_speaking") => {
-                self.voice_violation(user, "rtp_before_speaking");
-                self.end_voice_session(user, End::Close(4020, "Invalid SSRC."));
+                self.voice_violation(seat, "rtp_before_speaking");
+                self.end_voice_session(seat, End::Close(4020, "Invalid SSRC."));
                 return None;
             }
             Err(kind) => {
-                self.voice_violation(user, kind);
+                self.voice_violation(seat, kind);
                 return None;
             }
         };
         if let Some(kind) = broken {
-            self.voice_violation(user, kind);
+            self.voice_violation(seat, kind);
         }
         let has_dave = frame.ends_with(&DAVE_MARKER);
-        let session = self.calls.session(user)?;
+        let session = self.calls.session(seat)?;
         session.frames.received += 1;
         session.frames.without_dave += u64::from(!has_dave && frame != SILENCE);
         let channel = session.channel;
         if self
             .voice
-            .get(&user)
+            .get(&seat)
             .is_some_and(|voice| voice["suppress"] == true)
         {
             return Some(Vec::new());
         }
         let padding = self.settings.voice_padding;
-        let deaf: Vec<Id> = self
+        let deaf: Vec<Seat> = self
             .voice
             .iter()
             .filter(|(_, voice)| voice["self_deaf"] == true)
-            .map(|(&user, _)| user)
+            .map(|(&seat, _)| seat)
             .collect();
         let (clear, body) = header.relayed(&frame, padding);
         let mut packets = Vec::new();
         for receiver in self.calls.in_call(channel) {
             // Who has no DAVE is not sent what he cannot read.
-            if receiver.user == user
-                || deaf.contains(&receiver.user)
+            if receiver.seat == seat
+                || deaf.contains(&receiver.seat)
                 || (has_dave && receiver.dave == 0)
             {
                 continue;
@@ -179,7 +179,7 @@ impl State {
                 receiver.frames.sent += 1;
             }
         }
-        self.calls.session(user)?.frames.relayed += packets.len() as u64;
+        self.calls.session(seat)?.frames.relayed += packets.len() as u64;
         Some(packets)
     }
 
@@ -200,8 +200,8 @@ impl State {
     /// A datagram makes no sense; whoever has its address broke the rule.
     fn stray(&mut self, from: SocketAddr, kind: &'static str) {
         self.calls.counts.stray_datagrams += 1;
-        if let Some(user) = self.session_at(from).map(|session| session.user) {
-            self.voice_violation(user, kind);
+        if let Some(seat) = self.session_at(from).map(|session| session.seat) {
+            self.voice_violation(seat, kind);
         }
     }
 }

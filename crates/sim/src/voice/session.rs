@@ -17,8 +17,15 @@ use crate::id::Id;
 /// How far op 5 may be behind the audio that it is about, or ahead of it.
 const SAID_WITHIN: Duration = Duration::from_secs(1);
 
-pub struct Session {
+/// A user's place in voice: in each guild he may be in one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seat {
+    pub guild: Id,
     pub user: Id,
+}
+
+pub struct Session {
+    pub seat: Seat,
     pub channel: Id,
     /// The id and token that the gateway gave out for it.
     pub id: String,
@@ -44,9 +51,9 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(user: Id, channel: Id, ssrc: u32, dave: u16) -> Self {
+    pub fn new(seat: Seat, channel: Id, ssrc: u32, dave: u16) -> Self {
         Self {
-            user,
+            seat,
             channel,
             id: String::new(),
             token: String::new(),

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::{calls::Standing, op};
+use super::{calls::Standing, op, session::Seat};
 use crate::{
     StartError,
     gateway::{End, intents},
     id::{Id, from_json},
-    state::State,
+    state::{State, seed},
 };
 
 /// What a client is told that is no longer in the call: it was moved or kicked, or left by the gateway.
@@ -23,7 +23,7 @@ impl State {
     /// VOICE_SERVER_UPDATE unless he is connected there already.
     pub fn join_voice(
         &mut self,
-        user: Id,
+        seat: Seat,
         voice: &Value,
         endpoint: &str,
     ) -> Result<(), StartError> {
@@ -31,64 +31,69 @@ impl State {
         let (Some(channel), Some(session)) = (channel, voice["session_id"].as_str()) else {
             return Ok(());
         };
-        self.voice.insert(user, voice.clone());
-        let token = match self.calls.standing(user, channel, session) {
+        self.voice.insert(seat, voice.clone());
+        let token = match self.calls.standing(seat, channel, session) {
             Standing::Connected => None,
             Standing::Lost { token } => Some(token),
             Standing::Elsewhere => {
-                self.end_voice_session(user, DISCONNECTED);
-                Some(self.calls.admit(user, channel, session)?)
+                self.end_voice_session(seat, DISCONNECTED);
+                Some(self.calls.admit(seat, channel, session)?)
             }
         };
         // Documented to come in either order, they come in this one: @discordjs/voice does not join with another.
         self.voice_state_changed(voice);
         if let Some(token) = token {
-            let server = self.server(&token, Some(endpoint));
-            self.voice_server_update(user, &server);
+            let server = Self::server(seat, &token, Some(endpoint));
+            self.voice_server_update(seat, &server);
         }
         Ok(())
     }
 
     /// Somebody moves a user to another voice channel.
-    pub fn move_voice(&mut self, user: Id, channel: Id, endpoint: &str) -> Result<(), StartError> {
-        match self.voice.get(&user).cloned() {
+    pub fn move_voice(
+        &mut self,
+        seat: Seat,
+        channel: Id,
+        endpoint: &str,
+    ) -> Result<(), StartError> {
+        match self.voice.get(&seat).cloned() {
             Some(mut voice) => {
                 voice["channel_id"] = json!(channel);
-                self.join_voice(user, &voice, endpoint)
+                self.join_voice(seat, &voice, endpoint)
             }
             None => Ok(()),
         }
     }
 
     /// A user's call goes to another voice server: the old one ends it, and there is none until there is the new one.
-    pub fn change_voice_server(&mut self, user: Id, endpoint: &str) -> Result<(), StartError> {
-        let Some(voice) = self.voice.get(&user).cloned() else {
+    pub fn change_voice_server(&mut self, seat: Seat, endpoint: &str) -> Result<(), StartError> {
+        let Some(voice) = self.voice.get(&seat).cloned() else {
             return Ok(());
         };
-        self.end_voice_session(user, CALL_TERMINATED);
+        self.end_voice_session(seat, CALL_TERMINATED);
         let (channel, session) = (
             from_json(&voice["channel_id"]),
             voice["session_id"].as_str(),
         );
         if let (Some(channel), Some(session)) = (channel, session) {
-            let token = self.calls.admit(user, channel, session)?;
+            let token = self.calls.admit(seat, channel, session)?;
             for endpoint in [None, Some(endpoint)] {
-                let server = self.server(&token, endpoint);
-                self.voice_server_update(user, &server);
+                let server = Self::server(seat, &token, endpoint);
+                self.voice_server_update(seat, &server);
             }
         }
         Ok(())
     }
 
-    fn server(&self, token: &str, endpoint: Option<&str>) -> Value {
-        json!({"token": token, "guild_id": self.guild.id, "endpoint": endpoint})
+    fn server(seat: Seat, token: &str, endpoint: Option<&str>) -> Value {
+        json!({"token": token, "guild_id": seat.guild, "endpoint": endpoint})
     }
 
     /// VOICE_SERVER_UPDATE goes to the session of the gateway that the user is in voice with.
-    fn voice_server_update(&mut self, user: Id, server: &Value) {
+    fn voice_server_update(&mut self, seat: Seat, server: &Value) {
         let Some(session) = self
             .voice
-            .get(&user)
+            .get(&seat)
             .map(|voice| voice["session_id"].clone())
         else {
             return;
@@ -100,22 +105,24 @@ impl State {
 
     /// A voice channel gets another user limit. Who is in it stays.
     pub fn set_user_limit(&mut self, channel: Id, limit: u32) {
-        let mut channels = self.guild.channels.iter_mut();
-        let Some(channel) = channels.find(|own| own.id == channel) else {
+        let Some(channel) = self.guilds.channel_mut(channel) else {
             return;
         };
         channel.user_limit = limit;
         let channel = channel.clone();
-        let mut data = self.channel_json(&channel, self.guild.owner);
-        data["guild_id"] = json!(self.guild.id);
+        let Some(guild) = self.guild_of(&channel).map(|guild| guild.id) else {
+            return;
+        };
+        let data = self.channel_json(&channel, seed::APPLICATION);
         self.gateway.dispatch("CHANNEL_UPDATE", |session| {
-            session.wants(intents::GUILDS).then(|| data.clone())
+            let hears = session.wants(intents::GUILDS) && session.hears(Some(guild));
+            hears.then(|| data.clone())
         });
     }
 
     /// A user may speak, or may not: on a stage he comes from its audience, or goes there.
-    pub fn suppress_voice(&mut self, user: Id, suppress: bool) {
-        let Some(voice) = self.voice.get_mut(&user) else {
+    pub fn suppress_voice(&mut self, seat: Seat, suppress: bool) {
+        let Some(voice) = self.voice.get_mut(&seat) else {
             return;
         };
         voice["suppress"] = json!(suppress);
@@ -124,37 +131,37 @@ impl State {
     }
 
     /// A user leaves voice, or is made to.
-    pub fn leave_voice(&mut self, user: Id) {
-        if let Some(mut voice) = self.voice.remove(&user) {
+    pub fn leave_voice(&mut self, seat: Seat) {
+        if let Some(mut voice) = self.voice.remove(&seat) {
             voice["channel_id"] = Value::Null;
             self.voice_state_changed(&voice);
         }
-        self.end_voice_session(user, DISCONNECTED);
+        self.end_voice_session(seat, DISCONNECTED);
     }
 
     /// Ends a user's session of the voice gateway, if he has one, and takes back the leave to begin one. The others of the
     /// call are told.
-    pub fn end_voice_session(&mut self, user: Id, end: End) {
-        self.calls.dismiss(user);
-        let Some(session) = self.calls.remove(user, end) else {
+    pub fn end_voice_session(&mut self, seat: Seat, end: End) {
+        self.calls.dismiss(seat);
+        let Some(session) = self.calls.remove(seat, end) else {
             return;
         };
         if session.is_in_call() {
-            let data = json!({"user_id": user});
+            let data = json!({"user_id": seat.user});
             self.calls
-                .tell_others(session.channel, user, op::CLIENT_DISCONNECT, &data);
-            self.dave_leave(user, session.channel);
+                .tell_others(session.channel, seat, op::CLIENT_DISCONNECT, &data);
+            self.dave_leave(seat, session.channel);
             self.video_wanted(session.channel);
         }
         self.log.push(
             "voice_end",
-            json!({"user_id": user, "channel_id": session.channel}),
+            json!({"user_id": seat.user, "channel_id": session.channel}),
         );
     }
 
     /// Ends a user's connection to the voice gateway, if he has one.
-    pub fn end_voice_connection(&mut self, user: Id, end: End) {
-        let session = self.calls.session(user);
+    pub fn end_voice_connection(&mut self, seat: Seat, end: End) {
+        let session = self.calls.session(seat);
         if let Some(link) = session.and_then(|session| session.outbox.link.as_ref()) {
             link.end(end);
         }
@@ -170,52 +177,52 @@ impl State {
         let lost = self.calls.session_on(link).map(|session| {
             session.outbox.link = None;
             session.lost_at = Some(Instant::now());
-            session.user
+            session.seat
         });
         self.log.push(
             "voice_disconnect",
             json!({"user_id": user, "code": code, "by": by}),
         );
         let over = matches!(end, End::Close(4000..=4014 | 4016.., _));
-        if over && let Some(user) = lost {
-            self.end_voice_session(user, End::Drop);
+        if over && let Some(seat) = lost {
+            self.end_voice_session(seat, End::Drop);
         }
     }
 
     /// What time brings: the end of sessions that nobody resumed, and that of transitions that not all got ready for.
     pub fn voice_tick(&mut self, now: Instant) {
         let timeout = Duration::from_millis(self.settings.voice_session_timeout_ms);
-        let over: Vec<Id> = self
+        let over: Vec<Seat> = self
             .calls
             .sessions()
             .filter(|session| session.is_lost_for(timeout, now))
-            .map(|session| session.user)
+            .map(|session| session.seat)
             .collect();
-        for user in over {
-            self.end_voice_session(user, End::Drop);
+        for seat in over {
+            self.end_voice_session(seat, End::Drop);
         }
         self.dave_tick(now);
     }
 
     /// The client on a connection broke a rule.
     pub fn voice_violation_on(&mut self, link: u64, kind: &'static str) {
-        let user = self.calls.session_on(link).map(|session| session.user);
-        match user {
-            Some(user) => self.voice_violation(user, kind),
+        let seat = self.calls.session_on(link).map(|session| session.seat);
+        match seat {
+            Some(seat) => self.voice_violation(seat, kind),
             None => self.count_voice_violation(None, kind, true),
         }
     }
 
     /// A client broke a rule of voice.
-    pub fn voice_violation(&mut self, user: Id, kind: &'static str) {
-        let session = self.calls.session(user);
+    pub fn voice_violation(&mut self, seat: Seat, kind: &'static str) {
+        let session = self.calls.session(seat);
         let count = session.map(|session| {
             let count = session.violations.entry(kind).or_default();
             *count += 1;
             *count
         });
         // Each packet may break it: the log gets the first.
-        self.count_voice_violation(Some(user), kind, count.is_none_or(|count| count == 1));
+        self.count_voice_violation(Some(seat.user), kind, count.is_none_or(|count| count == 1));
     }
 
     fn count_voice_violation(&mut self, user: Option<Id>, kind: &'static str, log: bool) {

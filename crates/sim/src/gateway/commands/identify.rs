@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Client, DECODE_ERROR, Flow, members::presences};
+use super::{Client, DECODE_ERROR, Flow};
 use crate::{
     gateway::{Session, intents},
-    id::{Id, iso8601},
+    id::Id,
     state::{Presence, State, User, seed},
 };
 
@@ -49,19 +49,23 @@ impl Client {
         };
         let presence = identify.presence.unwrap_or_else(Presence::online);
         let session = Session::new(id.clone(), user, identify.intents, identify.shard, presence);
-        let hears_guild = session.hears(Some(state.guild.id));
+        let guilds = state.guilds.iter();
+        let heard = guilds.filter(|guild| guild.has(user) && session.hears(Some(guild.id)));
+        let guilds: Vec<Id> = heard.map(|guild| guild.id).collect();
         state.gateway.start(self.connection, session);
         state.log.push(
             "identify",
             json!({"user_id": user, "session_id": id, "connection": self.connection, "intents": identify.intents, "shard": identify.shard}),
         );
-        let ready = self.ready(state, user, &id, identify.shard, hears_guild);
+        let ready = self.ready(state, user, &id, identify.shard, &guilds);
         state.gateway.dispatch_to(self.connection, "READY", &ready);
-        if identify.intents & intents::GUILDS != 0 && hears_guild {
-            let guild = guild_create(state, user, identify.intents);
-            state
-                .gateway
-                .dispatch_to(self.connection, "GUILD_CREATE", &guild);
+        if identify.intents & intents::GUILDS != 0 {
+            for id in guilds {
+                let created = state.guild_create(id, user, identify.intents);
+                state
+                    .gateway
+                    .dispatch_to(self.connection, "GUILD_CREATE", &created);
+            }
         }
         state.presence_changed(user);
         Flow::Go
@@ -73,13 +77,15 @@ impl Client {
         user: Id,
         session: &str,
         shard: [u64; 2],
-        hears_guild: bool,
+        guilds: &[Id],
     ) -> Value {
-        let guild = json!({"id": state.guild.id, "unavailable": true});
+        let guilds = guilds
+            .iter()
+            .map(|id| json!({"id": id, "unavailable": true}));
         json!({
             "v": 10,
             "user": state.user(user).map(User::own_json),
-            "guilds": if hears_guild { vec![guild] } else { vec![] },
+            "guilds": guilds.collect::<Vec<_>>(),
             "session_id": session,
             "session_type": "normal",
             "resume_gateway_url": self.app.addresses().gateway,
@@ -152,29 +158,4 @@ impl<'a> Identify<'a> {
             presence,
         })
     }
-}
-
-/// GUILD_CREATE. Without GUILD_PRESENCES it names only the bot and who is in voice.
-fn guild_create(state: &State, user: Id, intents: u64) -> Value {
-    let all = intents & intents::GUILD_PRESENCES != 0;
-    let mut guild = state.guild.json();
-    guild["joined_at"] = json!(iso8601(user.created_ms()));
-    guild["large"] = json!(false);
-    guild["unavailable"] = json!(false);
-    guild["member_count"] = json!(state.guild.members.len());
-    guild["members"] = state
-        .members_json(|member| all || member.id == user || state.voice.contains_key(&member.id))
-        .into();
-    guild["channels"] = state.guild_channels_json(user).into();
-    guild["voice_states"] = state.voice.values().cloned().collect();
-    guild["presences"] = if all { presences(state) } else { json!([]) };
-    for key in [
-        "threads",
-        "stage_instances",
-        "guild_scheduled_events",
-        "soundboard_sounds",
-    ] {
-        guild[key] = json!([]);
-    }
-    guild
 }

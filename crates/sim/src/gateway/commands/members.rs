@@ -3,7 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{Client, DECODE_ERROR, Flow, id};
-use crate::{gateway::intents, id::Id, state::State};
+use crate::{
+    gateway::intents,
+    id::{Id, from_json},
+    state::State,
+};
+
+/// How many members a chunk has at most.
+const CHUNK: usize = 1_000;
 
 impl Client {
     pub(super) fn members(&self, state: &mut State, data: &Value) -> Flow {
@@ -35,37 +42,58 @@ impl Client {
             .session_of(self.connection)
             .map_or(0, |session| session.intents);
         let everybody = users.is_none() && query == Some("");
-        if guild != state.guild.id || (everybody && intents & intents::GUILD_MEMBERS == 0) {
+        let Some(guild) = state.guilds.get(guild) else {
+            return Flow::Go;
+        };
+        if everybody && intents & intents::GUILD_MEMBERS == 0 {
             return Flow::Go;
         }
-        let mut members = state.members_json(|user| match (&users, query) {
+        let limit = match data["limit"].as_u64() {
+            Some(limit @ 1..) => usize::try_from(limit).unwrap_or(usize::MAX),
+            _ => usize::MAX,
+        };
+        let members = state.members_json(guild, |user| match (&users, query) {
             (Some(users), _) => users.contains(&user.id),
             (None, query) => user.name.starts_with(query.unwrap_or_default()),
         });
-        if let Some(limit @ 1..) = data["limit"].as_u64() {
-            members.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        }
-        let not_found: Vec<Id> = users
-            .into_iter()
+        let members: Vec<Value> = members.take(limit).collect();
+        let found: Vec<Option<Id>> = match &users {
+            Some(_) => members
+                .iter()
+                .map(|m| from_json(&m["user"]["id"]))
+                .collect(),
+            None => Vec::new(),
+        };
+        let missing = users
+            .iter()
             .flatten()
-            .filter(|&id| state.user(id).is_none())
-            .collect();
-        let mut chunk = json!({
-            "guild_id": guild,
-            "members": members,
-            "chunk_index": 0,
-            "chunk_count": 1,
-            "not_found": not_found,
-        });
-        if data["presences"] == json!(true) && intents & intents::GUILD_PRESENCES != 0 {
-            chunk["presences"] = presences(state);
+            .filter(|id| !found.contains(&Some(**id)));
+        let not_found: Vec<Id> = missing.copied().collect();
+        let shown = data["presences"] == json!(true) && intents & intents::GUILD_PRESENCES != 0;
+        let presences = shown.then(|| presences(state));
+        let nonce = data["nonce"].as_str().filter(|nonce| nonce.len() <= 32);
+        let id = guild.id;
+        // Nobody is a chunk too.
+        let count = members.len().div_ceil(CHUNK).max(1);
+        for index in 0..count {
+            let part = members.iter().skip(index * CHUNK).take(CHUNK);
+            let mut chunk = json!({
+                "guild_id": id,
+                "members": part.collect::<Vec<_>>(),
+                "chunk_index": index,
+                "chunk_count": count,
+                "not_found": if index == 0 { not_found.as_slice() } else { &[] },
+            });
+            if let Some(presences) = presences.as_ref().filter(|_| index == 0) {
+                chunk["presences"] = presences.clone();
+            }
+            if let Some(nonce) = nonce {
+                chunk["nonce"] = json!(nonce);
+            }
+            state
+                .gateway
+                .dispatch_to(self.connection, "GUILD_MEMBERS_CHUNK", &chunk);
         }
-        if let Some(nonce) = data["nonce"].as_str().filter(|nonce| nonce.len() <= 32) {
-            chunk["nonce"] = json!(nonce);
-        }
-        state
-            .gateway
-            .dispatch_to(self.connection, "GUILD_MEMBERS_CHUNK", &chunk);
         Flow::Go
     }
 }

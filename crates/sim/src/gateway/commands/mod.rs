@@ -1,5 +1,6 @@
 //! What a client sends: Identify, Resume, Heartbeat, presence, voice state, members.
 
+mod guilds;
 mod identify;
 mod members;
 mod voice;

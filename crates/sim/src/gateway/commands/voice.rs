@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Client, DECODE_ERROR, Flow, id};
 use crate::{
     id::{Id, from_json},
-    state::{ChannelKind, State, permissions},
+    state::{Channel, ChannelKind, State, permissions},
+    voice::Seat,
 };
 
 impl Client {
@@ -20,15 +21,17 @@ impl Client {
                 None => return DECODE_ERROR,
             },
         };
-        if guild != state.guild.id {
+        let Some(known) = state.guilds.get(guild).filter(|guild| guild.has(user)) else {
             return Flow::Go;
-        }
+        };
+        let member = state.members_json(known, |member| member.id == user).next();
+        let seat = Seat { guild, user };
         // Discord stays silent when the channel cannot be joined.
-        if channel.is_some_and(|channel| !may_join(state, user, channel)) {
+        if channel.is_some_and(|channel| !may_join(state, seat, channel)) {
             return Flow::Go;
         }
         if channel.is_none() {
-            state.leave_voice(user);
+            state.leave_voice(seat);
             return Flow::Go;
         }
         let session = state
@@ -40,17 +43,17 @@ impl Client {
             "guild_id": guild,
             "channel_id": channel,
             "user_id": user,
-            "member": state.members_json(|member| member.id == user).pop(),
+            "member": member,
             "session_id": session,
             "deaf": false,
             "mute": false,
             "self_deaf": flag("self_deaf"),
             "self_mute": flag("self_mute"),
             "self_video": false,
-            "suppress": suppressed(state, user, channel),
+            "suppress": suppressed(state, seat, channel),
             "request_to_speak_timestamp": null,
         });
-        match state.join_voice(user, &voice, &self.app.addresses().host) {
+        match state.join_voice(seat, &voice, &self.app.addresses().host) {
             Ok(()) => Flow::Go,
             Err(_) => Flow::Close(4000, "Unknown error."),
         }
@@ -58,10 +61,10 @@ impl Client {
 }
 
 /// Who comes to a stage is in its audience; who is on it stays what he is.
-fn suppressed(state: &State, user: Id, channel: Option<Id>) -> bool {
+fn suppressed(state: &State, seat: Seat, channel: Option<Id>) -> bool {
     let before = state
         .voice
-        .get(&user)
+        .get(&seat)
         .filter(|voice| from_json(&voice["channel_id"]) == channel);
     let stage = channel
         .and_then(|channel| state.channel(channel))
@@ -72,16 +75,17 @@ fn suppressed(state: &State, user: Id, channel: Option<Id>) -> bool {
     }
 }
 
-fn may_join(state: &State, user: Id, channel: Id) -> bool {
-    let Some(channel) = state.channel(channel).filter(|c| c.kind.has_voice()) else {
+fn may_join(state: &State, seat: Seat, channel: Id) -> bool {
+    let voice = |channel: &&Channel| channel.kind.has_voice() && channel.guild == Some(seat.guild);
+    let Some(channel) = state.channel(channel).filter(voice) else {
         return false;
     };
-    let permissions = state.permissions(channel, user);
+    let permissions = state.permissions(channel, seat.user);
     let others = state
-        .voice
-        .iter()
-        .filter(|(other, voice)| {
-            **other != user && from_json(&voice["channel_id"]) == Some(channel.id)
+        .voice_states(seat.guild)
+        .filter(|voice| {
+            from_json(&voice["user_id"]) != Some(seat.user)
+                && from_json(&voice["channel_id"]) == Some(channel.id)
         })
         .count();
     let has_room = channel.user_limit == 0

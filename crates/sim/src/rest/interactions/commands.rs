@@ -43,7 +43,7 @@ fn place(
         .map(|guild| path_id("guild_id", guild))
         .transpose()?;
     match guild {
-        Some(guild) if guild != state.guild.id => Err(ApiError::missing_access()),
+        Some(guild) if state.guilds.get(guild).is_none() => Err(ApiError::missing_access()),
         guild => Ok((application, guild)),
     }
 }

@@ -6,6 +6,7 @@ use super::{Group, Message, SenderError};
 use crate::{
     id::Id,
     state::{ChannelKind, State},
+    voice::session::Seat,
 };
 
 impl State {
@@ -16,12 +17,12 @@ impl State {
     }
 
     /// A user comes into the call of his session's channel; answers the version of DAVE that he is told.
-    pub fn dave_join(&mut self, user: Id) -> Result<u16, SenderError> {
-        let Some((channel, version)) = self.dave_of(user).filter(|(c, _)| self.may_have_dave(*c))
+    pub fn dave_join(&mut self, seat: Seat) -> Result<u16, SenderError> {
+        let Some((channel, version)) = self.dave_of(seat).filter(|(c, _)| self.may_have_dave(*c))
         else {
             return Ok(0);
         };
-        Ok(self.calls.group_of_new(channel)?.join(user, version))
+        Ok(self.calls.group_of_new(channel)?.join(seat.user, version))
     }
 
     /// The version that a call has.
@@ -30,47 +31,48 @@ impl State {
     }
 
     /// A user was told who else is there.
-    pub fn dave_enter(&mut self, user: Id) {
-        self.with_group_of(user, |group, now| group.enter(user, now));
+    pub fn dave_enter(&mut self, seat: Seat) {
+        self.with_group_of(seat, |group, now| group.enter(seat.user, now));
     }
 
-    pub fn dave_leave(&mut self, user: Id, channel: Id) {
-        self.with_group(channel, |group, now| group.leave(user, now));
+    pub fn dave_leave(&mut self, seat: Seat, channel: Id) {
+        self.with_group(channel, |group, now| group.leave(seat.user, now));
         self.calls.end_empty_groups();
     }
 
-    pub fn dave_key_package(&mut self, user: Id, bytes: &[u8]) {
-        let judged = self.with_group_of(user, |group, now| group.key_package(user, bytes, now));
+    pub fn dave_key_package(&mut self, seat: Seat, bytes: &[u8]) {
+        let judged =
+            self.with_group_of(seat, |group, now| group.key_package(seat.user, bytes, now));
         if let Some(Err(error)) = judged {
-            tracing::warn!(%user, "key package refused: {error}");
-            self.voice_violation(user, "dave_key_package");
+            tracing::warn!(user = %seat.user, "key package refused: {error}");
+            self.voice_violation(seat, "dave_key_package");
         }
     }
 
-    pub fn dave_commit(&mut self, user: Id, bytes: &[u8]) {
-        let judged = self.with_group_of(user, |group, now| group.commit(user, bytes, now));
+    pub fn dave_commit(&mut self, seat: Seat, bytes: &[u8]) {
+        let judged = self.with_group_of(seat, |group, now| group.commit(seat.user, bytes, now));
         if let Some(Err(refusal)) = judged {
-            tracing::debug!(%user, "commit refused: {refusal}");
+            tracing::debug!(user = %seat.user, "commit refused: {refusal}");
             if !refusal.is_bad_luck() {
-                self.voice_violation(user, "dave_commit");
+                self.voice_violation(seat, "dave_commit");
             }
         }
     }
 
-    pub fn dave_ready(&mut self, user: Id, transition: u64) {
-        let known = self.with_group_of(user, |group, now| group.ready(user, transition, now));
+    pub fn dave_ready(&mut self, seat: Seat, transition: u64) {
+        let known = self.with_group_of(seat, |group, now| group.ready(seat.user, transition, now));
         if known != Some(true) {
-            self.voice_violation(user, "dave_transition");
+            self.voice_violation(seat, "dave_transition");
         }
     }
 
-    pub fn dave_invalid(&mut self, user: Id, transition: u64) {
-        self.with_group_of(user, |group, now| group.invalid(user, transition, now));
+    pub fn dave_invalid(&mut self, seat: Seat, transition: u64) {
+        self.with_group_of(seat, |group, now| group.invalid(seat.user, transition, now));
     }
 
     pub fn dave_tick(&mut self, now: Instant) {
         let timeout = Duration::from_millis(self.settings.dave_transition_timeout_ms);
-        let channels: Vec<Id> = self.calls.groups().map(|(channel, _)| channel).collect();
+        let channels: Vec<Id> = self.calls.groups().keys().copied().collect();
         for channel in channels {
             self.with_group(channel, |group, _| group.tick(now, timeout));
         }
@@ -82,21 +84,21 @@ impl State {
             .is_some()
     }
 
-    pub fn dave_damage(&mut self, user: Id) {
-        self.with_group_of(user, |group, _| group.damage(user));
+    pub fn dave_damage(&mut self, seat: Seat) {
+        self.with_group_of(seat, |group, _| group.damage(seat.user));
     }
 
-    fn dave_of(&mut self, user: Id) -> Option<(Id, u16)> {
-        let session = self.calls.session(user)?;
+    fn dave_of(&mut self, seat: Seat) -> Option<(Id, u16)> {
+        let session = self.calls.session(seat)?;
         Some((session.channel, session.dave))
     }
 
     fn with_group_of<T>(
         &mut self,
-        user: Id,
+        seat: Seat,
         act: impl FnOnce(&mut Group, Instant) -> T,
     ) -> Option<T> {
-        let (channel, _) = self.dave_of(user)?;
+        let (channel, _) = self.dave_of(seat)?;
         self.with_group(channel, act)
     }
 
@@ -108,8 +110,9 @@ impl State {
         let group = self.calls.group(channel)?;
         let answer = act(group, Instant::now());
         let (messages, events) = group.take();
+        let guild = self.guilds.of_channel(channel)?.id;
         for (user, message) in messages {
-            let session = self.calls.session(user);
+            let session = self.calls.session(Seat { guild, user });
             let Some(session) = session.filter(|session| session.channel == channel) else {
                 continue;
             };

@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Layer;
-use crate::{id::Id, state::State, voice::op};
+use crate::{
+    id::Id,
+    state::State,
+    voice::{op, session::Seat},
+};
 
 impl State {
     /// Op 12: a client begins to send, changes what it sends, or ends.
-    pub fn video(&mut self, user: Id, data: &Value) {
-        let Some(session) = self.calls.session(user) else {
+    pub fn video(&mut self, seat: Seat, data: &Value) {
+        let Some(session) = self.calls.session(seat) else {
             return;
         };
         let (channel, in_call, audio) = (session.channel, session.is_in_call(), session.ssrc);
         let Some(video) = &mut session.video else {
-            return self.voice_violation(user, "video_not_asked");
+            return self.voice_violation(seat, "video_not_asked");
         };
         let place = |ssrc: &Value, rtx: &Value| {
             let own =
@@ -34,34 +38,36 @@ impl State {
             .iter()
             .all(|stream| place(&stream["ssrc"], &stream["rtx_ssrc"]));
         if !sane {
-            return self.voice_violation(user, "video_ssrc");
+            return self.voice_violation(seat, "video_ssrc");
         }
         let mut told = data.clone();
-        told["user_id"] = json!(user);
+        told["user_id"] = json!(seat.user);
         video.announced = (!stops).then(|| told.clone());
         video.unsaid = None;
         if stops {
             video.newest = None;
         }
-        self.log
-            .push("voice_video", json!({"user_id": user, "sending": !stops}));
+        self.log.push(
+            "voice_video",
+            json!({"user_id": seat.user, "sending": !stops}),
+        );
         if in_call {
-            self.calls.tell_others(channel, user, op::VIDEO, &told);
+            self.calls.tell_others(channel, seat, op::VIDEO, &told);
             self.video_wanted(channel);
         }
     }
 
     /// Op 15: what a client wants of others' streams.
-    pub fn video_wants(&mut self, user: Id, data: &Value) {
-        let Some(session) = self.calls.session(user) else {
+    pub fn video_wants(&mut self, seat: Seat, data: &Value) {
+        let Some(session) = self.calls.session(seat) else {
             return;
         };
         let channel = session.channel;
         let Some(video) = &mut session.video else {
-            return self.voice_violation(user, "video_not_asked");
+            return self.voice_violation(seat, "video_not_asked");
         };
         let Some(data) = data.as_object() else {
-            return self.voice_violation(user, "video_wants");
+            return self.voice_violation(seat, "video_wants");
         };
         video.wants.clear();
         video.any = data.get("any").and_then(Value::as_u64).unwrap_or(0);
@@ -75,19 +81,19 @@ impl State {
 
     /// Tells those who send video how much somebody wants it, where that has changed.
     pub fn video_wanted(&mut self, channel: Id) {
-        let mut wants: Vec<(Id, BTreeMap<u32, u64>, u64)> = Vec::new();
+        let mut wants: Vec<(Seat, BTreeMap<u32, u64>, u64)> = Vec::new();
         for session in self.calls.in_call(channel) {
             if let Some(video) = &session.video {
-                wants.push((session.user, video.wants.clone(), video.any));
+                wants.push((session.seat, video.wants.clone(), video.any));
             }
         }
         for session in self.calls.in_call(channel) {
-            let user = session.user;
+            let seat = session.seat;
             let Some(video) = session.video.as_mut().filter(|v| v.announced.is_some()) else {
                 continue;
             };
             let ssrcs = video.layers.iter().map(|layer| layer.ssrc);
-            let others = wants.iter().filter(|(other, ..)| *other != user);
+            let others = wants.iter().filter(|(other, ..)| *other != seat);
             let wanted = others
                 .flat_map(|(_, wants, any)| {
                     ssrcs.clone().map(|ssrc| *wants.get(&ssrc).unwrap_or(any))
@@ -104,8 +110,8 @@ impl State {
     }
 
     /// Another codec is wanted of somebody's video: op 14.
-    pub fn set_video_codec(&mut self, user: Id, codec: &str) {
-        if let Some(session) = self.calls.session(user) {
+    pub fn set_video_codec(&mut self, seat: Seat, codec: &str) {
+        if let Some(session) = self.calls.session(seat) {
             session
                 .outbox
                 .send(op::SESSION_UPDATE, &json!({"video_codec": codec}));

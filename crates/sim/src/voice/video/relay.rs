@@ -7,9 +7,13 @@ use std::{
 
 use crate::{
     gateway::End,
-    id::Id,
     state::State,
-    voice::{relay::Outgoing, rtcp, rtp, rtp::Header, session::Session},
+    voice::{
+        relay::Outgoing,
+        rtcp, rtp,
+        rtp::Header,
+        session::{Seat, Session},
+    },
 };
 
 /// How far a Sender Report's clock may be off: the client runs on this machine.
@@ -30,19 +34,19 @@ impl State {
             let mut layers = layers.unwrap_or_default().iter();
             layers.any(|layer| [layer.ssrc, layer.rtx_ssrc].contains(&header.ssrc))
         })?;
-        let (user, channel) = (session.user, session.channel);
+        let (seat, channel) = (session.seat, session.channel);
         let Some(transport) = &mut session.transport else {
-            return Some(self.broken(user, "rtp_before_session"));
+            return Some(self.broken(seat, "rtp_before_session"));
         };
         let Some((body, nonce)) = transport.cipher.open(data, header.clear) else {
-            return Some(self.broken(user, "rtp_decrypt"));
+            return Some(self.broken(seat, "rtp_decrypt"));
         };
         transport.peer = Some(from);
         if !transport.nonces.add(nonce) {
-            return Some(self.broken(user, "nonce_reuse"));
+            return Some(self.broken(seat, "nonce_reuse"));
         }
         let Some(payload) = header.payload(&body) else {
-            return Some(self.broken(user, "rtp_padding"));
+            return Some(self.broken(seat, "rtp_padding"));
         };
         let accepted = session
             .video
@@ -51,21 +55,21 @@ impl State {
         let (accepted, broken) = match accepted {
             Ok(accepted) => accepted,
             Err(kind) => {
-                self.voice_violation(user, kind);
+                self.voice_violation(seat, kind);
                 if kind == "video_before_op12" {
-                    self.end_voice_session(user, End::Close(4020, "Invalid SSRC."));
+                    self.end_voice_session(seat, End::Close(4020, "Invalid SSRC."));
                 }
                 return Some(Vec::new());
             }
         };
         if let Some(kind) = broken {
-            self.voice_violation(user, kind);
+            self.voice_violation(seat, kind);
         }
         let mut packets = Vec::new();
         for receiver in self
             .calls
             .in_call(channel)
-            .filter(|other| other.user != user)
+            .filter(|other| other.seat != seat)
         {
             let payload_type = receiver
                 .video
@@ -80,33 +84,33 @@ impl State {
             }
         }
         self.calls
-            .session(user)?
+            .session(seat)?
             .video
             .as_mut()?
             .relayed(packets.len());
         Some(packets)
     }
 
-    fn broken(&mut self, user: Id, kind: &'static str) -> Vec<Outgoing> {
-        self.voice_violation(user, kind);
+    fn broken(&mut self, seat: Seat, kind: &'static str) -> Vec<Outgoing> {
+        self.voice_violation(seat, kind);
         Vec::new()
     }
 
     /// A compound RTCP packet of a client's: what is asked goes to whose stream it is about, reports to those who watch.
-    pub fn relay_rtcp(&mut self, user: Id, compound: &[u8]) -> Vec<Outgoing> {
+    pub fn relay_rtcp(&mut self, seat: Seat, compound: &[u8]) -> Vec<Outgoing> {
         let Some(packets) = rtcp::packets(compound) else {
-            return self.broken(user, "rtcp_malformed");
+            return self.broken(seat, "rtcp_malformed");
         };
-        let Some(channel) = self.calls.session(user).map(|session| session.channel) else {
+        let Some(channel) = self.calls.session(seat).map(|session| session.channel) else {
             return Vec::new();
         };
         let mut out = Vec::new();
         for packet in packets {
             match packet.about() {
                 rtcp::About::SenderReport { ssrc, seconds } => {
-                    self.sender_report(user, ssrc, seconds);
+                    self.sender_report(seat, ssrc, seconds);
                     for other in self.calls.in_call(channel) {
-                        if other.user != user && other.video.is_some() {
+                        if other.seat != seat && other.video.is_some() {
                             out.extend(other.rtcp(packet.bytes));
                         }
                     }
@@ -116,7 +120,7 @@ impl State {
                     keyframe,
                     packets,
                 } => {
-                    if let Some(video) = self.calls.session(user).and_then(|s| s.video.as_mut()) {
+                    if let Some(video) = self.calls.session(seat).and_then(|s| s.video.as_mut()) {
                         video.counts.nacks += packets;
                         video.counts.keyframes_asked += u64::from(keyframe);
                     }
@@ -128,11 +132,11 @@ impl State {
                             .any(|layer| layer.ssrc == ssrc)
                     });
                     match owner {
-                        Some(owner) if owner.user != user => {
+                        Some(owner) if owner.seat != seat => {
                             let report = rtcp::empty_report(packet.sender());
                             out.extend(owner.rtcp(&[&report, packet.bytes].concat()));
                         }
-                        _ => return self.broken(user, "rtcp_stream"),
+                        _ => return self.broken(seat, "rtcp_stream"),
                     }
                 }
                 rtcp::About::Other => {}
@@ -141,12 +145,12 @@ impl State {
         out
     }
 
-    fn sender_report(&mut self, user: Id, ssrc: u32, seconds: u64) {
+    fn sender_report(&mut self, seat: Seat, ssrc: u32, seconds: u64) {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let off = (now.as_secs() + NTP_EPOCH).abs_diff(seconds);
-        let Some(session) = self.calls.session(user) else {
+        let Some(session) = self.calls.session(seat) else {
             return;
         };
         let mut own = session.ssrc == ssrc;
@@ -155,10 +159,10 @@ impl State {
             own |= video.layers.iter().any(|layer| layer.ssrc == ssrc);
         }
         if !own {
-            self.voice_violation(user, "rtcp_ssrc");
+            self.voice_violation(seat, "rtcp_ssrc");
         // Whoever has no clock says zero.
         } else if seconds != 0 && off > CLOCK_TOLERANCE {
-            self.voice_violation(user, "rtcp_clock");
+            self.voice_violation(seat, "rtcp_clock");
         }
     }
 }
