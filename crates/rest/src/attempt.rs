@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
+use uro_discord_net::Pauses;
 
 use crate::body;
 use crate::config::Config;
@@ -139,11 +140,12 @@ impl Again {
             Self::Yes => None,
             Self::IfSafe(asked) => *asked,
         };
-        let longest = config
-            .backoff
-            .saturating_mul(1 << (attempts - 1).min(16))
-            .min(LONGEST_BACKOFF);
-        let backoff = longest.mul_f64(0.5 + fastrand::f64() / 2.0);
+        let pauses = Pauses {
+            at_once: false,
+            first: config.backoff,
+            longest: LONGEST_BACKOFF,
+        };
+        let backoff = pauses.after(attempts);
         Some(asked.map_or(backoff, |asked| asked.max(backoff)))
     }
 }
