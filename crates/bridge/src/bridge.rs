@@ -7,7 +7,7 @@ use crate::gateway;
 use crate::http::{self, Exchange};
 use crate::outbox::Outbox;
 use crate::transport::Transport;
-use crate::voice::{self, Wishes};
+use crate::voice::{self, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use uro_discord_wire::frame;
 use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION};
 
 /// What the gateway says about voice, waiting for the sessions. They take it at once.
-const VOICE_UPDATES: usize = 256;
+const VOICE_UPDATES: usize = 8 * 1024;
 
 /// How long the end may take: an orphan must be gone within a second.
 const FAREWELL: Duration = Duration::from_millis(700);
@@ -77,13 +77,13 @@ async fn serve(
     let (desired, wanted) = watch::channel(Desired::default());
     let mut forward = JoinSet::new();
     forward.spawn(events.clone().forward());
-    let wishes = Wishes::default();
+    let states = DesiredVoiceStates::default();
     let (updates, updated) = mpsc::channel(VOICE_UPDATES);
     let mut calls = JoinSet::new();
     calls.spawn(voice::run(
         wanted.clone(),
         outbox.clone(),
-        wishes.clone(),
+        states.clone(),
         updated,
     ));
     let (http, wanted_http) = watch::channel(None);
@@ -92,7 +92,10 @@ async fn serve(
     let mut listener = JoinSet::new();
     listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
     let mut gateway = JoinSet::new();
-    let voice = gateway::Voice { wishes, updates };
+    let voice = gateway::Voice {
+        desired: states,
+        updates,
+    };
     gateway.spawn(gateway::run(wanted, outbox.clone(), events.clone(), voice));
 
     let owner = Owner {

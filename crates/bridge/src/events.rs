@@ -1,5 +1,5 @@
 //! Events between Discord and Elixir: each costs a credit, and while there is none they wait here. The gateway stops reading from
-//! Discord while there is no room.
+//! Discord while there is no room. Interactions cost none, and go before what waits: somebody waits for their answer, for 3 s.
 
 use crate::outbox::Outbox;
 use std::collections::VecDeque;
@@ -29,6 +29,9 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Box<[u8]>>,
+    /// Frames that need no credit, while there is no room in the outbox.
+    urgent: VecDeque<Box<[u8]>>,
+    /// Of both.
     bytes: usize,
     credit: u64,
 }
@@ -93,6 +96,27 @@ impl Events {
         Ok(())
     }
 
+    /// Sends an event that costs no credit, before those that wait for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Events::put`].
+    pub fn put_urgent(&self, event: &FromBridge<'_>) -> Result<(), AppendError> {
+        let write = |out: &mut Vec<u8>| frame::append(out, |out| event.encode(out));
+        let mut queue = self.queue();
+        if queue.urgent.is_empty()
+            && let Some(sent) = self.0.outbox.try_append(write)
+        {
+            return sent;
+        }
+        let mut frame = Vec::new();
+        write(&mut frame)?;
+        queue.bytes += frame.len() + OVERHEAD;
+        queue.urgent.push_back(frame.into());
+        self.0.ready.notify_one();
+        Ok(())
+    }
+
     /// Sends what waits as credit comes. Never ends.
     pub async fn forward(self) {
         loop {
@@ -112,6 +136,18 @@ impl Events {
     /// Sends what it can. Whether it is the outbox that has no room for more.
     fn send_waiting(&self) -> bool {
         let mut queue = self.queue();
+        while let Some(frame) = queue.urgent.front() {
+            if self
+                .0
+                .outbox
+                .try_append(|out| out.extend_from_slice(frame))
+                .is_none()
+            {
+                return true;
+            }
+            queue.bytes -= frame.len() + OVERHEAD;
+            queue.urgent.pop_front();
+        }
         while queue.credit > 0
             && let Some(frame) = queue.frames.front()
         {

@@ -45,7 +45,8 @@ async fn a_storm_of_presences_keeps_discords_limit_and_ends_with_the_last() {
         .desire(json!({"gateway": discord.gateway(&[]), "presence": presence("0")}))
         .await;
     assert_eq!(bridge.presence().await, "0");
-    // Six seconds, in which one more goes out, and the last one after them.
+    // Three at once, a second apart; then one every 5 s, and the last one.
+    let storm = std::time::Instant::now();
     for state in 1..=600 {
         bridge
             .desire(json!({"presence": presence(&state.to_string())}))
@@ -53,11 +54,12 @@ async fn a_storm_of_presences_keeps_discords_limit_and_ends_with_the_last() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     while bridge.presence().await != "600" {}
+    let most = 4 + storm.elapsed().as_secs() / 5;
     discord.shows("600").await;
     let gateway = discord.get("gateway").await;
     assert_eq!(gateway["violations"], json!({}));
     let sent = gateway["commands"]["3"].as_u64().unwrap();
-    assert!((3..=4).contains(&sent), "{sent} presences were sent");
+    assert!((4..=most).contains(&sent), "{sent} presences were sent");
 }
 
 #[tokio::test(flavor = "multi_thread")]

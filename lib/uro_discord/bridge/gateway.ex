@@ -145,6 +145,12 @@ defmodule UroDiscord.Bridge.Gateway do
   ## What the bridge says
 
   @spec handle(t(), Protocol.from_bridge()) :: t()
+  # Somebody waits for its answer: it costs no credit, waits for nobody, and is not kept.
+  def handle(gateway, {:event, shard, session, seq, "INTERACTION_CREATE" = type, data}) do
+    Events.dispatch(%{shard: shard, session: session, seq: seq, type: type, data: data})
+    gateway
+  end
+
   def handle(gateway, {:event, shard, session, seq, type, data}) do
     event = %{shard: shard, session: session, seq: seq, type: type, data: data}
     %{gateway | intake: Intake.event(gateway.intake, event)}

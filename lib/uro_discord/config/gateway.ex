@@ -16,6 +16,7 @@ defmodule UroDiscord.Config.Gateway do
   import UroDiscord.Config.Checks
   import UroDiscord.Config.Schema, only: [option: 3]
   alias UroDiscord.Config.Schema
+  alias UroDiscord.Gateway.Dispatches
 
   @doc false
   @spec options() :: [Schema.option()]
@@ -42,15 +43,18 @@ defmodule UroDiscord.Config.Gateway do
     ]
   end
 
-  # https://discord.com/developers/docs/events/gateway-events
   defp events(value) when is_list(value) do
-    case Enum.reject(value, &(is_binary(&1) and &1 =~ ~r/\A[A-Z][A-Z0-9_]*\z/)) do
-      [] -> {:ok, Enum.uniq(value)}
-      [wrong | _] -> is_not(wrong, "the name of a dispatch")
+    case Enum.find_value(value, &problem/1) do
+      nil -> {:ok, Enum.uniq(value)}
+      problem -> {:error, problem}
     end
   end
 
   defp events(value), do: is_not(value, "a list")
+
+  defp problem("INTERACTION_CREATE"), do: "\"INTERACTION_CREATE\" is not kept: it must be answered within 3 s"
+  # Its intent may be one that comes later in the configuration; that is asked when somebody subscribes.
+  defp problem(type), do: Dispatches.problem(type, intent_names())
 
   defp shards(:auto), do: {:ok, :auto}
   defp shards(value) when is_integer(value) and value in 1..1_000, do: {:ok, value}

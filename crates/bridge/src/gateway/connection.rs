@@ -28,10 +28,10 @@ type Item = Option<Result<Message, ReceiveMessageError>>;
 pub enum End {
     /// It may not be held any more.
     Stopped(Stop),
-    /// It is to be opened again; the session was active for so long.
+    /// It is to be opened again; since when the session was active.
     Lost {
         closed: Closed,
-        active: Option<Duration>,
+        active: Option<Instant>,
     },
     /// Discord will not have it.
     Fatal(Closed),
@@ -98,6 +98,7 @@ impl Keeper {
         let mut shard = self.shard();
         let mut story = Story::new();
         self.progress.settled();
+        self.commands.connected();
         let mut alarm = pin!(sleep_until(self.lease));
         let ended = loop {
             // While there is no room for events nothing is read, so nothing is sent either: twilight does both at once.
@@ -106,17 +107,12 @@ impl Keeper {
             let showing = reading && shard.state() == ShardState::Active;
             let next = [
                 story.deadline.map(|(end, _)| end).filter(|_| reading),
-                self.pace.due(now).filter(|_| showing),
+                self.commands.due(now).filter(|_| showing),
                 self.progress.due(now).filter(|_| reading),
             ];
             let next = next.into_iter().flatten().fold(self.lease, Instant::min);
             if alarm.deadline() != next {
                 alarm.as_mut().reset(next);
-            }
-            if showing && self.voice.is_due() {
-                for command in self.voice.commands() {
-                    shard.command(&command);
-                }
             }
             tokio::select! {
                 biased;
@@ -133,15 +129,15 @@ impl Keeper {
                     if reading && let Some((end, reason)) = story.deadline && end <= now {
                         break closed(reason);
                     }
-                    if showing && due(self.pace.due(now)) {
-                        self.show_presence(&mut shard);
+                    if showing {
+                        self.command(&mut shard, now);
                     }
                     if reading && due(self.progress.due(now)) {
                         self.tell_sequence(&shard);
                     }
                 }
                 () = self.events.room(), if !reading => {}
-                () = self.voice.changed(), if showing => {}
+                () = self.voice.changed() => self.voice.take(&mut self.commands),
                 item = shard.next(), if reading => {
                     if let Some(ended) = self.items(&mut shard, &mut story, item).await {
                         break ended;
@@ -155,7 +151,7 @@ impl Keeper {
         }
         End::Lost {
             closed: ended,
-            active: story.active.map(|since| since.elapsed()),
+            active: story.active,
         }
     }
 
@@ -230,7 +226,7 @@ impl Keeper {
     /// Takes from a connection what the next one needs.
     fn leave(&mut self, shard: &Shard<Allowed>, story: &Story) {
         if story.active.is_some() {
-            self.pace.lost(Instant::now());
+            self.commands.lost(Instant::now());
         }
         let before = self.session.take();
         // After op 9 twilight has dropped it.

@@ -1,8 +1,10 @@
 //! What comes over a connection, and what goes.
 
+use super::commands::Command;
 use super::connection::Story;
 use super::keeper::{Allowed, Keeper, Resumable};
 use super::payload::Payload;
+use super::voice::payload;
 use crate::desired::is_websocket;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -21,6 +23,9 @@ struct Ready {
 struct User {
     id: String,
 }
+
+/// What waits for nothing else. Elixir does not see from it how far the session is, since it may have overtaken other events.
+const INTERACTION: &str = "INTERACTION_CREATE";
 
 impl Keeper {
     /// Takes a payload that twilight has seen already.
@@ -57,8 +62,13 @@ impl Keeper {
         let kind = payload.kind.as_ref();
         match kind {
             "READY" => self.ready(shard, payload, story),
-            "RESUMED" => self.active(payload, true, story),
-            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => self.voice.dispatch(kind, payload.data),
+            "RESUMED" => {
+                self.commands.resumed();
+                self.active(payload, true, story);
+            }
+            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => {
+                self.voice.dispatch(&mut self.commands, kind, payload.data);
+            }
             _ => {}
         }
         if self.gateway.events.contains(kind) {
@@ -80,6 +90,8 @@ impl Keeper {
                     );
                 }
             }
+        }
+        if self.gateway.events.contains(kind) && kind != INTERACTION {
             self.progress.settled();
         } else if kind != "READY"
             && let Some(sequence) = payload.sequence
@@ -90,7 +102,7 @@ impl Keeper {
 
     /// A new session.
     fn ready(&mut self, shard: &Shard<Allowed>, payload: &Payload<'_>, story: &mut Story) {
-        self.pace.renewed();
+        self.commands.renewed();
         self.voice.new_session();
         self.progress.settled();
         match serde_json::from_str::<Ready>(payload.data) {
@@ -128,13 +140,18 @@ impl Keeper {
 
     /// Has a dispatch sent to Elixir.
     fn event(&self, shard: &Shard<Allowed>, payload: &Payload<'_>) -> Result<(), AppendError> {
-        self.events.put(&FromBridge::Event {
+        let event = FromBridge::Event {
             shard: self.number,
             session: session(shard).into(),
             sequence: payload.sequence.unwrap_or_default(),
             kind: payload.kind.as_ref().into(),
             data: payload.data.into(),
-        })
+        };
+        if payload.kind.as_ref() == INTERACTION {
+            self.events.put_urgent(&event)
+        } else {
+            self.events.put(&event)
+        }
     }
 
     /// Tells Elixir how far the session is.
@@ -151,14 +168,27 @@ impl Keeper {
         }
     }
 
-    /// Sends the presence that is due.
-    pub(super) fn show_presence(&mut self, shard: &mut Shard<Allowed>) {
-        let presence = self.pace.send(Instant::now());
-        shard.send(presence.command());
-        let shard = self.number;
-        match serde_json::to_value(&presence) {
-            Ok(data) => self.tell(&FromBridge::Presence { shard, data }),
-            Err(error) => tracing::error!(%error, "a presence cannot be carried to Elixir"),
+    /// Sends the commands that are due, as far as the budget goes.
+    pub(super) fn command(&mut self, shard: &mut Shard<Allowed>, now: Instant) {
+        while let Some(command) = self.commands.next(now) {
+            match command {
+                Command::Voice(command) => {
+                    if let Some(payload) = payload(&command) {
+                        shard.command(&payload);
+                        self.voice.sent(&command);
+                    }
+                }
+                Command::Presence(presence) => {
+                    shard.send(presence.command());
+                    let shard = self.number;
+                    match serde_json::to_value(&presence) {
+                        Ok(data) => self.tell(&FromBridge::Presence { shard, data }),
+                        Err(error) => {
+                            tracing::error!(%error, "a presence cannot be carried to Elixir");
+                        }
+                    }
+                }
+            }
         }
     }
 }

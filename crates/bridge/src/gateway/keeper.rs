@@ -1,4 +1,4 @@
-use super::backoff::Backoff;
+use super::commands::Commands;
 use super::connection::End;
 use super::progress::Progress;
 use super::same_connections;
@@ -6,7 +6,6 @@ use super::voice::{ShardVoice, Voice};
 use crate::desired::{Desired, is_websocket};
 use crate::events::Events;
 use crate::outbox::Outbox;
-use crate::presence::Pace;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -14,7 +13,15 @@ use tokio::time::{Instant, sleep_until};
 use twilight_gateway::queue::Queue;
 use twilight_gateway::{ConfigBuilder, Intents, Session, Shard, ShardId};
 use twilight_model::gateway::payload::outgoing::identify::IdentifyProperties;
+use uro_discord_net::{Backoff, Pauses};
 use uro_discord_wire::{Closed, FromBridge, Gateway, GatewayState};
+
+/// Discord resets the token of a bot after 1000 identifies in a day: the longest pause, kept up, makes 960 at most.
+const PAUSES: Pauses = Pauses {
+    at_once: true,
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(180),
+};
 
 /// Opens one shard's connection when that is allowed, and opens it again when it is lost, until it is no longer wanted.
 pub struct Keeper {
@@ -28,7 +35,7 @@ pub struct Keeper {
     pub(super) lease: Instant,
     /// How often this shard was allowed to identify.
     allowed: u64,
-    pub(super) pace: Pace,
+    pub(super) commands: Commands,
     pub(super) progress: Progress,
     pub(super) voice: ShardVoice,
     backoff: Backoff,
@@ -76,9 +83,9 @@ impl Keeper {
             events,
             lease: Instant::now(),
             allowed: 0,
-            pace: Pace::new(),
+            commands: Commands::new(super::budget::WINDOW),
             progress: Progress::default(),
-            backoff: Backoff::default(),
+            backoff: Backoff::new(PAUSES),
             user_id: None,
         }
     }
@@ -90,7 +97,7 @@ impl Keeper {
                 Stop::Left | Stop::Replaced => return,
                 Stop::Lapsed => {
                     // Whoever holds the session meanwhile may show another.
-                    self.pace.forget();
+                    self.commands.forget();
                     tracing::warn!(shard = self.number, "the lease lapsed");
                     self.report(GatewayState::Disconnected(Closed {
                         code: None,
@@ -125,7 +132,10 @@ impl Keeper {
             match self.connection().await {
                 End::Stopped(stop) => return stop,
                 End::Lost { closed, active } => {
-                    let delay = self.backoff.lost(active);
+                    if let Some(since) = active {
+                        self.backoff.up(since.into_std());
+                    }
+                    let delay = self.backoff.failed(Instant::now().into_std());
                     tracing::warn!(
                         shard = self.number,
                         code = closed.code,
@@ -185,7 +195,7 @@ impl Keeper {
             }
         }
         self.session = given(&self.gateway, self.number);
-        self.backoff = Backoff::default();
+        self.backoff = Backoff::new(PAUSES);
         self.look()
     }
 
@@ -204,7 +214,7 @@ impl Keeper {
         // The last value outlives its sender.
         self.wanted.has_changed().map_err(|_| Stop::Left)?;
         let desired = self.wanted.borrow_and_update();
-        self.pace.want(desired.presence.clone());
+        self.commands.presence.want(desired.presence.clone());
         self.allowed = desired.identifies.get(&self.number).copied().unwrap_or(0);
         if desired.era != self.era {
             return Err(Stop::Left);
@@ -232,6 +242,8 @@ impl Keeper {
             Intents::from_bits_retain(self.gateway.intents),
         )
         .identify_properties(properties)
+        // The budget is ours, and its commands leave at once.
+        .ratelimit_messages(false)
         .queue(Allowed);
         if let Some(url) = &self.gateway.url {
             builder = builder.proxy_url(url.trim_end_matches('/').to_owned());
@@ -283,5 +295,24 @@ impl Queue for Allowed {
         // The receiver is there.
         let _ = allow.send(());
         allowed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_of_refused_identifies_stays_under_discords_thousand() {
+        let mut identifies = 0;
+        let mut passed = Duration::ZERO;
+        while passed < Duration::from_secs(24 * 60 * 60) {
+            identifies += 1;
+            // Chance may be against us each time: half of what is asked for.
+            passed += PAUSES.longest / 2;
+        }
+        assert!(identifies + 10 < 1000, "{identifies}");
+        let longest = PAUSES.after(u32::MAX);
+        assert!(longest >= PAUSES.longest / 2, "{longest:?}");
     }
 }

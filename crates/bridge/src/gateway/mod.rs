@@ -1,12 +1,14 @@
 //! The gateway connections, one a shard, kept as Elixir wants them.
 
-mod backoff;
+mod budget;
+mod commands;
 mod connection;
 mod dispatch;
 mod keeper;
 mod payload;
 mod progress;
 mod voice;
+mod voice_states;
 
 use crate::desired::Desired;
 use crate::events::Events;

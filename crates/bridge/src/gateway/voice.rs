@@ -1,11 +1,13 @@
-//! The gateway's side of voice: where the bot is, said and heard.
+//! The gateway's side of voice: what the calls desire goes to the commands, and what Discord says of it to the calls.
 
-use crate::voice::{Address, Addressed, Update, Wish, Wishes, shard_of};
+use super::commands::Commands;
+use super::voice_states::{Heard, UpdateVoiceState};
+use crate::voice::{Address, Addressed, Changes, DesiredVoiceStates, Update};
 use secrecy::SecretString;
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use tokio::sync::{mpsc, watch};
-use twilight_model::gateway::payload::outgoing::UpdateVoiceState;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use twilight_model::gateway::payload::outgoing;
 use twilight_model::id::Id;
 use twilight_model::id::marker::{ChannelMarker, GuildMarker};
 use uro_discord_wire::Snowflake;
@@ -13,20 +15,16 @@ use uro_discord_wire::Snowflake;
 /// What every shard has of voice.
 #[derive(Clone)]
 pub struct Voice {
-    pub wishes: Wishes,
+    pub desired: DesiredVoiceStates,
     pub updates: mpsc::Sender<Addressed>,
 }
 
 /// What one shard's connections have of it.
 pub struct ShardVoice {
-    wishes: watch::Receiver<BTreeMap<Snowflake, Wish>>,
+    changes: Changes,
     updates: mpsc::Sender<Addressed>,
     shard: u32,
     shards: u32,
-    /// What Discord was told in this gateway session.
-    told: BTreeMap<Snowflake, Wish>,
-    /// Whether there may be something to tell it.
-    due: bool,
 }
 
 #[derive(Deserialize)]
@@ -49,76 +47,38 @@ struct VoiceServer {
 impl ShardVoice {
     pub fn new(voice: Voice, shard: u32, shards: u32) -> Self {
         Self {
-            wishes: voice.wishes.subscribe(),
+            changes: voice.desired.follow(shard, shards),
             updates: voice.updates,
             shard,
             shards,
-            told: BTreeMap::new(),
-            due: true,
         }
     }
 
-    /// Waits until there may be something to tell Discord.
-    pub async fn changed(&mut self) {
-        // The wishes live as long as the process.
-        if self.wishes.changed().await.is_err() {
-            std::future::pending().await
-        }
-        self.due = true;
+    /// Waits until something else is desired.
+    pub async fn changed(&self) {
+        self.changes.wait().await;
     }
 
-    /// Whether there may be something to tell Discord.
-    pub fn is_due(&self) -> bool {
-        self.due
+    /// Takes what is desired.
+    pub fn take(&self, commands: &mut Commands) {
+        for (guild, desired) in self.changes.take() {
+            commands.voice.desire(guild, desired);
+        }
     }
 
-    /// What Discord is to be told now.
-    pub fn commands(&mut self) -> Vec<UpdateVoiceState> {
-        self.due = false;
-        let wishes = self.wishes.borrow_and_update().clone();
-        let mut commands = Vec::new();
-        for guild in self.told.keys().filter(|guild| !wishes.contains_key(guild)) {
-            commands.extend(command(*guild, None));
+    /// A command is sent: the call that it begins waits for Discord's answers from now on.
+    pub fn sent(&self, command: &UpdateVoiceState) {
+        if let Some(beginning) = command.begins {
+            let update = Update::Asked { beginning };
+            self.send(Address::Guild(command.guild), update);
         }
-        self.told.retain(|guild, _| wishes.contains_key(guild));
-        for (guild, wish) in wishes {
-            if shard_of(guild, self.shards) != self.shard {
-                continue;
-            }
-            let told = self.told.insert(guild, wish);
-            if told == Some(wish) {
-                continue;
-            }
-            // Discord names the voice server anew only to who comes anew; and the process before may have left us in a channel.
-            if told.is_none_or(|told| told.beginning != wish.beginning) {
-                commands.extend(command(guild, None));
-            }
-            commands.extend(command(guild, Some(wish)));
-        }
-        commands
     }
 
     /// A dispatch that may be about voice.
-    pub fn dispatch(&self, kind: &str, data: &str) {
+    pub fn dispatch(&self, commands: &mut Commands, kind: &str, data: &str) {
         match kind {
             "VOICE_STATE_UPDATE" => match serde_json::from_str::<VoiceState>(data) {
-                Ok(state) => {
-                    let wish = state
-                        .guild_id
-                        .and_then(|guild| Some((guild, self.told.get(&guild)?)));
-                    // Only our own: a guild may have thousands.
-                    if let Some((guild, _)) = wish.filter(|(_, wish)| wish.user == state.user_id) {
-                        let channel = state.channel_id;
-                        let session = SecretString::from(state.session_id);
-                        let suppressed = state.suppress;
-                        let update = Update::State {
-                            channel,
-                            session,
-                            suppressed,
-                        };
-                        self.send(Address::Guild(guild), update);
-                    }
-                }
+                Ok(state) => self.state(commands, state),
                 Err(error) => {
                     tracing::error!(%error, "Discord sent a voice state that is not understood")
                 }
@@ -139,10 +99,26 @@ impl ShardVoice {
         }
     }
 
+    fn state(&self, commands: &mut Commands, state: VoiceState) {
+        let Some(guild) = state.guild_id else { return };
+        // Only our own: a guild may have thousands.
+        if commands.voice.user(guild) != Some(state.user_id) {
+            return;
+        }
+        let channel = state.channel_id;
+        if commands.voice.heard(guild, channel, Instant::now()) == Heard::Past {
+            return;
+        }
+        let update = Update::State {
+            channel,
+            session: SecretString::from(state.session_id),
+            suppressed: state.suppress,
+        };
+        self.send(Address::Guild(guild), update);
+    }
+
     /// The shard has a new gateway session, in which the bot is in no channel.
-    pub fn new_session(&mut self) {
-        self.told.clear();
-        self.due = true;
+    pub fn new_session(&self) {
         let shard = Address::Shard {
             number: self.shard,
             of: self.shards,
@@ -157,11 +133,14 @@ impl ShardVoice {
     }
 }
 
-fn command(guild: Snowflake, wish: Option<Wish>) -> Option<UpdateVoiceState> {
-    Some(UpdateVoiceState::new(
-        Id::<GuildMarker>::new_checked(guild.get())?,
-        wish.and_then(|wish| Id::<ChannelMarker>::new_checked(wish.channel.get())),
-        wish.is_some_and(|wish| wish.self_deaf),
-        wish.is_some_and(|wish| wish.self_mute),
+/// As twilight sends it.
+pub fn payload(command: &UpdateVoiceState) -> Option<outgoing::UpdateVoiceState> {
+    Some(outgoing::UpdateVoiceState::new(
+        Id::<GuildMarker>::new_checked(command.guild.get())?,
+        command
+            .channel
+            .and_then(|channel| Id::<ChannelMarker>::new_checked(channel.get())),
+        command.self_deaf,
+        command.self_mute,
     ))
 }

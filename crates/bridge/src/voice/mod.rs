@@ -1,11 +1,11 @@
 //! Voice sessions, one a guild, kept as Elixir wants them.
 //!
 //! A session has two sides: the voice server's, which is [`uro_discord_voice`], and the main gateway's, where the bot says which
-//! channel it is in ([`Wishes`]) and hears where its voice server is ([`Update`]).
+//! channel it is in ([`DesiredVoiceStates`]) and hears where its voice server is ([`Update`]).
 
 mod call;
+mod desired;
 mod player;
-mod wishes;
 
 use crate::desired::Desired;
 use crate::outbox::Outbox;
@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
 
-pub use wishes::{Wish, Wishes};
+pub use desired::{Changes, DesiredVoiceState, DesiredVoiceStates};
 
 /// Updates that may wait for a guild's session. It takes them at once.
 const UPDATES: usize = 64;
@@ -25,6 +25,8 @@ const UPDATES: usize = 64;
 /// What the main gateway says that concerns a voice session.
 #[derive(Clone, Debug)]
 pub enum Update {
+    /// Discord was asked to let the bot in, just now.
+    Asked { beginning: u64 },
     /// Our own voice state.
     State {
         channel: Option<Snowflake>,
@@ -76,25 +78,32 @@ struct Running {
 pub async fn run(
     mut wanted: watch::Receiver<Desired>,
     outbox: Outbox,
-    wishes: Wishes,
+    states: DesiredVoiceStates,
     mut updates: mpsc::Receiver<Addressed>,
 ) -> Result<(), JoinError> {
     let mut running: BTreeMap<Snowflake, Running> = BTreeMap::new();
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
+    let mut orders_due = true;
     // The last value outlives its sender, so it is asked for the sender.
     while wanted.has_changed().is_ok() {
-        // A part that is unchanged is the same `Arc`, and then so is every order in it.
-        let desired = wanted.borrow_and_update().clone();
-        order(&desired, &mut running, &mut tasks, &outbox, &wishes);
-        tokio::select! {
-            _ = wanted.changed() => {}
-            Some(update) = updates.recv() => pass_on(update, &running),
+        if orders_due {
+            // A part that is unchanged is the same `Arc`, and then so is every order in it.
+            let desired = wanted.borrow_and_update().clone();
+            order(&desired, &mut running, &mut tasks, &outbox, &states);
+        }
+        orders_due = tokio::select! {
+            _ = wanted.changed() => true,
+            Some(update) = updates.recv() => {
+                pass_on(update, &running);
+                false
+            }
             Some(ended) = tasks.join_next() => {
                 let guild = ended?;
                 // It may have been wanted again in its last moment.
                 running.remove(&guild);
+                true
             }
-        }
+        };
     }
     // With the orders the sessions end, where they are: the next bridge takes up the same channels.
     running.clear();
@@ -110,7 +119,7 @@ fn order(
     running: &mut BTreeMap<Snowflake, Running>,
     tasks: &mut JoinSet<Snowflake>,
     outbox: &Outbox,
-    wishes: &Wishes,
+    states: &DesiredVoiceStates,
 ) {
     let voice = desired.voice.as_ref();
     for (guild, session) in &*running {
@@ -139,7 +148,7 @@ fn order(
             ordered,
             receiver,
             outbox.clone(),
-            wishes.clone(),
+            states.clone(),
         );
         tasks.spawn(call.run());
         let updates = sender;
@@ -148,13 +157,22 @@ fn order(
 }
 
 fn pass_on(addressed: Addressed, running: &BTreeMap<Snowflake, Running>) {
-    let concerned = running.iter().filter(|(guild, _)| match addressed.to {
-        Address::Guild(one) => one == **guild,
-        Address::Shard { number, of } => shard_of(**guild, of) == number,
-    });
-    for (guild, session) in concerned {
+    let send = |guild: &Snowflake, session: &Running| {
         if session.updates.try_send(addressed.update.clone()).is_err() {
             tracing::error!(%guild, "a voice session does not take what the gateway says");
+        }
+    };
+    match addressed.to {
+        Address::Guild(guild) => {
+            if let Some(session) = running.get(&guild) {
+                send(&guild, session);
+            }
+        }
+        Address::Shard { number, of } => {
+            let own = |guild: &Snowflake| shard_of(*guild, of) == number;
+            for (guild, session) in running.iter().filter(|(guild, _)| own(guild)) {
+                send(guild, session);
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ struct Encoder<'a> {
 /// A list or a map, what is left of it, and what is being written of it.
 enum Open<'a> {
     List(Term<'a>, Option<usize>),
-    Map(Box<MapIterator<'a>>, Option<Cow<'a, [u8]>>),
+    Map(MapIterator<'a>, Option<Cow<'a, [u8]>>),
 }
 
 impl<'a> Encoder<'a> {
@@ -135,7 +135,7 @@ impl<'a> Encoder<'a> {
         }
         let entries = MapIterator::new(map).ok_or("not a map")?;
         self.out.push(b'{');
-        self.open.push(Open::Map(Box::new(entries), None));
+        self.open.push(Open::Map(entries, None));
         Ok(())
     }
 

@@ -4,7 +4,7 @@ mod facts;
 mod retry;
 mod talk;
 
-use super::wishes::{Wish, Wishes};
+use super::desired::{DesiredVoiceState, DesiredVoiceStates};
 use super::{Order, Update};
 use crate::outbox::Outbox;
 use facts::{anew, fact, stats};
@@ -31,7 +31,7 @@ pub struct Call {
     orders: watch::Receiver<Order>,
     updates: mpsc::Receiver<Update>,
     outbox: Outbox,
-    wishes: Wishes,
+    states: DesiredVoiceStates,
     beginning: u64,
     /// Losses since the last good session.
     retries: Retries,
@@ -55,7 +55,7 @@ impl Call {
         orders: watch::Receiver<Order>,
         updates: mpsc::Receiver<Update>,
         outbox: Outbox,
-        wishes: Wishes,
+        states: DesiredVoiceStates,
     ) -> Self {
         Self {
             guild,
@@ -64,7 +64,7 @@ impl Call {
             orders,
             updates,
             outbox,
-            wishes,
+            states,
             beginning: 0,
             retries: Retries::default(),
         }
@@ -74,19 +74,21 @@ impl Call {
     pub async fn run(mut self) -> Snowflake {
         loop {
             let Some(order) = self.orders.borrow_and_update().clone() else {
-                self.wishes.remove(self.guild);
+                self.states.remove(self.guild);
                 self.report(VoiceState::Left).await;
                 break;
             };
             let (reason, delay) = match self.join(order.clone()).await {
                 Over::Bridge => break,
                 Over::Ordered => continue,
-                Over::Session(next, reason) => (reason, self.retries.pause(next)),
+                Over::Session(next, reason) => {
+                    (reason, self.retries.pause(next, Instant::now().into_std()))
+                }
             };
             tracing::warn!(guild = %self.guild, reason, ?delay, "a voice session is over");
             let retry_ms = delay.and_then(|delay| u64::try_from(delay.as_millis()).ok());
             // Discord is told too: the bot is in no channel meanwhile.
-            self.wishes.remove(self.guild);
+            self.states.remove(self.guild);
             self.report(VoiceState::Ended(Ended { reason, retry_ms }))
                 .await;
             if !self.wait(&order, delay).await {
@@ -121,16 +123,18 @@ impl Call {
     /// Joins the channel, and stays.
     async fn join(&mut self, mut order: Arc<VoiceChannel>) -> Over {
         self.beginning += 1;
-        self.wish(&order, order.channel);
+        self.desire(&order);
         let joining = InChannel {
             channel: order.channel,
         };
         self.report(VoiceState::Joining(joining)).await;
-        let mut handshake = self.handshake(order.channel);
+        // From the moment when Discord was asked: until then the budget may hold the question back.
+        let mut handshake: Option<Handshake> = None;
         let mut talk: Option<Talk> = None;
         let mut suppressed = false;
         loop {
-            let deadline = handshake.deadline().map(Instant::from_std);
+            let deadline = handshake.as_ref().and_then(Handshake::deadline);
+            let deadline = deadline.map(Instant::from_std);
             let step = tokio::select! {
                 changed = self.orders.changed() => {
                     if changed.is_err() {
@@ -139,14 +143,14 @@ impl Call {
                     let Some(other) = self.orders.borrow_and_update().clone() else {
                         return Over::Ordered;
                     };
-                    let channel = handshake.channel_id();
+                    let channel = handshake.as_ref().map_or(order.channel.get(), Handshake::channel_id);
                     if other.channel.get() != channel {
                         return Over::Ordered;
                     }
                     if let (Some(talk), true) = (&mut talk, other.play != order.play) {
                         talk.play(other.play.as_ref());
                     }
-                    self.wish(&other, other.channel);
+                    self.desire(&other);
                     let again = other.attempt != order.attempt;
                     order = other;
                     if again {
@@ -157,27 +161,37 @@ impl Call {
                 Some(update) = self.updates.recv() => {
                     let now = Instant::now().into_std();
                     match update {
+                        Update::Asked { beginning } => {
+                            if beginning == self.beginning {
+                                handshake = Some(self.handshake(order.channel));
+                            }
+                            None
+                        }
                         Update::State { channel, session, suppressed: now_suppressed } => {
                             if let (Some(channel), true) = (channel, now_suppressed != suppressed) {
                                 suppressed = now_suppressed;
                                 self.report(VoiceState::Suppressed(Suppressed { channel, suppressed })).await;
                             }
-                            handshake.voice_state(channel.map(Snowflake::get), session.expose_secret(), now)
+                            let channel = channel.map(Snowflake::get);
+                            handshake.as_mut().and_then(|handshake| handshake.voice_state(channel, session.expose_secret(), now))
                         }
-                        Update::Server { endpoint, token } => handshake.voice_server(endpoint.as_deref(), token.expose_secret(), now),
-                        // In which the bot is in no channel, until Discord is told the same wish once more.
+                        Update::Server { endpoint, token } => handshake.as_mut().and_then(|handshake| {
+                            handshake.voice_server(endpoint.as_deref(), token.expose_secret(), now)
+                        }),
+                        // In which the bot is in no channel, until Discord is asked once more.
                         Update::NewSession => {
                             talk = None;
-                            handshake = self.handshake(order.channel);
+                            handshake = None;
                             None
                         }
                     }
                 }
-                () = at(deadline) => handshake.timeout(Instant::now().into_std()),
+                () = at(deadline) => handshake.as_mut().and_then(|handshake| handshake.timeout(Instant::now().into_std())),
                 heard = hear(&mut talk) => {
                     match heard {
                         Heard::Event(event) => {
-                            if let Some(over) = self.event(event, &mut talk, &handshake).await {
+                            let channel = handshake.as_ref().map_or(order.channel.get(), Handshake::channel_id);
+                            if let Some(over) = self.event(event, &mut talk, channel).await {
                                 return over;
                             }
                         }
@@ -231,7 +245,7 @@ impl Call {
         &mut self,
         event: Option<Event>,
         talk: &mut Option<Talk>,
-        handshake: &Handshake,
+        channel: u64,
     ) -> Option<Over> {
         match event {
             None => {
@@ -239,21 +253,21 @@ impl Call {
                 return Some(Over::Session(Next::Rejoin, reason));
             }
             Some(Event::Ended(end)) => {
-                if let Some(talk) = talk {
-                    self.retries.lasted(talk.age());
-                }
                 return Some(Over::Session(end.next(), end.to_string()));
             }
             Some(Event::Missed(count)) => {
                 tracing::warn!(guild = %self.guild, count, "Elixir reads too slowly: events of a voice session were dropped");
             }
             Some(event) => {
+                if matches!(event, Event::Joined { .. }) {
+                    self.retries.joined(Instant::now().into_std());
+                }
                 if let (Event::Encryption(DaveStatus { can_send: true, .. }), Some(talk)) =
                     (&event, talk)
                 {
                     talk.can_send();
                 }
-                if let Some(state) = fact(event, handshake.channel_id()) {
+                if let Some(state) = fact(event, channel) {
                     self.report(state).await;
                 }
             }
@@ -288,15 +302,15 @@ impl Call {
         }
     }
 
-    fn wish(&self, order: &VoiceChannel, channel: Snowflake) {
-        let wish = Wish {
+    fn desire(&self, order: &VoiceChannel) {
+        let desired = DesiredVoiceState {
             user: self.user,
-            channel,
+            channel: order.channel,
             self_mute: order.self_mute,
             self_deaf: order.self_deaf,
             beginning: self.beginning,
         };
-        self.wishes.set(self.guild, wish);
+        self.states.set(self.guild, desired);
     }
 
     /// Tells Elixir, as soon as it reads.

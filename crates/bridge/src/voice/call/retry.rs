@@ -1,46 +1,55 @@
 //! Whether and when a session that was lost is joined again.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use uro_discord_net::{Backoff, Pauses};
 use uro_discord_voice::Next;
 
-/// The pauses before the first, second … attempt after a loss, in seconds.
-const PAUSES: [u64; 8] = [0, 1, 2, 5, 10, 30, 60, 120];
+const PAUSES: Pauses = Pauses {
+    at_once: true,
+    first: Duration::from_secs(1),
+    longest: Duration::from_secs(120),
+};
 
-/// A session that lasted so long was a good one.
-const GOOD: Duration = Duration::from_secs(30);
-
-/// What was lost since the last good session.
-#[derive(Debug, Default)]
+/// What was lost since the last healthy session.
+#[derive(Debug)]
 pub struct Retries {
-    losses: usize,
-    /// Whether the last loss was one after which it is tried once.
+    backoff: Backoff,
+    /// Whether one of the losses was one after which it is tried once.
     once: bool,
 }
 
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            backoff: Backoff::new(PAUSES),
+            once: false,
+        }
+    }
+}
+
 impl Retries {
-    /// A good session, or another order.
+    /// There is another order.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// A session is over that lasted so long.
-    pub fn lasted(&mut self, time: Duration) {
-        if time >= GOOD {
-            self.forget();
-        }
+    /// The channel was joined.
+    pub fn joined(&mut self, now: Instant) {
+        self.backoff.up(now);
     }
 
     /// The pause before the next attempt; `None`: there is none before it is wished anew.
-    pub fn pause(&mut self, next: Next) -> Option<Duration> {
+    pub fn pause(&mut self, next: Next, now: Instant) -> Option<Duration> {
+        if self.backoff.failures(now) == 0 {
+            self.once = false;
+        }
         match next {
             Next::Stop => return None,
             Next::RejoinOnce if self.once => return None,
             Next::RejoinOnce => self.once = true,
             Next::Rejoin => {}
         }
-        let seconds = PAUSES[self.losses.min(PAUSES.len() - 1)];
-        self.losses += 1;
-        Some(Duration::from_secs(seconds))
+        Some(self.backoff.failed(now))
     }
 }
 
@@ -49,24 +58,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_until_a_good_session() {
+    fn once_is_once_until_a_session_was_healthy() {
+        let mut now = Instant::now();
         let mut retries = Retries::default();
-        let pauses: Vec<_> = (0..10)
-            .map(|_| retries.pause(Next::Rejoin).unwrap().as_secs())
-            .collect();
-        assert_eq!(pauses, [0, 1, 2, 5, 10, 30, 60, 120, 120, 120]);
-        retries.lasted(GOOD / 2);
-        assert_eq!(retries.pause(Next::Rejoin), Some(Duration::from_secs(120)));
-        retries.lasted(GOOD);
-        assert_eq!(retries.pause(Next::Rejoin), Some(Duration::ZERO));
-    }
+        assert_eq!(retries.pause(Next::RejoinOnce, now), Some(Duration::ZERO));
+        assert_eq!(retries.pause(Next::RejoinOnce, now), None);
+        assert!(retries.pause(Next::Rejoin, now).is_some());
+        assert_eq!(retries.pause(Next::Stop, now), None);
 
-    #[test]
-    fn once_is_once() {
-        let mut retries = Retries::default();
-        assert!(retries.pause(Next::RejoinOnce).is_some());
-        assert!(retries.pause(Next::RejoinOnce).is_none());
-        assert!(retries.pause(Next::Rejoin).is_some());
-        assert!(retries.pause(Next::Stop).is_none());
+        retries.joined(now);
+        now += Duration::from_secs(29);
+        assert_eq!(retries.pause(Next::RejoinOnce, now), None);
+        now += Duration::from_secs(1);
+        assert_eq!(retries.pause(Next::RejoinOnce, now), Some(Duration::ZERO));
     }
 }

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 use uro_discord_voice::{Config, ConfigError, Event, Events, Frames, JoinInfo, Scheme, Session};
 use uro_discord_wire::{Play, Played};
 
@@ -17,7 +17,6 @@ pub struct Talk {
     pub session: Arc<Session>,
     events: Events,
     frames: Frames,
-    since: Instant,
     stats: Interval,
     /// What is to be played, and whether frames could be sent so far: the beginning is not to be lost.
     play: Option<Play>,
@@ -39,17 +38,11 @@ impl Talk {
             session: Arc::new(session),
             events,
             frames,
-            since: Instant::now(),
             stats,
             play: play.cloned(),
             can_send: false,
             playing: JoinSet::new(),
         })
-    }
-
-    /// How long it has lasted.
-    pub fn age(&self) -> Duration {
-        self.since.elapsed()
     }
 
     /// Plays this, or nothing, instead of what is being played.

@@ -1,0 +1,286 @@
+//! What Discord is told of where the bot is in voice, and which of the voice states that it sends are the answers to that.
+//!
+//! A machine without sockets and clock: time is an argument. For each guild it knows what is desired, what Discord was told in this gateway
+//! session, and where that has the bot. A command leaves it only when [`VoiceStates::next`] is called, which the budget allows; until then
+//! another desire takes its place.
+
+use crate::voice::DesiredVoiceState;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
+use uro_discord_wire::Snowflake;
+
+/// So shortly before a connection was lost a command may have been lost with it.
+const IN_FLIGHT: Duration = Duration::from_secs(60);
+
+/// Discord answers within this, or not at all.
+const ANSWERED: Duration = Duration::from_secs(10);
+
+/// Update Voice State (op 4) for a guild; without a channel the bot leaves.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UpdateVoiceState {
+    pub guild: Snowflake,
+    pub channel: Option<Snowflake>,
+    pub self_mute: bool,
+    pub self_deaf: bool,
+    /// Which beginning it begins. Discord's answers are to come within some seconds from now.
+    pub begins: Option<u64>,
+}
+
+/// What a voice state of Discord's about the bot means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Heard {
+    /// The bot is in a channel: it was told to be, or somebody moved it.
+    In,
+    /// Somebody took the bot out of its channel.
+    Out,
+    /// It is not about what is wanted now: the answer to a leave of ours, or to what was told before.
+    Past,
+}
+
+/// Where Discord has the bot in a guild.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Place {
+    /// In no channel.
+    Nowhere,
+    /// In one, as far as Discord had no reason to refuse.
+    Somewhere,
+    /// It is not known: another process, or a command that may have been lost, had it last.
+    Unknown,
+}
+
+/// A guild that is, or was, of interest.
+#[derive(Debug)]
+struct Guild {
+    desired: Option<DesiredVoiceState>,
+    /// What was told last.
+    told: Option<DesiredVoiceState>,
+    place: Place,
+    /// What Discord has not answered yet, oldest first, with its time. It does not answer what it refuses, and what changes nothing.
+    unanswered: VecDeque<(Option<Snowflake>, Instant)>,
+    /// Whether it is in the queue.
+    queued: bool,
+}
+
+/// How many unanswered commands are remembered for each guild: a leave, a join, and those of the beginning before.
+const UNANSWERED: usize = 4;
+
+/// The voice states of a shard's guilds.
+#[derive(Debug)]
+pub struct VoiceStates {
+    guilds: BTreeMap<Snowflake, Guild>,
+    /// Guilds that Discord may have to be told something of, in the order of their turn.
+    queue: VecDeque<Snowflake>,
+    /// Where the bot is in a guild of which nothing is known.
+    elsewhere: Place,
+}
+
+impl VoiceStates {
+    /// For a gateway session that another process may have begun.
+    pub fn new() -> Self {
+        Self {
+            guilds: BTreeMap::new(),
+            queue: VecDeque::new(),
+            elsewhere: Place::Unknown,
+        }
+    }
+
+    /// States where the bot is to be in a guild; `None`: in no channel.
+    pub fn desire(&mut self, guild: Snowflake, desired: Option<DesiredVoiceState>) {
+        let elsewhere = self.elsewhere;
+        match (self.guilds.get_mut(&guild), desired) {
+            (Some(known), desired) => known.desired = desired,
+            (None, None) => return,
+            (None, desired) => {
+                let new = Guild {
+                    desired,
+                    told: None,
+                    place: elsewhere,
+                    unanswered: VecDeque::new(),
+                    queued: false,
+                };
+                self.guilds.insert(guild, new);
+            }
+        }
+        self.enqueue(guild);
+    }
+
+    /// Whether there may be something to tell Discord.
+    pub fn is_due(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// What Discord is to be told next; it counts as sent.
+    pub fn next(&mut self, now: Instant) -> Option<UpdateVoiceState> {
+        while let Some(id) = self.queue.pop_front() {
+            let Some(guild) = self.guilds.get_mut(&id) else {
+                continue;
+            };
+            guild.queued = false;
+            let Some(command) = guild.command(id) else {
+                if guild.desired.is_none() && guild.unanswered.is_empty() {
+                    self.guilds.remove(&id);
+                }
+                continue;
+            };
+            guild.sent(command, now);
+            // A join follows its leave at once: nobody is to miss the bot for longer than that takes.
+            if guild.command(id).is_some() {
+                guild.queued = true;
+                self.queue.push_front(id);
+            }
+            return Some(command);
+        }
+        None
+    }
+
+    /// Discord says where the bot is in a guild. Answers what that means.
+    pub fn heard(&mut self, id: Snowflake, channel: Option<Snowflake>, now: Instant) -> Heard {
+        let Some(guild) = self.guilds.get_mut(&id) else {
+            return Heard::Past;
+        };
+        let open = &mut guild.unanswered;
+        while open
+            .front()
+            .is_some_and(|(_, sent)| *sent + ANSWERED <= now)
+        {
+            open.pop_front();
+        }
+        let answers = guild
+            .unanswered
+            .iter()
+            .position(|(told, _)| *told == channel);
+        if let Some(place) = answers {
+            guild.unanswered.drain(..=place);
+        }
+        let newer = !guild.unanswered.is_empty();
+        let heard = match (answers, channel) {
+            // What was told since has yet to be answered.
+            (Some(_), _) if newer => Heard::Past,
+            (Some(_), None) => Heard::Past,
+            (Some(_), Some(_)) => Heard::In,
+            // Discord answers in order, so this is about a time before.
+            (None, _) if newer => Heard::Past,
+            (None, Some(_)) => {
+                guild.place = Place::Somewhere;
+                Heard::In
+            }
+            (None, None) if guild.place == Place::Nowhere => Heard::Past,
+            (None, None) => {
+                guild.place = Place::Nowhere;
+                Heard::Out
+            }
+        };
+        if guild.desired.is_none() && guild.unanswered.is_empty() && guild.command(id).is_none() {
+            self.guilds.remove(&id);
+        }
+        heard
+    }
+
+    /// Which user the bot is in a guild, if that is of interest.
+    pub fn user(&self, guild: Snowflake) -> Option<Snowflake> {
+        let guild = self.guilds.get(&guild)?;
+        guild.desired.or(guild.told).map(|state| state.user)
+    }
+
+    /// Discord has begun a new gateway session, in which the bot is in no channel.
+    pub fn renewed(&mut self) {
+        self.elsewhere = Place::Nowhere;
+        self.guilds.retain(|_, guild| guild.desired.is_some());
+        self.queue.retain(|id| self.guilds.contains_key(id));
+        for guild in self.guilds.values_mut() {
+            guild.told = None;
+            guild.place = Place::Nowhere;
+            guild.unanswered.clear();
+        }
+        self.enqueue_all();
+    }
+
+    /// The connection that was lost at this time is resumed, and Discord has told what was missed. What it has not answered may have been
+    /// lost on its way there, and is told anew.
+    pub fn resumed(&mut self, lost_at: Instant) {
+        for guild in self.guilds.values_mut() {
+            let in_flight = |(_, sent): &(Option<Snowflake>, Instant)| *sent + IN_FLIGHT > lost_at;
+            if guild.unanswered.iter().any(in_flight) {
+                guild.told = None;
+                guild.place = Place::Unknown;
+            }
+            guild.unanswered.clear();
+        }
+        self.enqueue_all();
+    }
+
+    /// The session was let go of: another process may change everything.
+    pub fn forget(&mut self) {
+        self.elsewhere = Place::Unknown;
+        for guild in self.guilds.values_mut() {
+            guild.told = None;
+            guild.place = Place::Unknown;
+            guild.unanswered.clear();
+        }
+        self.enqueue_all();
+    }
+
+    fn enqueue_all(&mut self) {
+        let all: Vec<Snowflake> = self.guilds.keys().copied().collect();
+        for guild in all {
+            self.enqueue(guild);
+        }
+    }
+
+    fn enqueue(&mut self, id: Snowflake) {
+        if let Some(guild) = self.guilds.get_mut(&id)
+            && !guild.queued
+        {
+            guild.queued = true;
+            self.queue.push_back(id);
+        }
+    }
+}
+
+impl Guild {
+    /// What Discord is to be told, if anything.
+    fn command(&self, guild: Snowflake) -> Option<UpdateVoiceState> {
+        let leave = UpdateVoiceState {
+            guild,
+            channel: None,
+            self_mute: false,
+            self_deaf: false,
+            begins: None,
+        };
+        let Some(desired) = self.desired else {
+            return (self.place != Place::Nowhere).then_some(leave);
+        };
+        let join = UpdateVoiceState {
+            guild,
+            channel: Some(desired.channel),
+            self_mute: desired.self_mute,
+            self_deaf: desired.self_deaf,
+            begins: None,
+        };
+        match self.told {
+            Some(told) if told == desired => None,
+            Some(told) if told.beginning == desired.beginning => Some(join),
+            // Discord names the voice server anew only to who comes anew.
+            _ if self.place != Place::Nowhere => Some(leave),
+            _ => Some(UpdateVoiceState {
+                begins: Some(desired.beginning),
+                ..join
+            }),
+        }
+    }
+
+    fn sent(&mut self, command: UpdateVoiceState, now: Instant) {
+        if self.unanswered.len() == UNANSWERED {
+            self.unanswered.pop_front();
+        }
+        self.unanswered.push_back((command.channel, now));
+        if command.channel.is_some() {
+            self.told = self.desired;
+            self.place = Place::Somewhere;
+        } else {
+            self.told = None;
+            self.place = Place::Nowhere;
+        }
+    }
+}
