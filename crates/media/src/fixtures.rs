@@ -2,12 +2,14 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
+    clippy::missing_panics_doc,
     reason = "the files are known"
 )]
 
 use crate::{VideoCodec, h264};
 
 /// Six frames, the first and the fourth of which are keyframes.
+#[must_use]
 pub fn frames(codec: VideoCodec) -> Vec<Vec<u8>> {
     match codec {
         VideoCodec::H264 => {

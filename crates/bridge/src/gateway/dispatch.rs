@@ -71,27 +71,26 @@ impl Keeper {
             }
             _ => {}
         }
-        if self.gateway.events.contains(kind) {
-            if self.event(shard, payload).is_err() {
-                // It may be more than what follows `"d":`.
-                let event = Payload::parse(text)
-                    .map_err(|error| error.to_string())
-                    .and_then(|payload| {
-                        self.event(shard, &payload)
-                            .map_err(|error| error.to_string())
-                    });
-                if let Err(error) = event {
-                    let sequence = payload.sequence;
-                    tracing::error!(
-                        kind,
-                        sequence,
-                        error,
-                        "an event cannot be carried to Elixir"
-                    );
-                }
+        let wanted = self.gateway.events.contains(kind);
+        if wanted && self.event(shard, payload).is_err() {
+            // It may be more than what follows `"d":`.
+            let event = Payload::parse(text)
+                .map_err(|error| error.to_string())
+                .and_then(|payload| {
+                    self.event(shard, &payload)
+                        .map_err(|error| error.to_string())
+                });
+            if let Err(error) = event {
+                let sequence = payload.sequence;
+                tracing::error!(
+                    kind,
+                    sequence,
+                    error,
+                    "an event cannot be carried to Elixir"
+                );
             }
         }
-        if self.gateway.events.contains(kind) && kind != INTERACTION {
+        if wanted && kind != INTERACTION {
             self.progress.settled();
         } else if kind != "READY"
             && let Some(sequence) = payload.sequence

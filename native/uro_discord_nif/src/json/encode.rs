@@ -64,6 +64,10 @@ struct Encoder<'a> {
 }
 
 /// A list or a map, what is left of it, and what is being written of it.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "most are maps, and a box for each would cost an allocation"
+)]
 enum Open<'a> {
     List(Term<'a>, Option<usize>),
     Map(MapIterator<'a>, Option<Cow<'a, [u8]>>),
