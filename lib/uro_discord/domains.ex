@@ -26,7 +26,7 @@ defmodule UroDiscord.Domains do
       {:voice, [{Task.Supervisor, name: Voice.Tasks}, {Voice, config}], []},
       {:feeds, if(config.feeds == %{}, do: [], else: [{Feeds, config}]), []},
       {:interactions, [{Interactions, config}], []},
-      {:web, [Web.RateLimit] ++ if(config.web.port, do: [{Web.Listener, config.web}], else: []), []}
+      {:web, [Web.RateLimit, Web.Waits] ++ if(config.web.port, do: [{Web.Listener, config.web}], else: []), []}
     ]
   end
 

@@ -269,6 +269,26 @@ defmodule UroDiscord.WebTest do
           do: assert({400, _, _} = call("POST", "/notify/builds?wait=#{wait}", key: key))
     end
 
+    # Each that waits takes a place in the listener.
+    test "?wait is for so many requests of a key at once; others are told at once that it is queued", %{
+      sim: sim,
+      key: key
+    } do
+      DiscordSim.post(sim, "/faults", [%{route: "/channels/*/messages", method: "POST", delay_ms: 20_000}])
+      post = fn key -> call("POST", "/notify/builds?wait=30", key: key, body: "slow") end
+      waiting = for _ <- 1..32, do: Task.async(fn -> post.(key) end)
+      assert eventually(fn -> Registry.count(Web.Waits) == 32 end)
+      assert {microseconds, {202, %{"status" => "queued"}, _}} = :timer.tc(fn -> post.(key) end)
+      assert microseconds < 10_000_000
+
+      {:ok, other} = Keys.new("another", channels: ["*"])
+      waits = Task.async(fn -> post.(other) end)
+      assert eventually(fn -> Registry.count(Web.Waits) == 33 end)
+      # Whose client goes waits no longer.
+      for task <- [waits | waiting], do: Task.shutdown(task, :brutal_kill)
+      assert eventually(fn -> Registry.count(Web.Waits) == 0 end)
+    end
+
     test "a key sees what it posted, and nothing else", %{key: key} do
       {:ok, other} = Keys.new("other", channels: ["*"])
       assert {202, %{"id" => id}, _} = call("POST", "/notify/builds", key: key, body: "x")

@@ -8,7 +8,7 @@ defmodule UroDiscord.Web.Notify do
   @behaviour UroDiscord.Web.Route
 
   alias UroDiscord.{Config, Delivery, Error, Keys, Native}
-  alias UroDiscord.Web.{Bearer, Deliveries, Posts, Request, Response}
+  alias UroDiscord.Web.{Bearer, Deliveries, Posts, Request, Response, Waits}
 
   # For ?wait=, in seconds: a proxy in between rarely waits a minute.
   @longest_wait 30
@@ -34,7 +34,7 @@ defmodule UroDiscord.Web.Notify do
 
     with {:ok, message} <- message(request),
          {:ok, delivery} <- notify(opened, message, post) do
-      outcome(delivery, opened.wait)
+      outcome(delivery, opened)
     else
       {:error, %Error{} = error} -> refused(error, opened.idempotency_key)
       {:error, %Response{} = refusal} -> refusal
@@ -147,17 +147,19 @@ defmodule UroDiscord.Web.Notify do
 
   ## What is told
 
-  defp outcome(%Delivery{status: :queued} = delivery, wait) when wait > 0 do
-    case UroDiscord.Notify.await(delivery, wait * 1_000) do
-      {:ok, finished} -> outcome(finished, 0)
+  defp outcome(%Delivery{status: :queued} = delivery, %{wait: wait, key: key}) when wait > 0 do
+    case Waits.wait(key.name, fn -> UroDiscord.Notify.await(delivery, wait * 1_000) end) do
+      {:ok, finished} -> told(finished)
       # Not known yet, or not to be known just now: it is accepted all the same.
-      {:error, _error} -> outcome(delivery, 0)
+      _error_or_many -> told(delivery)
     end
   end
 
-  defp outcome(%Delivery{status: :delivered} = delivery, _wait), do: told(200, delivery)
-  defp outcome(%Delivery{status: :failed} = delivery, _wait), do: told(502, delivery)
-  defp outcome(delivery, _wait), do: told(202, delivery)
+  defp outcome(delivery, _opened), do: told(delivery)
+
+  defp told(%Delivery{status: :delivered} = delivery), do: told(200, delivery)
+  defp told(%Delivery{status: :failed} = delivery), do: told(502, delivery)
+  defp told(delivery), do: told(202, delivery)
 
   defp told(status, delivery), do: Response.json(status, Deliveries.json(delivery))
 
