@@ -44,7 +44,6 @@ defmodule UroDiscord.Voice.Calls do
       spoke_up: false,
       stale: false,
       over: false,
-      wanted: true,
       waiting: []
     }
 
@@ -59,8 +58,7 @@ defmodule UroDiscord.Voice.Calls do
         shown: shown,
         attempt: state.attempts,
         spoke_up: false,
-        over: false,
-        wanted: true
+        over: false
       })
 
     if joined?(call) or wait_ms == 0 do
@@ -162,12 +160,11 @@ defmodule UroDiscord.Voice.Calls do
   defp joined?(%{status: %{state: :joined, channel_id: id}, channel_id: id}), do: true
   defp joined?(_call), do: false
 
-  # Whatever was known is of another life. What somebody in Discord has ended is not begun again in the next one.
+  # Whatever was known is of another life.
   defp down(state) do
     calls =
-      Map.new(state.calls, fn
-        {guild_id, %{over: true} = call} -> {guild_id, %{call | wanted: false}}
-        {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}}
+      Map.new(state.calls, fn {guild_id, call} ->
+        {guild_id, %{call | over: false, status: blank(:down, call.channel_id)}}
       end)
 
     %{state | calls: calls}
@@ -199,7 +196,7 @@ defmodule UroDiscord.Voice.Calls do
 
   defp wanted(state) do
     channels =
-      for {guild_id, %{wanted: true} = call} <- state.calls do
+      for {guild_id, call} <- state.calls do
         %{
           "guild" => guild_id,
           "channel" => call.channel_id,
