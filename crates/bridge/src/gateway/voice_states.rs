@@ -56,13 +56,16 @@ struct Guild {
     /// What was told last.
     told: Option<DesiredVoiceState>,
     place: Place,
-    /// What Discord has not answered yet, oldest first, with its time. It does not answer what it refuses, and what changes nothing.
-    unanswered: VecDeque<(Option<Snowflake>, Instant)>,
+    /// The channels that Discord was told of and has not answered yet, oldest first, with their time. It does not answer what it refuses.
+    joins: VecDeque<(Snowflake, Instant)>,
+    /// The same of leaves, which it does not answer where the bot was in no channel. They are apart from joins: that the bot is muted, say,
+    /// is told in the same words as that it has joined, and may overtake the answer to the leave.
+    leaves: VecDeque<Instant>,
     /// Whether it is in the queue.
     queued: bool,
 }
 
-/// How many unanswered commands are remembered for each guild: a leave, a join, and those of the beginning before.
+/// How many unanswered commands of either kind are remembered for each guild: this beginning's, and those of some before.
 const UNANSWERED: usize = 4;
 
 /// The voice states of a shard's guilds.
@@ -96,7 +99,8 @@ impl VoiceStates {
                     desired,
                     told: None,
                     place: elsewhere,
-                    unanswered: VecDeque::new(),
+                    joins: VecDeque::new(),
+                    leaves: VecDeque::new(),
                     queued: false,
                 };
                 self.guilds.insert(guild, new);
@@ -118,7 +122,7 @@ impl VoiceStates {
             };
             guild.queued = false;
             let Some(command) = guild.command(id) else {
-                if guild.desired.is_none() && guild.unanswered.is_empty() {
+                if guild.is_over() {
                     self.guilds.remove(&id);
                 }
                 continue;
@@ -139,39 +143,12 @@ impl VoiceStates {
         let Some(guild) = self.guilds.get_mut(&id) else {
             return Heard::Past;
         };
-        let open = &mut guild.unanswered;
-        while open
-            .front()
-            .is_some_and(|(_, sent)| *sent + ANSWERED <= now)
-        {
-            open.pop_front();
-        }
-        let answers = guild
-            .unanswered
-            .iter()
-            .position(|(told, _)| *told == channel);
-        if let Some(place) = answers {
-            guild.unanswered.drain(..=place);
-        }
-        let newer = !guild.unanswered.is_empty();
-        let heard = match (answers, channel) {
-            // What was told since has yet to be answered.
-            (Some(_), _) if newer => Heard::Past,
-            (Some(_), None) => Heard::Past,
-            (Some(_), Some(_)) => Heard::In,
-            // Discord answers in order, so this is about a time before.
-            (None, _) if newer => Heard::Past,
-            (None, Some(_)) => {
-                guild.place = Place::Somewhere;
-                Heard::In
-            }
-            (None, None) if guild.place == Place::Nowhere => Heard::Past,
-            (None, None) => {
-                guild.place = Place::Nowhere;
-                Heard::Out
-            }
+        guild.expire(now);
+        let heard = match channel {
+            Some(channel) => guild.heard_in(channel),
+            None => guild.heard_out(),
         };
-        if guild.desired.is_none() && guild.unanswered.is_empty() && guild.command(id).is_none() {
+        if guild.is_over() && guild.command(id).is_none() {
             self.guilds.remove(&id);
         }
         heard
@@ -191,7 +168,8 @@ impl VoiceStates {
         for guild in self.guilds.values_mut() {
             guild.told = None;
             guild.place = Place::Nowhere;
-            guild.unanswered.clear();
+            guild.joins.clear();
+            guild.leaves.clear();
         }
         self.enqueue_all();
     }
@@ -200,12 +178,14 @@ impl VoiceStates {
     /// lost on its way there, and is told anew.
     pub fn resumed(&mut self, lost_at: Instant) {
         for guild in self.guilds.values_mut() {
-            let in_flight = |(_, sent): &(Option<Snowflake>, Instant)| *sent + IN_FLIGHT > lost_at;
-            if guild.unanswered.iter().any(in_flight) {
+            let joins = guild.joins.iter().map(|(_, sent)| sent);
+            let mut sent = joins.chain(&guild.leaves);
+            if sent.any(|sent| *sent + IN_FLIGHT > lost_at) {
                 guild.told = None;
                 guild.place = Place::Unknown;
             }
-            guild.unanswered.clear();
+            guild.joins.clear();
+            guild.leaves.clear();
         }
         self.enqueue_all();
     }
@@ -216,7 +196,8 @@ impl VoiceStates {
         for guild in self.guilds.values_mut() {
             guild.told = None;
             guild.place = Place::Unknown;
-            guild.unanswered.clear();
+            guild.joins.clear();
+            guild.leaves.clear();
         }
         self.enqueue_all();
     }
@@ -271,16 +252,59 @@ impl Guild {
     }
 
     fn sent(&mut self, command: UpdateVoiceState, now: Instant) {
-        if self.unanswered.len() == UNANSWERED {
-            self.unanswered.pop_front();
-        }
-        self.unanswered.push_back((command.channel, now));
-        if command.channel.is_some() {
+        if let Some(channel) = command.channel {
+            if self.joins.len() == UNANSWERED {
+                self.joins.pop_front();
+            }
+            self.joins.push_back((channel, now));
             self.told = self.desired;
             self.place = Place::Somewhere;
         } else {
+            if self.leaves.len() == UNANSWERED {
+                self.leaves.pop_front();
+            }
+            self.leaves.push_back(now);
             self.told = None;
             self.place = Place::Nowhere;
         }
+    }
+
+    /// Forgets what Discord will not answer any more.
+    fn expire(&mut self, now: Instant) {
+        let is_over = |sent: &Instant| *sent + ANSWERED <= now;
+        self.joins.retain(|(_, sent)| !is_over(sent));
+        self.leaves.retain(|sent| !is_over(sent));
+    }
+
+    /// Discord has the bot in a channel.
+    fn heard_in(&mut self, channel: Snowflake) -> Heard {
+        let answers = self.joins.iter().position(|(told, _)| *told == channel);
+        if let Some(place) = answers {
+            self.joins.drain(..=place);
+        }
+        // What was told since has yet to be answered.
+        if !self.joins.is_empty() {
+            return Heard::Past;
+        }
+        if answers.is_none() {
+            self.place = Place::Somewhere;
+        }
+        Heard::In
+    }
+
+    /// Discord has the bot in no channel. Whoever takes it out within seconds of a leave that Discord had no reason to answer is not
+    /// told from that; the voice session ends all the same, and with it the call.
+    fn heard_out(&mut self) -> Heard {
+        let ours = self.leaves.pop_front().is_some();
+        if ours || !self.joins.is_empty() || self.place == Place::Nowhere {
+            return Heard::Past;
+        }
+        self.place = Place::Nowhere;
+        Heard::Out
+    }
+
+    /// Whether nothing is wanted of it, or expected.
+    fn is_over(&self) -> bool {
+        self.desired.is_none() && self.joins.is_empty() && self.leaves.is_empty()
     }
 }

@@ -31,10 +31,12 @@ fn renewed() -> (Commands, Instant) {
     (commands, Instant::now())
 }
 
+/// The channel of the next command about voice.
 fn voice(commands: &mut Commands, now: Instant) -> Option<Option<Snowflake>> {
-    match commands.next(now)? {
-        Command::Voice(command) => Some(command.channel),
-        Command::Presence(presence) => panic!("{presence:?}"),
+    loop {
+        if let Command::Voice(command) = commands.next(now)? {
+            return Some(command.channel);
+        }
     }
 }
 
@@ -80,6 +82,21 @@ fn another_beginning_leaves_first_and_the_leave_is_nobody_elses() {
 }
 
 #[test]
+fn a_word_of_the_same_channel_before_the_answer_to_a_leave_is_no_answer() {
+    let mut commands = Commands::new(WINDOW);
+    let now = Instant::now();
+    commands.connected();
+    commands.resumed();
+    commands.voice.desire(id(1), Some(desired(10, 1)));
+    assert_eq!(voice(&mut commands, now), Some(None));
+    assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
+    // It is heard again on a stage, which was asked for in the life before.
+    commands.voice.heard(id(1), Some(id(10)), now);
+    assert_eq!(commands.voice.heard(id(1), None, now), Heard::Past);
+    assert_eq!(commands.voice.heard(id(1), Some(id(10)), now), Heard::In);
+}
+
+#[test]
 fn a_refusal_is_silence_and_does_not_confuse_the_next_answer() {
     let (mut commands, now) = renewed();
     commands.voice.desire(id(1), Some(desired(10, 1)));
@@ -98,7 +115,6 @@ fn a_session_that_another_process_had_is_left_before_it_is_joined() {
     let now = Instant::now();
     commands.connected();
     commands.resumed();
-    commands.presence.want(None);
     commands.voice.desire(id(1), Some(desired(10, 1)));
     let mut told = Vec::new();
     while let Some(command) = commands.next(now) {
@@ -213,6 +229,13 @@ fn at_random() {
                 30..45 => {
                     wanted.remove(&guild);
                     commands.voice.desire(guild, None);
+                }
+                // Muted, or suppressed.
+                50..60 => {
+                    if let Some(channel) = discord.places.get(&guild) {
+                        let at = discord.from.back().map_or(now, |(at, ..)| now.max(*at));
+                        discord.from.push_back((at, guild, Some(*channel)));
+                    }
                 }
                 45..47 if connected => {
                     commands.lost(now);
