@@ -9,6 +9,7 @@
     reason = "a panic is what is looked for"
 )]
 
+mod bridge;
 mod json;
 mod media;
 mod rest;
@@ -21,7 +22,8 @@ use std::sync::LazyLock;
 /// Takes any bytes.
 type Target = fn(&[u8]);
 
-const TARGETS: [&[(&str, Target)]; 5] = [
+const TARGETS: [&[(&str, Target)]; 6] = [
+    bridge::TARGETS,
     json::TARGETS,
     media::TARGETS,
     rest::TARGETS,

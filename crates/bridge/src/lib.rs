@@ -6,6 +6,9 @@ mod bridge;
 mod desired;
 mod events;
 mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod http;
 pub mod log;

@@ -1,11 +1,11 @@
 //! The gateway connections, one a shard, kept as Elixir wants them.
 
-mod budget;
-mod commands;
+pub(crate) mod budget;
+pub(crate) mod commands;
 mod connection;
 mod dispatch;
 mod keeper;
-mod payload;
+pub(crate) mod payload;
 mod progress;
 mod voice;
 mod voice_states;
