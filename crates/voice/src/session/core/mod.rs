@@ -371,7 +371,6 @@ mod tests {
             answer.push(1);
             core.datagram(&mut answer, now);
         }
-        while core.action().is_some() {}
         core.advance(now);
         let asked = std::iter::from_fn(|| core.action())
             .filter(|action| matches!(action, Action::Datagram(sent) if sent.get(1) == Some(&201)));
