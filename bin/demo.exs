@@ -1,4 +1,5 @@
 # What bin/demo runs: the main job end to end, against discord-sim or, with DISCORD_BOT_TOKEN, against Discord.
+Code.require_file("test/support/http_client.ex")
 Code.require_file("test/support/discord_sim.ex")
 
 defmodule Demo.Discord do

@@ -10,7 +10,7 @@ defmodule UroDiscord.Shards.PubSub do
   @compile {:no_warn_undefined, [Phoenix.PubSub]}
   @topic "uro_discord:shards"
   @again_ms 100
-  # Who subscribes in the host starts after its PubSub: what has waited for that waits so long for them.
+  # Who subscribes in the host starts after its PubSub: what comes before waits so long for them.
   @subscribers_ms 1_000
   # It is told of after so long.
   @patience_ms 5_000
@@ -23,7 +23,9 @@ defmodule UroDiscord.Shards.PubSub do
   @impl true
   def init(pubsub) do
     :ok = Events.subscribe(:shards)
-    {:ok, %{pubsub: pubsub, waiting: :queue.new(), count: 0, timer: nil, since: nil, told?: false}}
+    # It may be there already, and its subscribers not yet.
+    timer = Process.send_after(self(), :again, 0)
+    {:ok, %{pubsub: pubsub, waiting: :queue.new(), count: 0, timer: timer, since: nil, told?: false}}
   end
 
   @impl true
