@@ -8,6 +8,8 @@ defmodule Uro.MixProject do
       app: :uro,
       version: "0.1.0",
       elixir: ">= 1.14.0",
+      # Not *_test.exs, which uro_discord's own `mix test` would take for its own.
+      test_pattern: "*_checks.exs",
       elixirc_paths: ["lib", "fixtures"],
       start_permanent: Mix.env() == :prod,
       aliases: aliases(),

@@ -114,7 +114,9 @@ defmodule Mix.Tasks.Compile.UroDiscordCargo do
 
     if nif && bridge,
       do: {:ok, [{@nif, nif}, {@bridge, bridge}]},
-      else: {:error, "cargo built neither a NIF nor a bridge for this platform; uro_discord is made for Linux (on macOS nobody has tried it)"}
+      else:
+        {:error,
+         "cargo built neither a NIF nor a bridge for this platform; uro_discord is made for Linux (on macOS nobody has tried it)"}
   end
 
   # By a temporary file and a rename: a running VM has the old NIF mapped, and writing into it would crash that VM.
