@@ -1,5 +1,6 @@
 defmodule UroDiscord.HTTPTest do
-  use ExUnit.Case, async: true
+  # Not beside others: it measures the memory of the whole VM.
+  use ExUnit.Case, async: false
   alias UroDiscord.{Error, HTTP, HTTPServer}
 
   test "JSON, and what has not changed" do

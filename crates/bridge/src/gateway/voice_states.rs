@@ -286,10 +286,15 @@ impl Guild {
         if !self.joins.is_empty() {
             return Heard::Past;
         }
-        if answers.is_none() {
+        if answers.is_none() && self.leaves.is_empty() {
             self.place = Place::Somewhere;
         }
-        Heard::In
+        // Before anything was asked it is about the life of another process, which a resume tells again.
+        if self.told.is_some() {
+            Heard::In
+        } else {
+            Heard::Past
+        }
     }
 
     /// Discord has the bot in no channel. Whoever takes it out within seconds of a leave that Discord had no reason to answer is not
@@ -300,7 +305,11 @@ impl Guild {
             return Heard::Past;
         }
         self.place = Place::Nowhere;
-        Heard::Out
+        if self.told.is_some() {
+            Heard::Out
+        } else {
+            Heard::Past
+        }
     }
 
     /// Whether nothing is wanted of it, or expected.

@@ -126,6 +126,20 @@ fn a_session_that_another_process_had_is_left_before_it_is_joined() {
 }
 
 #[test]
+fn what_a_resume_tells_of_the_life_before_is_past() {
+    let mut commands = Commands::new(WINDOW);
+    let now = Instant::now();
+    commands.connected();
+    commands.voice.desire(id(1), Some(desired(10, 1)));
+    assert_eq!(commands.voice.heard(id(1), Some(id(10)), now), Heard::Past);
+    assert_eq!(commands.voice.heard(id(1), None, now), Heard::Past);
+    commands.resumed();
+    // It has just been told that the bot is in no channel.
+    assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
+    assert_eq!(commands.voice.heard(id(1), Some(id(10)), now), Heard::In);
+}
+
+#[test]
 fn what_a_lost_connection_may_have_swallowed_is_told_anew() {
     let (mut commands, now) = renewed();
     for guild in 1..=3 {
