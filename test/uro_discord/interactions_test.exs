@@ -527,4 +527,21 @@ defmodule UroDiscord.InteractionsTest do
       not List.keymember?(children, UroDiscord.Interactions.Registration, 0)
     end
   end
+
+  describe "while nobody takes the events that are kept" do
+    @describetag options: [gateway: [events: ["CHANNEL_UPDATE"]]]
+
+    test "commands are answered all the same", %{sim: sim} do
+      DiscordSim.post(sim, "/dispatch", %{type: "CHANNEL_UPDATE", data: %{name: "x"}, times: 3_000})
+
+      held_back? = fn ->
+        {:ok, %{gateway: %{held_back: held_back}}} = UroDiscord.status()
+        match?(%{by: [%{type: "CHANNEL_UPDATE"} | _]}, held_back)
+      end
+
+      # More than the bridge has credit for wait, and nothing but a subscriber lets it have more.
+      assert eventually(fn -> UroDiscord.Bridge.ping(:flushed) == {:ok, :flushed} and held_back?.() end, 200)
+      assert content(sim, use_command(sim, ["plain"], %{say: "hello"})) == "hello"
+    end
+  end
 end
