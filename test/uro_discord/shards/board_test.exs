@@ -27,9 +27,10 @@ defmodule UroDiscord.Shards.BoardTest do
     message
   end
 
+  # A display begins after UroDiscord has started.
   defp status do
-    {:ok, %{board: [status]}} = UroDiscord.status()
-    status
+    {:ok, %{board: boards}} = UroDiscord.status()
+    List.first(boards) || %{state: :not_there_yet}
   end
 
   defp edits(sim), do: requests(sim, "PATCH")
