@@ -26,6 +26,8 @@ defmodule UroDiscord.DomainsTest do
     for {path, _process} <- tree, not Enum.any?(path, &is_integer/1), do: path
   end
 
+  # By this name bin/test-elixir runs it apart from the others.
+  @tag :kills_every_child
   @tag timeout: 300_000
   test "each process that is killed is there again, and the other domains go on as they were" do
     sim = start_sim!()
