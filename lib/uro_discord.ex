@@ -33,7 +33,6 @@ defmodule UroDiscord do
     Error,
     Events,
     Feeds,
-    Gateway,
     Native,
     Notify,
     Runtime,
@@ -44,6 +43,8 @@ defmodule UroDiscord do
     Telemetry,
     Web
   }
+
+  alias UroDiscord.Gateway.Leader
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -153,7 +154,7 @@ defmodule UroDiscord do
 
     * `:shards`: see `UroDiscord.Shards`;
     * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:lease, :held | :lost}` (see
-      `UroDiscord.Gateway`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
+      `UroDiscord.Gateway.Leader`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
     * `:voice`: see `UroDiscord.Voice`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
@@ -251,7 +252,7 @@ defmodule UroDiscord do
            domains: Domain.status(),
            store: Store.Keeper.status(),
            bridge: bridge,
-           gateway: Map.merge(gateway, Gateway.status()),
+           gateway: Map.merge(gateway, Leader.status()),
            rest: Native.rest_status(rest),
            notifications: Notify.status(store),
            shards: Shards.status(),

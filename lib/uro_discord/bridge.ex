@@ -10,8 +10,8 @@ defmodule UroDiscord.Bridge do
   require Logger
 
   alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Voice}
-  alias UroDiscord.Bridge.{Gateway, Log, Pings, Protocol, Transport}
-  alias UroDiscord.Gateway.Handled
+  alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
+  alias UroDiscord.Gateway.AckTracker
   alias UroDiscord.Web.Listener
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
@@ -95,10 +95,10 @@ defmodule UroDiscord.Bridge do
   def unsubscribed(pid, type), do: GenServer.cast(__MODULE__, {:unsubscribed, pid, type})
 
   @doc "A subscriber has handled an event."
-  @spec acknowledge(Handled.place(), pid()) :: :ok
+  @spec acknowledge(AckTracker.place(), pid()) :: :ok
   def acknowledge(place, pid), do: GenServer.cast(__MODULE__, {:acknowledge, place, pid})
 
-  @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.lease/0` has it."
+  @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.Leader.lease/0` has it."
   @spec lease_changed() :: :ok
   def lease_changed, do: GenServer.cast(__MODULE__, :lease_changed)
 
@@ -133,7 +133,7 @@ defmodule UroDiscord.Bridge do
       roles: roles,
       open: fn -> transport.open(argument) end,
       since: DateTime.utc_now(),
-      gateway: if(:gateway in roles, do: Gateway.new(config)),
+      gateway: if(:gateway in roles, do: GatewayState.new(config)),
       desired: Desired.follow(Enum.flat_map(roles, &Map.fetch!(@parts, &1))),
       backoff: Backoff.new(config.bridge_restart)
     }
@@ -155,7 +155,7 @@ defmodule UroDiscord.Bridge do
       presence: if(state.gateway, do: state.gateway.presences, else: %{})
     }
 
-    gateway = if state.gateway, do: Gateway.status(state.gateway), else: %{shards: %{}, held_back: nil}
+    gateway = if state.gateway, do: GatewayState.status(state.gateway), else: %{shards: %{}, held_back: nil}
     {:reply, %{bridge: status, gateway: gateway}, state}
   end
 
@@ -170,18 +170,19 @@ defmodule UroDiscord.Bridge do
   def handle_cast({:http, message}, state), do: {:noreply, tell(state, message)}
 
   def handle_cast(:subscribed, state),
-    do: {:noreply, state.gateway |> Gateway.subscribed() |> tell_all(state) |> follow()}
+    do: {:noreply, state.gateway |> GatewayState.subscribed() |> tell_all(state) |> follow()}
 
   def handle_cast({:unsubscribed, pid, type}, state),
-    do: {:noreply, state.gateway |> Gateway.unsubscribed(pid, type) |> tell_all(state) |> follow()}
+    do: {:noreply, state.gateway |> GatewayState.unsubscribed(pid, type) |> tell_all(state) |> follow()}
 
   def handle_cast({:acknowledge, place, pid}, state),
-    do: {:noreply, follow(%{state | gateway: Gateway.acknowledge(state.gateway, place, pid)})}
+    do: {:noreply, follow(%{state | gateway: GatewayState.acknowledge(state.gateway, place, pid)})}
 
-  def handle_cast(:lease_changed, state), do: {:noreply, state.gateway |> Gateway.lease_changed() |> tell_all(state)}
+  def handle_cast(:lease_changed, state),
+    do: {:noreply, state.gateway |> GatewayState.lease_changed() |> tell_all(state)}
 
   def handle_cast({:identify, shard}, state),
-    do: {:noreply, state.gateway |> Gateway.identify(shard) |> tell_all(state)}
+    do: {:noreply, state.gateway |> GatewayState.identify(shard) |> tell_all(state)}
 
   @impl true
   def handle_info({:desired, parts}, state),
@@ -190,7 +191,7 @@ defmodule UroDiscord.Bridge do
   def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
 
   def handle_info({:DOWN, _ref, :process, pid, reason}, state),
-    do: {:noreply, follow(%{state | gateway: Gateway.died(state.gateway, pid, reason)})}
+    do: {:noreply, follow(%{state | gateway: GatewayState.died(state.gateway, pid, reason)})}
 
   def handle_info({:start, run}, %{run: run, phase: :waiting} = state),
     do: {:noreply, start(state)}
@@ -300,7 +301,7 @@ defmodule UroDiscord.Bridge do
       state
       | transport: nil,
         os_pid: nil,
-        gateway: state.gateway && Gateway.ended(state.gateway),
+        gateway: state.gateway && GatewayState.ended(state.gateway),
         pings: %Pings{},
         buffer: Protocol.empty()
     }
@@ -356,7 +357,7 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
-    do: %{state | gateway: Gateway.handle(state.gateway, message)}
+    do: %{state | gateway: GatewayState.handle(state.gateway, message)}
 
   defp handle({:voice, guild, voice_state, info}, state) do
     Voice.fact(guild, voice_state, info)
@@ -392,18 +393,18 @@ defmodule UroDiscord.Bridge do
   defp begin(%{gateway: nil} = state), do: tell(state, {:desired, state.desired})
 
   defp begin(state) do
-    {desired, told} = Gateway.started(state.gateway)
+    {desired, told} = GatewayState.started(state.gateway)
     tell_all(told, tell(state, {:desired, Map.put(state.desired, "gateway", desired)}))
   end
 
   defp watch(%{gateway: nil} = state), do: state
-  defp watch(state), do: %{state | gateway: Gateway.watch(state.gateway)}
+  defp watch(state), do: %{state | gateway: GatewayState.watch(state.gateway)}
 
   # After whatever may have had events handled.
   defp follow(%{gateway: nil} = state), do: state
 
   defp follow(state) do
-    {room, told} = Gateway.follow(state.gateway)
+    {room, told} = GatewayState.follow(state.gateway)
     state = tell_all(told, state)
 
     if room == :full and state.look_again == nil,

@@ -31,7 +31,7 @@ defmodule UroDiscord.Domains do
   end
 
   defp core(config),
-    do: [Store.Keeper, Notify, Desired, group(:gateway, [{Gateway, config}, {Bridge, config}])]
+    do: [Store.Keeper, Notify, Desired, group(:gateway, [{Gateway.Leader, config}, {Bridge, config}])]
 
   defp worlds(%{shards: shards, board: board} = config) do
     [group(:registry, [{Shards, config}, Shards.Hidden])] ++

@@ -40,7 +40,7 @@ defmodule UroDiscord.Feeds do
   use Supervisor
 
   alias UroDiscord.{Config, Error, Notify, Runtime}
-  alias UroDiscord.Feeds.{Card, Cards, Editor, Event, Poller, Rule, Status}
+  alias UroDiscord.Feeds.{Card, Editor, Event, Poller, Rule, Status, Store}
 
   # Each conflict is another step of the same thing that was quicker, and there are not so many.
   @most_conflicts 20
@@ -79,7 +79,7 @@ defmodule UroDiscord.Feeds do
   # The channels that need a message.
   defp step(channels, feed, event, message, runtime) do
     Enum.reduce_while(channels, {:ok, []}, fn {channel_id, verdict}, {:ok, new} ->
-      case {Cards.step(runtime.store, feed.name, event, channel_id, message), verdict} do
+      case {Store.step(runtime.store, feed.name, event, channel_id, message), verdict} do
         {:current, _} -> {:cont, {:ok, edited(new)}}
         {:none, :post} -> {:cont, {:ok, [channel_id | new]}}
         {:none, :follow} -> {:cont, {:ok, new}}
@@ -113,7 +113,7 @@ defmodule UroDiscord.Feeds do
   defp post_one(channel_id, feed, event, message, runtime, tries) do
     with {:error, %Error{kind: :conflict}} when tries > 0 <- insert(channel_id, feed, event, message),
          # Another request was quicker with another step of it.
-         :none <- Cards.step(runtime.store, feed.name, event, channel_id, message) do
+         :none <- Store.step(runtime.store, feed.name, event, channel_id, message) do
       post_one(channel_id, feed, event, message, runtime, tries - 1)
     else
       :current -> edited(:edited)
@@ -122,7 +122,7 @@ defmodule UroDiscord.Feeds do
   end
 
   defp insert(channel_id, feed, event, message) do
-    also = &[Cards.insert(feed.name, event, message, &1)]
+    also = &[Store.insert(feed.name, event, message, &1)]
 
     with {:ok, _delivery} <- Notify.notify(channel_id, message, producer: {:feed, feed.name}, also: also),
          do: :posted

@@ -1,13 +1,13 @@
 defmodule UroDiscord.Interactions do
   @moduledoc false
-  # Commands and components, from wherever they come: `Interactions.Gateway` has them from the gateway, `Web.Interactions` by HTTP.
-  # Each is answered by a process of its own, `Interactions.Run`.
+  # Commands and components, from wherever they come: `Interactions.GatewayListener` has them from the gateway, `Web.Interactions` by HTTP.
+  # Each is answered by a process of its own, `Interactions.Responder`.
 
   use Supervisor
   require Logger
 
   alias UroDiscord.{Config, Interaction}
-  alias UroDiscord.Interactions.{Answer, Commands, Gateway, Registration, Run, Seen}
+  alias UroDiscord.Interactions.{Answer, Commands, GatewayListener, Registration, Responder, ReplayGuard}
 
   # So many at once: a handler that hangs must not take all memory with it. Others are told so, as long as these are not too many.
   @at_once 64
@@ -18,16 +18,16 @@ defmodule UroDiscord.Interactions do
 
   @impl true
   def init(config) do
-    # A run depends on its handler's supervisor, which is stopped after it: what is under way is finished.
+    # A responder depends on its handler's supervisor, which is stopped after it: what is under way is finished.
     base = [
-      Seen,
+      ReplayGuard,
       {Task.Supervisor, name: __MODULE__.Handlers},
       Supervisor.child_spec({Task.Supervisor, name: __MODULE__.PutOff, max_children: @put_off_at_once}, id: :put_off),
-      {Task.Supervisor, name: __MODULE__.Runs, max_children: @at_once}
+      {Task.Supervisor, name: __MODULE__.Responders, max_children: @at_once}
     ]
 
     commands = if config.commands, do: [{Registration, config}], else: []
-    gateway = if config.commands && config.interactions == :gateway, do: [Gateway], else: []
+    gateway = if config.commands && config.interactions == :gateway, do: [GatewayListener], else: []
     Supervisor.init(base ++ gateway ++ commands, strategy: :rest_for_one)
   end
 
@@ -35,10 +35,10 @@ defmodule UroDiscord.Interactions do
   Has an interaction answered. Returns at once: whatever its command does, and however long `respond` takes, is the matter of another
   process. `respond` takes Discord's interaction response, the one that must be there within 3 s, and is called once.
   """
-  @spec answer(Interaction.t(), Config.t(), Run.respond()) :: :ok
+  @spec answer(Interaction.t(), Config.t(), Responder.respond()) :: :ok
   def answer(interaction, config, respond) do
     # In a function, of which no report shows what is in it.
-    case start(__MODULE__.Runs, fn -> run(interaction, config, respond) end) do
+    case start(__MODULE__.Responders, fn -> run(interaction, config, respond) end) do
       :ok -> :ok
       :full -> put_off(interaction, respond)
     end
@@ -50,7 +50,7 @@ defmodule UroDiscord.Interactions do
 
     case Commands.find(config, interaction) do
       {:ok, module} ->
-        Run.run(interaction, module, respond)
+        Responder.run(interaction, module, respond)
 
       # Discord keeps buttons for ever, and commands until they are registered anew.
       :error ->
@@ -59,13 +59,13 @@ defmodule UroDiscord.Interactions do
   end
 
   defp put_off(interaction, respond) do
-    Logger.warning("#{@at_once} interactions are being answered already; #{Run.name(interaction)} was put off")
+    Logger.warning("#{@at_once} interactions are being answered already; #{Responder.name(interaction)} was put off")
     busy = Answer.apology(interaction, "I am busy just now. Please try again in a moment.")
 
     if start(__MODULE__.PutOff, fn -> respond.(busy) end) == :full,
       do:
         Logger.error(
-          "#{@put_off_at_once} interactions are being put off already; #{Run.name(interaction)} got no answer"
+          "#{@put_off_at_once} interactions are being put off already; #{Responder.name(interaction)} got no answer"
         )
 
     :ok

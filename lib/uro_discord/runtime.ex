@@ -4,7 +4,7 @@ defmodule UroDiscord.Runtime do
   # as UroDiscord is, whichever of its domains begins anew.
 
   alias UroDiscord.{Config, Error, Native, Rest, Secret, Store}
-  alias UroDiscord.Store.Owner
+  alias UroDiscord.Store.NodeId
 
   @type t :: %{
           config: Config.t(),
@@ -36,7 +36,7 @@ defmodule UroDiscord.Runtime do
          config: config,
          rest: rest,
          store: {Store.Keeper, nil},
-         owner: Owner.name(),
+         owner: NodeId.name(),
          bot_id: bot_id(config),
          position: :atomics.new(1, [])
        }}

@@ -49,7 +49,7 @@ defmodule UroDiscord.ApiTest do
       {UroDiscord, :status, 0} => [],
       {UroDiscord, :subscribe, 2} => [{:gateway, "GUILD_CREATE"}, []],
       {UroDiscord, :unsubscribe, 1} => [:shards],
-      {UroDiscord.Gateway, :held?, 0} => [],
+      {UroDiscord.Gateway.Leader, :held?, 0} => [],
       {Interaction, :edit, 2} => [interaction, "x"],
       {Keys, :list, 1} => [nil],
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
@@ -72,7 +72,7 @@ defmodule UroDiscord.ApiTest do
 
   # Values that are true where nothing runs.
   @quiet %{
-    {UroDiscord.Gateway, :held?, 0} => false,
+    {UroDiscord.Gateway.Leader, :held?, 0} => false,
     {UroDiscord, :unsubscribe, 1} => :ok,
     {Shards, :list, 0} => [],
     {Shards, :visible, 0} => [],

@@ -1,7 +1,8 @@
 defmodule UroDiscord.GatewayTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
-  alias UroDiscord.{Bridge, Gateway}
+  alias UroDiscord.Bridge
+  alias UroDiscord.Gateway.Leader
 
   @update {:gateway, "CHANNEL_UPDATE"}
   @create {:gateway, "CHANNEL_CREATE"}
@@ -90,22 +91,22 @@ defmodule UroDiscord.GatewayTest do
 
   describe "the lease" do
     test "is held by the only node, and given back", %{sim: sim, options: options} do
-      refute Gateway.held?()
+      refute Leader.held?()
       start_connected!(sim, options)
-      assert Gateway.held?()
+      assert Leader.held?()
       assert %{lease: %{held: true, holder: holder}, identifies: identifies, held_back: nil} = status()
       assert {:ok, %{owner: ^holder}} = UroDiscord.Runtime.fetch()
       # Discord was asked before the one that we used.
       assert %{state: :ok, remaining: 999, waiting: []} = identifies
       assert DateTime.compare(identifies.reset_at, DateTime.utc_now()) == :gt
       stop_supervised!(UroDiscord)
-      refute Gateway.held?()
+      refute Leader.held?()
     end
 
     test "goes on when its process crashes, and so do the sessions", %{sim: sim, options: options} do
       %{session: session} = start_connected!(sim, options)
-      assert eventually(fn -> map_size(:sys.get_state(Gateway).kept.sessions) == 1 end)
-      Process.exit(Process.whereis(Gateway), :kill)
+      assert eventually(fn -> map_size(:sys.get_state(Leader).kept.sessions) == 1 end)
+      Process.exit(Process.whereis(Leader), :kill)
       wait_for(&(&1 == {:lease, :held}))
       assert {:gateway, 0, %{session: ^session}} = resumed()
       assert identifies(sim) == 1
@@ -120,7 +121,7 @@ defmodule UroDiscord.GatewayTest do
       assert %{resumed: true, session: ^session} = start_connected!(sim, options)
       dispatch(sim, 4..5)
       # They are here, and wait.
-      assert eventually(fn -> map_size(:sys.get_state(Bridge).gateway.intake.open) == 5 end)
+      assert eventually(fn -> map_size(:sys.get_state(Bridge).gateway.flow.open) == 5 end)
       subscribe(@update)
       assert numbers(5) == [1, 2, 3, 4, 5]
       dispatch(sim, [6])
@@ -178,7 +179,7 @@ defmodule UroDiscord.GatewayTest do
       assert identifies(sim) == 1
     end
 
-    defp open, do: Bridge |> :sys.get_state() |> then(& &1.gateway.intake.open) |> Enum.sort()
+    defp open, do: Bridge |> :sys.get_state() |> then(& &1.gateway.flow.open) |> Enum.sort()
   end
 
   describe "subscribers" do
@@ -281,7 +282,7 @@ defmodule UroDiscord.GatewayTest do
           assert %{held_back: %{by: [%{pid: ^sleeper, name: :sleeper, mailbox: length}]}} = status()
           assert length in 1_000..3_000
           # The warning comes within 10 s, and the next look at it.
-          assert eventually(fn -> :sys.get_state(Bridge).gateway.intake.told? end, 400)
+          assert eventually(fn -> :sys.get_state(Bridge).gateway.flow.told? end, 400)
           assert mailbox(sleeper) == length
         end)
 
@@ -344,8 +345,8 @@ defmodule UroDiscord.GatewayTest do
 
       # It is past the reset.
       DiscordSim.post(sim, "/settings", %{identify_budget: 1_000})
-      :sys.replace_state(Gateway, fn state -> update_in(state.identify.budget, &%{&1 | limit: nil}) end)
-      send(Gateway, :identify)
+      :sys.replace_state(Leader, fn state -> update_in(state.identify.budget, &%{&1 | limit: nil}) end)
+      send(Leader, :identify)
       wait_for(&match?({:gateway, 0, %{state: :active}}, &1))
       assert %{identifies: %{state: :ok, remaining: 999}} = status()
     end

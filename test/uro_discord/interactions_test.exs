@@ -248,7 +248,7 @@ defmodule UroDiscord.InteractionsTest do
             DiscordSim.wait_for(sim, "interaction_response", & &1["interaction"]["response"]["waiting"])
             DiscordSim.post(sim, "/settings", %{interaction_token_ms: 0})
             send(handler, :crash)
-            assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Runs) == [] end, 200)
+            assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Responders) == [] end, 200)
             send(self(), {:token, token(slow)})
           end)
 
@@ -312,7 +312,7 @@ defmodule UroDiscord.InteractionsTest do
                    "I am busy just now. Please try again in a moment."
 
           for handler <- handlers, do: send(handler, {:go, {:ok, "done"}})
-          assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Runs) == [] end, 400)
+          assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Responders) == [] end, 400)
           assert content(sim, use_command(sim, ["plain"], %{say: "again"})) == "again"
         end)
 
@@ -339,7 +339,7 @@ defmodule UroDiscord.InteractionsTest do
         end
 
         for handler <- handlers, do: send(handler, {:go, {:ok, "done"}})
-        assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Runs) == [] end, 400)
+        assert eventually(fn -> Task.Supervisor.children(UroDiscord.Interactions.Responders) == [] end, 400)
       end)
     end
 
@@ -475,7 +475,7 @@ defmodule UroDiscord.InteractionsTest do
       {:ok, %{config: config}} = Runtime.fetch()
       mark = DiscordSim.now(sim)
       restart(sim, config, nil)
-      assert Process.whereis(UroDiscord.Interactions.Gateway) == nil
+      assert Process.whereis(UroDiscord.Interactions.GatewayListener) == nil
       assert %{"events" => []} = DiscordSim.get(sim, "/events?types=commands&after=#{mark}")
     end
 

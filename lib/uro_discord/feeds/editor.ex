@@ -6,8 +6,9 @@ defmodule UroDiscord.Feeds.Editor do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Gateway, Runtime, Store}
-  alias UroDiscord.Feeds.{Cards, Edits}
+  alias UroDiscord.{Backoff, Feeds, Runtime, Store}
+  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Feeds.Edits
 
   # What other nodes accepted, and what is to be tried again, is found by looking.
   @look_ms 2_000
@@ -67,7 +68,7 @@ defmodule UroDiscord.Feeds.Editor do
   defp look(%{task: %Task{}} = state), do: %{state | again: true}
 
   defp look(%{store: store, edits: edits} = state) do
-    if Gateway.held?() and not paused?(state),
+    if Leader.held?() and not paused?(state),
       do: %{state | task: Task.async(fn -> Edits.run(edits, store) end)},
       else: state
   end
@@ -76,9 +77,9 @@ defmodule UroDiscord.Feeds.Editor do
     # What fails all the time is told again.
     state = %{state | edits: Edits.forget_failures(state.edits)}
 
-    with true <- Gateway.held?() and not paused?(state),
-         :ok <- Cards.keep_message_ids(store),
-         :ok <- Cards.prune(store) do
+    with true <- Leader.held?() and not paused?(state),
+         :ok <- Feeds.Store.keep_message_ids(store),
+         :ok <- Feeds.Store.prune(store) do
       state
     else
       {:error, error} -> stored({:error, error}, state)

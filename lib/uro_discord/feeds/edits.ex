@@ -6,7 +6,7 @@ defmodule UroDiscord.Feeds.Edits do
   require Logger
 
   alias UroDiscord.{Backoff, Delivery, Error, Notify}
-  alias UroDiscord.Feeds.Cards
+  alias UroDiscord.Feeds.Store
   alias UroDiscord.Notify.Outbox
 
   @at_once 20
@@ -27,7 +27,7 @@ defmodule UroDiscord.Feeds.Edits do
   @type t :: %__MODULE__{
           failures: %{(key() | {:queued, key()}) => pos_integer()},
           # What Discord shows, by the card.
-          unwritten: %{key() => {Cards.card(), message_id :: String.t() | nil}}
+          unwritten: %{key() => {Store.card(), message_id :: String.t() | nil}}
         }
 
   @typep key :: {feed :: String.t(), card :: String.t(), channel_id :: String.t()}
@@ -50,7 +50,7 @@ defmodule UroDiscord.Feeds.Edits do
   end
 
   defp pending(edits, store) do
-    with {:error, error} <- Cards.pending(store, @at_once), do: {{:error, error}, edits}
+    with {:error, error} <- Store.pending(store, @at_once), do: {{:error, error}, edits}
   end
 
   defp write_down(edits, store) do
@@ -125,13 +125,13 @@ defmodule UroDiscord.Feeds.Edits do
 
   defp note(:queued, card, _message_id, edits, store) do
     {count, edits} = failed({:queued, key(card)}, edits)
-    {Cards.retry(store, card, nil, Backoff.delay(@queued, count)), edits}
+    {Store.retry(store, card, nil, Backoff.delay(@queued, count)), edits}
   end
 
   defp note({:retry, error, pauses}, card, message_id, edits, store) do
     {count, edits} = failed(key(card), edits)
     if count == 0, do: Logger.warning("a message of feed #{card.feed} is edited later: #{Exception.message(error)}")
-    {Cards.retry(store, card, message_id, Backoff.delay(pauses, count)), edits}
+    {Store.retry(store, card, message_id, Backoff.delay(pauses, count)), edits}
   end
 
   defp failed(key, edits) do
@@ -142,7 +142,7 @@ defmodule UroDiscord.Feeds.Edits do
   defp shown(card, message_id, edits, store) do
     edits = %{edits | failures: Map.drop(edits.failures, [key(card), {:queued, key(card)}])}
 
-    case Cards.shown(store, card, message_id) do
+    case Store.shown(store, card, message_id) do
       :ok -> {:ok, %{edits | unwritten: Map.delete(edits.unwritten, key(card))}}
       {:error, error} -> {{:error, error}, put_in(edits.unwritten[key(card)], {card, message_id})}
     end

@@ -6,8 +6,9 @@ defmodule UroDiscord.Feeds.Poller do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Error, Feeds, Gateway, HTTP, Runtime, Secret}
-  alias UroDiscord.Feeds.{Cards, Listing, Seen, Status}
+  alias UroDiscord.{Backoff, Error, Feeds, HTTP, Runtime, Secret}
+  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Feeds.{Listing, Seen, Status, Store}
 
   # The longest pause after errors.
   @longest_ms 15 * 60 * 1000
@@ -26,7 +27,7 @@ defmodule UroDiscord.Feeds.Poller do
 
   @impl true
   def handle_info(:poll, state) do
-    held? = Gateway.held?()
+    held? = Leader.held?()
     {outcome, state} = if held?, do: poll(state), else: {:ok, state}
     state = note(outcome, state)
     pause = pause(outcome, state)
@@ -64,7 +65,7 @@ defmodule UroDiscord.Feeds.Poller do
   defp look(kind, path, %{feed: feed, project: project, runtime: runtime} = state) do
     source = "#{project}/#{kind}"
 
-    with {:ok, cursor} <- Cards.cursor(runtime.store, feed.name, source),
+    with {:ok, cursor} <- Store.cursor(runtime.store, feed.name, source),
          options = [etag: cursor && cursor["etag"], headers: authorization(feed), ca_file: runtime.config.ca_file],
          {:ok, listing, headers} <- HTTP.get_json(feed.url <> path, options) do
       {events, state} = feed.source |> Listing.events(kind, listing, project) |> understood(source, state)
@@ -98,7 +99,7 @@ defmodule UroDiscord.Feeds.Poller do
   end
 
   defp keep(seen, etag, source, feed, runtime),
-    do: Cards.put_cursor(runtime.store, feed.name, source, Map.put(Seen.dump(seen), "etag", etag))
+    do: Store.put_cursor(runtime.store, feed.name, source, Map.put(Seen.dump(seen), "etag", etag))
 
   defp accept(news, seen, feed, source, runtime) do
     Enum.reduce_while(news, {:ok, seen}, fn event, {:ok, seen} ->

@@ -1,6 +1,6 @@
 defmodule UroDiscord.Gateway.Identify do
   @moduledoc false
-  # The shards that wait to identify, and those that may. Part of `UroDiscord.Gateway`, which stores the budget before it tells the
+  # The shards that wait to identify, and those that may. Part of `UroDiscord.Gateway.Leader`, which stores the budget before it tells the
   # bridge of a permission; the process gets `:identify` when it is time to `proceed/1`, and Discord's answer.
 
   require Logger

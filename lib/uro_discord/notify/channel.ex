@@ -6,7 +6,7 @@ defmodule UroDiscord.Notify.Channel do
   #
   # A notification arrives once. Discord answers a repeat with the same nonce with the message it has, but forgets nonces after
   # some minutes. So where it is not known whether an attempt got through, and that may be long ago, the channel's recent
-  # messages are looked through first (UroDiscord.Notify.Sent). That need not be the next notification: another producer's may have
+  # messages are looked through first (UroDiscord.Notify.DuplicateSearch). That need not be the next notification: another producer's may have
   # come before it since.
   #
   # An outcome that the store does not take is kept here and not brought about again. Publishing a message to a channel's followers is done
@@ -16,7 +16,7 @@ defmodule UroDiscord.Notify.Channel do
   require Logger
 
   alias UroDiscord.{Backoff, Clock, Delivery, Error, Events, Rest, Runtime, Store, Telemetry}
-  alias UroDiscord.Notify.{Outbox, Sent}
+  alias UroDiscord.Notify.{DuplicateSearch, Outbox}
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
   @deadline_ms 15_000
@@ -203,8 +203,8 @@ defmodule UroDiscord.Notify.Channel do
   defp recent?(row), do: Enum.all?([Clock.discord(), Clock.local()], &((&1 - row.accepted_at) in -@skew_ms..@nonce_ms))
 
   defp look(row, expired?, state) do
-    with :enough <- Sent.query(state.history, since(row)),
-         {:ok, nil} <- Sent.find(state.history, row, since(row), state.runtime) do
+    with :enough <- DuplicateSearch.query(state.history, since(row)),
+         {:ok, nil} <- DuplicateSearch.find(state.history, row, since(row), state.runtime) do
       send_new(row, expired?, state)
     else
       {:more, query} ->

@@ -25,7 +25,8 @@ defmodule UroDiscord.Shards.Board do
   """
 
   use Supervisor
-  alias UroDiscord.{Config, Gateway}
+  alias UroDiscord.Config
+  alias UroDiscord.Gateway.Leader
   alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
 
   @registry __MODULE__.Registry
@@ -59,7 +60,7 @@ defmodule UroDiscord.Shards.Board do
   @doc false
   # Of several nodes one posts and edits, and announces.
   @spec held?() :: boolean()
-  defdelegate held?, to: Gateway
+  defdelegate held?, to: Leader
 
   @doc false
   @spec name(module(), String.t()) :: GenServer.name()

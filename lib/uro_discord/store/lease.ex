@@ -5,7 +5,7 @@ defmodule UroDiscord.Store.Lease do
   # has it; so a node that lost the lease changes nothing.
 
   alias UroDiscord.{Clock, Error, Store}
-  alias UroDiscord.Store.Owner
+  alias UroDiscord.Store.NodeId
 
   # Nodes' clocks may differ by this much.
   @skew_ms 5_000
@@ -30,7 +30,7 @@ defmodule UroDiscord.Store.Lease do
     with {:ok, row} <- look(store, kind, key) do
       since = if match?({^row, _since}, watch), do: elem(watch, 1), else: now
 
-      if free?(row, owner, Clock.local(), now - since, kind.ms, &Owner.dead?/1),
+      if free?(row, owner, Clock.local(), now - since, kind.ms, &NodeId.dead?/1),
         do: take(store, kind, key, owner, row, also),
         else: {:held, {row, since}}
     end

@@ -4,7 +4,7 @@ defmodule UroDiscord.Store.Move do
   # be forgotten.
 
   alias UroDiscord.{Clock, Error, Store}
-  alias UroDiscord.Store.Owner
+  alias UroDiscord.Store.NodeId
 
   # What both have for themselves.
   @schema "uro_discord_schema"
@@ -79,7 +79,7 @@ defmodule UroDiscord.Store.Move do
     leased = for {table, columns} <- tables, {"lease_until", "INTEGER"} in columns, do: table
 
     with {:ok, owners} <- each(leased, &owners(store, &1)) do
-      if owners |> Enum.concat() |> Enum.all?(&(&1 == "" or Owner.dead?(&1))),
+      if owners |> Enum.concat() |> Enum.all?(&(&1 == "" or NodeId.dead?(&1))),
         do: :ok,
         else:
           {:error,

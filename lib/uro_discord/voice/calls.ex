@@ -5,7 +5,8 @@ defmodule UroDiscord.Voice.Calls do
 
   use UroDiscord.Server
 
-  alias UroDiscord.{Config, Desired, Error, Events, Gateway, Rest, Runtime, Snowflake, Voice}
+  alias UroDiscord.{Config, Desired, Error, Events, Rest, Runtime, Snowflake, Voice}
+  alias UroDiscord.Gateway.Leader
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
@@ -156,7 +157,7 @@ defmodule UroDiscord.Voice.Calls do
   defp unknown(guild_id),
     do: %Error{kind: :unknown, message: "the bot is in no voice channel of guild #{guild_id}: join one first"}
 
-  defp first_state, do: if(Gateway.held?(), do: :joining, else: :down)
+  defp first_state, do: if(Leader.held?(), do: :joining, else: :down)
   defp joined?(%{status: %{state: :joined, channel_id: id}, channel_id: id}), do: true
   defp joined?(_call), do: false
 
@@ -185,7 +186,7 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   defp desire(state) do
-    Desired.put("voice", if(Gateway.held?() and state.calls != %{}, do: wanted(state)))
+    Desired.put("voice", if(Leader.held?() and state.calls != %{}, do: wanted(state)))
     keep(state)
   end
 

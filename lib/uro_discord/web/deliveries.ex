@@ -5,7 +5,7 @@ defmodule UroDiscord.Web.Deliveries do
   @behaviour UroDiscord.Web.Route
 
   alias UroDiscord.Delivery
-  alias UroDiscord.Web.{Bearer, Posts, Response}
+  alias UroDiscord.Web.{Bearer, Idempotency, Response}
 
   @impl true
   def open(request, %{id: id}, runtime) do
@@ -14,7 +14,7 @@ defmodule UroDiscord.Web.Deliveries do
 
   @impl true
   def handle(_request, {store, key_name, id}) do
-    case Posts.delivery(store, key_name, id) do
+    case Idempotency.delivery(store, key_name, id) do
       {:ok, delivery} -> Response.json(200, json(delivery))
       :error -> Response.error(404, "unknown_delivery", "this key has posted nothing with this id in the past week")
       {:error, _store_failed} -> Response.later("the delivery could not be looked up; try again")

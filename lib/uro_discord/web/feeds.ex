@@ -8,7 +8,7 @@ defmodule UroDiscord.Web.Feeds do
   require Logger
 
   alias UroDiscord.{Error, Feeds, Native, Secret, Telemetry}
-  alias UroDiscord.Feeds.{Cards, Generic, GitHub, GitLab}
+  alias UroDiscord.Feeds.{Generic, GitHub, GitLab, Store}
   alias UroDiscord.Web.{Request, Response}
 
   @impl true
@@ -23,10 +23,10 @@ defmodule UroDiscord.Web.Feeds do
     with :ok <- signature(feed, request),
          {:ok, payload} <- payload(request.body),
          delivery = delivery(feed, request) || anonymous(),
-         {:ok, false} <- Cards.delivered?(runtime.store, feed.name, delivery),
+         {:ok, false} <- Store.delivered?(runtime.store, feed.name, delivery),
          {:ok, event} <- event(feed, request, payload, delivery),
          :ok <- Feeds.accept(feed, event, runtime),
-         :ok <- Cards.delivered(runtime.store, feed.name, delivery) do
+         :ok <- Store.delivered(runtime.store, feed.name, delivery) do
       Telemetry.execute([:feeds, :event], %{count: 1}, %{feed: feed.name, kind: event.kind, state: event.state})
       Response.json(202, %{result: "accepted"})
     else

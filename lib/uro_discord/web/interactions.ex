@@ -5,7 +5,7 @@ defmodule UroDiscord.Web.Interactions do
   @behaviour UroDiscord.Web.Route
 
   alias UroDiscord.{Interaction, Interactions, Native}
-  alias UroDiscord.Interactions.Seen
+  alias UroDiscord.Interactions.ReplayGuard
   alias UroDiscord.Web.{Response, Signed}
 
   @ping 1
@@ -34,7 +34,7 @@ defmodule UroDiscord.Web.Interactions do
   defp answer(given, config) do
     case Interaction.new(given) do
       {:ok, interaction} ->
-        if Seen.new?(interaction.id), do: run(interaction, config), else: Signed.refuse("this came before")
+        if ReplayGuard.new?(interaction.id), do: run(interaction, config), else: Signed.refuse("this came before")
 
       {:error, reason} ->
         Response.bad_request(reason)

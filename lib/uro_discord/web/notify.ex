@@ -8,7 +8,7 @@ defmodule UroDiscord.Web.Notify do
   @behaviour UroDiscord.Web.Route
 
   alias UroDiscord.{Config, Delivery, Error, Keys, Native}
-  alias UroDiscord.Web.{Bearer, Deliveries, Posts, Request, Response, Waits}
+  alias UroDiscord.Web.{Bearer, Deliveries, Idempotency, Request, Response, Waits}
 
   # For ?wait=, in seconds: a proxy in between rarely waits a minute.
   @longest_wait 30
@@ -26,10 +26,10 @@ defmodule UroDiscord.Web.Notify do
 
   @impl true
   def handle(request, opened) do
-    post = %Posts{
+    post = %Idempotency{
       key_name: opened.key.name,
       idempotency_key: opened.idempotency_key,
-      request_hash: Posts.request_hash(opened.channel_id, Request.media_type(request), request.body)
+      request_hash: Idempotency.request_hash(opened.channel_id, Request.media_type(request), request.body)
     }
 
     with {:ok, message} <- message(request),
@@ -111,7 +111,7 @@ defmodule UroDiscord.Web.Notify do
     case UroDiscord.Notify.notify(opened.channel_id, message,
            producer: {:key, post.key_name},
            admit: &admit(opened.key, &1),
-           also: &[Posts.insert(post, &1)]
+           also: &[Idempotency.insert(post, &1)]
          ) do
       {:error, %Error{kind: :conflict}} -> posted_before(opened.store, post)
       answer -> answer
@@ -132,7 +132,7 @@ defmodule UroDiscord.Web.Notify do
   defp admit(key, count), do: Bearer.rate(key, count - 1)
 
   defp posted_before(store, post) do
-    case Posts.repeated(store, post) do
+    case Idempotency.repeated(store, post) do
       {:ok, delivery} ->
         {:ok, delivery}
 

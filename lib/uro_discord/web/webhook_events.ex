@@ -6,7 +6,7 @@ defmodule UroDiscord.Web.WebhookEvents do
   @behaviour UroDiscord.Web.Route
 
   alias UroDiscord.{Events, Native}
-  alias UroDiscord.Interactions.Seen
+  alias UroDiscord.Interactions.ReplayGuard
   alias UroDiscord.Web.{Response, Signed}
 
   @ping 0
@@ -36,7 +36,7 @@ defmodule UroDiscord.Web.WebhookEvents do
 
   # It has no id: the same bytes are the same event.
   defp event(type, event, body) do
-    if Seen.new?({:event, :crypto.hash(:sha256, body)}) do
+    if ReplayGuard.new?({:event, :crypto.hash(:sha256, body)}) do
       Events.publish({:webhook, type}, %{type: type, timestamp: event["timestamp"], data: event["data"]})
     end
 

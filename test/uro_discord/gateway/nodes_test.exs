@@ -3,7 +3,8 @@ defmodule UroDiscord.Gateway.NodesTest do
   # Two BEAMs with one store: exactly one holds the gateway.
 
   use UroDiscord.Case
-  alias UroDiscord.{Gateway, Listener, Peer, Postgres, TestRepo}
+  alias UroDiscord.{Listener, Peer, Postgres, TestRepo}
+  alias UroDiscord.Gateway.Leader
   alias UroDiscord.Store.Schema
 
   @type_of_event "CHANNEL_UPDATE"
@@ -39,7 +40,7 @@ defmodule UroDiscord.Gateway.NodesTest do
     node
   end
 
-  defp held?(node), do: Peer.call(node, Gateway, :held?, [])
+  defp held?(node), do: Peer.call(node, Leader, :held?, [])
 
   defp lease(node) do
     {:ok, %{gateway: %{lease: lease}}} = Peer.call(node, UroDiscord, :status, [])

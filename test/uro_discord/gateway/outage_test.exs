@@ -4,7 +4,8 @@ defmodule UroDiscord.Gateway.OutageTest do
 
   use UroDiscord.Case
   import ExUnit.CaptureLog
-  alias UroDiscord.{Gateway, Postgres, TestRepo}
+  alias UroDiscord.{Postgres, TestRepo}
+  alias UroDiscord.Gateway.Leader
   alias UroDiscord.Store.Schema
 
   setup do
@@ -29,7 +30,7 @@ defmodule UroDiscord.Gateway.OutageTest do
       end)
 
     assert log =~ "this node no longer holds the gateway: the store could not be asked in time"
-    refute Gateway.held?()
+    refute Leader.held?()
     assert %{"code" => 4000} = DiscordSim.wait_for(sim, "disconnect", fn _ -> true end, after: before)
     # It still answers.
     assert {:ok, %{gateway: %{lease: %{held: false}}}} = UroDiscord.status()

@@ -220,7 +220,7 @@ defmodule UroDiscord.Shards.HostileTest do
       UroDiscord.subscribe(:shards)
 
       flood = for id <- 2..@capacity, do: listed(id, name: String.duplicate("cso", 30))
-      others = for name <- [Shards, UroDiscord.Bridge, UroDiscord.Gateway], do: {name, Process.whereis(name)}
+      others = for name <- [Shards, UroDiscord.Bridge, UroDiscord.Gateway.Leader], do: {name, Process.whereis(name)}
 
       FakeUro.list_does(fn state ->
         for row <- Map.values(state.rows) ++ flood, do: %{row | updated_at: NaiveDateTime.utc_now()}

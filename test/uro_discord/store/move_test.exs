@@ -2,7 +2,7 @@ defmodule UroDiscord.Store.MoveTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
   alias UroDiscord.{Clock, Config, Error, Keys, Postgres, Store, TestRepo}
-  alias UroDiscord.Store.{Advice, Move, Owner}
+  alias UroDiscord.Store.{Advice, Move, NodeId}
 
   doctest Advice
 
@@ -89,7 +89,7 @@ defmodule UroDiscord.Store.MoveTest do
        [owner, Clock.local() + 60_000]}
     end
 
-    {:ok, _} = Store.run(from, [lease.(Owner.name())], :write)
+    {:ok, _} = Store.run(from, [lease.(NodeId.name())], :write)
     assert {:error, %Error{kind: :busy} = error} = Move.copy(from, to)
     assert Exception.message(error) =~ "stop every UroDiscord"
     {:ok, _} = Store.run(from, [{"DELETE FROM uro_discord_gateway", []}, lease.("")], :write)

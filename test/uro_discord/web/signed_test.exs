@@ -2,7 +2,7 @@ defmodule UroDiscord.Web.SignedTest do
   # Discord's two endpoints, with a key of our own: what is signed well, and all that is not.
   use UroDiscord.WebCase
   import ExUnit.CaptureLog
-  alias UroDiscord.Interactions.{Seen, Signature}
+  alias UroDiscord.Interactions.{ReplayGuard, Signature}
   alias UroDiscord.TestCommands.Plain
 
   setup_all do
@@ -269,15 +269,15 @@ defmodule UroDiscord.Web.SignedTest do
     end
   end
 
-  describe "Seen" do
+  describe "ReplayGuard" do
     test "remembers the newest, and of many who ask one is told that it is new" do
-      answers = 1..50 |> Enum.map(fn _ -> Task.async(fn -> Seen.new?("same") end) end) |> Task.await_many()
+      answers = 1..50 |> Enum.map(fn _ -> Task.async(fn -> ReplayGuard.new?("same") end) end) |> Task.await_many()
       assert Enum.count(answers, & &1) == 1
 
-      for n <- 1..20, do: assert(Seen.new?({:test, n}, 10))
-      for n <- 11..20, do: refute(Seen.new?({:test, n}, 10))
-      assert Seen.new?({:test, 1}, 10)
-      assert :ets.info(Seen, :size) <= 22
+      for n <- 1..20, do: assert(ReplayGuard.new?({:test, n}, 10))
+      for n <- 11..20, do: refute(ReplayGuard.new?({:test, n}, 10))
+      assert ReplayGuard.new?({:test, 1}, 10)
+      assert :ets.info(ReplayGuard, :size) <= 22
     end
   end
 end

@@ -7,7 +7,7 @@ defmodule UroDiscord.Shards.Board.Message do
 
   alias UroDiscord.{Delivery, Error, Events, Notify}
   alias UroDiscord.Notify.Outbox
-  alias UroDiscord.Shards.Board.{Content, Record}
+  alias UroDiscord.Shards.Board.{Content, Store}
 
   # place: :unknown, what the store knows; :none, nothing; {:sent, delivery}, on its way; {:there, delivery, message};
   # {:gone, delivery}, somebody deleted it. permitted: whether it may be posted, as far as we know.
@@ -28,7 +28,7 @@ defmodule UroDiscord.Shards.Board.Message do
   def ready(%{place: {:there, _delivery, _message}} = surface, _embed, _runtime), do: {:ready, surface}
 
   def ready(%{place: :unknown} = surface, embed, runtime) do
-    case Record.fetch(runtime.store, surface.channel_id) do
+    case Store.fetch(runtime.store, surface.channel_id) do
       {:ok, nil} -> post(surface, embed, nil)
       {:ok, %{delivery_id: id, message_id: nil}} -> ready(%{surface | place: {:sent, id}}, embed, runtime)
       {:ok, %{delivery_id: id, message_id: message_id}} -> {:ready, %{surface | place: {:there, id, message_id}}}
@@ -51,7 +51,7 @@ defmodule UroDiscord.Shards.Board.Message do
   defp delivered(surface, id, message_id, runtime) do
     Events.unsubscribe({:delivery, id})
 
-    case Record.delivered(runtime.store, surface.channel_id, id, message_id) do
+    case Store.delivered(runtime.store, surface.channel_id, id, message_id) do
       :ok -> {:ready, %{surface | place: {:there, id, message_id}, permitted: :unknown}}
       {:error, error} -> {:error, error, surface}
     end
@@ -66,7 +66,7 @@ defmodule UroDiscord.Shards.Board.Message do
   defp refused(%{permitted: true, place: {:sent, id}} = surface, embed, _error), do: post(surface, embed, id)
 
   defp post(surface, embed, before) do
-    stored = &Record.replace(surface.channel_id, before, &1.id)
+    stored = &Store.replace(surface.channel_id, before, &1.id)
 
     case Notify.notify(surface.channel_id, [embeds: [embed]], producer: :worlds, also: stored) do
       {:ok, delivery} ->

@@ -1,4 +1,4 @@
-defmodule UroDiscord.Interactions.Gateway do
+defmodule UroDiscord.Interactions.GatewayListener do
   @moduledoc false
   # Interactions from the gateway, which is where Discord sends them when the application has no endpoint URL for them. They are
   # answered by REST (https://discord.com/developers/docs/interactions/receiving-and-responding#create-interaction-response).
@@ -7,7 +7,7 @@ defmodule UroDiscord.Interactions.Gateway do
   require Logger
 
   alias UroDiscord.{Error, Events, Interaction, Interactions, Rest, Runtime, Secret}
-  alias UroDiscord.Interactions.Seen
+  alias UroDiscord.Interactions.ReplayGuard
 
   @event {:gateway, "INTERACTION_CREATE"}
   # Later than this Discord takes no first response.
@@ -27,7 +27,7 @@ defmodule UroDiscord.Interactions.Gateway do
   def handle_info({:uro_discord, @event, %{data: data}}, state) do
     with {:ok, interaction} <- Interaction.new(data),
          # A resumed session may repeat what came before.
-         true <- Seen.new?(interaction.id),
+         true <- ReplayGuard.new?(interaction.id),
          {:ok, %{config: config, rest: rest}} <- Runtime.fetch() do
       Interactions.answer(interaction, config, &respond(rest, interaction, &1))
     else

@@ -1,4 +1,4 @@
-defmodule UroDiscord.Gateway do
+defmodule UroDiscord.Gateway.Leader do
   @moduledoc """
   Which node holds the bot's gateway. Of the nodes that share a store exactly one does, by a lease in that; when it dies, another
   resumes its sessions within 10 seconds, and at once when it stops properly.

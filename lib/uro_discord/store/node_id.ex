@@ -1,4 +1,4 @@
-defmodule UroDiscord.Store.Owner do
+defmodule UroDiscord.Store.NodeId do
   @moduledoc false
   # Who holds a lease: this VM. The name says where a VM runs, so that one that was killed and started again need not wait
   # for its own old lease to run out. It is only judged dead by somebody who sees the same processes.

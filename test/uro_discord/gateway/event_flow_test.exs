@@ -1,7 +1,7 @@
-defmodule UroDiscord.Gateway.IntakeTest do
+defmodule UroDiscord.Gateway.EventFlowTest do
   use ExUnit.Case
   alias UroDiscord.Events
-  alias UroDiscord.Gateway.{Handled, Intake}
+  alias UroDiscord.Gateway.{AckTracker, EventFlow}
 
   @credit 1_024
   @types ["KEPT", "OTHER"]
@@ -24,8 +24,8 @@ defmodule UroDiscord.Gateway.IntakeTest do
   defp session(id, sequence), do: %{0 => %{"id" => id, "sequence" => sequence, "resume_url" => nil}}
 
   defp start do
-    {@credit, intake} = Intake.start(Intake.new(["KEPT"]))
-    %{intake: Intake.sessions(intake, session("s", 0)), seq: 0, subscribers: []}
+    {@credit, flow} = EventFlow.start(EventFlow.new(["KEPT"]))
+    %{flow: EventFlow.sessions(flow, session("s", 0)), seq: 0, subscribers: []}
   end
 
   # What may happen, at random: events and gaps, repeats, acknowledgements in any order, subscribers that come, go and die, another
@@ -36,20 +36,20 @@ defmodule UroDiscord.Gateway.IntakeTest do
   defp step(4, %{seq: seq} = state) when seq > 0, do: repeat(state, :rand.uniform(seq))
 
   defp step(n, state) when n in 5..7 do
-    case for({place, %{waits_for: [_ | _] = waits_for}} <- state.intake.open, do: {place, waits_for}) do
+    case for({place, %{waits_for: [_ | _] = waits_for}} <- state.flow.open, do: {place, waits_for}) do
       [] ->
         state
 
       open ->
         {place, waits_for} = Enum.random(open)
-        update(state, &Intake.acknowledge(&1, place, Enum.random(waits_for)))
+        update(state, &EventFlow.acknowledge(&1, place, Enum.random(waits_for)))
     end
   end
 
   defp step(8, state) do
     type = Enum.random(@types)
     pid = spawn_subscriber(type, if(type == "KEPT", do: Enum.random([:ack, :ack, nil])))
-    update(%{state | subscribers: [{pid, type} | state.subscribers]}, &Intake.release/1)
+    update(%{state | subscribers: [{pid, type} | state.subscribers]}, &EventFlow.release/1)
   end
 
   defp step(9, %{subscribers: [_ | _]} = state) do
@@ -57,42 +57,42 @@ defmodule UroDiscord.Gateway.IntakeTest do
     ref = Process.monitor(pid)
     Process.exit(pid, :kill)
     assert_receive {:DOWN, ^ref, :process, ^pid, :killed}
-    update(%{state | subscribers: List.delete(state.subscribers, subscriber)}, &Intake.died(&1, pid, :killed))
+    update(%{state | subscribers: List.delete(state.subscribers, subscriber)}, &EventFlow.died(&1, pid, :killed))
   end
 
   defp step(10, state) do
-    {credit, intake} = Intake.start(state.intake)
-    assert credit == @credit - map_size(intake.open)
+    {credit, flow} = EventFlow.start(state.flow)
+    assert credit == @credit - map_size(flow.open)
     # Discord goes on after what was received.
-    %{state | intake: intake, seq: Handled.received(intake.handled)[0]["sequence"]}
+    %{state | flow: flow, seq: AckTracker.received(flow.acks)[0]["sequence"]}
   end
 
   defp step(11, state) do
-    stored = Handled.handled(state.intake.handled)
-    intake = state.intake |> Intake.sessions(%{}) |> Intake.sessions(stored)
-    %{state | intake: intake, seq: stored[0]["sequence"]}
+    stored = AckTracker.handled(state.flow.acks)
+    flow = state.flow |> EventFlow.sessions(%{}) |> EventFlow.sessions(stored)
+    %{state | flow: flow, seq: stored[0]["sequence"]}
   end
 
   defp step(_other, state), do: state
 
-  defp event(%{intake: %{credit: 0}} = state, _seq), do: state
+  defp event(%{flow: %{credit: 0}} = state, _seq), do: state
 
   defp event(state, seq) do
-    update(%{state | seq: seq}, &Intake.event(&1, event(seq)))
+    update(%{state | seq: seq}, &EventFlow.event(&1, event(seq)))
   end
 
   defp event(seq), do: %{shard: 0, session: "s", seq: seq, type: Enum.at(@types, rem(seq, 2)), data: nil}
 
-  defp repeat(%{intake: %{credit: 0}} = state, _seq), do: state
-  defp repeat(state, seq), do: update(state, &Intake.event(&1, event(seq)))
+  defp repeat(%{flow: %{credit: 0}} = state, _seq), do: state
+  defp repeat(state, seq), do: update(state, &EventFlow.event(&1, event(seq)))
 
-  defp sequence(%{intake: %{credit: 0}} = state, _seq), do: state
-  defp sequence(state, seq), do: update(%{state | seq: seq}, &Intake.sequence(&1, {0, "s", seq}))
+  defp sequence(%{flow: %{credit: 0}} = state, _seq), do: state
+  defp sequence(state, seq), do: update(%{state | seq: seq}, &EventFlow.sequence(&1, {0, "s", seq}))
 
   defp update(state, change) do
-    case Intake.grant(change.(state.intake)) do
-      {{:grant, _}, intake} -> %{state | intake: intake}
-      {_, intake} -> %{state | intake: intake}
+    case EventFlow.grant(change.(state.flow)) do
+      {{:grant, _}, flow} -> %{state | flow: flow}
+      {_, flow} -> %{state | flow: flow}
     end
   end
 
@@ -101,14 +101,14 @@ defmodule UroDiscord.Gateway.IntakeTest do
       start_supervised!({Events, []}, id: round)
 
       Enum.reduce(1..250, start(), fn _, state ->
-        %{intake: intake} = state = step(:rand.uniform(11), state)
-        assert intake.credit + intake.due + map_size(intake.open) == @credit
-        handled = Handled.handled(intake.handled)[0]["sequence"]
-        assert Enum.all?(intake.open, fn {{0, "s", seq}, _entry} -> seq > handled end)
+        %{flow: flow} = state = step(:rand.uniform(11), state)
+        assert flow.credit + flow.due + map_size(flow.open) == @credit
+        handled = AckTracker.handled(flow.acks)[0]["sequence"]
+        assert Enum.all?(flow.open, fn {{0, "s", seq}, _entry} -> seq > handled end)
         # Who waits is alive, and what waits for nobody is of a kept type.
-        for {_place, entry} <- intake.open do
+        for {_place, entry} <- flow.open do
           assert Enum.all?(entry.waits_for, &Process.alive?/1)
-          assert entry.waits_for != [] or (entry.event.type == "KEPT" and "KEPT" in intake.unsubscribed)
+          assert entry.waits_for != [] or (entry.event.type == "KEPT" and "KEPT" in flow.unsubscribed)
         end
 
         state

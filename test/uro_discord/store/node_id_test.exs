@@ -1,6 +1,6 @@
-defmodule UroDiscord.Store.OwnerTest do
+defmodule UroDiscord.Store.NodeIdTest do
   use UroDiscord.Case
-  alias UroDiscord.Store.Owner
+  alias UroDiscord.Store.NodeId
 
   # A process with a child, which it does not ask for when that has ended.
   setup do
@@ -22,7 +22,7 @@ defmodule UroDiscord.Store.OwnerTest do
   end
 
   defp name(pid) do
-    [place, _pid, _started] = String.split(Owner.name(), "/")
+    [place, _pid, _started] = String.split(NodeId.name(), "/")
     # The names of these processes have no blanks.
     started = "/proc/#{pid}/stat" |> File.read!() |> String.split() |> Enum.at(21)
     Enum.join([place, pid, started], "/")
@@ -31,34 +31,34 @@ defmodule UroDiscord.Store.OwnerTest do
   defp kill!(pid), do: {_, 0} = System.cmd("kill", ["-KILL", pid])
 
   test "we are not dead" do
-    assert name(System.pid()) == Owner.name()
-    refute Owner.dead?(Owner.name())
+    assert name(System.pid()) == NodeId.name()
+    refute NodeId.dead?(NodeId.name())
   end
 
   test "one that has ended is dead", %{parent: parent} do
     name = name(parent)
-    refute Owner.dead?(name)
+    refute NodeId.dead?(name)
     kill!(parent)
-    assert eventually(fn -> Owner.dead?(name) end)
+    assert eventually(fn -> NodeId.dead?(name) end)
   end
 
   test "one that was killed and stays in the books is dead", %{child: child} do
     name = name(child)
-    refute Owner.dead?(name)
+    refute NodeId.dead?(name)
     kill!(child)
-    assert eventually(fn -> Owner.dead?(name) end)
+    assert eventually(fn -> NodeId.dead?(name) end)
     assert File.read!("/proc/#{child}/stat") =~ ") Z "
   end
 
   test "one that had the id of another process is dead" do
-    [place, pid, started] = String.split(Owner.name(), "/")
-    assert Owner.dead?(Enum.join([place, pid, String.to_integer(started) - 1], "/"))
+    [place, pid, started] = String.split(NodeId.name(), "/")
+    assert NodeId.dead?(Enum.join([place, pid, String.to_integer(started) - 1], "/"))
   end
 
   test "of other places nothing is known" do
-    [_place, pid, _started] = String.split(Owner.name(), "/")
-    refute Owner.dead?("elsewhere/#{pid}/1")
-    refute Owner.dead?("vm/c29tZXRoaW5n")
-    refute Owner.dead?("")
+    [_place, pid, _started] = String.split(NodeId.name(), "/")
+    refute NodeId.dead?("elsewhere/#{pid}/1")
+    refute NodeId.dead?("vm/c29tZXRoaW5n")
+    refute NodeId.dead?("")
   end
 end

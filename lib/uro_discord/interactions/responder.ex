@@ -1,7 +1,7 @@
-defmodule UroDiscord.Interactions.Run do
+defmodule UroDiscord.Interactions.Responder do
   @moduledoc false
   # Answers one interaction: runs its handler, asks Discord for more time if that takes long, and says something kind if it
-  # crashes. A task of `UroDiscord.Interactions.Runs`.
+  # crashes. A task of `UroDiscord.Interactions.Responders`.
 
   require Logger
 

@@ -1,4 +1,4 @@
-defmodule UroDiscord.Gateway.Intake do
+defmodule UroDiscord.Gateway.EventFlow do
   @moduledoc false
   # Events on their way from the bridge to subscribers, and how many more the bridge may send. Part of the bridge's owner.
   #
@@ -8,7 +8,7 @@ defmodule UroDiscord.Gateway.Intake do
   require Logger
 
   alias UroDiscord.Events
-  alias UroDiscord.Gateway.Handled
+  alias UroDiscord.Gateway.AckTracker
 
   @credit 1_024
   # Granted in portions, so that not every event is answered.
@@ -24,7 +24,7 @@ defmodule UroDiscord.Gateway.Intake do
     # What the bridge may send yet; what was handled and is not granted again.
     credit: 0,
     due: 0,
-    handled: %Handled{},
+    acks: %AckTracker{},
     # Events that are not handled, by their place: `number` counts them, `waits_for` are the subscribers that have yet to acknowledge
     # it (none: it waits for somebody to subscribe), and it is `shared?` when others got it too.
     open: %{},
@@ -47,116 +47,115 @@ defmodule UroDiscord.Gateway.Intake do
 
   @doc "The dispatches that are to cross to us."
   @spec wanted(t()) :: [String.t()]
-  def wanted(intake), do: Enum.uniq(intake.kept_types ++ Events.wanted())
+  def wanted(flow), do: Enum.uniq(flow.kept_types ++ Events.wanted())
 
   @doc "Another bridge: how many events it may send."
   @spec start(t()) :: {non_neg_integer(), t()}
-  def start(intake) do
-    credit = max(@credit - map_size(intake.open), 0)
-    {credit, note_stop(%{intake | credit: credit, due: 0})}
+  def start(flow) do
+    credit = max(@credit - map_size(flow.open), 0)
+    {credit, note_stop(%{flow | credit: credit, due: 0})}
   end
 
   @doc "These are the sessions now, by shard."
-  @spec sessions(t(), %{non_neg_integer() => Handled.session()}) :: t()
-  def sessions(intake, sessions) do
-    known = intake.handled.sessions
+  @spec sessions(t(), %{non_neg_integer() => AckTracker.session()}) :: t()
+  def sessions(flow, sessions) do
+    known = flow.acks.sessions
 
-    handled =
+    acks =
       known
       |> Map.keys()
       |> Enum.reject(&is_map_key(sessions, &1))
-      |> Enum.reduce(intake.handled, &Handled.no_session(&2, &1))
+      |> Enum.reduce(flow.acks, &AckTracker.no_session(&2, &1))
 
-    handled =
-      Enum.reduce(sessions, handled, fn {shard, session}, handled -> Handled.session(handled, shard, session) end)
+    acks = Enum.reduce(sessions, acks, fn {shard, session}, acks -> AckTracker.session(acks, shard, session) end)
 
-    %{intake | handled: handled}
+    %{flow | acks: acks}
   end
 
   @doc "What the bridge says of a shard's session."
   @spec fact(t(), non_neg_integer(), atom(), map()) :: t()
-  def fact(intake, shard, :active, %{"session_id" => id} = info) do
+  def fact(flow, shard, :active, %{"session_id" => id} = info) do
     session = %{"id" => id, "sequence" => info["sequence"], "resume_url" => info["resume_url"]}
-    %{intake | handled: Handled.session(intake.handled, shard, session)}
+    %{flow | acks: AckTracker.session(flow.acks, shard, session)}
   end
 
   # A new session is being asked for, or there will be none.
-  def fact(intake, shard, state, _info) when state in [:waiting, :identifying, :fatal],
-    do: %{intake | handled: Handled.no_session(intake.handled, shard)}
+  def fact(flow, shard, state, _info) when state in [:waiting, :identifying, :fatal],
+    do: %{flow | acks: AckTracker.no_session(flow.acks, shard)}
 
-  def fact(intake, _shard, _state, _info), do: intake
+  def fact(flow, _shard, _state, _info), do: flow
 
   @doc "An event from the bridge."
   @spec event(t(), map()) :: t()
-  def event(intake, event) do
-    intake = take_credit(intake)
+  def event(flow, event) do
+    flow = take_credit(flow)
 
-    if Handled.repeat?(intake.handled, place(event)),
-      do: %{intake | due: intake.due + 1},
-      else: intake |> release(event.type) |> new_event(event)
+    if AckTracker.repeat?(flow.acks, place(event)),
+      do: %{flow | due: flow.due + 1},
+      else: flow |> release(event.type) |> new_event(event)
   end
 
   # Behind those that wait for the same.
-  defp new_event(intake, event) do
+  defp new_event(flow, event) do
     # One that was open when the lease was lost comes again, and its credit with it.
-    intake = if is_map_key(intake.open, place(event)), do: %{intake | due: intake.due + 1}, else: intake
-    sent_to = if MapSet.member?(intake.unsubscribed, event.type), do: {[], []}, else: Events.dispatch(event)
+    flow = if is_map_key(flow.open, place(event)), do: %{flow | due: flow.due + 1}, else: flow
+    sent_to = if MapSet.member?(flow.unsubscribed, event.type), do: {[], []}, else: Events.dispatch(event)
 
-    if sent_to == {[], []} and event.type not in intake.kept_types,
-      do: pass(intake, event),
-      else: sent(%{intake | number: intake.number + 1}, intake.number, event, sent_to)
+    if sent_to == {[], []} and event.type not in flow.kept_types,
+      do: pass(flow, event),
+      else: sent(%{flow | number: flow.number + 1}, flow.number, event, sent_to)
   end
 
-  defp pass(intake, event),
-    do: %{intake | due: intake.due + 1, handled: Handled.received(intake.handled, place(event))}
+  defp pass(flow, event),
+    do: %{flow | due: flow.due + 1, acks: AckTracker.received(flow.acks, place(event))}
 
-  defp sent(intake, number, event, {[], []}) do
-    intake = open(intake, event, %{number: number, event: event, waits_for: [], shared?: false})
-    %{intake | unsubscribed: MapSet.put(intake.unsubscribed, event.type)}
+  defp sent(flow, number, event, {[], []}) do
+    flow = open(flow, event, %{number: number, event: event, waits_for: [], shared?: false})
+    %{flow | unsubscribed: MapSet.put(flow.unsubscribed, event.type)}
   end
 
-  defp sent(intake, _number, event, {[], others}) do
-    intake = sent_to(intake, others)
-    if is_map_key(intake.open, place(event)), do: done(intake, place(event)), else: pass(intake, event)
+  defp sent(flow, _number, event, {[], others}) do
+    flow = sent_to(flow, others)
+    if is_map_key(flow.open, place(event)), do: done(flow, place(event)), else: pass(flow, event)
   end
 
-  defp sent(intake, number, event, {acknowledging, others}) do
+  defp sent(flow, number, event, {acknowledging, others}) do
     shared? = others != [] or tl(acknowledging) != []
     entry = %{number: number, event: event, waits_for: acknowledging, shared?: shared?}
-    Enum.reduce(acknowledging, intake |> sent_to(others) |> open(event, entry), &monitor/2)
+    Enum.reduce(acknowledging, flow |> sent_to(others) |> open(event, entry), &monitor/2)
   end
 
-  defp open(intake, event, entry) do
-    %{intake | handled: Handled.open(intake.handled, place(event)), open: Map.put(intake.open, place(event), entry)}
+  defp open(flow, event, entry) do
+    %{flow | acks: AckTracker.open(flow.acks, place(event)), open: Map.put(flow.open, place(event), entry)}
   end
 
   @doc "Nothing more was wanted up to this place."
-  @spec sequence(t(), Handled.place()) :: t()
-  def sequence(intake, place) do
-    intake = take_credit(intake)
-    %{intake | due: intake.due + 1, handled: Handled.received(intake.handled, place)}
+  @spec sequence(t(), AckTracker.place()) :: t()
+  def sequence(flow, place) do
+    flow = take_credit(flow)
+    %{flow | due: flow.due + 1, acks: AckTracker.received(flow.acks, place)}
   end
 
   @doc "A subscriber has handled an event."
-  @spec acknowledge(t(), Handled.place(), pid()) :: t()
-  def acknowledge(intake, place, pid) do
-    with %{^place => %{waits_for: [_ | _]} = entry} <- intake.open,
+  @spec acknowledge(t(), AckTracker.place(), pid()) :: t()
+  def acknowledge(flow, place, pid) do
+    with %{^place => %{waits_for: [_ | _]} = entry} <- flow.open,
          [] <- List.delete(entry.waits_for, pid) do
-      done(intake, place)
+      done(flow, place)
     else
-      [_ | _] = left -> put_in(intake.open[place].waits_for, left)
+      [_ | _] = left -> put_in(flow.open[place].waits_for, left)
       # Twice, or of a life before.
-      _open -> intake
+      _open -> flow
     end
   end
 
-  defp done(intake, place) do
+  defp done(flow, place) do
     %{
-      intake
-      | due: intake.due + 1,
-        open: Map.delete(intake.open, place),
-        suspects: MapSet.delete(intake.suspects, place),
-        handled: Handled.done(intake.handled, place)
+      flow
+      | due: flow.due + 1,
+        open: Map.delete(flow.open, place),
+        suspects: MapSet.delete(flow.suspects, place),
+        acks: AckTracker.done(flow.acks, place)
     }
   end
 
@@ -164,32 +163,32 @@ defmodule UroDiscord.Gateway.Intake do
 
   @doc "What waits for a subscriber is sent to those who are there by now."
   @spec release(t()) :: t()
-  def release(intake), do: Enum.reduce(intake.unsubscribed, intake, &release(&2, &1))
+  def release(flow), do: Enum.reduce(flow.unsubscribed, flow, &release(&2, &1))
 
-  defp release(intake, type) do
-    if MapSet.member?(intake.unsubscribed, type) and Events.subscribed?({:gateway, type}) do
-      waiting = for {_place, %{event: %{type: ^type}, waits_for: []} = entry} <- intake.open, do: entry
-      intake = %{intake | unsubscribed: MapSet.delete(intake.unsubscribed, type)}
+  defp release(flow, type) do
+    if MapSet.member?(flow.unsubscribed, type) and Events.subscribed?({:gateway, type}) do
+      waiting = for {_place, %{event: %{type: ^type}, waits_for: []} = entry} <- flow.open, do: entry
+      flow = %{flow | unsubscribed: MapSet.delete(flow.unsubscribed, type)}
 
       waiting
       |> Enum.sort_by(& &1.number)
-      |> Enum.reduce(intake, fn %{number: number, event: event}, intake ->
-        sent(intake, number, event, Events.dispatch(event))
+      |> Enum.reduce(flow, fn %{number: number, event: event}, flow ->
+        sent(flow, number, event, Events.dispatch(event))
       end)
     else
-      intake
+      flow
     end
   end
 
-  defp monitor(pid, intake) do
-    %{intake | monitors: Map.put_new_lazy(intake.monitors, pid, fn -> Process.monitor(pid) end)}
+  defp monitor(pid, flow) do
+    %{flow | monitors: Map.put_new_lazy(flow.monitors, pid, fn -> Process.monitor(pid) end)}
   end
 
   @doc "A subscriber has unsubscribed, and lets go of what it did not acknowledge."
   @spec unsubscribed(t(), pid(), String.t()) :: t()
-  def unsubscribed(intake, pid, type) do
-    places = for {place, %{event: %{type: ^type}, waits_for: waits_for}} <- intake.open, pid in waits_for, do: place
-    Enum.reduce(places, intake, &acknowledge(&2, &1, pid))
+  def unsubscribed(flow, pid, type) do
+    places = for {place, %{event: %{type: ^type}, waits_for: waits_for}} <- flow.open, pid in waits_for, do: place
+    Enum.reduce(places, flow, &acknowledge(&2, &1, pid))
   end
 
   @doc """
@@ -197,43 +196,43 @@ defmodule UroDiscord.Gateway.Intake do
   may have died of: when that happens twice, it is given up.
   """
   @spec died(t(), pid(), term()) :: t()
-  def died(intake, pid, reason) do
-    left = for {_place, %{waits_for: waits_for} = entry} <- intake.open, pid in waits_for, do: entry
-    intake = %{intake | monitors: Map.delete(intake.monitors, pid), sent_to: MapSet.delete(intake.sent_to, pid)}
+  def died(flow, pid, reason) do
+    left = for {_place, %{waits_for: waits_for} = entry} <- flow.open, pid in waits_for, do: entry
+    flow = %{flow | monitors: Map.delete(flow.monitors, pid), sent_to: MapSet.delete(flow.sent_to, pid)}
 
     left
     |> Enum.sort_by(& &1.number)
-    |> suspect(intake, reason)
+    |> suspect(flow, reason)
     |> let_go(pid)
     |> release()
   end
 
-  defp suspect([], intake, _reason), do: {[], intake}
+  defp suspect([], flow, _reason), do: {[], flow}
   # It was stopped, or dead before it was sent the first of them.
-  defp suspect(left, intake, reason) when reason in [:normal, :shutdown, :noproc], do: {left, intake}
-  defp suspect(left, intake, {:shutdown, _reason}), do: {left, intake}
+  defp suspect(left, flow, reason) when reason in [:normal, :shutdown, :noproc], do: {left, flow}
+  defp suspect(left, flow, {:shutdown, _reason}), do: {left, flow}
 
-  defp suspect([%{event: event} = first | others], intake, reason) do
+  defp suspect([%{event: event} = first | others], flow, reason) do
     place = place(event)
 
-    if place in intake.suspects do
+    if place in flow.suspects do
       Logger.error(
         "#{event.type} (shard #{event.shard}, sequence #{event.seq}) is given up: subscribers have died twice before they " <>
           "acknowledged it, the last one of #{Exception.format_exit(reason)}"
       )
 
-      {others, done(intake, place)}
+      {others, done(flow, place)}
     else
-      {[first | others], %{intake | suspects: MapSet.put(intake.suspects, place)}}
+      {[first | others], %{flow | suspects: MapSet.put(flow.suspects, place)}}
     end
   end
 
-  defp let_go({left, intake}, pid) do
-    Enum.reduce(left, intake, fn %{event: event} = entry, intake ->
+  defp let_go({left, flow}, pid) do
+    Enum.reduce(left, flow, fn %{event: event} = entry, flow ->
       case List.delete(entry.waits_for, pid) do
-        [] when entry.shared? -> done(intake, place(event))
-        [] -> sent(intake, entry.number, event, {[], []})
-        waits_for -> put_in(intake.open[place(event)].waits_for, waits_for)
+        [] when entry.shared? -> done(flow, place(event))
+        [] -> sent(flow, entry.number, event, {[], []})
+        waits_for -> put_in(flow.open[place(event)].waits_for, waits_for)
       end
     end)
   end
@@ -244,25 +243,25 @@ defmodule UroDiscord.Gateway.Intake do
   What the bridge may send beyond what it was granted: `{:grant, n}`, `:nothing` yet, or `:full` while a mailbox is, to be asked again.
   """
   @spec grant(t()) :: {{:grant, pos_integer()} | :nothing | :full, t()}
-  def grant(%{due: due, credit: credit} = intake) when due >= @portion or (due > 0 and credit == 0) do
-    case Enum.filter(intake.sent_to, &(mailbox(&1) > @mailbox)) do
+  def grant(%{due: due, credit: credit} = flow) when due >= @portion or (due > 0 and credit == 0) do
+    case Enum.filter(flow.sent_to, &(mailbox(&1) > @mailbox)) do
       [] ->
-        {{:grant, due}, %{intake | due: 0, credit: credit + due, sent_to: MapSet.new(), stopped_at: nil, told?: false}}
+        {{:grant, due}, %{flow | due: 0, credit: credit + due, sent_to: MapSet.new(), stopped_at: nil, told?: false}}
 
       full ->
-        {:full, %{intake | sent_to: MapSet.new(full)}}
+        {:full, %{flow | sent_to: MapSet.new(full)}}
     end
   end
 
-  def grant(intake), do: {:nothing, intake}
+  def grant(flow), do: {:nothing, flow}
 
-  defp take_credit(intake), do: note_stop(%{intake | credit: intake.credit - 1})
+  defp take_credit(flow), do: note_stop(%{flow | credit: flow.credit - 1})
 
-  defp note_stop(%{credit: 0, stopped_at: nil} = intake), do: %{intake | stopped_at: monotonic()}
-  defp note_stop(intake), do: intake
+  defp note_stop(%{credit: 0, stopped_at: nil} = flow), do: %{flow | stopped_at: monotonic()}
+  defp note_stop(flow), do: flow
 
-  defp sent_to(intake, pids),
-    do: %{intake | sent_to: Enum.reduce(pids, intake.sent_to, &MapSet.put(&2, &1))}
+  defp sent_to(flow, pids),
+    do: %{flow | sent_to: Enum.reduce(pids, flow.sent_to, &MapSet.put(&2, &1))}
 
   defp mailbox(pid) do
     case Process.info(pid, :message_queue_len) do
@@ -276,28 +275,28 @@ defmodule UroDiscord.Gateway.Intake do
   @doc "For `UroDiscord.status/0`: since how many ms the bridge may send nothing, and because of whom; nil when it may."
   @spec held_back(t()) :: %{for_ms: non_neg_integer(), by: [map()]} | nil
   def held_back(%{stopped_at: nil}), do: nil
-  def held_back(intake), do: %{for_ms: monotonic() - intake.stopped_at, by: holders(intake)}
+  def held_back(flow), do: %{for_ms: monotonic() - flow.stopped_at, by: holders(flow)}
 
   @doc "Tells once of what holds it back for long. To be called now and then."
   @spec watch(t()) :: t()
-  def watch(%{told?: false} = intake) do
-    with %{for_ms: ms, by: by} when ms >= @patience_ms <- held_back(intake) do
+  def watch(%{told?: false} = flow) do
+    with %{for_ms: ms, by: by} when ms >= @patience_ms <- held_back(flow) do
       Logger.warning(
         "for #{div(ms, 1000)} s no event could be taken from Discord's gateway: #{Enum.map_join(by, "; ", &tell/1)}"
       )
 
-      %{intake | told?: true}
+      %{flow | told?: true}
     else
-      _ -> intake
+      _ -> flow
     end
   end
 
-  def watch(intake), do: intake
+  def watch(flow), do: flow
 
-  defp holders(intake) do
-    full = for pid <- intake.sent_to, length = mailbox(pid), length > @mailbox, do: {pid, %{mailbox: length}}
+  defp holders(flow) do
+    full = for pid <- flow.sent_to, length = mailbox(pid), length > @mailbox, do: {pid, %{mailbox: length}}
 
-    open = Enum.map(intake.open, fn {_place, entry} -> {entry.event.type, entry.waits_for} end)
+    open = Enum.map(flow.open, fn {_place, entry} -> {entry.event.type, entry.waits_for} end)
     unacknowledged = open |> Enum.flat_map(&elem(&1, 1)) |> Enum.frequencies()
     unsubscribed = for({type, []} <- open, do: type) |> Enum.frequencies()
 

@@ -1,4 +1,4 @@
-defmodule UroDiscord.Shards.Board.Record do
+defmodule UroDiscord.Shards.Board.Store do
   @moduledoc false
   # Which message is a channel's board. The delivery that posts it is stored in the same transaction as the delivery itself, so
   # that there is no moment in which a board could be posted and not be known.

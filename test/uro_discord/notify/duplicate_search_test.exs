@@ -1,4 +1,4 @@
-defmodule UroDiscord.Notify.SentTest do
+defmodule UroDiscord.Notify.DuplicateSearchTest do
   @moduledoc false
   # A request got through, its answer was lost with the whole BEAM, and Discord has forgotten the nonce when the next one goes
   # on: then the channel itself is looked through.

@@ -1,16 +1,16 @@
-defmodule UroDiscord.Bridge.Gateway do
+defmodule UroDiscord.Bridge.GatewayState do
   @moduledoc false
   # The gateway as the bridge is to have it, and what it says of it. Part of the bridge's owner: functions return what that is to
   # tell the bridge, and the gateway after.
 
-  alias UroDiscord.{Config, Events, Gateway, Secret}
+  alias UroDiscord.{Config, Events, Secret}
   alias UroDiscord.Bridge.{Fact, Protocol}
-  alias UroDiscord.Gateway.{Handled, Intake}
+  alias UroDiscord.Gateway.{AckTracker, EventFlow, Leader}
 
-  @enforce_keys [:config, :intake]
+  @enforce_keys [:config, :flow]
   defstruct [
     :config,
-    :intake,
+    :flow,
     # The lease as the bridge knows it; the sessions as they were last passed on to be stored; the events that cross to us.
     lease: nil,
     kept: %{},
@@ -24,22 +24,22 @@ defmodule UroDiscord.Bridge.Gateway do
   @type told :: {[Protocol.to_bridge()], t()}
 
   @spec new(Config.t()) :: t()
-  def new(config), do: %__MODULE__{config: config, intake: Intake.new(config.gateway.events)}
+  def new(config), do: %__MODULE__{config: config, flow: EventFlow.new(config.gateway.events)}
 
   ## The bridge's life
 
   @doc "A bridge is up: the gateway that it is to have, and what else it is told."
   @spec started(t()) :: {map() | nil, told()}
   def started(gateway) do
-    {credit, intake} = Intake.start(gateway.intake)
-    gateway = take_lease(%{gateway | intake: intake, events: Intake.wanted(intake)}, Gateway.lease())
+    {credit, flow} = EventFlow.start(gateway.flow)
+    gateway = take_lease(%{gateway | flow: flow, events: EventFlow.wanted(flow)}, Leader.lease())
     {desired(gateway), {time(gateway) ++ if(credit > 0, do: [{:credit, credit}], else: []), gateway}}
   end
 
   @doc "It ended. What Discord will not have does not change with another one."
   @spec ended(t()) :: t()
   def ended(gateway) do
-    Gateway.bridge_ended()
+    Leader.bridge_ended()
     %{gateway | shards: Map.filter(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end), presences: %{}}
   end
 
@@ -53,7 +53,7 @@ defmodule UroDiscord.Bridge.Gateway do
         "intents" => Config.Checks.intent_bits(config.intents),
         "url" => config.gateway_url,
         "shards" => shards,
-        "sessions" => for({n, session} <- Handled.received(gateway.intake.handled), do: Map.put(session, "shard", n)),
+        "sessions" => for({n, session} <- AckTracker.received(gateway.flow.acks), do: Map.put(session, "shard", n)),
         "events" => gateway.events
       }
     end
@@ -71,7 +71,7 @@ defmodule UroDiscord.Bridge.Gateway do
   @doc "The lease was taken, renewed or lost, or it is known by now how many shards there are."
   @spec lease_changed(t()) :: told()
   def lease_changed(%{lease: before} = gateway) do
-    case gateway |> take_lease(Gateway.lease()) |> uncounted() do
+    case gateway |> take_lease(Leader.lease()) |> uncounted() do
       %{lease: nil} = gateway when before == nil ->
         {[], gateway}
 
@@ -90,18 +90,18 @@ defmodule UroDiscord.Bridge.Gateway do
   # And a session is one of so many.
   defp uncounted(%{lease: %{shards: nil}} = gateway) do
     shards = Map.reject(gateway.shards, fn {_shard, fact} -> Map.get(fact, :asks_again, false) end)
-    %{gateway | shards: shards, kept: %{}, intake: Intake.sessions(gateway.intake, %{})}
+    %{gateway | shards: shards, kept: %{}, flow: EventFlow.sessions(gateway.flow, %{})}
   end
 
   defp uncounted(gateway), do: gateway
 
   # A new lease brings the sessions of whoever had it before; without one they are another node's.
-  defp take_lease(gateway, nil), do: %{gateway | lease: nil, kept: %{}, intake: Intake.sessions(gateway.intake, %{})}
+  defp take_lease(gateway, nil), do: %{gateway | lease: nil, kept: %{}, flow: EventFlow.sessions(gateway.flow, %{})}
   defp take_lease(%{lease: %{fence: fence}} = gateway, %{fence: fence} = lease), do: %{gateway | lease: lease}
 
   defp take_lease(gateway, lease) do
-    sessions = Gateway.sessions(lease.fence)
-    %{gateway | lease: lease, kept: sessions, intake: Intake.sessions(gateway.intake, sessions)}
+    sessions = Leader.sessions(lease.fence)
+    %{gateway | lease: lease, kept: sessions, flow: EventFlow.sessions(gateway.flow, sessions)}
   end
 
   defp time(%{lease: nil}), do: []
@@ -119,10 +119,10 @@ defmodule UroDiscord.Bridge.Gateway do
   @doc "Somebody subscribed."
   @spec subscribed(t()) :: told()
   def subscribed(gateway) do
-    intake = Intake.release(gateway.intake)
-    gateway = %{gateway | intake: intake}
+    flow = EventFlow.release(gateway.flow)
+    gateway = %{gateway | flow: flow}
 
-    case Intake.wanted(intake) do
+    case EventFlow.wanted(flow) do
       events when events == gateway.events ->
         {[], gateway}
 
@@ -134,13 +134,13 @@ defmodule UroDiscord.Bridge.Gateway do
 
   @spec unsubscribed(t(), pid(), String.t()) :: told()
   def unsubscribed(gateway, pid, type),
-    do: subscribed(%{gateway | intake: Intake.unsubscribed(gateway.intake, pid, type)})
+    do: subscribed(%{gateway | flow: EventFlow.unsubscribed(gateway.flow, pid, type)})
 
   @spec died(t(), pid(), term()) :: t()
-  def died(gateway, pid, reason), do: %{gateway | intake: Intake.died(gateway.intake, pid, reason)}
+  def died(gateway, pid, reason), do: %{gateway | flow: EventFlow.died(gateway.flow, pid, reason)}
 
-  @spec acknowledge(t(), Handled.place(), pid()) :: t()
-  def acknowledge(gateway, place, pid), do: %{gateway | intake: Intake.acknowledge(gateway.intake, place, pid)}
+  @spec acknowledge(t(), AckTracker.place(), pid()) :: t()
+  def acknowledge(gateway, place, pid), do: %{gateway | flow: EventFlow.acknowledge(gateway.flow, place, pid)}
 
   ## What the bridge says
 
@@ -153,19 +153,19 @@ defmodule UroDiscord.Bridge.Gateway do
 
   def handle(gateway, {:event, shard, session, seq, type, data}) do
     event = %{shard: shard, session: session, seq: seq, type: type, data: data}
-    %{gateway | intake: Intake.event(gateway.intake, event)}
+    %{gateway | flow: EventFlow.event(gateway.flow, event)}
   end
 
   def handle(gateway, {:sequence, shard, session, seq}),
-    do: %{gateway | intake: Intake.sequence(gateway.intake, {shard, session, seq})}
+    do: %{gateway | flow: EventFlow.sequence(gateway.flow, {shard, session, seq})}
 
   def handle(gateway, {:gateway, shard, state, info}) do
     fact = Fact.new(state, info, gateway.config)
     Fact.log(shard, fact)
-    Gateway.fact(shard, fact)
+    Leader.fact(shard, fact)
     Events.publish(:status, {:gateway, shard, fact})
-    intake = Intake.fact(gateway.intake, shard, state, info)
-    %{gateway | shards: Map.put(gateway.shards, shard, fact), intake: intake}
+    flow = EventFlow.fact(gateway.flow, shard, state, info)
+    %{gateway | shards: Map.put(gateway.shards, shard, fact), flow: flow}
   end
 
   def handle(gateway, {:presence, shard, data}) do
@@ -176,8 +176,8 @@ defmodule UroDiscord.Bridge.Gateway do
   @doc "After whatever may have had events handled: the store has something to keep, and the bridge may send more."
   @spec follow(t()) :: {:ok | :full, told()}
   def follow(gateway) do
-    {grant, intake} = Intake.grant(gateway.intake)
-    gateway = keep_sessions(%{gateway | intake: intake})
+    {grant, flow} = EventFlow.grant(gateway.flow)
+    gateway = keep_sessions(%{gateway | flow: flow})
 
     case grant do
       {:grant, credit} -> {:ok, {[{:credit, credit}], gateway}}
@@ -189,21 +189,21 @@ defmodule UroDiscord.Bridge.Gateway do
   defp keep_sessions(%{lease: nil} = gateway), do: gateway
 
   defp keep_sessions(gateway) do
-    case Handled.handled(gateway.intake.handled) do
+    case AckTracker.handled(gateway.flow.acks) do
       sessions when sessions == gateway.kept ->
         gateway
 
       sessions ->
-        Gateway.put_sessions(gateway.lease.fence, gateway.kept, sessions)
+        Leader.put_sessions(gateway.lease.fence, gateway.kept, sessions)
         %{gateway | kept: sessions}
     end
   end
 
   @doc "To be called now and then: whoever holds it back for long is told of."
   @spec watch(t()) :: t()
-  def watch(gateway), do: %{gateway | intake: Intake.watch(gateway.intake)}
+  def watch(gateway), do: %{gateway | flow: EventFlow.watch(gateway.flow)}
 
   @doc "`shards` and `held_back` of `UroDiscord.status/0`."
   @spec status(t()) :: map()
-  def status(gateway), do: %{shards: gateway.shards, held_back: Intake.held_back(gateway.intake)}
+  def status(gateway), do: %{shards: gateway.shards, held_back: EventFlow.held_back(gateway.flow)}
 end

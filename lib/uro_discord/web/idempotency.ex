@@ -1,4 +1,4 @@
-defmodule UroDiscord.Web.Posts do
+defmodule UroDiscord.Web.Idempotency do
   @moduledoc false
   # Which key posted which notification, in the store: for `GET /deliveries/:id`, and so that a request with an Idempotency-Key
   # posts once. A row goes when its notification does, see `UroDiscord.Notify.Outbox`.

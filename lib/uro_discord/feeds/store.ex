@@ -1,4 +1,4 @@
-defmodule UroDiscord.Feeds.Cards do
+defmodule UroDiscord.Feeds.Store do
   @moduledoc false
   # The messages of feeds in the store: what each of them should say, and what Discord shows. Also which webhooks were
   # delivered, and where pollers are.

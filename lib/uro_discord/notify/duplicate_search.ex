@@ -1,4 +1,4 @@
-defmodule UroDiscord.Notify.Sent do
+defmodule UroDiscord.Notify.DuplicateSearch do
   @moduledoc false
   # Finds a notification among a channel's messages. Discord does not keep the nonce, so it is known by its author, its time and
   # what it says.

@@ -1,4 +1,4 @@
-defmodule UroDiscord.Interactions.Seen do
+defmodule UroDiscord.Interactions.ReplayGuard do
   @moduledoc false
   # What came already: ids of interactions, and webhook events, which Discord may send again. The newest are remembered; who sends
   # an old one again is found out by its timestamp (`Interactions.Signature`). Kept in ETS for whoever asks; this process owns it.
