@@ -26,10 +26,10 @@ defmodule UroDiscord.Backoff do
 
       iex> backoff = UroDiscord.Backoff.new({100, 30_000})
       iex> {pause, backoff} = UroDiscord.Backoff.failed(backoff)
-      iex> pause in 50..100
+      iex> Enum.member?(50..100, pause)
       true
       iex> {pause, _backoff} = UroDiscord.Backoff.failed(backoff)
-      iex> pause in 100..200
+      iex> Enum.member?(100..200, pause)
       true
   """
   @spec failed(t(), integer()) :: {pause :: pos_integer(), t()}

@@ -16,8 +16,32 @@ defmodule UroDiscord.Events do
 
   @type topic :: :shards | :status | :voice | {:gateway, String.t()} | {:webhook, String.t()}
 
+  # A registry's processes outlive it for a moment where it is killed, and keep their names. A start in that moment fails, and a
+  # supervisor tries again at once, a thousand times within milliseconds: so the start waits.
+  @end_ms 5_000
+
   @spec child_spec(keyword()) :: Supervisor.child_spec()
-  def child_spec(_options), do: Registry.child_spec(keys: :duplicate, name: @registry)
+  def child_spec(_options), do: %{id: @registry, start: {__MODULE__, :start_link, []}, type: :supervisor}
+
+  @doc false
+  @spec start_link() :: Supervisor.on_start()
+  def start_link do
+    for name <- [@registry | partitions()], pid = Process.whereis(name), do: await_end(pid)
+    Registry.start_link(keys: :duplicate, name: @registry)
+  end
+
+  defp await_end(pid) do
+    ref = Process.monitor(pid)
+
+    receive do
+      {:DOWN, ^ref, :process, _pid, _reason} -> :ok
+    after
+      @end_ms -> Process.demonitor(ref, [:flush])
+    end
+  end
+
+  # As Registry names them: it has one, unless it is told otherwise.
+  defp partitions, do: [Module.concat(@registry, PIDPartition0)]
 
   @doc "As `UroDiscord.subscribe/2`: what can never say anything is refused."
   @spec subscribe(topic(), keyword()) :: :ok | {:error, Error.t()}

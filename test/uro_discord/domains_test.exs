@@ -3,7 +3,7 @@ defmodule UroDiscord.DomainsTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Delivery, Domain, Error, Shards, Tree, Whole}
+  alias UroDiscord.{Delivery, Domain, Error, Feeds, Shards, Tree, Web, Whole}
 
   @subscriptions [UroDiscord.Events]
 
@@ -26,8 +26,6 @@ defmodule UroDiscord.DomainsTest do
     for {path, _process} <- tree, not Enum.any?(path, &is_integer/1), do: path
   end
 
-  # By this name bin/test-elixir runs it apart from the others.
-  @tag :kills_every_child
   @tag timeout: 300_000
   test "each process that is killed is there again, and the other domains go on as they were" do
     sim = start_sim!()
@@ -58,6 +56,43 @@ defmodule UroDiscord.DomainsTest do
     end
 
     assert length(DiscordSim.messages(sim, "general")) == length(paths)
+  end
+
+  test "the subscriptions that are killed again and again cost no domain" do
+    sim = start_sim!()
+    start_host!(Whole.config(sim))
+    assert eventually(fn -> Whole.well?(sim, []) end)
+
+    keepers = fn ->
+      for {[name], {pid, _}} <- Tree.processes(UroDiscord), name not in @subscriptions, do: {name, pid}
+    end
+
+    before = keepers.()
+    top = Process.whereis(UroDiscord)
+
+    for _time <- 1..5 do
+      %{[UroDiscord.Events] => {pid, _}} = Tree.processes(UroDiscord)
+      Process.exit(pid, :kill)
+
+      another? = fn ->
+        with %{[UroDiscord.Events] => {now, _}} <- Tree.processes(UroDiscord),
+             do: now != pid,
+             else: (_restarting -> false)
+      end
+
+      assert eventually(another?)
+      assert eventually(fn -> Whole.well?(sim, []) end)
+    end
+
+    assert Process.whereis(UroDiscord) == top
+    assert keepers.() == before
+  end
+
+  test "what is asked while a table or a registry is not there is a quiet value or a refusal, and no crash" do
+    # Nothing runs: as in the moment between a crash and the new start.
+    assert Shards.Board.status() == []
+    assert Web.Waits.wait("key", fn -> :waited end) == :many
+    assert Feeds.Status.all() == %{}
   end
 
   test "a part that crashes too often begins anew after a pause, and says so once" do

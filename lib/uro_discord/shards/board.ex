@@ -77,8 +77,9 @@ defmodule UroDiscord.Shards.Board do
   @doc false
   @spec status() :: [map()]
   def status do
-    if Process.whereis(@registry),
-      do: for(status <- Registry.select(@registry, [{{:_, :_, :"$1"}, [], [:"$1"]}]), status != nil, do: status),
-      else: []
+    for status <- Registry.select(@registry, [{{:_, :_, :"$1"}, [], [:"$1"]}]), status != nil, do: status
+  rescue
+    # There is no board, or it is just being started again.
+    ArgumentError -> []
   end
 end

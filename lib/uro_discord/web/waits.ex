@@ -13,17 +13,32 @@ defmodule UroDiscord.Web.Waits do
   @doc "What `fun` returns, or `:many` where as many wait as may, of this key or of all."
   @spec wait(String.t(), (() -> result)) :: result | :many when result: term()
   def wait(key_name, fun) do
-    if length(Registry.lookup(__MODULE__, key_name)) < @of_a_key and Registry.count(__MODULE__) < @at_once do
-      # It goes with the process, whose client may go.
-      {:ok, _owner} = Registry.register(__MODULE__, key_name, nil)
-
+    if enter(key_name) do
       try do
         fun.()
       after
-        Registry.unregister(__MODULE__, key_name)
+        leave(key_name)
       end
     else
       :many
     end
+  end
+
+  # A place goes with the process that has it, whose client may go.
+  defp enter(key_name) do
+    if length(Registry.lookup(__MODULE__, key_name)) < @of_a_key and Registry.count(__MODULE__) < @at_once do
+      {:ok, _owner} = Registry.register(__MODULE__, key_name, nil)
+      true
+    end
+  rescue
+    # The registry is just being started again.
+    ArgumentError -> false
+  end
+
+  defp leave(key_name) do
+    Registry.unregister(__MODULE__, key_name)
+  rescue
+    # With the registry that had it the place went too.
+    ArgumentError -> :ok
   end
 end

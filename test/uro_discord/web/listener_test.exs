@@ -252,14 +252,14 @@ defmodule UroDiscord.Web.ListenerTest do
         active: false,
         cacerts: authorities,
         verify: :verify_peer,
-        server_name_indication: 'localhost'
+        server_name_indication: ~c"localhost"
       ]
 
-      {:ok, socket} = :ssl.connect('localhost', port, [{:alpn_advertised_protocols, ["http/1.1"]} | options], 5_000)
+      {:ok, socket} = :ssl.connect(~c"localhost", port, [{:alpn_advertised_protocols, ["http/1.1"]} | options], 5_000)
       assert {:ok, "http/1.1"} = :ssl.negotiated_protocol(socket)
       :ok = :ssl.send(socket, HttpClient.request("GET", "/discord/deliveries/1"))
       assert {:ok, "HTTP/1.1 401 " <> _} = :ssl.recv(socket, 0, 5_000)
-      {:ok, socket} = :ssl.connect('localhost', port, [{:alpn_advertised_protocols, ["h2"]} | options], 5_000)
+      {:ok, socket} = :ssl.connect(~c"localhost", port, [{:alpn_advertised_protocols, ["h2"]} | options], 5_000)
       assert {:ok, "h2"} = :ssl.negotiated_protocol(socket)
       assert :closed = HttpClient.call(String.replace(url, "https", "http"), "GET", "/discord/deliveries/1")
     end
@@ -276,7 +276,7 @@ defmodule UroDiscord.Web.ListenerTest do
 
   # A certificate for localhost of an authority of its own.
   defp certificate!(folder) do
-    name = {:Extension, {2, 5, 29, 17}, false, [dNSName: 'localhost']}
+    name = {:Extension, {2, 5, 29, 17}, false, [dNSName: ~c"localhost"]}
     key = [key: {:namedCurve, :secp256r1}]
     chain = %{root: key, intermediates: [], peer: [{:extensions, [name]} | key]}
     data = :public_key.pkix_test_data(%{server_chain: chain, client_chain: %{chain | peer: key}})
