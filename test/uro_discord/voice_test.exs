@@ -190,8 +190,16 @@ defmodule UroDiscord.VoiceTest do
     DiscordSim.post(sim, "/voice", %{action: "disconnect", user: "uro"})
     assert {:ended, reason, nil} = heard(&match?({:ended, _, _}, &1))
     assert {:ok, %{state: :ended, reason: ^reason}} = Voice.status(guild)
+
+    # Nor does the next bridge undo what somebody has decided. Of two commands it sends the earlier first.
+    before = DiscordSim.now(sim)
+    kill_bridge()
+    assert eventually(fn -> match?({:ok, %{bridge: %{state: :up}}}, UroDiscord.status()) end)
+    assert {:ok, %{state: :ended, reason: ^reason}} = Voice.status(guild)
     assert :ok = Voice.join(guild, :world)
+    assert {:joining, _} = heard(&match?({:joining, _}, &1))
     heard(&match?({:joined, _}, &1))
+    assert %{"events" => [_once]} = DiscordSim.get(sim, "/events?types=voice_state&after=#{before}")
   end
 
   test "the end of the process that knows what is wanted is not heard, and what somebody in Discord ended stays so",

@@ -15,6 +15,8 @@ defmodule UroDiscord.Voice.Calls do
   @spec fact(Snowflake.t(), atom(), map()) :: :ok
   def fact(guild_id, fact, info), do: GenServer.cast(__MODULE__, {:fact, guild_id, fact, info})
 
+  # A call is `over` when it is not tried again unless it is wanted anew: false, true, or `:before`, of a bridge that is not there any
+  # more, so that the next one need not know of it.
   @impl true
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
@@ -26,7 +28,7 @@ defmodule UroDiscord.Voice.Calls do
   # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
   defp resume(state) do
     Enum.reduce(state.calls, state, fn
-      {_guild_id, %{over: true}}, state ->
+      {_guild_id, %{over: over}}, state when over != false ->
         state
 
       {guild_id, call}, state ->
@@ -161,11 +163,12 @@ defmodule UroDiscord.Voice.Calls do
   defp joined?(%{status: %{state: :joined, channel_id: id}, channel_id: id}), do: true
   defp joined?(_call), do: false
 
-  # Whatever was known is of another life.
+  # Whatever was known is of another life, but for what somebody in Discord has decided.
   defp down(state) do
     calls =
-      Map.new(state.calls, fn {guild_id, call} ->
-        {guild_id, %{call | over: false, status: blank(:down, call.channel_id)}}
+      Map.new(state.calls, fn
+        {guild_id, %{over: over} = call} when over != false -> {guild_id, %{call | over: :before}}
+        {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}}
       end)
 
     %{state | calls: calls}
@@ -197,7 +200,7 @@ defmodule UroDiscord.Voice.Calls do
 
   defp wanted(state) do
     channels =
-      for {guild_id, call} <- state.calls do
+      for {guild_id, call} <- state.calls, call.over != :before do
         %{
           "guild" => guild_id,
           "channel" => call.channel_id,
