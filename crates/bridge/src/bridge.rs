@@ -38,6 +38,20 @@ const READ: usize = 64 * 1024;
 ///
 /// Any [`Fault`] but [`Fault::NotAPort`].
 pub async fn run(transport: Transport, outbox: Outbox) -> Result<(), Fault> {
+    run_in_window(transport, outbox, gateway::WINDOW).await
+}
+
+/// [`run`] for a Discord that counts commands in another time, so that a test need not take Discord's.
+///
+/// # Errors
+///
+/// As [`run`].
+#[doc(hidden)]
+pub async fn run_in_window(
+    transport: Transport,
+    outbox: Outbox,
+    window: Duration,
+) -> Result<(), Fault> {
     let Transport {
         input,
         output,
@@ -54,7 +68,7 @@ pub async fn run(transport: Transport, outbox: Outbox) -> Result<(), Fault> {
     let mut writer = JoinSet::new();
     writer.spawn(outbox.clone().write_to(output));
 
-    let result = serve(input, closed, &outbox, &mut writer).await;
+    let result = serve(input, closed, &outbox, &mut writer, window).await;
     if let Err(fault) = &result {
         fault.report();
     }
@@ -72,6 +86,7 @@ async fn serve(
     closed: watch::Receiver<bool>,
     outbox: &Outbox,
     writer: &mut JoinSet<io::Result<()>>,
+    window: Duration,
 ) -> Result<(), Fault> {
     let events = Events::new(outbox.clone());
     let (desired, wanted) = watch::channel(Desired::default());
@@ -96,7 +111,13 @@ async fn serve(
         desired: states,
         updates,
     };
-    gateway.spawn(gateway::run(wanted, outbox.clone(), events.clone(), voice));
+    gateway.spawn(gateway::run(gateway::Surroundings {
+        wanted,
+        outbox: outbox.clone(),
+        events: events.clone(),
+        voice,
+        window,
+    }));
 
     let owner = Owner {
         closed,

@@ -18,7 +18,7 @@ pub mod stdio;
 mod transport;
 mod voice;
 
-pub use bridge::run;
+pub use bridge::{run, run_in_window};
 pub use fault::Fault;
 pub use outbox::Outbox;
 pub use transport::Transport;

@@ -211,7 +211,7 @@ async fn a_reader_that_does_not_read_costs_no_memory_and_cannot_hold_the_end_up(
 async fn it_ends_when_nobody_hears_it_any_more() {
     let bridge = Bridge::greeted().await;
     let Bridge {
-        mut child,
+        mut process,
         mut stdin,
         frames,
         ..
@@ -220,7 +220,7 @@ async fn it_ends_when_nobody_hears_it_any_more() {
     let mut ping = Vec::new();
     frame::append(&mut ping, |out| ToBridge::Ping(b"\x6a").encode(out)).unwrap();
     stdin.write_all(&ping).await.unwrap();
-    let status = patiently("the end", child.wait()).await.unwrap();
+    let status = patiently("the end", process.child.wait()).await.unwrap();
     assert_eq!(status.code(), Some(0));
 }
 

@@ -7,11 +7,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// In which time Discord counts.
-pub const WINDOW: Duration = Duration::from_secs(60);
+/// In which time there are so many at most: Discord counts in 60 s, and the network may bring closer together what left further apart.
+pub const WINDOW: Duration = Duration::from_secs(62);
 
-/// What is left for heartbeats, which twilight sends by itself (two in 60 s, more when Discord asks), for the identify and for packets that
-/// the network brings closer together.
+/// The rest of the 120 is for heartbeats, which twilight sends by itself (two in 60 s, more when Discord asks), and for the identify.
 const COMMANDS: usize = 110;
 
 /// What nobody but presence may use: it has a pace of its own, of 14 in 60 s.

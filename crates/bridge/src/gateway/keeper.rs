@@ -1,8 +1,9 @@
+use super::Surroundings;
 use super::commands::Commands;
 use super::connection::End;
 use super::progress::Progress;
 use super::same_connections;
-use super::voice::{ShardVoice, Voice};
+use super::voice::ShardVoice;
 use crate::desired::{Desired, is_websocket};
 use crate::events::Events;
 use crate::outbox::Outbox;
@@ -63,15 +64,14 @@ pub enum Stop {
 }
 
 impl Keeper {
-    pub fn new(
-        number: u32,
-        gateway: Arc<Gateway>,
-        era: u64,
-        wanted: watch::Receiver<Desired>,
-        outbox: Outbox,
-        events: Events,
-        voice: Voice,
-    ) -> Self {
+    pub fn new(number: u32, gateway: Arc<Gateway>, era: u64, surroundings: Surroundings) -> Self {
+        let Surroundings {
+            wanted,
+            outbox,
+            events,
+            voice,
+            window,
+        } = surroundings;
         Self {
             number,
             session: given(&gateway, number),
@@ -83,7 +83,7 @@ impl Keeper {
             events,
             lease: Instant::now(),
             allowed: 0,
-            commands: Commands::new(super::budget::WINDOW),
+            commands: Commands::new(window),
             progress: Progress::default(),
             backoff: Backoff::new(PAUSES),
             user_id: None,

@@ -14,42 +14,42 @@ use crate::desired::Desired;
 use crate::events::Events;
 use crate::outbox::Outbox;
 use keeper::Keeper;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::Gateway;
 
+pub use budget::WINDOW;
 pub use voice::Voice;
+
+/// What all shards have in common.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub wanted: watch::Receiver<Desired>,
+    pub outbox: Outbox,
+    pub events: Events,
+    pub voice: Voice,
+    /// That of the command budgets.
+    pub window: Duration,
+}
 
 /// Keeps all shards of the desired gateway, until nobody desires anything any more.
 ///
 /// # Errors
 ///
 /// When a shard's task panicked.
-pub async fn run(
-    mut wanted: watch::Receiver<Desired>,
-    outbox: Outbox,
-    events: Events,
-    voice: Voice,
-) -> Result<(), JoinError> {
+pub async fn run(mut surroundings: Surroundings) -> Result<(), JoinError> {
     // The last value outlives its sender, so it is asked for the sender first.
-    while wanted.has_changed().is_ok() {
-        let desired = wanted.borrow_and_update().clone();
+    while surroundings.wanted.has_changed().is_ok() {
+        let desired = surroundings.wanted.borrow_and_update().clone();
         let Some(gateway) = desired.gateway else {
             // An error is the end, which the next look finds too.
-            let _ = wanted.changed().await;
+            let _ = surroundings.wanted.changed().await;
             continue;
         };
         let mut keepers = JoinSet::new();
         for shard in 0..gateway.shards.get() {
-            let keeper = Keeper::new(
-                shard,
-                gateway.clone(),
-                desired.era,
-                wanted.clone(),
-                outbox.clone(),
-                events.clone(),
-                voice.clone(),
-            );
+            let keeper = Keeper::new(shard, gateway.clone(), desired.era, surroundings.clone());
             keepers.spawn(keeper.run());
         }
         // Each ends when its gateway is no longer the desired one.

@@ -6,10 +6,15 @@ pub mod sim;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::process::{ExitStatus, Stdio};
+use std::thread;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::task::JoinHandle;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex, split};
+use tokio::process::{Child, Command};
+use tokio::runtime::Builder;
+use tokio::sync::{oneshot, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::timeout;
+use uro_discord_bridge::{Outbox, Transport, run_in_window};
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
 };
@@ -18,18 +23,27 @@ use uro_discord_wire::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub async fn patiently<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let result = tokio::time::timeout(PATIENCE, future).await;
+    let result = timeout(PATIENCE, future).await;
     result.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
-/// A running bridge.
-pub struct Bridge {
-    pub child: Child,
-    pub stdin: ChildStdin,
+/// A running bridge: the program, or the library in a thread.
+pub struct Bridge<P = Program> {
+    pub process: P,
+    pub stdin: Box<dyn AsyncWrite + Send + Unpin>,
     pub frames: Frames,
     /// Whether a shard that waits for the permission to identify is given it by [`Bridge::next`], and nobody sees it waiting.
     pub permits: bool,
+}
+
+pub struct Program {
+    pub child: Child,
     stderr: JoinHandle<String>,
+}
+
+pub struct Thread {
+    kill: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
 }
 
 /// A message that costs a credit.
@@ -44,8 +58,10 @@ pub struct Paid {
 
 /// What the bridge says.
 pub struct Frames {
-    stdout: ChildStdout,
+    stdout: Box<dyn AsyncRead + Send + Unpin>,
     buffer: Vec<u8>,
+    /// How long the next message may take.
+    pub patience: Duration,
     /// The lines of its log, which come between the messages and are not among them.
     pub log: Vec<Line>,
 }
@@ -103,18 +119,25 @@ impl Message {
 }
 
 impl Frames {
+    fn new(stdout: impl AsyncRead + Send + Unpin + 'static) -> Self {
+        Self {
+            stdout: Box::new(stdout),
+            buffer: Vec::new(),
+            patience: PATIENCE,
+            log: Vec::new(),
+        }
+    }
+
     /// The next message.
     pub async fn next(&mut self) -> Message {
-        patiently("a message", async {
-            loop {
-                if let Some(message) = self.take() {
-                    return message;
-                }
-                let read = self.stdout.read_buf(&mut self.buffer).await.unwrap();
-                assert_ne!(read, 0, "the bridge ended: {:?}", self.log);
+        loop {
+            if let Some(message) = self.take() {
+                return message;
             }
-        })
-        .await
+            let read = timeout(self.patience, self.stdout.read_buf(&mut self.buffer)).await;
+            let read = read.expect("waited in vain for a message").unwrap();
+            assert_ne!(read, 0, "the bridge ended: {:?}", self.log);
+        }
     }
 
     /// The next message that is there in full.
@@ -166,19 +189,17 @@ impl Bridge {
             .unwrap();
         let mut stderr = child.stderr.take().unwrap();
         Self {
-            stdin: child.stdin.take().unwrap(),
-            frames: Frames {
-                stdout: child.stdout.take().unwrap(),
-                buffer: Vec::new(),
-                log: Vec::new(),
-            },
+            stdin: Box::new(child.stdin.take().unwrap()),
+            frames: Frames::new(child.stdout.take().unwrap()),
             permits: true,
-            stderr: tokio::spawn(async move {
-                let mut text = String::new();
-                stderr.read_to_string(&mut text).await.unwrap();
-                text
-            }),
-            child,
+            process: Program {
+                stderr: tokio::spawn(async move {
+                    let mut text = String::new();
+                    stderr.read_to_string(&mut text).await.unwrap();
+                    text
+                }),
+                child,
+            },
         }
     }
 
@@ -192,6 +213,94 @@ impl Bridge {
         Self::greet(Self::spawn(filter)).await
     }
 
+    pub fn os_pid(&self) -> u32 {
+        self.process.child.id().unwrap()
+    }
+
+    /// The most memory that it ever held, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.os_pid())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    pub async fn kill(mut self) {
+        self.process.child.kill().await.unwrap();
+    }
+
+    /// Closes its stdin and waits for its end.
+    pub async fn close(self) -> Ended {
+        drop(self.stdin);
+        self.process.ended(self.frames).await
+    }
+
+    /// Waits for its end, with its stdin open.
+    pub async fn ended(self) -> Ended {
+        let ended = self.process.ended(self.frames).await;
+        drop(self.stdin);
+        ended
+    }
+}
+
+impl Program {
+    /// Nobody reads stdout, nor is it closed, until the process is gone.
+    async fn ended(mut self, mut frames: Frames) -> Ended {
+        let status = patiently("the bridge's end", self.child.wait()).await;
+        frames.drain().await;
+        Ended {
+            status: status.unwrap(),
+            log: frames.log,
+            stderr: self.stderr.await.unwrap(),
+        }
+    }
+}
+
+impl Bridge<Thread> {
+    /// The same for a Discord that counts commands in another time.
+    pub async fn in_window(window: Duration) -> Self {
+        let (ours, theirs) = duplex(1 << 20);
+        let (stdout, stdin) = split(ours);
+        let (input, output) = split(theirs);
+        let (kill, killed) = oneshot::channel();
+        let run = async move {
+            let (_open, closed) = watch::channel(false);
+            let transport = Transport {
+                input: Box::new(input),
+                output: Box::new(output),
+                closed,
+            };
+            tokio::select! {
+                ended = run_in_window(transport, Outbox::default(), window) => ended.unwrap(),
+                // With the runtime all goes that runs in it, and nobody says goodbye.
+                _ = killed => {}
+            }
+        };
+        let thread = thread::spawn(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run);
+        });
+        Self::greet(Self {
+            process: Thread { kill, thread },
+            stdin: Box::new(stdin),
+            frames: Frames::new(stdout),
+            permits: true,
+        })
+        .await
+    }
+
+    pub async fn kill(self) {
+        self.process.kill.send(()).unwrap();
+        let thread = self.process.thread;
+        patiently("its end", spawn_blocking(|| thread.join().unwrap()))
+            .await
+            .unwrap();
+    }
+}
+
+impl<P> Bridge<P> {
     async fn greet(mut bridge: Self) -> Self {
         assert!(matches!(
             bridge.next().await.decode(),
@@ -394,61 +503,5 @@ impl Bridge {
             _ => None,
         })
         .await;
-    }
-
-    pub fn os_pid(&self) -> u32 {
-        self.child.id().unwrap()
-    }
-
-    /// The most memory that it ever held, in bytes.
-    pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.os_pid())).unwrap();
-        let line = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-    }
-
-    pub async fn kill(mut self) {
-        self.child.kill().await.unwrap();
-    }
-
-    /// Closes its stdin and waits for its end.
-    pub async fn close(self) -> Ended {
-        let Self {
-            child,
-            stdin,
-            frames,
-            stderr,
-            ..
-        } = self;
-        drop(stdin);
-        ended(child, frames, stderr).await
-    }
-
-    /// Waits for its end, with its stdin open.
-    pub async fn ended(self) -> Ended {
-        let Self {
-            child,
-            stdin,
-            frames,
-            stderr,
-            ..
-        } = self;
-        let ended = ended(child, frames, stderr).await;
-        drop(stdin);
-        ended
-    }
-}
-
-/// Nobody reads stdout, nor is it closed, until the process is gone.
-async fn ended(mut child: Child, mut frames: Frames, stderr: JoinHandle<String>) -> Ended {
-    let status = patiently("the bridge's end", child.wait()).await.unwrap();
-    frames.drain().await;
-    Ended {
-        status,
-        log: frames.log,
-        stderr: stderr.await.unwrap(),
     }
 }

@@ -51,6 +51,12 @@ impl Discord {
         gateway
     }
 
+    /// Ends the bot's connection, in this way.
+    pub async fn cut(&self, action: &str) {
+        self.post("gateway", json!({"action": action, "user": "uro"}))
+            .await;
+    }
+
     /// Sends a dispatch to every session.
     pub async fn dispatch(&self, kind: &str, data: Value) {
         self.post("dispatch", json!({"type": kind, "data": data}))
