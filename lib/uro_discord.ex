@@ -32,19 +32,15 @@ defmodule UroDiscord do
     Domains,
     Error,
     Events,
-    Feeds,
-    Native,
     Notify,
     Runtime,
     Secret,
     Shards,
     Shutdown,
+    Status,
     Store,
-    Telemetry,
-    Web
+    Telemetry
   }
-
-  alias UroDiscord.Gateway.Leader
 
   @doc """
   Starts UroDiscord with `config :uro_discord`; `options` go before it. Raises `UroDiscord.ConfigError` when they cannot be used.
@@ -66,7 +62,8 @@ defmodule UroDiscord do
 
   @impl true
   def init(%Config{} = config) do
-    with {:error, error} <- Runtime.init(config), do: raise(error)
+    with {:error, error} <- Runtime.init(config, Store.Keeper.store()), do: raise(error)
+    Store.Keeper.prepare()
     Notify.Backlog.init()
     Shards.init_table()
     Telemetry.load()
@@ -76,7 +73,7 @@ defmodule UroDiscord do
     # These cannot fail by themselves, so whoever ends them is somebody else, and the host's supervisor need not hear of it. The
     # subscriptions are in no domain: a subscriber ends with them.
     Supervisor.init(
-      [Events] ++ Enum.map(domains, &{Domain, &1}) ++ [{Shutdown, Enum.map(domains, & &1.name)}],
+      [{Events, gateway: Bridge}] ++ Enum.map(domains, &{Domain, &1}) ++ [{Shutdown, Enum.map(domains, & &1.name)}],
       strategy: :one_for_one,
       max_restarts: 1_000,
       max_seconds: 1
@@ -241,28 +238,5 @@ defmodule UroDiscord do
       to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
-  def status do
-    with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
-      if config.enabled do
-        %{bridge: bridge, gateway: gateway} = Bridge.status()
-
-        {:ok,
-         %{
-           enabled: true,
-           domains: Domain.status(),
-           store: Store.Keeper.status(),
-           bridge: bridge,
-           gateway: Map.merge(gateway, Leader.status()),
-           rest: Native.rest_status(rest),
-           notifications: Notify.status(store),
-           shards: Shards.status(),
-           board: Shards.Board.status(),
-           feeds: Feeds.Status.all(),
-           web: Web.Listener.status()
-         }}
-      else
-        {:ok, %{enabled: false}}
-      end
-    end
-  end
+  defdelegate status, to: Status, as: :fetch
 end

@@ -14,6 +14,8 @@ defmodule UroDiscord.BodyReader do
 
   @compile {:no_warn_undefined, [Plug.Conn]}
 
+  alias UroDiscord.Web.Mount
+
   @key :uro_discord_body
 
   @doc "As `Plug.Conn.read_body/2`, with a copy kept where the path is UroDiscord's."
@@ -21,7 +23,7 @@ defmodule UroDiscord.BodyReader do
   def read_body(conn, options, at \\ "/discord") do
     case Plug.Conn.read_body(conn, options) do
       {status, part, conn} when status in [:ok, :more] ->
-        {status, part, keep(conn, part, UroDiscord.Plug.segments(at))}
+        {status, part, keep(conn, part, Mount.segments(at))}
 
       error ->
         error
@@ -35,7 +37,7 @@ defmodule UroDiscord.BodyReader do
   end
 
   defp keep(conn, part, at) do
-    case UroDiscord.Plug.under(conn, at) do
+    case Mount.under(conn, at) do
       {:ok, _path} -> Plug.Conn.put_private(conn, @key, [conn.private[@key] || [], part])
       :error -> conn
     end

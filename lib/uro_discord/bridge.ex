@@ -9,10 +9,9 @@ defmodule UroDiscord.Bridge do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Voice}
+  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server}
   alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.AckTracker
-  alias UroDiscord.Web.Listener
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -33,10 +32,12 @@ defmodule UroDiscord.Bridge do
 
   defmodule State do
     @moduledoc false
-    @enforce_keys [:name, :roles, :open, :gateway, :desired, :since, :backoff]
+    @enforce_keys [:name, :roles, :parts, :open, :gateway, :desired, :since, :backoff]
     defstruct [
       :name,
       :roles,
+      # Who hears what it says of voice and of HTTP.
+      :parts,
       # Opens its transport.
       :open,
       # nil without this role.
@@ -59,9 +60,15 @@ defmodule UroDiscord.Bridge do
   @typedoc """
     * `name`: `:local` unless said;
     * `roles`: all unless said;
+    * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice and of HTTP; nobody unless said;
     * `transport`: a `UroDiscord.Bridge.Transport` and what it is opened with; a port and the configured executable unless said.
   """
-  @type options :: [name: name(), roles: [role()], transport: {module(), term()}]
+  @type options :: [
+          name: name(),
+          roles: [role()],
+          parts: [voice: module(), http: module()],
+          transport: {module(), term()}
+        ]
 
   @spec child_spec(Config.t() | {Config.t(), options()}) :: Supervisor.child_spec()
   def child_spec({%Config{}, options} = start) do
@@ -131,6 +138,7 @@ defmodule UroDiscord.Bridge do
     state = %State{
       name: Keyword.get(options, :name, :local),
       roles: roles,
+      parts: Map.new(Keyword.get(options, :parts, [])),
       open: fn -> transport.open(argument) end,
       since: DateTime.utc_now(),
       gateway: if(:gateway in roles, do: GatewayState.new(config)),
@@ -295,7 +303,7 @@ defmodule UroDiscord.Bridge do
 
   defp down(state) do
     for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
-    if :http in state.roles, do: Listener.ended()
+    for {_part, module} <- state.parts, do: :ok = module.ended()
 
     %{
       state
@@ -359,13 +367,11 @@ defmodule UroDiscord.Bridge do
   defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
     do: %{state | gateway: GatewayState.handle(state.gateway, message)}
 
-  defp handle({:voice, guild, voice_state, info}, state) do
-    Voice.fact(guild, voice_state, info)
-    state
-  end
+  defp handle(message, %{parts: %{voice: voice}} = state) when elem(message, 0) == :voice,
+    do: heard(voice, message, state)
 
-  defp handle(message, state) when elem(message, 0) in [:http, :request, :body, :gone],
-    do: message |> Listener.heard() |> Enum.reduce(state, &tell(&2, &1))
+  defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
+    do: heard(http, message, state)
 
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")
@@ -388,6 +394,8 @@ defmodule UroDiscord.Bridge do
     Logger.error("the bridge sent #{elem(other, 0)} out of turn")
     state
   end
+
+  defp heard(part, message, state), do: message |> part.heard() |> Enum.reduce(state, &tell(&2, &1))
 
   # The whole desired state, with the gateway as the lease has it.
   defp begin(%{gateway: nil} = state), do: tell(state, {:desired, state.desired})

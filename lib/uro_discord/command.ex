@@ -76,4 +76,12 @@ defmodule UroDiscord.Command do
   @callback handle(Interaction.t()) :: answer()
 
   @optional_callbacks command: 0, component: 0, answers: 1
+
+  @doc false
+  # Whether this module can be in `config :uro_discord, commands:`.
+  @spec command?(term()) :: boolean()
+  def command?(module) do
+    is_atom(module) and Code.ensure_loaded?(module) and function_exported?(module, :handle, 1) and
+      (function_exported?(module, :command, 0) or function_exported?(module, :component, 0))
+  end
 end

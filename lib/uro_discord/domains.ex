@@ -31,10 +31,15 @@ defmodule UroDiscord.Domains do
   end
 
   defp core(config),
-    do: [Store.Keeper, Notify, Desired, group(:gateway, [{Gateway.Leader, config}, {Bridge, config}])]
+    do: [
+      Store.Keeper,
+      Notify,
+      Desired,
+      group(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: [voice: Voice, http: Web.Listener]}}])
+    ]
 
   defp worlds(%{shards: shards, board: board} = config) do
-    [group(:registry, [{Shards, config}, Shards.Hidden])] ++
+    [group(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++
       if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
       [{Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++

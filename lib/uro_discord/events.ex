@@ -1,9 +1,9 @@
 defmodule UroDiscord.Events do
   @moduledoc false
   # Who wants to hear of what. Topics are those of `UroDiscord.subscribe/2`; a subscriber gets
-  # `{:uro_discord, topic, event}`. The bridge's owner is told of comings and goings, since only subscribed dispatches cross to us.
+  # `{:uro_discord, topic, event}`. Who has the gateway is told of comings and goings, since only subscribed dispatches cross to us.
 
-  alias UroDiscord.{Bridge, Error, Runtime}
+  alias UroDiscord.{Error, Runtime}
   alias UroDiscord.Config.Checks
   alias UroDiscord.Gateway.Dispatches
 
@@ -21,13 +21,13 @@ defmodule UroDiscord.Events do
   @end_ms 5_000
 
   @spec child_spec(keyword()) :: Supervisor.child_spec()
-  def child_spec(_options), do: %{id: @registry, start: {__MODULE__, :start_link, []}, type: :supervisor}
+  def child_spec(options), do: %{id: @registry, start: {__MODULE__, :start_link, [options]}, type: :supervisor}
 
-  @doc false
-  @spec start_link() :: Supervisor.on_start()
-  def start_link do
+  @doc "`gateway:` is the module that is told of subscriptions, by `subscribed/0` and `unsubscribed/2`."
+  @spec start_link(keyword()) :: Supervisor.on_start()
+  def start_link(options) do
     for name <- [@registry | partitions()], pid = Process.whereis(name), do: await_end(pid)
-    Registry.start_link(keys: :duplicate, name: @registry)
+    Registry.start_link(keys: :duplicate, name: @registry, meta: options)
   end
 
   defp await_end(pid) do
@@ -70,7 +70,7 @@ defmodule UroDiscord.Events do
 
   defp register(topic, value) do
     {:ok, _owner} = Registry.register(@registry, topic, value)
-    with {:gateway, _type} <- topic, do: Bridge.subscribed()
+    with {:gateway, _type} <- topic, {:ok, gateway} <- Registry.meta(@registry, :gateway), do: gateway.subscribed()
     :ok
   rescue
     # The registry is not there.
@@ -148,7 +148,11 @@ defmodule UroDiscord.Events do
   @spec unsubscribe(topic() | {:delivery, String.t()}) :: :ok
   def unsubscribe(topic) do
     :ok = Registry.unregister(@registry, topic)
-    with {:gateway, type} when is_binary(type) <- topic, do: Bridge.unsubscribed(self(), type)
+
+    with {:gateway, type} when is_binary(type) <- topic,
+         {:ok, gateway} <- Registry.meta(@registry, :gateway),
+         do: gateway.unsubscribed(self(), type)
+
     :ok
   rescue
     # There is no registry, and so no subscription.

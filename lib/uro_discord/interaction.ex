@@ -15,7 +15,7 @@ defmodule UroDiscord.Interaction do
   """
 
   alias UroDiscord.{Error, Notify, Secret, Snowflake}
-  alias UroDiscord.Interactions.{Answer, Webhook}
+  alias UroDiscord.Interactions.Webhook
 
   @derive {Inspect, except: [:token, :data]}
   @enforce_keys [:id, :application_id, :token, :kind, :user, :data]
@@ -67,7 +67,7 @@ defmodule UroDiscord.Interaction do
   """
   @spec edit(t(), Notify.Message.input()) :: :ok | {:error, Error.t()}
   def edit(%__MODULE__{} = interaction, message) do
-    case Answer.message(message) do
+    case Webhook.message(message) do
       {:ok, message} -> Webhook.edit(interaction, message)
       {:error, wrong} -> {:error, Error.invalid(nil, wrong)}
     end

@@ -28,42 +28,27 @@ defmodule UroDiscord.Plug do
   require Logger
 
   alias UroDiscord.{BodyReader, Native, Web}
-  alias UroDiscord.Web.{Request, Response}
+  alias UroDiscord.Web.{Mount, Request, Response}
 
   @read_timeout_ms 20_000
 
   @doc "Option: `:at`, the path that it answers under, where it is mounted in an endpoint and not by `forward`."
   @spec init(keyword()) :: [String.t()]
-  def init(options), do: options |> Keyword.get(:at, "/") |> segments()
+  def init(options), do: options |> Keyword.get(:at, "/") |> Mount.segments()
 
   @doc "Answers a request that is for us, and halts; leaves others as they are."
   @spec call(struct(), [String.t()]) :: struct()
   def call(conn, []), do: conn |> answer(conn.path_info) |> Plug.Conn.halt()
 
   def call(conn, at) do
-    case under(conn, at) do
+    case Mount.under(conn, at) do
       {:ok, path} -> conn |> answer(path) |> Plug.Conn.halt()
       :error -> conn
     end
   end
 
-  @doc false
-  # What follows `at` in the path as it came. That is `request_path`: the others, `script_name` and `path_info`, are what an endpoint and
-  # routers make of it.
-  @spec under(struct(), [String.t()]) :: {:ok, [String.t()]} | :error
-  def under(conn, at) do
-    case conn.request_path |> segments() |> Enum.split(length(at)) do
-      {^at, path} -> {:ok, path}
-      _other -> :error
-    end
-  end
-
-  @doc false
-  @spec segments(String.t()) :: [String.t()]
-  def segments(path), do: String.split(path, "/", trim: true)
-
   defp answer(conn, path) do
-    at = conn.request_path |> segments() |> Enum.drop(-length(path))
+    at = conn.request_path |> Mount.segments() |> Enum.drop(-length(path))
 
     case Request.new(conn.method, path, conn.query_string, conn.req_headers, peer(conn.remote_ip)) do
       {:ok, request} -> answer_request(conn, Web.begin(request), Request.media_type(request), at)

@@ -15,27 +15,26 @@ defmodule UroDiscord.Runtime do
           position: :atomics.atomics_ref() | nil
         }
 
-  @doc "For as long as the calling process lives. The store is opened by its keeper, which uses this."
-  @spec init(Config.t()) :: :ok | {:error, Error.t()}
-  def init(config) do
-    with {:ok, runtime} <- new(config) do
+  @doc "For as long as the calling process lives. Who keeps `store` opens it later."
+  @spec init(Config.t(), Store.t()) :: :ok | {:error, Error.t()}
+  def init(config, store) do
+    with {:ok, runtime} <- new(config, store) do
       :ets.new(__MODULE__, [:named_table, :public, read_concurrency: true])
       put(:runtime, runtime)
-      put(:store, Store.Keeper.closed())
     end
   end
 
-  defp new(%Config{enabled: false} = config) do
+  defp new(%Config{enabled: false} = config, _store) do
     {:ok, %{config: config, rest: nil, store: nil, owner: nil, bot_id: nil, position: nil}}
   end
 
-  defp new(config) do
+  defp new(config, store) do
     with {:ok, rest} <- Rest.client(config) do
       {:ok,
        %{
          config: config,
          rest: rest,
-         store: {Store.Keeper, nil},
+         store: store,
          owner: NodeId.name(),
          bot_id: bot_id(config),
          position: :atomics.new(1, [])

@@ -47,11 +47,6 @@ defmodule UroDiscord.Store do
           num_rows: non_neg_integer()
         }
 
-  @doc "Opens what the second half of the configured value names, its schema brought up to date or found to be."
-  @callback open(term()) :: {:ok, handle :: term()} | {:error, Error.t()}
-  @callback run(handle :: term(), [statement()], :read | :write) ::
-              {:ok, [answer()]} | {:error, Error.t()}
-
   @doc "Opens the configured store: `{:sqlite, path}`, or `{:repo, module}` once that Repo is running."
   @spec open({:sqlite, Path.t()} | {:repo, module()}) :: {:ok, t()} | {:error, Error.t()}
   def open({:sqlite, path}), do: open(UroDiscord.Store.SQLite, path)

@@ -33,6 +33,8 @@ defmodule UroDiscord.Voice do
     * `{:played, path, error}`: a file was played to its end, or not, because of `error`.
   """
 
+  @behaviour UroDiscord.Bridge.Part
+
   alias UroDiscord.{Config, Error, Runtime, Server, Snowflake}
   alias UroDiscord.Voice.Calls
 
@@ -124,9 +126,16 @@ defmodule UroDiscord.Voice do
   defdelegate child_spec(config), to: Calls
 
   @doc false
-  # What the bridge says.
-  @spec fact(Snowflake.t(), atom(), map()) :: :ok
-  defdelegate fact(guild_id, fact, info), to: Calls
+  @impl UroDiscord.Bridge.Part
+  def heard({:voice, guild_id, fact, info}) do
+    Calls.fact(guild_id, fact, info)
+    []
+  end
+
+  # `Calls` hears of that among all else that is said of a bridge.
+  @doc false
+  @impl UroDiscord.Bridge.Part
+  def ended, do: :ok
 
   ## What is asked
 

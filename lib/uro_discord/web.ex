@@ -11,18 +11,6 @@ defmodule UroDiscord.Web do
   # `curl -d` says it sends a form; what it sends is the text.
   @text ["text/plain", "application/x-www-form-urlencoded", nil]
 
-  # Further features put theirs here. A route that takes a body names its media types and the most bytes it may have, and
-  # says `signed: true` if it checks a signature over the bytes.
-  @routes [
-    %{method: "POST", path: ["notify", :channel], to: Notify, types: @text ++ @json, body: 512 * 1024},
-    # GitHub sends up to 25 MB, for a push of thousands of commits. The others have some 10 KB; and whether it is from GitHub
-    # is known only when all of it is read.
-    %{method: "POST", path: ["feeds", :name], to: Feeds, types: @json, body: 1024 * 1024, signed: true},
-    %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0},
-    %{method: "POST", path: ["interactions"], to: Interactions, types: @json, body: 128 * 1024, signed: true},
-    %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true}
-  ]
-
   @typedoc "How a request goes on after its head: with a body of at most `limit` bytes, or not at all. A signed one is needed as it came."
   @type next :: {:read, %{limit: non_neg_integer(), signed: boolean()}, (binary() -> Response.t())} | Response.t()
 
@@ -64,8 +52,22 @@ defmodule UroDiscord.Web do
 
   ## Finding the route
 
+  # Further features put theirs here. A route that takes a body names its media types and the most bytes it may have, and
+  # says `signed: true` if it checks a signature over the bytes.
+  defp routes do
+    [
+      %{method: "POST", path: ["notify", :channel], to: Notify, types: @text ++ @json, body: 512 * 1024},
+      # GitHub sends up to 25 MB, for a push of thousands of commits. The others have some 10 KB; and whether it is from GitHub
+      # is known only when all of it is read.
+      %{method: "POST", path: ["feeds", :name], to: Feeds, types: @json, body: 1024 * 1024, signed: true},
+      %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0},
+      %{method: "POST", path: ["interactions"], to: Interactions, types: @json, body: 128 * 1024, signed: true},
+      %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true}
+    ]
+  end
+
   defp route(request) do
-    case for(route <- @routes, params = match(route.path, request.path, %{}), do: {route, params}) do
+    case for(route <- routes(), params = match(route.path, request.path, %{}), do: {route, params}) do
       [] -> Response.error(404, "not_found", "there is nothing at this path; the paths are: #{paths()}")
       found -> by_method(found, request.method)
     end
@@ -94,7 +96,7 @@ defmodule UroDiscord.Web do
   defp match(_pattern, _path, _params), do: nil
 
   defp paths do
-    Enum.map_join(@routes, ", ", &template/1)
+    Enum.map_join(routes(), ", ", &template/1)
   end
 
   defp template(%{path: path}),

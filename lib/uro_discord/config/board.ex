@@ -3,14 +3,14 @@ defmodule UroDiscord.Config.Board do
   # The options under `board:` and `announcements:`; see UroDiscord.Shards.Board and UroDiscord.Shards.Announcements.
 
   import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
-  import UroDiscord.Config.Schema, only: [option: 3]
-  alias UroDiscord.Config.Schema
+  import UroDiscord.Config.Option, only: [option: 3]
+  alias UroDiscord.Config.Option
   alias UroDiscord.{Length, Snowflake}
 
   @day_ms 86_400_000
   @channel "a name of `channels:`, or a channel's id (17 to 20 digits)"
 
-  @spec options() :: [Schema.option()]
+  @spec options() :: [Option.t()]
   def options do
     [
       option(:channels, &channels/1,
@@ -48,7 +48,7 @@ defmodule UroDiscord.Config.Board do
     ]
   end
 
-  @spec announcements() :: [Schema.option()]
+  @spec announcements() :: [Option.t()]
   def announcements do
     [
       option(:channel, &channel/1,

@@ -3,7 +3,7 @@ defmodule UroDiscord.Config.Checks do
   # The checks of `UroDiscord.Config.Schema`: each takes what was given and returns it in the form the rest of the code uses,
   # or says what is wrong with it (without a secret's value).
 
-  alias UroDiscord.{Interactions, Length, Secret, Snowflake}
+  alias UroDiscord.{Command, Length, Secret, Snowflake}
   alias UroDiscord.Shards.Template
 
   # https://discord.com/developers/docs/events/gateway#gateway-intents
@@ -183,7 +183,7 @@ defmodule UroDiscord.Config.Checks do
   def commands(nil), do: {:ok, nil}
 
   def commands(value) when is_list(value) do
-    case Enum.reject(value, &Interactions.command?/1) do
+    case Enum.reject(value, &Command.command?/1) do
       [] -> {:ok, value}
       [other | _] -> is_not(other, "a module of commands")
     end

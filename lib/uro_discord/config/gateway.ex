@@ -14,12 +14,12 @@ defmodule UroDiscord.Config.Gateway do
   """
 
   import UroDiscord.Config.Checks
-  import UroDiscord.Config.Schema, only: [option: 3]
-  alias UroDiscord.Config.Schema
+  import UroDiscord.Config.Option, only: [option: 3]
+  alias UroDiscord.Config.Option
   alias UroDiscord.Gateway.Dispatches
 
   @doc false
-  @spec options() :: [Schema.option()]
+  @spec options() :: [Option.t()]
   def options do
     [
       option(:events, &events/1,

@@ -4,21 +4,12 @@ defmodule UroDiscord.Config.Schema do
   # given and returns it in the form the rest of the code uses, or says what is wrong with it (without a secret's value).
 
   import UroDiscord.Config.Checks
+  import UroDiscord.Config.Option, only: [option: 3]
   alias UroDiscord.Config
+  alias UroDiscord.Config.Option
   alias UroDiscord.Shards.{JoinLink, Template}
 
-  @type option :: %{
-          key: atom(),
-          required: boolean(),
-          default: term(),
-          check: (term() -> {:ok, term()} | {:error, String.t()}) | nil,
-          doc: String.t() | nil,
-          allowed: String.t() | nil,
-          example: String.t() | nil,
-          options: [option()] | nil
-        }
-
-  @spec options() :: [option()]
+  @spec options() :: [Option.t()]
   def options do
     [
       option(:enabled, &enabled/1,
@@ -161,13 +152,6 @@ defmodule UroDiscord.Config.Schema do
         example: ~s|public_key: System.get_env("DISCORD_PUBLIC_KEY")|
       )
     ]
-  end
-
-  @doc "An option; `fields` are those of `t:option/0`."
-  @spec option(atom(), (term() -> {:ok, term()} | {:error, String.t()}) | nil, keyword()) :: option()
-  def option(key, check, fields) do
-    %{key: key, check: check, required: false, default: nil, doc: nil, allowed: nil, example: nil, options: nil}
-    |> Map.merge(Map.new(fields))
   end
 
   # A keyword list of options: its value is a map of theirs.

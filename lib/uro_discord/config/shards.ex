@@ -42,11 +42,11 @@ defmodule UroDiscord.Config.Shards do
   """
 
   import UroDiscord.Config.Checks
-  import UroDiscord.Config.Schema, only: [option: 3]
-  alias UroDiscord.Config.Schema
+  import UroDiscord.Config.Option, only: [option: 3]
+  alias UroDiscord.Config.Option
 
   @doc false
-  @spec options() :: [Schema.option()]
+  @spec options() :: [Option.t()]
   def options do
     [
       option(:source, &source/1,

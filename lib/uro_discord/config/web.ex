@@ -7,11 +7,11 @@ defmodule UroDiscord.Config.Web do
   """
 
   import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
-  import UroDiscord.Config.Schema, only: [option: 3]
-  alias UroDiscord.Config.Schema
+  import UroDiscord.Config.Option, only: [option: 3]
+  alias UroDiscord.Config.Option
 
   @doc false
-  @spec options() :: [Schema.option()]
+  @spec options() :: [Option.t()]
   def options do
     [
       option(:port, &port/1,

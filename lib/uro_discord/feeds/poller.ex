@@ -6,9 +6,9 @@ defmodule UroDiscord.Feeds.Poller do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Error, Feeds, HTTP, Runtime, Secret}
+  alias UroDiscord.{Backoff, Error, HTTP, Runtime, Secret}
   alias UroDiscord.Gateway.Leader
-  alias UroDiscord.Feeds.{Listing, Seen, Status, Store}
+  alias UroDiscord.Feeds.{Listing, Publisher, Seen, Status, Store}
 
   # The longest pause after errors.
   @longest_ms 15 * 60 * 1000
@@ -103,7 +103,7 @@ defmodule UroDiscord.Feeds.Poller do
 
   defp accept(news, seen, feed, source, runtime) do
     Enum.reduce_while(news, {:ok, seen}, fn event, {:ok, seen} ->
-      case Feeds.accept(feed, event, runtime) do
+      case Publisher.accept(feed, event, runtime) do
         :ok ->
           {:cont, {:ok, Seen.add(seen, event)}}
 

@@ -3,9 +3,8 @@ defmodule UroDiscord.Interactions.Answer do
   # What a handler says, as Discord's interaction responses
   # (https://discord.com/developers/docs/interactions/receiving-and-responding#interaction-response-object).
 
-  alias UroDiscord.{Error, Interaction, Length, Runtime}
-  alias UroDiscord.Interactions.{Commands, Modal}
-  alias UroDiscord.Notify.Message
+  alias UroDiscord.{Interaction, Length, Runtime}
+  alias UroDiscord.Interactions.{Commands, Modal, Webhook}
 
   @message 4
   @deferred_message 5
@@ -32,7 +31,7 @@ defmodule UroDiscord.Interactions.Answer do
   def response(%Interaction{kind: :autocomplete}, _kind, other), do: unusable(other)
 
   def response(_interaction, kind, {:ok, input}) do
-    with {:ok, message} <- message(input) do
+    with {:ok, message} <- Webhook.message(input) do
       data = if kind == :private, do: private(message.body), else: message.body
       {:ok, %{"type" => if(kind == :update, do: @update, else: @message), "data" => data}, message.files}
     end
@@ -74,16 +73,6 @@ defmodule UroDiscord.Interactions.Answer do
   def deferral(%Interaction{kind: kind}, :update) when kind != :command, do: %{"type" => @deferred_update}
   def deferral(_interaction, :private), do: %{"type" => @deferred_message, "data" => %{"flags" => @ephemeral}}
   def deferral(_interaction, _public), do: %{"type" => @deferred_message}
-
-  @doc "A message, as what a user is answered with after a deferral."
-  @spec message(Message.input()) :: {:ok, Message.t()} | {:error, String.t()}
-  def message(input) do
-    case Message.new(input) do
-      {:ok, [message]} -> {:ok, %{message | body: Map.drop(message.body, ["message_reference"])}}
-      {:ok, _parts} -> {:error, "an answer is one message; it cannot be split"}
-      {:error, %Error{} = error} -> {:error, Exception.message(error)}
-    end
-  end
 
   @doc "A text for the user alone, or no choices."
   @spec apology(Interaction.t(), String.t()) :: map()

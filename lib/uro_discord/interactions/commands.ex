@@ -3,7 +3,7 @@ defmodule UroDiscord.Interactions.Commands do
   # Which module is for what: the host's, and ours where the host has none of that name.
 
   require Logger
-  alias UroDiscord.{Config, Interaction, Interactions, Runtime}
+  alias UroDiscord.{Config, Interaction, Runtime}
 
   @doc "The definitions, to be registered with Discord."
   @spec definitions(Config.t()) :: [map()]
@@ -39,7 +39,9 @@ defmodule UroDiscord.Interactions.Commands do
 
   # A release in embedded mode has everything loaded; elsewhere a module is when it is first called.
   defp modules(%Config{commands: nil}), do: []
-  defp modules(%Config{commands: given}), do: Enum.filter(given ++ Interactions.built_in(), &Code.ensure_loaded?/1)
+  defp modules(%Config{commands: given}), do: Enum.filter(given ++ built_in(), &Code.ensure_loaded?/1)
+
+  defp built_in, do: [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro]
 
   defp named(definition), do: {to_string(definition[:name] || definition["name"]), definition}
 

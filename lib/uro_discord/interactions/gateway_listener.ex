@@ -6,8 +6,8 @@ defmodule UroDiscord.Interactions.GatewayListener do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Error, Events, Interaction, Interactions, Rest, Runtime, Secret}
-  alias UroDiscord.Interactions.ReplayGuard
+  alias UroDiscord.{Error, Events, Interaction, Rest, Runtime, Secret}
+  alias UroDiscord.Interactions.{Dispatcher, ReplayGuard}
 
   @event {:gateway, "INTERACTION_CREATE"}
   # Later than this Discord takes no first response.
@@ -29,7 +29,7 @@ defmodule UroDiscord.Interactions.GatewayListener do
          # A resumed session may repeat what came before.
          true <- ReplayGuard.new?(interaction.id),
          {:ok, %{config: config, rest: rest}} <- Runtime.fetch() do
-      Interactions.answer(interaction, config, &respond(rest, interaction, &1))
+      Dispatcher.answer(interaction, config, &respond(rest, interaction, &1))
     else
       {:error, reason} -> Logger.warning("an interaction from the gateway was passed over: #{inspect(reason)}")
       false -> :repeated

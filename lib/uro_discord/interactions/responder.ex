@@ -30,11 +30,21 @@ defmodule UroDiscord.Interactions.Responder do
   end
 
   defp kind(interaction, module) do
-    {:ok, Interactions.answers(module, interaction)}
+    {:ok, answers(module, interaction)}
   rescue
     exception ->
       Logger.error(Exception.format(:error, exception, __STACKTRACE__))
       :crashed
+  end
+
+  # Who sees what this module answers.
+  defp answers(module, interaction) do
+    case function_exported?(module, :answers, 1) && module.answers(interaction) do
+      :public -> :public
+      # A command is on no message, and neither is a modal that a command was answered with.
+      :update -> if is_map(interaction.data["message"]), do: :update, else: :private
+      _ -> :private
+    end
   end
 
   defp handle(interaction, module, kind, respond) do
@@ -84,7 +94,7 @@ defmodule UroDiscord.Interactions.Responder do
   end
 
   defp later(interaction, kind, {:ok, input}) do
-    case Answer.message(input) do
+    case Webhook.message(input) do
       {:ok, message} -> Webhook.edit(interaction, message)
       {:error, wrong} -> later(interaction, kind, {:error, mistaken(interaction, wrong)})
     end

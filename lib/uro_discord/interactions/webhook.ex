@@ -10,6 +10,16 @@ defmodule UroDiscord.Interactions.Webhook do
   @unknown_webhook 10_015
   @tries 5
 
+  @doc "A message, as what a user is answered with after a deferral."
+  @spec message(Message.input()) :: {:ok, Message.t()} | {:error, String.t()}
+  def message(input) do
+    case Message.new(input) do
+      {:ok, [message]} -> {:ok, %{message | body: Map.drop(message.body, ["message_reference"])}}
+      {:ok, _parts} -> {:error, "an answer is one message; it cannot be split"}
+      {:error, %Error{} = error} -> {:error, Exception.message(error)}
+    end
+  end
+
   @doc "Replaces the response's message."
   @spec edit(Interaction.t(), Message.t()) :: :ok | {:error, Error.t()}
   def edit(interaction, message) do

@@ -17,7 +17,8 @@ defmodule UroDiscord.Shards.Announcements do
   require Logger
 
   alias UroDiscord.{Config, Events, Notify, Runtime, Shards, Store}
-  alias UroDiscord.Shards.{Board, JoinLink}
+  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Shards.JoinLink
   alias UroDiscord.Shards.Announcements.Memory
   alias UroDiscord.Shards.Board.Content
 
@@ -73,7 +74,7 @@ defmodule UroDiscord.Shards.Announcements do
 
   defp look(state) do
     # What a source that does not answer no longer lists has not closed.
-    with true <- Board.held?(), :reachable <- Shards.source_status(), {:ok, state} <- remember(state) do
+    with true <- Leader.held?(), :reachable <- Shards.source_status(), {:ok, state} <- remember(state) do
       found = Memory.look(state.memory, Shards.visible(), now(), state.limits)
 
       case store(state, found.quiet) do

@@ -26,7 +26,6 @@ defmodule UroDiscord.Shards.Board do
 
   use Supervisor
   alias UroDiscord.Config
-  alias UroDiscord.Gateway.Leader
   alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
 
   @registry __MODULE__.Registry
@@ -54,24 +53,8 @@ defmodule UroDiscord.Shards.Board do
   end
 
   defp start({module, channel_id}, config) do
-    {:ok, _pid} = DynamicSupervisor.start_child(__MODULE__.Supervisor, {Display, {module, channel_id, config}})
-  end
-
-  @doc false
-  # Of several nodes one posts and edits, and announces.
-  @spec held?() :: boolean()
-  defdelegate held?, to: Leader
-
-  @doc false
-  @spec name(module(), String.t()) :: GenServer.name()
-  def name(module, channel_id), do: {:via, Registry, {@registry, {module, channel_id}}}
-
-  @doc false
-  # By the display itself.
-  @spec put_status(module(), String.t(), map()) :: :ok
-  def put_status(module, channel_id, status) do
-    Registry.update_value(@registry, {module, channel_id}, fn _ -> status end)
-    :ok
+    {:ok, _pid} =
+      DynamicSupervisor.start_child(__MODULE__.Supervisor, {Display, {module, channel_id, config, @registry}})
   end
 
   @doc false

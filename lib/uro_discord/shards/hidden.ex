@@ -5,13 +5,14 @@ defmodule UroDiscord.Shards.Hidden do
   # changes the patterns waits for it.
 
   use UroDiscord.Server
-  alias UroDiscord.{Runtime, Server, Shards, Store}
+  alias UroDiscord.{Runtime, Server, Store}
   alias UroDiscord.Shards.Hidden.{Matcher, Patterns}
 
   @reload 2_000
 
-  @spec start_link(term()) :: GenServer.on_start()
-  def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+  @doc "`put` takes what judges shards from now on."
+  @spec start_link((Matcher.t() -> term())) :: GenServer.on_start()
+  def start_link(put), do: GenServer.start_link(__MODULE__, put, name: __MODULE__)
 
   @doc "Looks at once, for who has just changed it here."
   @spec reload() :: :ok
@@ -19,9 +20,9 @@ defmodule UroDiscord.Shards.Hidden do
   def reload, do: with({:error, _not_there} <- Server.call(__MODULE__, :reload, :infinity), do: :ok)
 
   @impl true
-  def init(nil) do
+  def init(put) do
     # Before anything is shown.
-    {:ok, read(%{patterns: :unknown, failing?: false}), {:continue, :later}}
+    {:ok, read(%{put: put, patterns: :unknown, failing?: false}), {:continue, :later}}
   end
 
   @impl true
@@ -50,7 +51,7 @@ defmodule UroDiscord.Shards.Hidden do
   defp apply_patterns(%{patterns: patterns} = state, patterns), do: state
 
   defp apply_patterns(state, patterns) do
-    Shards.put_matcher(Matcher.new(patterns))
+    state.put.(Matcher.new(patterns))
     %{state | patterns: patterns}
   end
 

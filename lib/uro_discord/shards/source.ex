@@ -12,14 +12,6 @@ defmodule UroDiscord.Shards.Source do
   alias UroDiscord.{Backoff, Config, Shards}
   alias UroDiscord.Shards.Source.{Hint, Row}
 
-  @doc "What `poll/1` is given first."
-  @callback init(Config.t()) :: memory :: term()
-  @doc "Asks once. May block, raise and exit."
-  @callback poll(memory :: term()) ::
-              {:ok, [Row.t()], memory :: term()}
-              | {:error, String.t()}
-              | {:error, String.t(), retry_after_ms :: non_neg_integer() | nil}
-
   # Longer than Ecto waits for a query.
   @poll_timeout 20_000
   # So many failures one after the other, and it counts as unreachable.

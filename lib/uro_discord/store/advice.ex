@@ -8,14 +8,14 @@ defmodule UroDiscord.Store.Advice do
 
   @doc "Says it in the log."
   @spec log(Config.t()) :: :ok
-  def log(%Config{} = config) do
+  def log(config) do
     for advice <- advice(config), do: Logger.warning(advice)
     :ok
   end
 
   @doc "What there is to say of a configuration."
   @spec advice(Config.t()) :: [String.t()]
-  def advice(%Config{repo: nil, database: database}) do
+  def advice(%{repo: nil, database: database}) do
     case File.read("/proc/self/mountinfo") do
       {:ok, mounts} ->
         if Path.type(database) == :relative and in_image?(Path.expand(database), mounts),
@@ -27,7 +27,7 @@ defmodule UroDiscord.Store.Advice do
     end
   end
 
-  def advice(%Config{repo: repo, database: database}) do
+  def advice(%{repo: repo, database: database}) do
     if File.regular?(database), do: left_behind(repo, database), else: []
   end
 

@@ -5,7 +5,7 @@ defmodule UroDiscord.Store.Keeper do
   #
   # It also tells, once each, when the store goes away and when it is back. Those who use it leave that to it, by `Store.failed/2`.
 
-  @behaviour UroDiscord.Store
+  @behaviour UroDiscord.Store.Adapter
 
   use UroDiscord.Server
   require Logger
@@ -28,19 +28,25 @@ defmodule UroDiscord.Store.Keeper do
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "Before it is opened."
-  @spec closed() :: status()
-  def closed, do: %{state: :opening, since: DateTime.utc_now(), error: nil, store: nil}
+  @doc "The store that this is."
+  @spec store() :: Store.t()
+  def store, do: {__MODULE__, nil}
+
+  @doc "By who has made `UroDiscord.Runtime`: it is not open yet."
+  @spec prepare() :: :ok
+  def prepare, do: Runtime.put(:store, closed())
+
+  defp closed, do: %{state: :opening, since: DateTime.utc_now(), error: nil, store: nil}
 
   @spec status() :: map()
   def status, do: :store |> Runtime.lookup() |> Map.delete(:store)
 
   ## The store
 
-  @impl Store
+  @impl Store.Adapter
   def open(_argument), do: {:ok, nil}
 
-  @impl Store
+  @impl Store.Adapter
   def run(_handle, statements, mode) do
     case Runtime.lookup(:store) do
       %{store: nil, error: error} -> {:error, not_open(error)}

@@ -7,7 +7,7 @@ defmodule UroDiscord.Store.Repo do
   # that commits. It cannot be tried again there, as what was done before is not known; and if it fails, so does the
   # transaction around it.
 
-  @behaviour UroDiscord.Store
+  @behaviour UroDiscord.Store.Adapter
 
   alias UroDiscord.Error
   alias UroDiscord.Store.Schema

@@ -2,7 +2,7 @@ defmodule UroDiscord.Store.SQLite do
   @moduledoc false
   # A SQLite file, through the NIF; `crates/store` says how it is written. Its schema migrates forward by itself.
 
-  @behaviour UroDiscord.Store
+  @behaviour UroDiscord.Store.Adapter
 
   alias UroDiscord.{Error, Native}
   alias UroDiscord.Store.Schema

@@ -7,8 +7,8 @@ defmodule UroDiscord.Web.Feeds do
 
   require Logger
 
-  alias UroDiscord.{Error, Feeds, Native, Secret, Telemetry}
-  alias UroDiscord.Feeds.{Generic, GitHub, GitLab, Store}
+  alias UroDiscord.{Error, Native, Secret, Telemetry}
+  alias UroDiscord.Feeds.{Generic, GitHub, GitLab, Publisher, Store}
   alias UroDiscord.Web.{Request, Response}
 
   @impl true
@@ -25,7 +25,7 @@ defmodule UroDiscord.Web.Feeds do
          delivery = delivery(feed, request) || anonymous(),
          {:ok, false} <- Store.delivered?(runtime.store, feed.name, delivery),
          {:ok, event} <- event(feed, request, payload, delivery),
-         :ok <- Feeds.accept(feed, event, runtime),
+         :ok <- Publisher.accept(feed, event, runtime),
          :ok <- Store.delivered(runtime.store, feed.name, delivery) do
       Telemetry.execute([:feeds, :event], %{count: 1}, %{feed: feed.name, kind: event.kind, state: event.state})
       Response.json(202, %{result: "accepted"})

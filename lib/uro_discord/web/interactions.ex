@@ -4,8 +4,8 @@ defmodule UroDiscord.Web.Interactions do
 
   @behaviour UroDiscord.Web.Route
 
-  alias UroDiscord.{Interaction, Interactions, Native}
-  alias UroDiscord.Interactions.ReplayGuard
+  alias UroDiscord.{Interaction, Native}
+  alias UroDiscord.Interactions.{Dispatcher, ReplayGuard}
   alias UroDiscord.Web.{Response, Signed}
 
   @ping 1
@@ -45,7 +45,7 @@ defmodule UroDiscord.Web.Interactions do
     # An alias is void when we stop waiting: a late answer is dropped, not left in the mailbox.
     waiting = :erlang.alias()
 
-    Interactions.answer(interaction, config, fn response ->
+    Dispatcher.answer(interaction, config, fn response ->
       send(waiting, {waiting, response})
       :ok
     end)

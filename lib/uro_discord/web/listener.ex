@@ -5,6 +5,7 @@ defmodule UroDiscord.Web.Listener do
   # `UroDiscord.status/0`, and tried again by the bridge.
 
   use Supervisor
+  @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.Web.Listener.Desk
 
@@ -15,31 +16,18 @@ defmodule UroDiscord.Web.Listener do
           tls: %{certificate: Path.t(), key: Path.t()} | nil
         }
 
-  @typedoc "As `UroDiscord.status/0` shows it."
-  @type status :: %{
-          required(:state) => :starting | :listening | :waiting | :closed,
-          required(:since) => DateTime.t(),
-          required(:url) => String.t() | nil,
-          optional(:reason) => String.t()
-        }
-
   @spec start_link(options()) :: Supervisor.on_start()
   def start_link(options), do: Supervisor.start_link(__MODULE__, options, name: __MODULE__)
 
-  @doc "How it is; nil where none is wanted."
-  @spec status() :: status() | nil
-  defdelegate status, to: Desk
-
-  @doc "The bridge said something of HTTP. What is returned is to be told to it."
-  @spec heard(tuple()) :: [tuple()]
+  @impl UroDiscord.Bridge.Part
   defdelegate heard(message), to: Desk
 
-  @doc "The bridge has ended, and with it all connections."
-  @spec ended() :: :ok
+  # All connections with it.
+  @impl UroDiscord.Bridge.Part
   defdelegate ended, to: Desk
 
   # Requests that are at work end after the desk has closed the listener: they are answered, if they take less than 5 s.
-  @impl true
+  @impl Supervisor
   def init(options) do
     Supervisor.init([{Task.Supervisor, name: __MODULE__.Requests}, {Desk, options}], strategy: :one_for_all)
   end

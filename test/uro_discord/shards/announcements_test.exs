@@ -81,7 +81,7 @@ defmodule UroDiscord.Shards.AnnouncementsTest do
   defp start!(config) do
     start_supervised!({UroDiscord, config})
     # Before it has the lease, it does nothing.
-    assert eventually(&Shards.Board.held?/0, 600)
+    assert eventually(&UroDiscord.Gateway.Leader.held?/0, 600)
   end
 
   defp announced(sim), do: sim |> DiscordSim.messages("announcements") |> Enum.map(& &1["content"])

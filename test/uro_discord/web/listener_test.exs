@@ -153,7 +153,7 @@ defmodule UroDiscord.Web.ListenerTest do
     assert %{"status" => "delivered"} = decoded(body)
     assert HttpClient.closed?(socket)
     assert HttpClient.closed?(idle)
-    assert Web.Listener.status() == nil
+    assert UroDiscord.Runtime.lookup(:web) == nil
   end
 
   test "a port that is taken is shown and tried again, and the rest goes on", %{sim: sim} do

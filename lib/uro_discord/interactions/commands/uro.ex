@@ -4,7 +4,7 @@ defmodule UroDiscord.Interactions.Commands.Uro do
 
   @behaviour UroDiscord.Command
 
-  alias UroDiscord.Error
+  alias UroDiscord.{Error, Status}
   alias UroDiscord.Interactions.Guilds
 
   # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
@@ -27,7 +27,7 @@ defmodule UroDiscord.Interactions.Commands.Uro do
 
   @impl true
   def handle(%{command: ["uro", "status"]} = interaction) do
-    with :ok <- allowed(interaction), :ok <- ours(interaction), {:ok, status} <- UroDiscord.status() do
+    with :ok <- allowed(interaction), :ok <- ours(interaction), {:ok, status} <- Status.fetch() do
       {:ok,
        embeds: [
          %{title: "Uro in Discord", fields: for({name, value} <- fields(status), do: %{name: name, value: value})}

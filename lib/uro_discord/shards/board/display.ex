@@ -10,7 +10,7 @@ defmodule UroDiscord.Shards.Board.Display do
   require Logger
 
   alias UroDiscord.{Backoff, Config, Error, Events, Rest, Runtime, Shards}
-  alias UroDiscord.Shards.Board
+  alias UroDiscord.Gateway.Leader
   alias UroDiscord.Shards.Board.Content
 
   @type surface :: struct()
@@ -59,6 +59,7 @@ defmodule UroDiscord.Shards.Board.Display do
     :module,
     :surface,
     :channel_id,
+    :registry,
     :runtime,
     # What was open when the source last answered, and when that was.
     :known,
@@ -75,13 +76,14 @@ defmodule UroDiscord.Shards.Board.Display do
     failures: 0
   ]
 
-  @spec start_link({module(), String.t(), Config.t()}) :: GenServer.on_start()
-  def start_link({module, channel_id, config}) do
-    GenServer.start_link(__MODULE__, {module, channel_id, config}, name: Board.name(module, channel_id))
+  @doc "The registry has it by its module and channel, and with it what `UroDiscord.status/0` says of it."
+  @spec start_link({module(), String.t(), Config.t(), registry :: atom()}) :: GenServer.on_start()
+  def start_link({module, channel_id, _config, registry} = argument) do
+    GenServer.start_link(__MODULE__, argument, name: {:via, Registry, {registry, {module, channel_id}}})
   end
 
   @impl true
-  def init({module, channel_id, config}) do
+  def init({module, channel_id, config, registry}) do
     # To say farewell.
     Process.flag(:trap_exit, true)
     for topic <- [:status, :shards], do: :ok = Events.subscribe(topic)
@@ -92,6 +94,7 @@ defmodule UroDiscord.Shards.Board.Display do
       module: module,
       surface: module.new(channel_id, config),
       channel_id: channel_id,
+      registry: registry,
       runtime: runtime,
       not_before: monotonic()
     }
@@ -162,7 +165,7 @@ defmodule UroDiscord.Shards.Board.Display do
 
   # There is an event when the lease is ours, and when the source has answered.
   defp look(state) do
-    with true <- Board.held?(), {view, state} when view != nil <- view(state) do
+    with true <- Leader.held?(), {view, state} when view != nil <- view(state) do
       show(view, state)
     else
       false -> state
@@ -297,7 +300,7 @@ defmodule UroDiscord.Shards.Board.Display do
   @impl true
   def terminate(reason, state) do
     # A crash is followed by a new start.
-    if Board.held?() and (reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)),
+    if Leader.held?() and (reason in [:normal, :shutdown] or match?({:shutdown, _}, reason)),
       do: farewell(state, monotonic() + @farewell_ms)
   end
 
@@ -335,12 +338,12 @@ defmodule UroDiscord.Shards.Board.Display do
     status =
       Map.merge(status, %{
         channel_id: state.channel_id,
-        state: if(Board.held?(), do: phase(state, on_its_way?), else: :left_to_another_node),
+        state: if(Leader.held?(), do: phase(state, on_its_way?), else: :left_to_another_node),
         updated_at: state.updated_at,
         error: state.trouble
       })
 
-    Board.put_status(state.module, state.channel_id, status)
+    Registry.update_value(state.registry, {state.module, state.channel_id}, fn _ -> status end)
     {:noreply, state}
   end
 

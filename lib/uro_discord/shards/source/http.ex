@@ -3,7 +3,7 @@ defmodule UroDiscord.Shards.Source.HTTP do
   # A Uro elsewhere: `GET /shards` answers `{"data": {"shards": [{"user": …, "address": …, "port": …, "map": …, "name": …}]}}`. There are no
   # ids, no counts and no times in it; a fork that tells more is believed.
 
-  @behaviour UroDiscord.Shards.Source
+  @behaviour UroDiscord.Shards.Source.Adapter
   alias UroDiscord.HTTP
   alias UroDiscord.Shards.Source.Row
 

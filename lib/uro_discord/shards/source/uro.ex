@@ -2,7 +2,7 @@ defmodule UroDiscord.Shards.Source.Uro do
   @moduledoc false
   # Uro in this VM. Its functions list what gave a sign of life within the last 30 s.
 
-  @behaviour UroDiscord.Shards.Source
+  @behaviour UroDiscord.Shards.Source.Adapter
   alias UroDiscord.Shards.Source.Row
 
   @context Uro.VSekai

@@ -16,14 +16,11 @@ defmodule UroDiscord.Web.Listener.Desk do
   @spec start_link(Listener.options()) :: GenServer.on_start()
   def start_link(options), do: GenServer.start_link(__MODULE__, options, name: __MODULE__)
 
-  @spec status() :: Listener.status() | nil
-  def status, do: Runtime.lookup(:web)
-
   @spec heard(tuple()) :: [tuple()]
   def heard(message) do
     case {Process.whereis(__MODULE__), message} do
       {nil, {:request, id, _head}} ->
-        [answer(id, Response.later("uro_discord is just starting, or stopping; try again"))]
+        [Exchange.answer(id, Response.later("uro_discord is just starting, or stopping; try again"))]
 
       {nil, _message} ->
         []
@@ -38,11 +35,6 @@ defmodule UroDiscord.Web.Listener.Desk do
     if pid = Process.whereis(__MODULE__), do: send(pid, :bridge_ended)
     :ok
   end
-
-  @doc "An answer as the bridge takes it."
-  @spec answer(pos_integer(), Response.t()) :: tuple()
-  def answer(id, response),
-    do: {:answer, id, response.status, for({name, value} <- response.headers, do: [name, value]), response.body}
 
   @impl true
   def init(options) do
@@ -113,7 +105,7 @@ defmodule UroDiscord.Web.Listener.Desk do
 
   ## What is told
 
-  defp tell(id, response), do: Bridge.http(answer(id, response))
+  defp tell(id, response), do: Bridge.http(Exchange.answer(id, response))
 
   # It was stopped, or killed.
   defp crashed(:shutdown), do: Response.later("uro_discord is stopping; try again")

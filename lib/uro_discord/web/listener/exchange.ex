@@ -3,15 +3,19 @@ defmodule UroDiscord.Web.Listener.Exchange do
   # One request, from its head to its answer, in a process of its own. The bridge reads the body only when it is told to.
 
   alias UroDiscord.{Bridge, Web}
-  alias UroDiscord.Web.Listener.Desk
   alias UroDiscord.Web.{Request, Response}
 
   @spec serve(pos_integer(), map()) :: :ok
   def serve(id, head) do
     # It is finished, also when we are to stop.
     Process.flag(:trap_exit, true)
-    Bridge.http(Desk.answer(id, response(id, head)))
+    Bridge.http(answer(id, response(id, head)))
   end
+
+  @doc "An answer as the bridge takes it."
+  @spec answer(pos_integer(), Response.t()) :: tuple()
+  def answer(id, response),
+    do: {:answer, id, response.status, for({name, value} <- response.headers, do: [name, value]), response.body}
 
   defp response(id, %{"method" => method, "path" => path, "query" => query, "headers" => headers, "peer" => peer}) do
     headers = for [name, value] <- headers, do: {name, value}

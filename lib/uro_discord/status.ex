@@ -1,0 +1,33 @@
+defmodule UroDiscord.Status do
+  @moduledoc false
+  # How everything is, put together of what each part says of itself; `UroDiscord.status/0` documents it.
+
+  alias UroDiscord.{Bridge, Domain, Error, Feeds, Native, Notify, Runtime, Shards, Store}
+  alias UroDiscord.Gateway.Leader
+
+  @spec fetch() :: {:ok, map()} | {:error, Error.t()}
+  def fetch do
+    with {:ok, %{config: config, rest: rest, store: store}} <- Runtime.fetch() do
+      if config.enabled do
+        %{bridge: bridge, gateway: gateway} = Bridge.status()
+
+        {:ok,
+         %{
+           enabled: true,
+           domains: Domain.status(),
+           store: Store.Keeper.status(),
+           bridge: bridge,
+           gateway: Map.merge(gateway, Leader.status()),
+           rest: Native.rest_status(rest),
+           notifications: Notify.status(store),
+           shards: Shards.status(),
+           board: Shards.Board.status(),
+           feeds: Feeds.Status.all(),
+           web: Runtime.lookup(:web)
+         }}
+      else
+        {:ok, %{enabled: false}}
+      end
+    end
+  end
+end
