@@ -11,16 +11,12 @@ defmodule Demo.Discord do
     case {System.get_env("DISCORD_BOT_TOKEN"), System.get_env("DISCORD_CHANNEL_ID")} do
       {nil, _} -> simulated()
       {_token, nil} -> fail("DISCORD_CHANNEL_ID is not set: the id of the channel to post to")
-      {token, channel} -> discord(token, channel)
+      {_token, _channel} -> discord()
     end
   end
 
-  # The board goes to the same channel.
-  defp discord(token, channel) do
-    channels = [announcements: channel, status: channel]
-    # A bot that is used elsewhere keeps its commands.
-    %{sim: nil, config: options(token: token, channels: channels, database: database(), commands: nil)}
-  end
+  # What config/runtime.exs has of the environment: the board goes to the same channel. A bot that is used elsewhere keeps its commands.
+  defp discord, do: %{sim: nil, config: options(database: database(), commands: nil)}
 
   defp options(config) do
     Keyword.merge(config,

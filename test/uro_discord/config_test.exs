@@ -217,4 +217,32 @@ defmodule UroDiscord.ConfigTest do
     refute :io_lib.format("~p", [config]) |> IO.iodata_to_binary() =~ @token
     assert UroDiscord.Secret.reveal(config.token) == @token
   end
+
+  describe "config/config.exs" do
+    @sample "config/config.exs"
+
+    test "changes nothing of what is so without it, and leaves out no option" do
+      assert [uro_discord: given] = Elixir.Config.Reader.read!(@sample, env: :test)
+      assert Config.new!([enabled: false] ++ Keyword.delete(given, :enabled)) == Config.new!(enabled: false)
+      text = File.read!(@sample)
+
+      for option <- Config.Schema.options(),
+          %{key: key} <- [option | option.options || []],
+          do: assert(text =~ ~r/^ +(# )?#{key}: /m, "#{key} is not in #{@sample}")
+    end
+
+    test "has examples that can be used as they stand" do
+      examples = Regex.replace(~r/^( +)# ([a-z_]+: .*,)$/m, File.read!(@sample), "\\1\\2")
+      path = Path.join(System.tmp_dir!(), "uro_discord-sample-#{System.unique_integer([:positive])}.exs")
+      File.write!(path, examples)
+      on_exit(fn -> File.rm!(path) end)
+
+      assert [uro_discord: given] = Elixir.Config.Reader.read!(path, env: :test)
+      given = Keyword.merge(given, enabled: true, token: @token, channels: [announcements: "1100000000000000001"])
+      assert {:error, %ConfigError{problems: problems}} = Config.new(given)
+      # What the host brings: its Repo, its files, and a PubSub, which another test may have made.
+      keys = for %{key: key} <- problems, to_string(key) != "shards.pubsub", do: to_string(key)
+      assert Enum.sort(keys) == ["bridge_executable", "ca_file", "repo", "web.tls"]
+    end
+  end
 end

@@ -1,0 +1,128 @@
+import Config
+
+# Every option, as it is if nothing is said of it; what has no such value is a comment with an example. Copy what is to be otherwise into the
+# host's config/runtime.exs: no host reads this file. It is what bin/demo, `iex -S mix` and the tests of uro_discord begin with.
+#
+# `mix uro_discord.config` prints what is allowed; the modules named here tell more, README.md what is needed first. A test holds this file
+# against lib/uro_discord/config/schema.ex.
+config :uro_discord,
+  # `false` starts nothing: no token is needed, and notifications are accepted and dropped. :auto is false in Mix tasks
+  # that are not `mix phx.server`, so that a host is built, tested and migrated without Discord, and true elsewhere,
+  # as in releases; true is true in every Mix task too, such as `iex -S mix`.
+  enabled: :auto,
+  # The bot's token, from the Bot page of the Discord developer portal. A secret: it is read where the node starts, in config/runtime.exs.
+  # token: System.get_env("DISCORD_BOT_TOKEN"),
+  # Names for channels, for `UroDiscord.notify/2`.
+  channels: [],
+  # The gateway events that Discord sends; guild_members, guild_presences and message_content must be allowed in the
+  # portal.
+  intents: [:guilds],
+  # What is kept of gateway events, and how many connections there are.
+  gateway: [
+    # Gateway events that are kept until somebody subscribes to them.
+    events: [],
+    # How many connections to Discord's gateway there are; :auto for what Discord recommends.
+    shards: :auto,
+    # How many of the identifies that Discord allows in a day are not used.
+    identify_floor: 50
+  ],
+  # The bot's status while worlds are open, see `UroDiscord.Shards.Template`, or a function that makes it of the
+  # visible shards; nil for none.
+  presence: "{players:player|players} in {shards:world|worlds}",
+  # The same while nobody tells how many players there are; nil for none.
+  presence_uncounted: "{shards:world is|worlds are} open",
+  # The bot's status while no world is open; nil for none.
+  presence_idle: "no world is open",
+  # Where shards come from, and which are shown.
+  shards: [
+    # Where the shards come from, besides `UroDiscord.Shards.put/1`.
+    source: :put,
+    # How often the source is asked, in ms.
+    poll: 5_000,
+    # How old, in ms, the last heartbeat of an open shard may be.
+    freshness: 30_000,
+    # The telemetry_prefix of the Repo whose writes tell `source: :uro` to look at once; nil to only poll.
+    telemetry_prefix: [:uro, :repo],
+    # The Phoenix.PubSub that gets every event too, on the topic "uro_discord:shards".
+    # pubsub: Uro.PubSub,
+    # Whether address and port of a shard may be shown.
+    show_addresses: false,
+    # How many shards are shown and counted at most.
+    max_visible: 100,
+    # How many of them may have the same address (for IPv6, the same /64).
+    max_per_address: 10,
+    # How many of them may have the same host.
+    max_per_host: 5,
+    # Addresses and host ids whose shards go first, and as many as they are.
+    trusted: [],
+    # Whether the trusted ones are all that is shown.
+    trusted_only: false
+  ],
+  # The link by which one joins a world, for the status board and announcements; placeholders are replaced by what the
+  # shard is, percent-encoded, and where that is not known there is no link ({address} and {port}: with `shards:
+  # [show_addresses: true]`).
+  # join_link: "https://v-sekai.org/join?shard={id}",
+  # Where it is shown what is open, see `UroDiscord.Shards.Board`.
+  board: [
+    # The text channels in which one message lists what is open.
+    channels: [],
+    # The voice channels whose status says how many play.
+    voice_channels: [],
+    # The heading of that message.
+    title: "Worlds",
+    # How far apart changes are written, in ms. Discord takes 5 edits in 5 s in a channel, and fewer, without saying
+    # how many, of a message that is older than an hour.
+    interval: 10_000,
+    # How often "updated" is renewed though nothing has changed, in ms.
+    refresh: 180_000
+  ],
+  # Where it is announced that a world has opened, see `UroDiscord.Shards.Announcements`.
+  announcements: [
+    # The channel in which it is announced that a world has opened; nil for none.
+    # channel: :announcements,
+    # How long a world must have been closed, in ms, to be announced again.
+    cooldown: 3_600_000,
+    # How many worlds are announced in an hour at most.
+    per_hour: 10
+  ],
+  # The host's Ecto Repo (PostgreSQL, CockroachDB), to keep notifications in; `mix uro_discord.gen.migration` writes
+  # its migration.
+  # repo: Uro.Repo,
+  # The SQLite file in which notifications are kept when there is no :repo; it must outlive a restart.
+  database: "uro_discord.sqlite3",
+  # Where Discord's REST API is, when not at Discord (discord-sim prints its own).
+  # api_url: "http://127.0.0.1:8080/api/v10",
+  # Where Discord's gateway is, when not at Discord.
+  # gateway_url: "ws://127.0.0.1:8080",
+  # A twilight http-proxy that keeps the rate limits of several nodes together.
+  # rest_proxy: "http://127.0.0.1:3000",
+  # Certificate authorities (PEM) to trust beside Mozilla's, for the REST API, feeds and a Uro elsewhere; the gateway
+  # and voice trust Mozilla's only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are
+  # not read: see rest_proxy.
+  # ca_file: "/etc/uro/ca.pem",
+  # The bridge, when it is not the one that was built into priv/native.
+  # bridge_executable: "/usr/lib/uro/uro-discord-bridge",
+  # The first and the longest pause before a bridge that ended is started again, in ms; it doubles in between.
+  bridge_restart: {100, 30_000},
+  # Builds, releases and pushes of GitHub, GitLab, itch.io and others in channels; see `UroDiscord.Feeds`.
+  feeds: [],
+  # Where HTTP is served without Phoenix.
+  web: [
+    # The port to listen on; none is opened without it, and 0 takes a free one, which `UroDiscord.status/0` tells.
+    # port: 4001,
+    # The address to listen on. Without `tls:`, what does TLS stands in front of it.
+    ip: "127.0.0.1",
+    # The certificate (with those that lead to a root) and its key, for HTTPS; they are taken anew when the files
+    # change.
+    # tls: [certificate: "/etc/uro/fullchain.pem", key: "/etc/uro/privkey.pem"],
+    # How many connections there may be; with more, the one that has kept the listener waiting longest is closed.
+    connections: 512
+  ],
+  # Modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at
+  # all. Those that the application has elsewhere are overwritten.
+  commands: [],
+  # The application's public key, which interactions and webhook events by HTTP are checked with.
+  # public_key: System.get_env("DISCORD_PUBLIC_KEY"),
+  # How commands come: through the gateway, or by HTTP to /discord/interactions, whose public address is then set as
+  # the application's Interactions Endpoint URL.
+  interactions: :gateway
