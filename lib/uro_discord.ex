@@ -158,7 +158,8 @@ defmodule UroDiscord do
 
     * `{:webhook, "APPLICATION_DEAUTHORIZED"}` or any other of Discord's webhook events, with `public_key:` set: `%{type:, timestamp:, data:}`.
 
-  A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again.
+  A subscriber is linked to its subscription: it ends when UroDiscord does, for its supervisor to start it again. Who subscribes
+  twice gets each event once, and `unsubscribe/1` ends both.
 
   What could never say anything is refused with `{:error, error}`, which says what there is: a topic, type or option that is unknown, a
   type whose intent is missing, a webhook event without `public_key:`. With `enabled: false` nothing comes, and what is right is `:ok`.

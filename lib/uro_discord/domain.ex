@@ -86,7 +86,11 @@ defmodule UroDiscord.Domain do
   def handle_call(:stop, _from, state), do: {:reply, :ok, stop_supervisor(state)}
 
   @impl true
-  def handle_info(:start, %{supervisor: nil} = state), do: {:noreply, start(%{state | timer: nil})}
+  def handle_info(:start, %{supervisor: nil, timer: timer} = state) when timer != nil,
+    do: {:noreply, start(%{state | timer: nil})}
+
+  # It was stopped meanwhile.
+  def handle_info(:start, state), do: {:noreply, state}
 
   def handle_info({:EXIT, pid, reason}, %{supervisor: pid} = state), do: {:noreply, ended(reason, state)}
   # Of one that could not be started.

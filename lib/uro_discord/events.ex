@@ -73,8 +73,8 @@ defmodule UroDiscord.Events do
     with {:gateway, _type} <- topic, {:ok, gateway} <- Registry.meta(@registry, :gateway), do: gateway.subscribed()
     :ok
   rescue
-    # The registry is not there.
-    ArgumentError ->
+    # The registry is not there, or (:noproc) its process has just ended.
+    _error in [ArgumentError, ErlangError] ->
       {:error, %Error{kind: :unavailable, message: "subscriptions begin anew just now: try again in a moment"}}
   end
 
@@ -188,9 +188,16 @@ defmodule UroDiscord.Events do
   # The registry hears of an end in its own time.
   defp alive(topic), do: for({pid, _value} = entry <- lookup(topic), Process.alive?(pid), do: entry)
 
+  # Each process once, however often it subscribed: what is to be acknowledged is so once.
   # While the registry is started again nobody is subscribed: a subscription ends with it, and its subscriber too.
   defp lookup(topic) do
-    Registry.lookup(@registry, topic)
+    case Registry.lookup(@registry, topic) do
+      [_, _ | _] = entries ->
+        entries |> Enum.sort_by(fn {_pid, value} -> value != :ack end) |> Enum.uniq_by(fn {pid, _value} -> pid end)
+
+      none_or_one ->
+        none_or_one
+    end
   rescue
     ArgumentError -> []
   end

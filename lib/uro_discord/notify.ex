@@ -163,7 +163,7 @@ defmodule UroDiscord.Notify do
 
   # Only what is in the channel can be changed there.
   defp delivered(delivery) do
-    with {:ok, runtime} <- Runtime.fetch(),
+    with {:ok, runtime} <- Runtime.fetch_enabled(),
          {:ok, delivery} <- await(delivery, 30_000) do
       case delivery do
         %{status: :delivered} -> {:ok, delivery, runtime}

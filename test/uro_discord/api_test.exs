@@ -140,6 +140,10 @@ defmodule UroDiscord.ApiTest do
     dropped = Map.keys(calls()) |> Enum.filter(&match?({UroDiscord, name, 2} when name in [:notify, :notify!], &1))
     assert {:ok, %Delivery{status: :dropped}} = UroDiscord.notify(@id, "x")
     assert %Delivery{status: :dropped} = UroDiscord.notify!(@id, "x")
+    # One of a time when it was enabled, which the host has kept.
+    kept = %Delivery{id: "d", channel_id: @id, status: :delivered, message_id: @id}
+    assert {:error, %Error{kind: :disabled}} = UroDiscord.edit(kept, "x")
+    assert {:error, %Error{kind: :disabled}} = UroDiscord.delete(kept)
     without_notify = Map.drop(calls(), dropped)
     assert map_size(without_notify) == map_size(calls()) - 2
 

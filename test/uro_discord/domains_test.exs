@@ -142,6 +142,10 @@ defmodule UroDiscord.DomainsTest do
           Agent.update(allowed, fn false -> true end)
           assert eventually(fn -> match?(%{late: %{state: :up}}, Domain.status()) end)
           assert :ok = Domain.stop(:late)
+          # Its pause ended just then.
+          send(keeper, :start)
+          assert {:error, %Error{}} = GenServer.call(keeper, :is_it_through?)
+          assert Process.whereis(Domain.supervisor(:late)) == nil
         end)
 
       assert [_, _] = String.split(log, "the part late cannot be started")

@@ -82,6 +82,9 @@ defmodule UroDiscord.Shards.PubSub do
   rescue
     # It raises while it is not running.
     exception -> {:error, Exception.message(exception)}
+  catch
+    # Of an adapter that asks a process (Redis), which is away or slow.
+    :exit, reason -> {:error, Exception.format_exit(reason)}
   end
 
   defp now, do: System.monotonic_time(:millisecond)
