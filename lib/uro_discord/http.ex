@@ -33,7 +33,7 @@ defmodule UroDiscord.HTTP do
 
     case get(url, headers, options) do
       {:ok, %{status: 200, body: body, headers: headers}} ->
-        json(body, headers)
+        json(body, usable(headers))
 
       {:ok, %{status: 304, headers: headers}} ->
         {:unchanged, headers}
@@ -45,6 +45,16 @@ defmodule UroDiscord.HTTP do
         {:error, error}
     end
   end
+
+  # The tag of an answer is kept, and sent back with the next request: one that no text is, or with which a server would not take
+  # the request, is as good as none.
+  @longest_etag 256
+
+  defp usable(%{"etag" => etag} = headers) do
+    if byte_size(etag) <= @longest_etag and etag =~ ~r/\A[\x20-\x7E]+\z/, do: headers, else: Map.delete(headers, "etag")
+  end
+
+  defp usable(headers), do: headers
 
   defp json(body, headers) do
     case Native.json_decode(body) do

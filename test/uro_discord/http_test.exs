@@ -17,6 +17,19 @@ defmodule UroDiscord.HTTPTest do
     assert [%{headers: %{"authorization" => "x", "user-agent" => "uro_discord"}}, _] = HTTPServer.requests(server)
   end
 
+  # It is stored as text, and sent back: such a one ended the poller each time, or had each later request refused.
+  test "an entity tag that is no text or too long is as good as none" do
+    tags = ["#{<<34, 0xE9, 34>>}", "a\tb", String.duplicate("x", 257)]
+
+    server =
+      HTTPServer.start!(fn %{query: %{"n" => n}} -> {200, [{"ETag", Enum.at(tags, String.to_integer(n))}], "[]"} end)
+
+    for n <- 0..2 do
+      assert {:ok, [], headers} = HTTP.get_json("#{server.url}/?n=#{n}")
+      refute headers["etag"]
+    end
+  end
+
   test "what it cannot use is an error that says why" do
     server =
       HTTPServer.start!(fn

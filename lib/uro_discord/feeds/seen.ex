@@ -2,8 +2,9 @@ defmodule UroDiscord.Feeds.Seen do
   @moduledoc false
   # What a poller has seen of a list, and so what is news in it.
   #
-  # An entry that was not in the list before is news if it is younger than everything that the first look found. One without
+  # An entry that was never in the list is news if it is younger than everything that the first look found. One without
   # a time is known by its key, which holds its id. One that was there is news when it has gone on, or says another thing now.
+  # What has left the list is remembered: it comes back when somebody deletes others, and its message may be forgotten by then.
 
   alias UroDiscord.Feeds.Event
 
@@ -13,8 +14,8 @@ defmodule UroDiscord.Feeds.Seen do
   @typep entry :: {position :: integer(), state :: String.t(), content :: non_neg_integer()}
   @type t :: %__MODULE__{since: integer(), entries: %{String.t() => entry()}}
 
-  # Entries without a time are remembered when they have left the list; of so many nobody looks at the first any more.
-  @most_untimed 1_000
+  # Of so many that have left the list, with a time and without, nobody looks at the first any more.
+  @most_gone 500
 
   @doc "The events that are news, in their order, each to be handed to `add/2` when it is accepted. At the first look (nil) none is."
   @spec news(t() | nil, [Event.t()]) :: {[Event.t()], t()}
@@ -27,7 +28,7 @@ defmodule UroDiscord.Feeds.Seen do
     news = Enum.flat_map(events, &judge(&1, Map.get(seen.entries, &1.key), seen.since))
     new = MapSet.new(news, & &1.key)
     {listed, gone} = Map.split(seen.entries, Enum.map(events, & &1.key))
-    seen = %{seen | entries: Map.merge(untimed(gone), listed)}
+    seen = %{seen | entries: Map.merge(remembered(gone, seen.since), listed)}
     # What is no news is seen; of what is, the step before stays until this one is accepted.
     {Enum.sort_by(news, &Event.moment(&1.position)),
      events |> Enum.reject(&(&1.key in new)) |> Enum.reduce(seen, &add(&2, &1))}
@@ -58,11 +59,17 @@ defmodule UroDiscord.Feeds.Seen do
 
   defp content(event), do: :erlang.phash2({event.title, event.url, event.text, event.branch, event.actor, event.fork})
 
-  defp untimed(gone) do
-    gone
-    |> Enum.reject(fn {_key, {position, _state, _content}} -> Event.moment(position) end)
+  # What is not younger than the first look is no news anyway.
+  defp remembered(gone, since) do
+    {timed, untimed} = Enum.split_with(gone, fn {_key, {position, _state, _content}} -> Event.moment(position) end)
+
+    timed
+    |> Enum.map(fn {_key, {position, _state, _content}} = entry -> {Event.moment(position), entry} end)
+    |> Enum.filter(fn {moment, _entry} -> moment > since end)
     |> Enum.sort(:desc)
-    |> Enum.take(@most_untimed)
+    |> Enum.take(@most_gone)
+    |> Enum.map(fn {_moment, entry} -> entry end)
+    |> Enum.concat(untimed |> Enum.sort(:desc) |> Enum.take(@most_gone))
     |> Map.new()
   end
 

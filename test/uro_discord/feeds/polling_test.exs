@@ -192,6 +192,17 @@ defmodule UroDiscord.Feeds.PollingTest do
     assert length(String.split(log, "an entry of V-Sekai/uro/releases has no id, no tag; it is left out")) == 2
   end
 
+  test "a server whose entity tag is no text is polled all the same", %{sim: sim} do
+    answer = &{200, [{"ETag", <<34, 0xE9, 34>>}], json!(&1)}
+    old = answer.(%{"workflow_runs" => [run_of(%{})]})
+    polled = start_polled!(sim, %{@runs => old, @releases => []}, source: :github, poll: ["V-Sekai/uro"])
+    wait_for_looks(polled, @releases, 1)
+    new = run_of(%{"id" => 2, "run_number" => 8, "updated_at" => "2026-11-21T11:00:00Z"})
+    answer!(polled, %{@runs => answer.(%{"workflow_runs" => [new, run_of(%{})]})})
+    wait_for_title(sim, "🕓 CI \\#8 · queued")
+    assert length(titles(sim)) == 1
+  end
+
   test "runs of forks are left out", %{sim: sim} do
     polled =
       start_polled!(sim, %{@runs => %{"workflow_runs" => []}, @releases => []}, source: :github, poll: ["V-Sekai/uro"])
@@ -227,7 +238,14 @@ defmodule UroDiscord.Feeds.PollingTest do
     feed = [source: :github, poll: ["V-Sekai/uro"], per_hour: 1]
     polled = start_polled!(sim, %{@runs => %{"workflow_runs" => []}, @releases => []}, feed)
     wait_for_looks(polled, @releases, 1)
-    assert {:ok, %{feeds: %{polled: %{polled: %{"V-Sekai/uro" => %{state: :well, error: nil}}}}}} = UroDiscord.status()
+
+    # It says so when it has looked at all of them.
+    assert eventually(fn ->
+             match?(
+               {:ok, %{feeds: %{polled: %{polled: %{"V-Sekai/uro" => %{state: :well, error: nil}}}}}},
+               UroDiscord.status()
+             )
+           end)
 
     runs = for id <- [2, 1], do: run_of(%{"id" => id, "run_number" => id, "updated_at" => "2026-11-21T10:0#{id}:00Z"})
     answer!(polled, %{@runs => %{"workflow_runs" => runs}})

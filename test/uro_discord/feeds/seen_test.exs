@@ -39,6 +39,43 @@ defmodule UroDiscord.Feeds.SeenTest do
     assert [[], [], []] = looks([[old, event("older", "09:00:00")], [old], [event("older", "09:00:00"), old]])
   end
 
+  test "what was told before is no news when it comes back into the list, since others were deleted" do
+    {first, stable} = {event("first", "10:00:00"), event("stable", "10:01:00")}
+    nightly = for n <- 10..59, do: event("nightly/#{n}", "11:#{n}:00")
+
+    assert [[], [{"stable", false}], told, [], [], [{"stable", false}]] =
+             looks([[first], [stable, first], nightly, [stable], [stable, first], [%{stable | state: :deleted}]])
+
+    assert length(told) == 50
+  end
+
+  test "of what has left the list only so much is kept" do
+    {[], seen} = Seen.news(nil, [])
+
+    seen =
+      for day <- 1..700, kind <- ["timed", "untimed"], reduce: seen do
+        seen ->
+          at = if kind == "timed", do: DateTime.add(~U[2026-01-01 00:00:00Z], day, :day) |> DateTime.to_iso8601()
+          position = Event.position([at], :passed)
+
+          event = %Event{
+            key: "#{kind}/#{day}",
+            position: position,
+            kind: :build,
+            state: :passed,
+            project: "a/b",
+            title: "x"
+          }
+
+          {[^event], seen} = Seen.news(seen, [event])
+          Seen.add(seen, event)
+      end
+
+    assert map_size(seen.entries) in 1_000..1_001
+    assert seen.entries["timed/700"] && seen.entries["timed/201"]
+    refute seen.entries["timed/199"]
+  end
+
   test "a run that is run again does not hide those that are new" do
     again = event("again", "10:00:00", attempt: 3)
     assert [[], [{"new", false}]] = looks([[again], [event("new", "10:00:01"), again]])
