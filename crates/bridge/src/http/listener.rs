@@ -55,6 +55,8 @@ pub async fn run(
     let mut connections = JoinSet::new();
     let mut pause = RETRY.0;
     let mut said = false;
+    // Logged when it begins and when it is another one.
+    let mut trouble = None;
     loop {
         let http = wanted.borrow_and_update().clone();
         // Dropped when something else is wanted: then its connections end.
@@ -70,6 +72,7 @@ pub async fn run(
             Some(http) => match Socket::open(&http) {
                 Ok(socket) => {
                     pause = RETRY.0;
+                    trouble = None;
                     say(&outbox, HttpState::Listening(socket.listening.clone())).await?;
                     let routes = &routes;
                     tokio::select! {
@@ -78,9 +81,13 @@ pub async fn run(
                     }
                 }
                 Err(error) => {
-                    tracing::error!(%error, "HTTP is not served; it is tried again");
+                    let reason = error.to_string();
+                    if trouble.as_ref() != Some(&reason) {
+                        tracing::error!(reason, "HTTP is not served; it is tried until it is");
+                        trouble = Some(reason.clone());
+                    }
                     let waiting = HttpWaiting {
-                        reason: error.to_string(),
+                        reason,
                         retry_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     };
                     say(&outbox, HttpState::Waiting(waiting)).await?;

@@ -132,7 +132,7 @@ impl Hub {
         }
         let old = session.connection.replace(connection);
         session.lost_at = None;
-        session.push("RESUMED", &serde_json::json!({"_trace": []}), self.buffer);
+        session.push_resumed(self.buffer);
         self.counts.resumes += 1;
         if let Some(old) = old.and_then(|old| self.connections.get(&old)) {
             // A full queue means that it is being ended already.

@@ -35,8 +35,11 @@ pub struct Session {
     sequence: u64,
     /// The last event that was given to the connection.
     given: u64,
+    /// One for each number. Empty: what was said to one connection only.
     kept: VecDeque<Arc<str>>,
     kept_bytes: usize,
+    /// The number of the last `RESUMED`.
+    resumed: Option<u64>,
     /// What is played when all events before it were given.
     recording: Option<Recording>,
 }
@@ -65,6 +68,7 @@ impl Session {
             given: 0,
             kept: VecDeque::new(),
             kept_bytes: 0,
+            resumed: None,
             recording: None,
         }
     }
@@ -102,6 +106,21 @@ impl Session {
         }
     }
 
+    /// Adds `RESUMED`, which ends a replay, and so is never replayed itself: "all subsequent events will be new".
+    /// <https://discord.com/developers/docs/events/gateway#resuming>
+    pub fn push_resumed(&mut self, buffer: Buffer) {
+        let place = self
+            .resumed
+            .and_then(|number| number.checked_sub(self.forgotten() + 1))
+            .and_then(|place| usize::try_from(place).ok());
+        if let Some(before) = place.and_then(|place| self.kept.get_mut(place)) {
+            self.kept_bytes -= before.len();
+            *before = Arc::from("");
+        }
+        self.push("RESUMED", &serde_json::json!({"_trace": []}), buffer);
+        self.resumed = Some(self.sequence);
+    }
+
     /// Goes back to the event after `sequence`. `false`: there was no such event, or what follows is gone.
     pub fn rewind(&mut self, sequence: u64) -> bool {
         let valid = (self.forgotten()..=self.sequence).contains(&sequence);
@@ -131,14 +150,17 @@ impl Session {
         let Some(skip) = self.given.checked_sub(self.forgotten()) else {
             return Pending::Lost;
         };
-        let events: Vec<_> = self
-            .kept
-            .iter()
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
-            .take(64)
-            .cloned()
-            .collect();
-        self.given += events.len() as u64;
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
+        let mut events = Vec::new();
+        for event in self.kept.iter().skip(skip) {
+            self.given += 1;
+            if !event.is_empty() {
+                events.push(event.clone());
+            }
+            if events.len() == 64 {
+                break;
+            }
+        }
         Pending::Events(events)
     }
 
