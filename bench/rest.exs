@@ -23,7 +23,7 @@ for {name, fun} <- [
        fn ->
          {:ok, {{_, 200, _}, _, body}} = :httpc.request(:get, {url, headers}, [], body_format: :binary)
 
-         {:ok, %{"id" => _}} = UroDiscord.Native.json_decode(body)
+         {:ok, %{"id" => _}} = UroDiscord.JSON.decode(body)
        end}
     ] do
   Bench.sample(500, fun)

@@ -137,7 +137,7 @@ end
 defmodule Demo.Http do
   @moduledoc "What comes from outside: CI with curl, and somebody in Discord with a command."
 
-  alias UroDiscord.{DiscordSim, Keys, Native}
+  alias UroDiscord.{DiscordSim, JSON, Keys}
 
   @doc "A line for a shell that posts a text, with a key of its own."
   def line(name, text, query \\ "") do
@@ -150,7 +150,7 @@ defmodule Demo.Http do
   @doc "Runs a line; the delivery that the answer tells of."
   def run(line) do
     {output, 0} = System.cmd("sh", ["-c", line])
-    {:ok, %{"channel_id" => channel, "message_id" => id}} = Native.json_decode(output)
+    {:ok, %{"channel_id" => channel, "message_id" => id}} = JSON.decode(output)
     %{channel_id: channel, message_id: id}
   end
 

@@ -2,7 +2,7 @@ defmodule Bench.Gateway.Ceiling do
   @moduledoc "How fast discord-sim sends: a client that logs in, and then does nothing with what it reads."
 
   alias Bench.Stream
-  alias UroDiscord.{DiscordSim, Native}
+  alias UroDiscord.{DiscordSim, JSON}
 
   @quiet_ms 300
 
@@ -67,7 +67,7 @@ defmodule Bench.Gateway.Ceiling do
 
     intents = UroDiscord.Config.Checks.intent_bits(UroDiscord.Config.Checks.intent_names())
     identify = %{token: sim.info["users"][user]["token"], intents: intents, properties: %{}}
-    {:ok, json} = Native.json_encode(%{op: 2, d: identify})
+    {:ok, json} = JSON.encode(%{op: 2, d: identify})
     :ok = :gen_tcp.send(socket, [<<0x81, 1::1, 126::7, byte_size(json)::16, 0::32>>, json])
     # Of all that follows an identify this comes last.
     DiscordSim.wait_for(sim, "presence", &(&1["user_id"] == sim.info["users"][user]["id"]))

@@ -4,7 +4,7 @@ defmodule UroDiscord.HTTP do
   # `UroDiscord.Rest`, which knows its limits. What others may make this one hold or wait for is bounded in `crates/rest`
   # (`poll`).
 
-  alias UroDiscord.{Error, Native}
+  alias UroDiscord.{Error, JSON, Native}
   alias UroDiscord.HTTP.Times
 
   # Whoever asks for more patience than this is asked again all the same.
@@ -57,7 +57,7 @@ defmodule UroDiscord.HTTP do
   defp usable(headers), do: headers
 
   defp json(body, headers) do
-    case Native.json_decode(body) do
+    case JSON.decode(body) do
       {:ok, term} -> {:ok, term, headers}
       {:error, reason} -> {:error, %Error{kind: :response, status: 200, message: "the answer is no JSON: #{reason}"}}
     end

@@ -8,7 +8,7 @@ defmodule UroDiscord.Keys do
   What a key posted belongs to its name, so that a rotated key goes on where the old one was.
   """
 
-  alias UroDiscord.{Config, Error, Native, Runtime, Store}
+  alias UroDiscord.{Config, Error, JSON, Runtime, Store}
 
   @enforce_keys [:name, :channels, :per_minute, :state, :created_at, :expires_at]
   defstruct @enforce_keys
@@ -158,14 +158,14 @@ defmodule UroDiscord.Keys do
       else: {:error, Error.invalid("name", "#{inspect(name)} is not 1 to 64 of a-z, 0-9, dot, - and _")}
   end
 
-  defp channels(_config, ["*"]), do: Native.json_encode(["*"])
+  defp channels(_config, ["*"]), do: JSON.encode(["*"])
 
   defp channels(config, [_ | _] = channels) do
     names = Enum.map(channels, &to_string/1)
 
     case Enum.reject(names, &match?({:ok, _id}, Config.channel_named(config, &1))) do
       [] ->
-        Native.json_encode(names)
+        JSON.encode(names)
 
       [unknown | _] ->
         known = config.channels |> Map.keys() |> Enum.join(", ")
@@ -197,7 +197,7 @@ defmodule UroDiscord.Keys do
   defp hash(key), do: :crypto.hash(:sha256, key) |> Base.encode16(case: :lower)
 
   defp key([name, channels, per_minute, created_at, expires_at, revoked_at]) do
-    {:ok, channels} = Native.json_decode(channels)
+    {:ok, channels} = JSON.decode(channels)
 
     %__MODULE__{
       name: name,

@@ -1,6 +1,7 @@
 defmodule UroDiscord.Native do
   @moduledoc """
-  The boundary to the NIF (`native/uro_discord_nif`): one function a line, and nobody else calls the NIF.
+  The boundary to the NIF (`native/uro_discord_nif`): one function a line, and nobody else calls the NIF. Each has one caller: `UroDiscord.Rest`,
+  `UroDiscord.HTTP`, `UroDiscord.JSON`, `UroDiscord.Store.SQLite`, `UroDiscord.Interactions.Signature`, `UroDiscord.Bridge.Transport.Port`.
 
   No call blocks a scheduler: short pure work runs inline, longer pure work on a dirty scheduler, and a request
   returns at once and answers by message. A panic in Rust is raised here as an `ErlangError`.
@@ -82,48 +83,20 @@ defmodule UroDiscord.Native do
   @doc false
   def verify_ed25519_dirty(_public_key, _message, _signature), do: nif()
 
-  @doc """
-  JSON from maps (with binary or atom keys), lists, strings, numbers, booleans and nil. The error names the place.
-
-      iex> UroDiscord.Native.json_encode(%{content: "hi", tts: false})
-      {:ok, ~s({"content":"hi","tts":false})}
-  """
-  @spec json_encode(term()) :: {:ok, binary()} | {:error, String.t()}
-  def json_encode(term) do
-    # Moving to a dirty scheduler costs more than a message's JSON. How long that is shows while it is written.
-    case json_encode_inline(term) do
-      :too_long -> json_encode_dirty(term)
-      answer -> answer
-    end
-  end
-
-  @doc false
+  @doc "`{:ok, json}`, or `{:error, reason}`; `:too_long` where it takes longer than a scheduler should be held. For `UroDiscord.JSON`."
+  @spec json_encode_inline(term()) :: {:ok, binary()} | {:error, String.t()} | :too_long
   def json_encode_inline(_term), do: nif()
 
-  @doc false
+  @doc "The same for whatever length, on a dirty scheduler."
+  @spec json_encode_dirty(term()) :: {:ok, binary()} | {:error, String.t()}
   def json_encode_dirty(_term), do: nif()
 
-  @doc """
-  A term from JSON; objects become maps with binary keys, null becomes nil.
-
-  Of a key that comes twice the last value is kept. Half a surrogate pair is read as U+FFFD, as browsers do. An integer of more
-  than 64 bits becomes a float; a number beyond floats, nesting deeper than 127 and more than 32 MiB are errors.
-
-      iex> UroDiscord.Native.json_decode(~s({"code":50035,"errors":null}))
-      {:ok, %{"code" => 50035, "errors" => nil}}
-
-      iex> UroDiscord.Native.json_decode(~S(["cut \\ud83d", 18446744073709551616]))
-      {:ok, ["cut \\uFFFD", 18446744073709551616.0]}
-  """
-  @spec json_decode(binary()) :: {:ok, term()} | {:error, String.t()}
-  # Most answers of Discord's are shorter, and take well below a millisecond.
-  def json_decode(json) when byte_size(json) <= 8_192, do: json_decode_inline(json)
-  def json_decode(json), do: json_decode_dirty(json)
-
-  @doc false
+  @doc "A term from short JSON. For `UroDiscord.JSON`."
+  @spec json_decode_inline(binary()) :: {:ok, term()} | {:error, String.t()}
   def json_decode_inline(_json), do: nif()
 
-  @doc false
+  @doc "The same for whatever length, on a dirty scheduler."
+  @spec json_decode_dirty(binary()) :: {:ok, term()} | {:error, String.t()}
   def json_decode_dirty(_json), do: nif()
 
   @doc false

@@ -3,7 +3,7 @@ defmodule UroDiscord.Notify do
   # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
 
   use Supervisor
-  alias UroDiscord.{Clock, Config, Delivery, Error, Events, Native, Rest, Runtime, Store, Telemetry}
+  alias UroDiscord.{Clock, Config, Delivery, Error, Events, JSON, Rest, Runtime, Store, Telemetry}
   alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer}
 
   # Another node may deliver, whose outcome only the store tells.
@@ -87,7 +87,7 @@ defmodule UroDiscord.Notify do
   end
 
   defp json(body) do
-    with {:error, reason} <- Native.json_encode(body), do: {:error, Error.invalid(nil, reason)}
+    with {:error, reason} <- JSON.encode(body), do: {:error, Error.invalid(nil, reason)}
   end
 
   @spec await(Delivery.t(), timeout()) :: {:ok, Delivery.t()} | {:error, Error.t()}

@@ -27,7 +27,7 @@ defmodule UroDiscord.Plug do
 
   require Logger
 
-  alias UroDiscord.{BodyReader, Native, Web}
+  alias UroDiscord.{BodyReader, JSON, Web}
   alias UroDiscord.Web.{Mount, Request, Response}
 
   @read_timeout_ms 20_000
@@ -114,7 +114,7 @@ defmodule UroDiscord.Plug do
   defp parsed(conn, _params, _type, limit), do: read(conn, limit)
 
   defp encode(conn, term) do
-    with {:ok, json} <- Native.json_encode(term), do: {:ok, json, conn}
+    with {:ok, json} <- JSON.encode(term), do: {:ok, json, conn}
   end
 
   defp send_response(conn, response) do

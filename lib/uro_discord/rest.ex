@@ -2,12 +2,13 @@ defmodule UroDiscord.Rest do
   @moduledoc false
   # Requests to Discord's REST API. The limiter, the connections and the retries are in `crates/rest`; see its docs.
 
-  alias UroDiscord.{Clock, Config, Error, Native, Secret}
+  alias UroDiscord.{Clock, Config, Error, JSON, Native, Secret}
 
+  @type client :: Native.rest()
   @type response :: %{status: pos_integer(), headers: %{String.t() => String.t()}, body: term()}
 
   @doc "The client for a configuration. Made once; every process may use it."
-  @spec client(Config.t()) :: {:ok, Native.rest()} | {:error, Error.t()}
+  @spec client(Config.t()) :: {:ok, client()} | {:error, Error.t()}
   def client(%Config{} = config) do
     config
     |> Map.take([:api_url, :rest_proxy, :ca_file])
@@ -19,13 +20,17 @@ defmodule UroDiscord.Rest do
     end
   end
 
+  @doc "What its limiter knows: whether the token is still good, what waits and what is under way."
+  @spec status(client()) :: map()
+  defdelegate status(client), to: Native, as: :rest_status
+
   @doc """
   Starts a request and returns its reference. The answer comes as a message that `answer/2` understands.
 
   Options: `:json` (the body as a term) or `:body` (as JSON), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
   (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`.
   """
-  @spec request(Native.rest(), atom(), String.t(), keyword()) ::
+  @spec request(client(), atom(), String.t(), keyword()) ::
           {:ok, reference()} | {:error, Error.t()}
   def request(client, method, path, options \\ []) do
     with {:ok, body} <- body(options) do
@@ -68,7 +73,7 @@ defmodule UroDiscord.Rest do
   def answer(_message, _ref), do: :unrelated
 
   @doc "A request and its answer, for callers that may wait."
-  @spec call(Native.rest(), atom(), String.t(), keyword()) ::
+  @spec call(client(), atom(), String.t(), keyword()) ::
           {:ok, response()} | {:error, Error.t()}
   def call(client, method, path, options \\ []) do
     with {:ok, ref} <- request(client, method, path, options) do
@@ -81,14 +86,14 @@ defmodule UroDiscord.Rest do
 
   defp body(options) do
     case Keyword.fetch(options, :json) do
-      {:ok, term} -> with {:error, reason} <- Native.json_encode(term), do: {:error, Error.invalid(nil, reason)}
+      {:ok, term} -> with {:error, reason} <- JSON.encode(term), do: {:error, Error.invalid(nil, reason)}
       :error -> {:ok, options[:body]}
     end
   end
 
   # 204 No Content, and some 200s, have no body.
   defp decode(""), do: {:ok, nil}
-  defp decode(json), do: Native.json_decode(json)
+  defp decode(json), do: JSON.decode(json)
 
   defp error(%{kind: kind, message: message} = error) do
     %Error{
@@ -104,7 +109,7 @@ defmodule UroDiscord.Rest do
   defp errors(nil), do: nil
 
   defp errors(json) do
-    case Native.json_decode(json) do
+    case JSON.decode(json) do
       {:ok, errors} -> errors
       {:error, _} -> nil
     end

@@ -3,12 +3,12 @@ defmodule UroDiscord.Runtime do
   # What every process may need of the running UroDiscord. The table belongs to the supervisor, so it is there exactly as long
   # as UroDiscord is, whichever of its domains begins anew.
 
-  alias UroDiscord.{Config, Error, Native, Rest, Secret, Store}
+  alias UroDiscord.{Config, Error, Rest, Secret, Store}
   alias UroDiscord.Store.NodeId
 
   @type t :: %{
           config: Config.t(),
-          rest: Native.rest() | nil,
+          rest: Rest.client() | nil,
           store: Store.t() | nil,
           owner: String.t() | nil,
           bot_id: String.t() | nil,

@@ -2,7 +2,7 @@ defmodule UroDiscord.Status do
   @moduledoc false
   # How everything is, put together of what each part says of itself; `UroDiscord.status/0` documents it.
 
-  alias UroDiscord.{Bridge, Domain, Error, Feeds, Native, Notify, Runtime, Shards, Store}
+  alias UroDiscord.{Bridge, Domain, Error, Feeds, Notify, Rest, Runtime, Shards, Store}
   alias UroDiscord.Gateway.Leader
 
   @spec fetch() :: {:ok, map()} | {:error, Error.t()}
@@ -18,7 +18,7 @@ defmodule UroDiscord.Status do
            store: Store.Keeper.status(),
            bridge: bridge,
            gateway: Map.merge(gateway, Leader.status()),
-           rest: Native.rest_status(rest),
+           rest: Rest.status(rest),
            notifications: Notify.status(store),
            shards: Shards.status(),
            board: Shards.Board.status(),

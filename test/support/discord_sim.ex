@@ -3,7 +3,7 @@ defmodule UroDiscord.DiscordSim do
   A `discord-sim` process of our own, and its control interface: what Discord saw. It ends with the process that started it.
   """
 
-  alias UroDiscord.{HttpClient, Native}
+  alias UroDiscord.{HttpClient, JSON}
 
   @enforce_keys [:port, :info]
   defstruct @enforce_keys
@@ -22,7 +22,7 @@ defmodule UroDiscord.DiscordSim do
 
     receive do
       {^port, {:data, {:eol, line}}} ->
-        {:ok, info} = Native.json_decode(line)
+        {:ok, info} = JSON.decode(line)
         %__MODULE__{port: port, info: info}
 
       {^port, {:exit_status, status}} ->
@@ -69,7 +69,7 @@ defmodule UroDiscord.DiscordSim do
   def delete(sim, path), do: request("DELETE", sim, path)
 
   def post(sim, path, body) do
-    {:ok, json} = Native.json_encode(body)
+    {:ok, json} = JSON.encode(body)
     request("POST", sim, path, [{"content-type", "application/json"}], json)
   end
 
@@ -118,7 +118,7 @@ defmodule UroDiscord.DiscordSim do
 
   defp request(method, sim, path, headers \\ [], body \\ "") do
     {200, _headers, json} = call(sim.info["control"] <> path, method, headers, body)
-    {:ok, term} = Native.json_decode(json)
+    {:ok, term} = JSON.decode(json)
     term
   end
 

@@ -87,7 +87,7 @@ defmodule UroDiscord.Hooks do
     # Where bin/test installs it.
     modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
     json = File.read!(Path.join(modules, "@octokit/webhooks-examples/api.github.com/index.json"))
-    {:ok, examples} = UroDiscord.Native.json_decode(json)
+    {:ok, examples} = UroDiscord.JSON.decode(json)
     for %{"name" => name, "examples" => payloads} <- examples, payload <- payloads, do: {name, payload}
   end
 end

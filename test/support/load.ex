@@ -1,7 +1,7 @@
 defmodule UroDiscord.Load do
   @moduledoc "What the load tests and the benchmark of HTTP share: interactions signed well and badly, and how long answers take."
 
-  alias UroDiscord.{HttpClient, Native}
+  alias UroDiscord.{HttpClient, JSON}
 
   @doc "A key pair, as `{public key in hex, private key}`."
   def key do
@@ -12,7 +12,7 @@ defmodule UroDiscord.Load do
   @doc "An interaction that nobody sent before, as the bytes of its request."
   def interaction(private, command \\ "worlds") do
     {:ok, body} =
-      Native.json_encode(%{
+      JSON.encode(%{
         type: 2,
         id: "13#{Enum.random(10_000_000_000_000_000..99_999_999_999_999_999)}",
         application_id: "1300000000000000001",

@@ -4,7 +4,7 @@ defmodule UroDiscord.VoiceClient do
   privacy code. It ends with the process that started it. It wants wss, so discord-sim must run with `--tls-beside`.
   """
 
-  alias UroDiscord.Native
+  alias UroDiscord.JSON
 
   @enforce_keys [:port, :os_pid, :user]
   defstruct @enforce_keys
@@ -93,14 +93,14 @@ defmodule UroDiscord.VoiceClient do
   end
 
   defp tell(client, command) do
-    {:ok, json} = Native.json_encode(command)
+    {:ok, json} = JSON.encode(command)
     true = Port.command(client.port, [json, "\n"])
   end
 
   defp wait(%{port: port}, event) do
     receive do
       {^port, {:data, {:eol, line}}} ->
-        case Native.json_decode(line) do
+        case JSON.decode(line) do
           {:ok, %{"event" => ^event} = said} -> said
           {:ok, said} -> raise "discord.py said #{inspect(said)}, where #{event} was to come"
         end

@@ -4,7 +4,7 @@ defmodule UroDiscord.WebCase do
   """
 
   use ExUnit.CaseTemplate
-  alias UroDiscord.{Native, Web}
+  alias UroDiscord.{JSON, Web}
 
   using do
     quote do
@@ -48,12 +48,12 @@ defmodule UroDiscord.WebCase do
   def decoded(""), do: nil
 
   def decoded(json) do
-    {:ok, term} = Native.json_decode(json)
+    {:ok, term} = JSON.decode(json)
     term
   end
 
   def json!(term) do
-    {:ok, json} = Native.json_encode(term)
+    {:ok, json} = JSON.encode(term)
     json
   end
 end

@@ -237,7 +237,7 @@ defmodule UroDiscord.FeedsTest do
       ]
     )
 
-    {:ok, pipeline} = UroDiscord.Native.json_decode(File.read!("test/fixtures/gitlab/pipeline.json"))
+    {:ok, pipeline} = UroDiscord.JSON.decode(File.read!("test/fixtures/gitlab/pipeline.json"))
     assert {401, _, _} = call("POST", "/feeds/lab", json: pipeline, headers: [{"x-gitlab-token", "wrong"}])
 
     assert {202, _, _} =

@@ -376,8 +376,8 @@ defmodule UroDiscord.InteractionsTest do
     end
 
     defp stringified(term) do
-      {:ok, json} = UroDiscord.Native.json_encode(term)
-      {:ok, term} = UroDiscord.Native.json_decode(json)
+      {:ok, json} = UroDiscord.JSON.encode(term)
+      {:ok, term} = UroDiscord.JSON.decode(json)
       term
     end
 

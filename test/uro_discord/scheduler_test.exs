@@ -1,6 +1,7 @@
 defmodule UroDiscord.SchedulerTest do
   # No NIF call holds a scheduler for more than a millisecond: the VM itself watches, while all kinds of calls are made at once.
   use UroDiscord.Case
+  alias UroDiscord.JSON
   alias UroDiscord.Native
 
   @calls 2_000
@@ -35,8 +36,8 @@ defmodule UroDiscord.SchedulerTest do
     {public, private} = :crypto.generate_key(:eddsa, :ed25519)
     body = :crypto.strong_rand_bytes(65_536)
     signature = :crypto.sign(:eddsa, :none, body, [private, :ed25519])
-    {:ok, json} = Native.json_encode(for n <- 1..5_000, do: %{id: n, name: "player #{n}"})
-    {:ok, term} = Native.json_decode(json)
+    {:ok, json} = JSON.encode(for n <- 1..5_000, do: %{id: n, name: "player #{n}"})
+    {:ok, term} = JSON.decode(json)
     # 8 MiB, the size of a file: copied where no scheduler waits for it.
     file = :binary.copy(<<0>>, 8 * 1024 * 1024)
 
@@ -52,8 +53,8 @@ defmodule UroDiscord.SchedulerTest do
 
     calls = [
       fn -> true = Native.verify_ed25519(public, body, signature) end,
-      fn -> {:ok, _} = Native.json_decode(json) end,
-      fn -> {:ok, _} = Native.json_encode(term) end,
+      fn -> {:ok, _} = JSON.decode(json) end,
+      fn -> {:ok, _} = JSON.encode(term) end,
       fn -> %{} = Native.rest_status(rest) end
     ]
 

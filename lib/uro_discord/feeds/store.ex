@@ -3,7 +3,7 @@ defmodule UroDiscord.Feeds.Store do
   # The messages of feeds in the store: what each of them should say, and what Discord shows. Also which webhooks were
   # delivered, and where pollers are.
 
-  alias UroDiscord.{Delivery, Error, Native, Store}
+  alias UroDiscord.{Delivery, Error, JSON, Store}
   alias UroDiscord.Feeds.Event
 
   @type card :: %{
@@ -25,7 +25,7 @@ defmodule UroDiscord.Feeds.Store do
   """
   @spec step(Store.t(), atom(), Event.t(), String.t(), map()) :: :current | :none | {:error, Error.t()}
   def step(store, feed, event, channel_id, message) do
-    {:ok, body} = Native.json_encode(message)
+    {:ok, body} = JSON.encode(message)
     step_here(store, [Atom.to_string(feed), card_key(event.key), channel_id], event.position, body, @most_tries)
   end
 
@@ -74,7 +74,7 @@ defmodule UroDiscord.Feeds.Store do
   @doc "The statement that goes with a card's first message."
   @spec insert(atom(), Event.t(), map(), Delivery.t()) :: Store.statement()
   def insert(feed, event, message, delivery) do
-    {:ok, body} = Native.json_encode(message)
+    {:ok, body} = JSON.encode(message)
 
     {"""
      INSERT INTO uro_discord_cards (feed, card, channel_id, position, version, shown, body, delivery_id, retry_at, updated_at)
@@ -94,7 +94,7 @@ defmodule UroDiscord.Feeds.Store do
   end
 
   defp card([feed, key, channel_id, version, body, delivery_id, message_id]) do
-    {:ok, body} = Native.json_decode(body)
+    {:ok, body} = JSON.decode(body)
 
     %{
       feed: feed,
@@ -172,7 +172,7 @@ defmodule UroDiscord.Feeds.Store do
     sql = "SELECT cursor FROM uro_discord_feed_cursors WHERE feed = $1 AND source = $2"
 
     case Store.run(store, [{sql, [Atom.to_string(feed), source]}], :read) do
-      {:ok, [%{rows: [[json]]}]} -> Native.json_decode(json)
+      {:ok, [%{rows: [[json]]}]} -> JSON.decode(json)
       {:ok, [%{rows: []}]} -> {:ok, nil}
       error -> error
     end
@@ -180,7 +180,7 @@ defmodule UroDiscord.Feeds.Store do
 
   @spec put_cursor(Store.t(), atom(), String.t(), map()) :: :ok | {:error, Error.t()}
   def put_cursor(store, feed, source, cursor) do
-    {:ok, json} = Native.json_encode(cursor)
+    {:ok, json} = JSON.encode(cursor)
 
     sql = """
     INSERT INTO uro_discord_feed_cursors (feed, source, cursor) VALUES ($1, $2, $3)

@@ -5,7 +5,7 @@ defmodule UroDiscord.Gateway.Identify do
 
   require Logger
 
-  alias UroDiscord.{Error, Events, Native, Rest}
+  alias UroDiscord.{Error, Events, Rest}
   alias UroDiscord.Gateway.Budget
 
   # Until Discord is asked again for its limit, if it did not answer.
@@ -29,7 +29,7 @@ defmodule UroDiscord.Gateway.Identify do
 
   @type t :: %__MODULE__{
           floor: non_neg_integer(),
-          rest: Native.rest() | nil,
+          rest: Rest.client() | nil,
           budget: Budget.t(),
           waiting: MapSet.t(non_neg_integer()),
           permitted: [non_neg_integer()],

@@ -13,7 +13,7 @@ defmodule UroDiscord.Gateway.Leader do
   use UroDiscord.Server, shutdown: 10_000
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Error, Events, Native, Runtime, Server, Store}
+  alias UroDiscord.{Bridge, Config, Error, Events, JSON, Runtime, Server, Store}
   alias UroDiscord.Gateway.{Budget, Identify, Lease}
 
   # How often there is a look at what is to be stored, or at whose the lease is.
@@ -221,7 +221,7 @@ defmodule UroDiscord.Gateway.Leader do
 
     gone = for shard <- Map.keys(kept.sessions), not is_map_key(sessions, shard), into: %{}, do: {shard, nil}
     changed = Map.reject(sessions, fn {shard, session} -> kept.sessions[shard] == session end)
-    {:ok, budget} = state.identify.budget |> Budget.to_term() |> Native.json_encode()
+    {:ok, budget} = state.identify.budget |> Budget.to_term() |> JSON.encode()
 
     {%{sessions: Map.merge(gone, changed), budget: if(budget != kept.budget, do: budget)},
      %{sessions: sessions, budget: budget}}
@@ -265,7 +265,7 @@ defmodule UroDiscord.Gateway.Leader do
     # What the bridge's owner may have put there of a lease before.
     :ets.delete_all_objects(@table)
     :ets.insert(@table, for({shard, session} <- sessions, do: {{fence, shard}, session}))
-    {:ok, term} = if budget, do: Native.json_decode(budget), else: {:ok, nil}
+    {:ok, term} = if budget, do: JSON.decode(budget), else: {:ok, nil}
 
     %{
       state

@@ -6,7 +6,7 @@ defmodule UroDiscord.Notify.Dispatcher do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Clock, Native, Runtime, Store}
+  alias UroDiscord.{Clock, Rest, Runtime, Store}
   alias UroDiscord.Notify.{Channel, Outbox}
 
   @poll_ms 5_000
@@ -50,7 +50,7 @@ defmodule UroDiscord.Notify.Dispatcher do
 
   # Once, however many channels wait.
   defp tell_unauthorized(state) do
-    %{unauthorized: unauthorized} = Native.rest_status(state.runtime.rest)
+    %{unauthorized: unauthorized} = Rest.status(state.runtime.rest)
 
     if unauthorized and not state.unauthorized do
       Logger.error(

@@ -6,7 +6,7 @@ defmodule UroDiscord.Notify.DuplicateSearch do
   # https://discord.com/developers/docs/resources/message#get-channel-messages gives the newest first, 100 at most. Pages are
   # a list, the newest page last.
 
-  alias UroDiscord.{Error, Native, Runtime}
+  alias UroDiscord.{Error, JSON, Runtime}
   alias UroDiscord.Notify.Outbox
 
   # 2015-01-01, where Discord's ids begin: https://discord.com/developers/docs/reference#snowflakes
@@ -30,7 +30,7 @@ defmodule UroDiscord.Notify.DuplicateSearch do
   @spec find([[map()]], %{:body => String.t(), optional(atom()) => term()}, integer(), Runtime.t()) ::
           {:ok, String.t() | nil} | {:error, Error.t()}
   def find(pages, row, since, runtime) do
-    {:ok, body} = Native.json_decode(row.body)
+    {:ok, body} = JSON.decode(row.body)
     wanted = features(body)
 
     for(

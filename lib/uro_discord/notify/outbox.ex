@@ -4,7 +4,7 @@ defmodule UroDiscord.Notify.Outbox do
   # outcome. One node at a time sends in a channel: the holder of its lease (UroDiscord.Store.Lease). Every change of a notification comes
   # behind the lease's renewal and names its fence, so that a node which lost the lease changes nothing.
 
-  alias UroDiscord.{Clock, Delivery, Error, Native, Store}
+  alias UroDiscord.{Clock, Delivery, Error, JSON, Store}
   alias UroDiscord.Store.Lease
 
   # A lease outlasts any request that is begun under it (see UroDiscord.Notify.Channel).
@@ -338,14 +338,14 @@ defmodule UroDiscord.Notify.Outbox do
   defp encode_error(nil), do: nil
 
   defp encode_error(%Error{} = error) do
-    {:ok, json} = error |> Map.from_struct() |> Map.delete(:__exception__) |> Native.json_encode()
+    {:ok, json} = error |> Map.from_struct() |> Map.delete(:__exception__) |> JSON.encode()
     json
   end
 
   defp decode_error(nil), do: nil
 
   defp decode_error(json) do
-    {:ok, fields} = Native.json_decode(json)
+    {:ok, fields} = JSON.decode(json)
 
     struct!(
       Error,

@@ -7,7 +7,7 @@ defmodule UroDiscord.Web.Feeds do
 
   require Logger
 
-  alias UroDiscord.{Error, Native, Secret, Telemetry}
+  alias UroDiscord.{Error, JSON, Secret, Telemetry}
   alias UroDiscord.Feeds.{Generic, GitHub, GitLab, Publisher, Store}
   alias UroDiscord.Web.{Request, Response}
 
@@ -106,7 +106,7 @@ defmodule UroDiscord.Web.Feeds do
   ## What is sent
 
   defp payload(body) do
-    case Native.json_decode(body) do
+    case JSON.decode(body) do
       {:ok, payload} when is_map(payload) -> {:ok, payload}
       {:ok, payload} when is_list(payload) -> {:ok, payload}
       {:ok, _other} -> Response.error(400, "invalid_json", "the body is neither an object nor a list")

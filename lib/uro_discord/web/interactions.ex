@@ -4,7 +4,7 @@ defmodule UroDiscord.Web.Interactions do
 
   @behaviour UroDiscord.Web.Route
 
-  alias UroDiscord.{Interaction, Native}
+  alias UroDiscord.{Interaction, JSON}
   alias UroDiscord.Interactions.{Dispatcher, ReplayGuard}
   alias UroDiscord.Web.{Response, Signed}
 
@@ -25,7 +25,7 @@ defmodule UroDiscord.Web.Interactions do
   @impl true
   def handle(request, signed) do
     with :ok <- Signed.check(signed, request.body),
-         {:ok, given} <- decoded(Native.json_decode(request.body)),
+         {:ok, given} <- decoded(JSON.decode(request.body)),
          do: answer(given, signed.config)
   end
 

@@ -7,7 +7,7 @@ defmodule UroDiscord.Web.Notify do
 
   @behaviour UroDiscord.Web.Route
 
-  alias UroDiscord.{Config, Delivery, Error, Keys, Native}
+  alias UroDiscord.{Config, Delivery, Error, JSON, Keys}
   alias UroDiscord.Web.{Bearer, Deliveries, Idempotency, Request, Response, Waits}
 
   # For ?wait=, in seconds: a proxy in between rarely waits a minute.
@@ -90,7 +90,7 @@ defmodule UroDiscord.Web.Notify do
 
   defp message(request) do
     case Request.media_type(request) do
-      "application/json" -> json(Native.json_decode(request.body))
+      "application/json" -> json(JSON.decode(request.body))
       _text -> {:ok, request.body}
     end
   end

@@ -2,7 +2,7 @@ defmodule UroDiscord.Web.Response do
   @moduledoc false
   # An answer of the routes. What went wrong is said as JSON: `{"error": a word for programs, "message": what to do}`.
 
-  alias UroDiscord.Native
+  alias UroDiscord.JSON
 
   defstruct status: 200, headers: [], body: ""
 
@@ -10,7 +10,7 @@ defmodule UroDiscord.Web.Response do
 
   @spec json(200..599, term(), [{String.t(), String.t()}]) :: t()
   def json(status, term, headers \\ []) do
-    {:ok, json} = Native.json_encode(term)
+    {:ok, json} = JSON.encode(term)
     headers = [{"content-type", "application/json"}, {"cache-control", "no-store"} | headers]
     %__MODULE__{status: status, headers: headers, body: json}
   end

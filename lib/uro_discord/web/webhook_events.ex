@@ -5,7 +5,7 @@ defmodule UroDiscord.Web.WebhookEvents do
 
   @behaviour UroDiscord.Web.Route
 
-  alias UroDiscord.{Events, Native}
+  alias UroDiscord.{Events, JSON}
   alias UroDiscord.Interactions.ReplayGuard
   alias UroDiscord.Web.{Response, Signed}
 
@@ -18,7 +18,7 @@ defmodule UroDiscord.Web.WebhookEvents do
   @impl true
   def handle(request, signed) do
     with :ok <- Signed.check(signed, request.body) do
-      case Native.json_decode(request.body) do
+      case JSON.decode(request.body) do
         {:ok, %{"type" => @ping}} ->
           Response.empty(204)
 

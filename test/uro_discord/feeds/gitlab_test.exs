@@ -3,10 +3,10 @@ defmodule UroDiscord.Feeds.GitLabTest do
   use ExUnit.Case, async: true
 
   alias UroDiscord.Feeds.{Card, GitLab}
-  alias UroDiscord.{Native, Notify}
+  alias UroDiscord.{JSON, Notify}
 
   defp payload(name) do
-    {:ok, payload} = Native.json_decode(File.read!("test/fixtures/gitlab/#{name}.json"))
+    {:ok, payload} = JSON.decode(File.read!("test/fixtures/gitlab/#{name}.json"))
     payload
   end
 

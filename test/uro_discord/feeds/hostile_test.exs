@@ -89,7 +89,7 @@ defmodule UroDiscord.Feeds.HostileTest do
     :rand.seed(:exsss, {1, 2, 3})
 
     for file <- Path.wildcard("test/fixtures/gitlab/*.json"),
-        {:ok, payload} = UroDiscord.Native.json_decode(File.read!(file)),
+        {:ok, payload} = UroDiscord.JSON.decode(File.read!(file)),
         place <- places(payload),
         _ <- 1..5 do
       case change(payload, place, value(place)) do

@@ -2,7 +2,7 @@ defmodule UroDiscord.Feeds.SeenTest do
   use ExUnit.Case, async: true
 
   alias UroDiscord.Feeds.{Event, Seen}
-  alias UroDiscord.Native
+  alias UroDiscord.JSON
 
   defp event(key, time, change \\ []) do
     state = Keyword.get(change, :state, :passed)
@@ -23,8 +23,8 @@ defmodule UroDiscord.Feeds.SeenTest do
   end
 
   defp stored(seen) do
-    {:ok, json} = seen |> Seen.dump() |> Native.json_encode()
-    {:ok, cursor} = Native.json_decode(json)
+    {:ok, json} = seen |> Seen.dump() |> JSON.encode()
+    {:ok, cursor} = JSON.decode(json)
     Seen.load(cursor)
   end
 

@@ -129,8 +129,8 @@ defmodule UroDiscord.Gateway.BudgetTest do
 
   test "the loop goes on where it was when it comes out of the store" do
     budget = Enum.reduce([0, 6_000, 20_000], budget(1000), &Budget.spend(&2, 0, @now + &1))
-    {:ok, json} = budget |> Budget.to_term() |> UroDiscord.Native.json_encode()
-    {:ok, term} = UroDiscord.Native.json_decode(json)
+    {:ok, json} = budget |> Budget.to_term() |> UroDiscord.JSON.encode()
+    {:ok, term} = UroDiscord.JSON.decode(json)
     assert Budget.from_term(term) == Budget.settle(budget)
     assert {:wait, 20_000} = term |> Budget.from_term() |> Budget.next(0, 50, @now + 20_000)
   end

@@ -123,7 +123,7 @@ defmodule UroDiscord.Notify.DuplicateSearchTest do
 
   defp say!(sim, user, content) do
     url = "#{sim.info["api"]}/channels/#{sim.info["channels"]["builds"]}/messages"
-    {:ok, json} = UroDiscord.Native.json_encode(%{content: content})
+    {:ok, json} = UroDiscord.JSON.encode(%{content: content})
     headers = [{"authorization", sim.info["users"][user]["token"]}, {"content-type", "application/json"}]
     {200, _, _} = UroDiscord.HttpClient.call(url, "POST", URI.parse(url).path, headers, json)
   end

@@ -1,6 +1,6 @@
 defmodule UroDiscord.Notify.MessageTest do
   use ExUnit.Case, async: true
-  alias UroDiscord.{Error, Native}
+  alias UroDiscord.{Error, JSON}
   alias UroDiscord.Notify.Message
 
   doctest Message
@@ -223,7 +223,7 @@ defmodule UroDiscord.Notify.MessageTest do
         allowed_mentions: [users: [@id], replied_user: false]
       )
 
-    assert {:ok, json} = Native.json_encode(message.body)
-    assert Native.json_decode(json) == {:ok, message.body}
+    assert {:ok, json} = JSON.encode(message.body)
+    assert JSON.decode(json) == {:ok, message.body}
   end
 end

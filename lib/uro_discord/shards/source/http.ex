@@ -57,7 +57,7 @@ defmodule UroDiscord.Shards.Source.HTTP do
 
   defp identify(shard) do
     host = with %{user: %{id: id}} <- shard, do: id, else: (_ -> nil)
-    {:ok, json} = UroDiscord.Native.json_encode([shard[:address], shard[:port], shard[:map], host])
+    {:ok, json} = UroDiscord.JSON.encode([shard[:address], shard[:port], shard[:map], host])
     Map.put(shard, :id, :sha256 |> :crypto.hash(json) |> binary_part(0, 8) |> Base.encode16(case: :lower))
   end
 end

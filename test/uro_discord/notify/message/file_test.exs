@@ -1,6 +1,6 @@
 defmodule UroDiscord.Notify.Message.FileTest do
   use ExUnit.Case, async: true
-  alias UroDiscord.{Error, Native}
+  alias UroDiscord.{Error, JSON}
   alias UroDiscord.Notify.Message
 
   @mib 1024 * 1024
@@ -121,7 +121,7 @@ defmodule UroDiscord.Notify.Message.FileTest do
 
     largest = largest(&match?({:ok, _}, new.(sized.(&1))), 0, 5 * @mib)
     assert {:ok, [message]} = new.(sized.(largest))
-    {:ok, json} = Native.json_encode(message.body)
+    {:ok, json} = JSON.encode(message.body)
     # All that is left is for the frames of the four parts: 512 bytes each, and the names in their longest form.
     left = 25 * @mib - (20 * @mib + largest + byte_size(json))
     assert left in 2_057..2_080

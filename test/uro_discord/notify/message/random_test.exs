@@ -5,7 +5,7 @@ defmodule UroDiscord.Notify.Message.RandomTest do
   # Of random messages: whatever is accepted keeps to every limit, counted again here, and becomes JSON.
 
   use ExUnit.Case, async: true
-  alias UroDiscord.{Error, Native}
+  alias UroDiscord.{Error, JSON}
   alias UroDiscord.Notify.{Message, RandomMessage}
 
   setup do
@@ -62,8 +62,8 @@ defmodule UroDiscord.Notify.Message.RandomTest do
 
   defp check(%Message{body: body} = message) do
     assert depth(body) < 10
-    assert {:ok, json} = Native.json_encode(body)
-    assert Native.json_decode(json) == {:ok, body}
+    assert {:ok, json} = JSON.encode(body)
+    assert JSON.decode(json) == {:ok, body}
 
     assert code_points(Map.get(body, "content", "")) <= 2_000
     embeds(Map.get(body, "embeds", []))

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Shards.Source.HTTPTest do
   # A Uro elsewhere: its JSON, and all that can go wrong with a server.
   use UroDiscord.Case
-  alias UroDiscord.{HTTPServer, Native, Shards}
+  alias UroDiscord.{HTTPServer, JSON, Shards}
 
   # As `Uro.VSekai.Shard.to_json_schema/1` and `Uro.Accounts.User.to_limited_json_schema/1` have it.
   @plaza %{
@@ -33,7 +33,7 @@ defmodule UroDiscord.Shards.Source.HTTPTest do
   defp answer(uro, answer), do: Agent.update(uro.current, fn _ -> answer end)
 
   defp shards(shards, headers \\ []) do
-    {:ok, json} = Native.json_encode(%{"data" => %{"shards" => shards}})
+    {:ok, json} = JSON.encode(%{"data" => %{"shards" => shards}})
     fn _request -> {200, headers, json} end
   end
 
