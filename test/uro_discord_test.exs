@@ -140,6 +140,28 @@ defmodule UroDiscordTest do
     end
   end
 
+  test "await/2 leaves who calls it alive, and his mailbox empty, when the subscriptions end, and when UroDiscord stops" do
+    sim = start_sim!()
+    DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 1_000, times: 2}])
+    start_supervised!({UroDiscord, DiscordSim.config(sim)})
+    {:ok, first} = UroDiscord.notify(:general, "first")
+    {:ok, second} = UroDiscord.notify(:general, "second")
+    mailbox = fn -> elem(Process.info(self(), :messages), 1) end
+    callers = for delivery <- [first, second], do: Task.async(fn -> {UroDiscord.await(delivery, 5_000), mailbox.()} end)
+    topics = for %{id: id} <- [first, second], do: {:delivery, id}
+    assert eventually(fn -> Enum.all?(topics, &UroDiscord.Events.subscribed?/1) end)
+    Process.exit(Process.whereis(UroDiscord.Events), :kill)
+    assert [{{:ok, %Delivery{status: :delivered}}, []}, _second] = Task.await_many(callers, 15_000)
+
+    # What is under way is finished.
+    DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/channels/*/messages", delay_ms: 1_000, times: 1}])
+    {:ok, third} = UroDiscord.notify(:general, "third")
+    caller = Task.async(fn -> {UroDiscord.await(third, 5_000), mailbox.()} end)
+    assert eventually(fn -> UroDiscord.Events.subscribed?({:delivery, third.id}) end)
+    stop_supervised!(UroDiscord)
+    assert {{:ok, %Delivery{status: :delivered}}, []} = Task.await(caller, 15_000)
+  end
+
   test "what is under way when it stops is finished, and what waits is sent after the next start" do
     Process.flag(:trap_exit, true)
     sim = start_sim!()

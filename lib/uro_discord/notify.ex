@@ -93,39 +93,63 @@ defmodule UroDiscord.Notify do
   @spec await(Delivery.t(), timeout()) :: {:ok, Delivery.t()} | {:error, Error.t()}
   def await(%Delivery{status: :queued, id: id}, timeout) do
     with {:ok, runtime} <- Runtime.fetch_enabled() do
-      Events.subscribe({:delivery, id})
-      outcome = await(runtime.store, id, deadline(timeout), timeout)
-      Events.unsubscribe({:delivery, id})
+      {pid, ref} = follow(id)
+      outcome = await(runtime.store, id, ref, deadline(timeout), timeout)
       # One may have come while we looked.
-      receive(do: ({:uro_discord, {:delivery, ^id}, _} -> outcome), after: (0 -> outcome))
+      Process.demonitor(ref, [:flush])
+      Process.exit(pid, :kill)
+      outcome
     end
   end
 
   def await(%Delivery{} = finished, _timeout), do: {:ok, finished}
 
+  # A process that ends with the outcome. It is the one that subscribes: a subscriber ends with the subscriptions, and the caller is the host's.
+  defp follow(id) do
+    caller = self()
+
+    {pid, ref} =
+      spawn_monitor(fn ->
+        Process.monitor(caller)
+        Events.subscribe({:delivery, id})
+        send(caller, {self(), :follows})
+
+        receive do
+          {:uro_discord, {:delivery, ^id}, delivery} -> exit({:outcome, delivery})
+          {:DOWN, _ref, :process, ^caller, _reason} -> :ok
+        end
+      end)
+
+    receive do
+      {^pid, :follows} -> {pid, ref}
+      # What has become of it is then in the store.
+      {:DOWN, ^ref, :process, ^pid, _reason} -> {pid, ref}
+    end
+  end
+
   defp deadline(:infinity), do: :infinity
   defp deadline(timeout), do: System.monotonic_time(:millisecond) + timeout
 
   # A store that fails now may answer by then, and the outcome is also told here.
-  defp await(store, id, deadline, timeout) do
+  defp await(store, id, ref, deadline, timeout) do
     case Outbox.fetch(store, id) do
-      {:ok, %{status: :queued}} -> wait(store, id, deadline, timeout, nil)
+      {:ok, %{status: :queued}} -> wait(store, id, ref, deadline, timeout, nil)
       {:ok, finished} -> {:ok, finished}
       :error -> {:error, unknown(id)}
-      {:error, error} -> wait(store, id, deadline, timeout, error)
+      {:error, error} -> wait(store, id, ref, deadline, timeout, error)
     end
   end
 
-  defp wait(store, id, deadline, timeout, error) do
+  defp wait(store, id, ref, deadline, timeout, error) do
     left = if deadline == :infinity, do: @look_ms, else: deadline - System.monotonic_time(:millisecond)
 
     if left <= 0 do
       {:error, %Error{kind: :timeout, message: "the outcome is not known after #{timeout} ms; #{why(error)}"}}
     else
       receive do
-        {:uro_discord, {:delivery, ^id}, delivery} -> {:ok, delivery}
+        {:DOWN, ^ref, :process, _pid, {:outcome, delivery}} -> {:ok, delivery}
       after
-        min(left, @look_ms) -> await(store, id, deadline, timeout)
+        min(left, @look_ms) -> await(store, id, ref, deadline, timeout)
       end
     end
   end
