@@ -82,15 +82,21 @@ defmodule UroDiscord.Feeds.Store do
      """, [Atom.to_string(feed), card_key(event.key), delivery.channel_id, event.position, body, delivery.id, now()]}
   end
 
+  # No pause is longer (UroDiscord.Feeds.Edits). What is to be tried later than that was written by a clock that was wrong.
+  @longest_pause_ms 60 * 60 * 1000
+
   @doc "The cards that do not show what they should, those due first."
   @spec pending(Store.t(), pos_integer()) :: {:ok, [card()]} | {:error, Error.t()}
   def pending(store, limit) do
     sql = """
     SELECT feed, card, channel_id, version, body, delivery_id, message_id FROM uro_discord_cards
-    WHERE version > shown AND retry_at <= $1 ORDER BY retry_at, updated_at LIMIT $2
+    WHERE version > shown AND (retry_at <= $1 OR retry_at > $2) ORDER BY retry_at, updated_at LIMIT $3
     """
 
-    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [now(), limit]}], :read), do: {:ok, Enum.map(rows, &card/1)}
+    now = now()
+
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [now, now + @longest_pause_ms, limit]}], :read),
+         do: {:ok, Enum.map(rows, &card/1)}
   end
 
   defp card([feed, key, channel_id, version, body, delivery_id, message_id]) do

@@ -277,7 +277,7 @@ defmodule UroDiscord.Notify.Channel do
     else
       delay = max(Backoff.delay(@publish_ms, state.unpublished), error.retry_after_ms || 0)
       Logger.info("message #{message.message_id} is published later, in #{delay} ms: #{Exception.message(error)}")
-      published(message, Clock.local() + delay, nil, %{state | unpublished: state.unpublished + 1})
+      published(message, Outbox.publish_after(delay), nil, %{state | unpublished: state.unpublished + 1})
     end
   end
 
@@ -346,7 +346,7 @@ defmodule UroDiscord.Notify.Channel do
 
   ## Publishing
 
-  defp publish_now?(state), do: state.publish_at != nil and state.publish_at <= Clock.local()
+  defp publish_now?(state), do: state.publish_at != nil and Outbox.publish_now?(state.publish_at)
 
   defp to_publish(state) do
     if publish_now?(state) do

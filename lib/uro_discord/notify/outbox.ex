@@ -215,6 +215,20 @@ defmodule UroDiscord.Notify.Outbox do
 
   ## Publishing to the followers of a channel
 
+  # What is to be published later than this was written by a clock that was wrong.
+  @longest_publish_ms 2 * 60 * 60 * 1000
+
+  @doc "When to publish what cannot be published now."
+  @spec publish_after(non_neg_integer()) :: integer()
+  def publish_after(delay_ms), do: now() + min(delay_ms, @longest_publish_ms)
+
+  @doc "Whether the time has come to publish."
+  @spec publish_now?(integer()) :: boolean()
+  def publish_now?(at) do
+    now = now()
+    at <= now or at > now + @longest_publish_ms
+  end
+
   @doc "The message of a channel that is to be published next, and when."
   @spec to_publish(Store.t(), String.t()) ::
           {:ok, %{id: String.t(), message_id: String.t(), at: integer()} | nil} | {:error, Error.t()}
@@ -255,10 +269,11 @@ defmodule UroDiscord.Notify.Outbox do
   def channels(store) do
     sql = """
     SELECT channel_id FROM uro_discord_outbox WHERE status = 'queued'
-    UNION SELECT channel_id FROM uro_discord_outbox WHERE publish_at IS NOT NULL AND publish_at <= $1
+    UNION SELECT channel_id FROM uro_discord_outbox WHERE publish_at IS NOT NULL AND (publish_at <= $1 OR publish_at > $2)
     """
 
-    with {:ok, rows} <- rows(store, sql, [now()]), do: {:ok, List.flatten(rows)}
+    now = now()
+    with {:ok, rows} <- rows(store, sql, [now, now + @longest_publish_ms]), do: {:ok, List.flatten(rows)}
   end
 
   @spec failed(Store.t(), pos_integer()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}

@@ -47,6 +47,16 @@ defmodule UroDiscord.Feeds.EditsTest do
     assert log =~ "a message of feed hub cannot be edited: "
   end
 
+  test "one that a clock that was hours ahead put off is made now", %{sim: sim} do
+    {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+    ahead = System.os_time(:millisecond) + 3 * 3_600_000
+    sql = "UPDATE uro_discord_cards SET version = version + 1, body = REPLACE(body, 'CI ', 'Late CI '), retry_at = $1"
+    {:ok, [%{num_rows: 1}]} = UroDiscord.Store.run(store, [{sql, [ahead]}], :write)
+    assert eventually(fn -> pending() == 0 end)
+    assert [title] = titles(sim)
+    assert title =~ "Late CI"
+  end
+
   defp pending do
     {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
     sql = "SELECT COUNT(*) FROM uro_discord_cards WHERE version > shown"

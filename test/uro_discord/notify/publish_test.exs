@@ -53,6 +53,20 @@ defmodule UroDiscord.Notify.PublishTest do
     assert length(DiscordSim.messages(sim, "announcements")) == 13
   end
 
+  test "what a clock that was hours ahead put off is published now", %{sim: sim, config: config} do
+    bad = %{method: "POST", route: "/channels/*/messages/*/crosspost", status: 500, times: 100}
+    DiscordSim.post(sim, "/faults", [bad])
+    {:ok, delivery} = UroDiscord.notify(:announcements, content: "news", crosspost: true)
+    assert {:ok, %Delivery{status: :delivered}} = UroDiscord.await(delivery, 30_000)
+    stop_supervised!(UroDiscord)
+    DiscordSim.delete(sim, "/faults")
+    {:ok, store} = Store.open({:sqlite, config[:database]})
+    ahead = "UPDATE uro_discord_outbox SET publish_at = $1 WHERE publish_at IS NOT NULL"
+    assert {:ok, [%{num_rows: 1}]} = Store.run(store, [{ahead, [Clock.local() + 3 * 3_600_000]}], :write)
+    start_supervised!({UroDiscord, config})
+    assert eventually(fn -> published(sim) == ["news"] end)
+  end
+
   test "what Discord never publishes is delivered, with the reason", %{sim: sim} do
     refusal = %{status: 403, body: %{code: 50_013, message: "Missing Permissions"}}
     DiscordSim.post(sim, "/faults", [Map.merge(refusal, %{method: "POST", route: "/channels/*/messages/*/crosspost"})])
