@@ -18,7 +18,8 @@ headers = [{~c"authorization", String.to_charlist("Bot " <> sim.info["token"])}]
 Bench.title("REST: GET /users/@me over loopback")
 
 for {name, fun} <- [
-      {"UroDiscord.Rest (NIF)", fn -> {:ok, %{body: %{"id" => _}}} = Rest.call(rest, :get, "users/@me") end},
+      {"UroDiscord.Rest (NIF)",
+       fn -> {:ok, %{body: %{"id" => _}}} = Rest.call(rest, {:raw, :get, nil, "users/@me"}) end},
       {":httpc, and json_decode/1",
        fn ->
          {:ok, {{_, 200, _}, _, body}} = :httpc.request(:get, {url, headers}, [], body_format: :binary)

@@ -162,14 +162,14 @@ defmodule UroDiscord.Notify do
     with {:ok, messages} <- Message.new(input),
          {:ok, message} <- single(messages),
          {:ok, delivered, runtime} <- delivered(delivery) do
-      change(delivered, runtime, :patch, json: Message.replacing(message.body), files: message.files)
+      change(delivered, runtime, :update_message, json: Message.replacing(message.body), files: message.files)
     end
   end
 
   @spec delete(Delivery.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}
   def delete(delivery) do
     with {:ok, delivered, runtime} <- delivered(delivery) do
-      case change(delivered, runtime, :delete, []) do
+      case change(delivered, runtime, :delete_message, []) do
         # Somebody was quicker. https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
         {:error, %Error{code: 10_008}} -> {:ok, delivered}
         answer -> answer
@@ -180,9 +180,9 @@ defmodule UroDiscord.Notify do
   defp single([message]), do: {:ok, message}
   defp single(_parts), do: {:error, Error.invalid("overflow", "an edit cannot be split into several messages")}
 
-  defp change(delivery, runtime, method, options) do
-    path = "channels/#{delivery.channel_id}/messages/#{delivery.message_id}"
-    with {:ok, _} <- Rest.call(runtime.rest, method, path, [retry: :safe] ++ options), do: {:ok, delivery}
+  defp change(delivery, runtime, how, options) do
+    route = {how, delivery.channel_id, delivery.message_id}
+    with {:ok, _} <- Rest.call(runtime.rest, route, [retry: :safe] ++ options), do: {:ok, delivery}
   end
 
   # Only what is in the channel can be changed there.

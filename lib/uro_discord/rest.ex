@@ -5,6 +5,31 @@ defmodule UroDiscord.Rest do
   alias UroDiscord.{Clock, Config, Error, JSON, Native, Secret}
 
   @type client :: Native.rest()
+
+  @typedoc """
+  Where a request goes: a route of twilight's by its name, with the ids (and tokens) in it; `{:raw, …}` is for what twilight lacks: the
+  channel or guild that the path begins with, and the names that follow. The NIF (`native/uro_discord_nif/src/route.rs`) knows these and no others.
+  """
+  @type route ::
+          {:create_message, channel :: id()}
+          | {:create_typing_trigger, channel :: id()}
+          | {:crosspost_message, channel :: id(), message :: id()}
+          | {:delete_message, channel :: id(), message :: id()}
+          | {:execute_webhook, webhook :: id(), token :: String.t()}
+          | {:get_channel, channel :: id()}
+          | :get_current_user_application_info
+          | :get_gateway_bot
+          | {:get_global_commands, application :: id()}
+          | {:get_messages, channel :: id(), before :: id() | nil, limit :: 1..100}
+          | {:interaction_callback, interaction :: id(), token :: String.t()}
+          | {:set_global_commands, application :: id()}
+          | {:update_current_user_voice_state, guild :: id()}
+          | {:update_interaction_original, application :: id(), token :: String.t()}
+          | {:update_message, channel :: id(), message :: id()}
+          | {:raw, :get | :post | :put | :patch | :delete, nil | {:channel | :guild, id()}, path :: String.t()}
+
+  @type id :: UroDiscord.Snowflake.t()
+
   @type response :: %{status: pos_integer(), headers: %{String.t() => String.t()}, body: term()}
 
   @doc "The client for a configuration. Made once; every process may use it."
@@ -30,15 +55,13 @@ defmodule UroDiscord.Rest do
   Options: `:json` (the body as a term) or `:body` (as JSON), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
   (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`.
   """
-  @spec request(client(), atom(), String.t(), keyword()) ::
-          {:ok, reference()} | {:error, Error.t()}
-  def request(client, method, path, options \\ []) do
+  @spec request(client(), route(), keyword()) :: {:ok, reference()} | {:error, Error.t()}
+  def request(client, route, options \\ []) do
     with {:ok, body} <- body(options) do
       ref = make_ref()
 
       request = %{
-        method: method,
-        path: path,
+        route: route,
         body: body,
         files: Keyword.get(options, :files, []),
         reason: options[:reason],
@@ -73,10 +96,9 @@ defmodule UroDiscord.Rest do
   def answer(_message, _ref), do: :unrelated
 
   @doc "A request and its answer, for callers that may wait."
-  @spec call(client(), atom(), String.t(), keyword()) ::
-          {:ok, response()} | {:error, Error.t()}
-  def call(client, method, path, options \\ []) do
-    with {:ok, ref} <- request(client, method, path, options) do
+  @spec call(client(), route(), keyword()) :: {:ok, response()} | {:error, Error.t()}
+  def call(client, route, options \\ []) do
+    with {:ok, ref} <- request(client, route, options) do
       # No timeout here: the client answers every request by its deadline.
       receive do
         {:uro_discord_rest, ^ref, _} = message -> answer(message, ref)

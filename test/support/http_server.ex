@@ -5,7 +5,7 @@ defmodule UroDiscord.HTTPServer do
   """
 
   @doc """
-  `answer` takes `%{path:, query:, headers:}` and returns `{status, headers, body}`, or `:hang` to say nothing more.
+  `answer` takes `%{method:, path:, query:, headers:}` (a body is not read) and returns `{status, headers, body}`, or `:hang` to say nothing more.
   """
   def start!(answer) do
     {:ok, listener} =
@@ -29,9 +29,10 @@ defmodule UroDiscord.HTTPServer do
   end
 
   defp serve(socket, answer, requests) do
-    with {:ok, {:http_request, :GET, {:abs_path, target}, _version}} <- :gen_tcp.recv(socket, 0) do
+    with {:ok, {:http_request, method, {:abs_path, target}, _version}} <- :gen_tcp.recv(socket, 0) do
       uri = URI.parse(target)
-      request = %{path: uri.path, query: URI.decode_query(uri.query || ""), headers: headers(socket, %{})}
+      query = URI.decode_query(uri.query || "")
+      request = %{method: to_string(method), path: uri.path, query: query, headers: headers(socket, %{})}
       Agent.update(requests, &[request | &1])
 
       case answer.(request) do

@@ -30,7 +30,7 @@ defmodule UroDiscord.InteractionsTest do
   defp register_endpoints!(url) do
     {:ok, %{rest: rest}} = Runtime.fetch()
     urls = %{interactions_endpoint_url: url <> "/interactions", event_webhooks_url: url <> "/webhook-events"}
-    {:ok, %{status: 200}} = Rest.call(rest, :patch, "applications/@me", json: urls)
+    {:ok, %{status: 200}} = Rest.call(rest, {:raw, :patch, nil, "applications/@me"}, json: urls)
   end
 
   defp use_command(sim, path, options \\ %{}, user \\ "bob") do
@@ -452,7 +452,8 @@ defmodule UroDiscord.InteractionsTest do
       # What opens an Activity is Discord's own making, and stays.
       {:ok, %{rest: rest}} = Runtime.fetch()
       entry = %{type: 4, name: "launch", handler: 2}
-      {:ok, _} = Rest.call(rest, :post, "applications/#{sim.info["application_id"]}/commands", json: entry)
+      commands = "applications/#{sim.info["application_id"]}/commands"
+      {:ok, _} = Rest.call(rest, {:raw, :post, nil, commands}, json: entry)
 
       restart(sim, config, [Plain, Slow])
       assert eventually(fn -> registered?() end)

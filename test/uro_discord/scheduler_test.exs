@@ -42,12 +42,12 @@ defmodule UroDiscord.SchedulerTest do
     file = :binary.copy(<<0>>, 8 * 1024 * 1024)
 
     request = fn ->
-      # The path is refused by Discord; what counts here is the call.
+      # The route is refused by Discord; what counts here is the call.
       :ok =
         Native.rest_request(
           rest,
           make_ref(),
-          request("nowhere", [%{name: "a.bin", content_type: nil, data: file}])
+          request({:raw, :post, nil, "nowhere"}, [%{name: "a.bin", content_type: nil, data: file}])
         )
     end
 
@@ -75,10 +75,9 @@ defmodule UroDiscord.SchedulerTest do
              @calls * 0.9
   end
 
-  defp request(path, files) do
+  defp request(route, files) do
     %{
-      method: :post,
-      path: path,
+      route: route,
       body: "{}",
       files: files,
       reason: nil,

@@ -13,7 +13,7 @@ use crate::limiter::{Outcome, PROBE};
 use crate::prepared::Prepared;
 use crate::rate_limit::{Limited, Limits, retry_after};
 use crate::request::{Response, Retry};
-use crate::route::Account;
+use crate::target::Account;
 use crate::transport::Transport;
 
 /// The slowest upload that is waited for, in bytes a second.
@@ -69,7 +69,7 @@ pub(crate) async fn attempt(
         ),
         _ if !refusal.is_final() => (Error::Weather(refusal), Again::IfSafe(retry_after(headers))),
         // The client's own, which stops the others too.
-        (None, 401) if prepared.route.account == Account::Bot => {
+        (None, 401) if prepared.key.account == Account::Bot => {
             (Error::Unauthorized { retry_after: PROBE }, Again::No)
         }
         _ => (Error::Api(refusal), Again::No),

@@ -69,7 +69,7 @@ impl Client {
         let turn = self
             .0
             .gate
-            .enter(prepared.route.clone(), priority)
+            .enter(prepared.key.clone(), priority)
             .ok_or(Error::QueueFull(MAX_QUEUED))?;
         let mut attempts = 0;
         let mut last: Option<Box<Error>> = None;
@@ -95,7 +95,7 @@ impl Client {
                 Err(failed) if failed.again.is_allowed(retry) => failed,
                 Err(failed) => return Err(failed.error),
             };
-            tracing::debug!(route = %prepared.route, attempts, error = %failed.error, "attempt failed");
+            tracing::debug!(route = %prepared.key, attempts, error = %failed.error, "attempt failed");
             let error = Box::new(failed.error);
             if attempts >= self.0.config.max_attempts {
                 return Err(Error::Attempts {

@@ -82,6 +82,9 @@ pub enum Error {
     /// The request cannot be sent as it is.
     #[error("invalid request: {0}")]
     InvalidRequest(String),
+    /// A builder of twilight's refuses what it was given.
+    #[error("invalid request: {0}")]
+    Builder(#[source] twilight_http::Error),
     /// The answer is larger than the client takes.
     #[error("the answer is larger than {limit} bytes")]
     BodyTooLarge {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::limiter::{Limiter, Outcome, Status, Ticket, Verdict};
 use crate::rate_limit::Scope;
 use crate::request::Priority;
-use crate::route::Route;
+use crate::target::Key;
 
 /// Owns the limiter and the task that wakes it; the task ends with the gate.
 #[derive(Debug)]
@@ -55,8 +55,8 @@ impl Gate {
     }
 
     /// A place for one call, for all its attempts; `None` if too many wait.
-    pub(crate) fn enter(&self, route: Route, priority: Priority) -> Option<Turn> {
-        let ticket = self.shared.lock().limiter.enter(route, priority)?;
+    pub(crate) fn enter(&self, key: Key, priority: Priority) -> Option<Turn> {
+        let ticket = self.shared.lock().limiter.enter(key, priority)?;
         Some(Turn {
             shared: self.shared.clone(),
             ticket,

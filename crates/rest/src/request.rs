@@ -1,13 +1,16 @@
 //! What a caller asks for.
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::Method;
 use hyper::header::HeaderMap;
 use secrecy::{ExposeSecret, SecretString};
+use twilight_http::request::TryIntoRequest;
+use twilight_http::routing::Route;
+
+use crate::error::Error;
+use crate::target::Target;
 
 /// How long a call may take in all when the caller does not say.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -15,10 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A request to Discord's REST API.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// GET, POST, PUT, PATCH or DELETE.
-    pub method: Method,
-    /// Relative to the API's base, with the query: `channels/1/messages?limit=5`. Segments are percent-encoded.
-    pub path: Path,
+    /// Where it goes.
+    pub target: Target,
     /// What to send.
     pub body: Body,
     /// Headers to send beside those the client sets.
@@ -38,15 +39,15 @@ pub struct Request {
 impl Request {
     /// A request without a body, in the bot's name, of normal priority, allowed a minute. It may be sent again if its
     /// method is idempotent (GET, PUT, DELETE).
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        let retry = if method.is_idempotent() {
+    pub fn new(target: impl Into<Target>) -> Self {
+        let target = target.into();
+        let retry = if target.is_idempotent() {
             Retry::Safe
         } else {
             Retry::Never
         };
         Self {
-            method,
-            path: Path(path.into()),
+            target,
             body: Body::Empty,
             headers: HeaderMap::new(),
             reason: None,
@@ -57,21 +58,43 @@ impl Request {
         }
     }
 
+    /// A request with what one of twilight-http's typed builders has put together, and checked, for this route.
+    ///
+    /// # Errors
+    /// What twilight refuses; or the builder is of another route.
+    pub fn typed(route: &Route<'_>, builder: impl TryIntoRequest) -> Result<Self, Error> {
+        let built = builder.try_into_request().map_err(Error::Builder)?;
+        let request = Self::new(route);
+        if (built.method(), built.path()) != (request.target.method, &request.target.path) {
+            return Err(Error::InvalidRequest(
+                "the builder is of another route".into(),
+            ));
+        }
+        let body = match (built.form(), built.body()) {
+            (Some(form), _) => Body::Raw {
+                content_type: String::from_utf8_lossy(&form.content_type()).into_owned(),
+                bytes: form.clone().build().into(),
+            },
+            (None, Some(json)) => Body::Json(json.to_vec().into()),
+            (None, None) => Body::Empty,
+        };
+        Ok(Self {
+            body,
+            headers: built.headers().cloned().unwrap_or_default(),
+            auth: if built.use_authorization_token() {
+                Auth::Bot
+            } else {
+                Auth::None
+            },
+            ..request
+        })
+    }
+
     /// The same with a JSON body.
     #[must_use]
     pub fn json(mut self, json: impl Into<Bytes>) -> Self {
         self.body = Body::Json(json.into());
         self
-    }
-}
-
-/// A path, which may hold a webhook's or an interaction's token and so is not shown.
-#[derive(Clone)]
-pub struct Path(pub String);
-
-impl fmt::Debug for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Path(..)")
     }
 }
 

@@ -6,12 +6,30 @@ use std::time::{Duration, Instant};
 
 use support::{Act, Server, answer, limited, ok};
 use uro_discord_rest::rate_limit::Scope;
-use uro_discord_rest::{Auth, Client, Config, Error, Method, Request, Retry};
+use uro_discord_rest::{Auth, Client, Config, Error, Request, Retry, Route};
+
+fn webhook(token: &str) -> Route<'_> {
+    Route::ExecuteWebhook {
+        thread_id: None,
+        token,
+        wait: None,
+        with_components: None,
+        webhook_id: 1,
+    }
+}
+
+fn callback(interaction_token: &str) -> Route<'_> {
+    Route::InteractionCallback {
+        interaction_id: 1,
+        interaction_token,
+        with_response: false,
+    }
+}
 
 fn post() -> Request {
     Request {
         retry: Retry::Never,
-        ..Request::new(Method::POST, "channels/1/messages").json("{}")
+        ..Request::new(&Route::CreateMessage { channel_id: 1 }).json("{}")
     }
 }
 
@@ -65,15 +83,12 @@ async fn a_page_from_the_edge_stops_everything() {
     );
     let server = Server::start([Act::Answer(page)]).await;
     let client = server.client();
-    for path in [
-        "channels/1/messages",
-        "channels/2/messages",
-        "webhooks/1/token",
+    for route in [
+        Route::CreateMessage { channel_id: 1 },
+        Route::CreateMessage { channel_id: 2 },
+        webhook("token"),
     ] {
-        let error = client
-            .send(Request::new(Method::POST, path))
-            .await
-            .unwrap_err();
+        let error = client.send(Request::new(&route)).await.unwrap_err();
         assert!(
             matches!(
                 error,
@@ -116,10 +131,7 @@ async fn an_invalid_token_stops_the_bot() {
     }
     assert_eq!(server.seen().len(), 1);
     assert!(client.status().unauthorized);
-    client
-        .send(Request::new(Method::POST, "webhooks/1/token"))
-        .await
-        .unwrap();
+    client.send(Request::new(&webhook("token"))).await.unwrap();
 }
 
 #[tokio::test]
@@ -132,7 +144,7 @@ async fn a_users_invalid_token_does_not() {
     let error = client
         .send(Request {
             auth,
-            ..Request::new(Method::GET, "users/@me")
+            ..Request::new(&Route::GetCurrentUser)
         })
         .await
         .unwrap_err();
@@ -240,16 +252,13 @@ async fn errors_do_not_tell_secrets() {
     ])
     .await;
     let client = server.client();
-    for path in [
-        "webhooks/1/s3cret-path",
-        "webhooks/1/s3cret-path",
-        "users/@me",
-        "interactions/1/s3cret path/x",
+    for route in [
+        webhook("s3cret-path"),
+        webhook("s3cret-path"),
+        Route::UpdateCurrentUser,
+        callback("s3cret path"),
     ] {
-        let error = client
-            .send(Request::new(Method::POST, path))
-            .await
-            .unwrap_err();
+        let error = client.send(Request::new(&route)).await.unwrap_err();
         let shown = format!("{error} {error:?} {client:?}");
         assert!(!shown.contains("s3cret"), "{shown}");
     }
@@ -284,10 +293,7 @@ async fn a_callback_does_not_wait_behind_others() {
         calls.spawn(async move { client.send(post()).await });
     }
     server.saw(1).await;
-    client
-        .send(Request::new(Method::POST, "interactions/1/token/callback"))
-        .await
-        .unwrap();
+    client.send(Request::new(&callback("token"))).await.unwrap();
     assert!(
         server.seen()[1]
             .head

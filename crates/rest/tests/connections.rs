@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use support::{Act, Server, answer, ok};
 use tokio::net::TcpListener;
-use uro_discord_rest::{Client, Config, Error, Method, Phase, Request, Retry};
+use uro_discord_rest::{Client, Config, Error, Phase, Request, Retry, Route};
 
 fn post(retry: Retry) -> Request {
     Request {
         retry,
-        ..Request::new(Method::POST, "channels/1/messages").json("{}")
+        ..Request::new(&Route::CreateMessage { channel_id: 1 }).json("{}")
     }
 }
 
@@ -130,7 +130,7 @@ async fn a_503_says_how_long_to_wait() {
     let server = Server::start([Act::Answer(unavailable)]).await;
     server
         .client()
-        .send(Request::new(Method::GET, "gateway"))
+        .send(Request::new(&Route::GetGateway))
         .await
         .unwrap();
     let seen = server.seen();

@@ -9,7 +9,11 @@ use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use uro_discord_rest::{Auth, Body, Client, Config, File, Method, Request, Retry};
+use twilight_model::http::attachment::Attachment;
+use twilight_model::id::Id;
+use uro_discord_rest::{
+    Auth, Body, Client, Config, Error, File, Method, Raw, Request, Retry, Route, Target,
+};
 
 async fn start(tls: bool) -> Sim {
     Sim::start(Options {
@@ -30,7 +34,17 @@ fn config(info: &Info) -> Config {
     }
 }
 
-async fn control(info: &Info, request: Request) -> Value {
+/// What the control interface answers.
+async fn control(info: &Info, method: Method, path: &str, body: Option<Value>) -> Value {
+    let raw = Raw {
+        method,
+        within: None,
+        path,
+    };
+    let mut request = Request::new(Target::try_from(raw).unwrap());
+    if let Some(body) = body {
+        request = request.json(body.to_string());
+    }
     let client = Client::new(Config {
         api_url: info.control.clone(),
         ..Config::new("none")
@@ -47,8 +61,19 @@ async fn control(info: &Info, request: Request) -> Value {
 }
 
 fn message(channel: &str, content: &str) -> Request {
-    let path = format!("channels/{channel}/messages");
-    Request::new(Method::POST, path).json(json!({ "content": content }).to_string())
+    let channel_id = channel.parse().unwrap();
+    Request::new(&Route::CreateMessage { channel_id })
+        .json(json!({ "content": content }).to_string())
+}
+
+fn messages(channel: &str) -> Route<'static> {
+    Route::GetMessages {
+        after: None,
+        around: None,
+        before: None,
+        channel_id: channel.parse().unwrap(),
+        limit: None,
+    }
 }
 
 #[tokio::test]
@@ -65,15 +90,13 @@ async fn nothing_is_sent_too_early() {
         let channel = &info.channels[name];
         for i in 0..12 {
             send(message(channel, &i.to_string()));
-            send(Request::new(
-                Method::GET,
-                format!("channels/{channel}/messages"),
-            ));
-            send(Request::new(Method::GET, format!("channels/{channel}")));
+            send(Request::new(&messages(channel)));
+            let channel_id = channel.parse().unwrap();
+            send(Request::new(&Route::GetChannel { channel_id }));
         }
     }
     for _ in 0..30 {
-        send(Request::new(Method::GET, "users/@me"));
+        send(Request::new(&Route::GetCurrentUser));
     }
     let count = calls.len();
     assert!(count > 100);
@@ -82,7 +105,7 @@ async fn nothing_is_sent_too_early() {
     }
     let expected = json!({ "too_early": 0, "over_global": 0, "invalid_requests": 0 });
     assert_eq!(
-        control(info, Request::new(Method::GET, "limits")).await,
+        control(info, Method::Get, "limits", None).await,
         expected,
         "of {count} requests"
     );
@@ -103,17 +126,50 @@ async fn a_message_with_a_file_arrives() {
         json: Some(r#"{"content": "see"}"#.into()),
         files: vec![file],
     };
-    let path = format!("channels/{channel}/messages");
+    let channel_id = channel.parse().unwrap();
     let response = client
         .send(Request {
             body,
-            ..Request::new(Method::POST, path)
+            ..Request::new(&Route::CreateMessage { channel_id })
         })
         .await
         .unwrap();
     let message: Value = serde_json::from_slice(&response.body).unwrap();
     assert_eq!(message["content"], "see");
     assert_eq!(message["attachments"][0]["size"], 5);
+}
+
+#[tokio::test]
+async fn what_twilights_builders_make_is_sent() {
+    let sim = start(false).await;
+    let info = sim.info();
+    let client = Client::new(config(info)).unwrap();
+    let channel_id = info.channels["announcements"].parse().unwrap();
+    let route = Route::CreateMessage { channel_id };
+    let twilight = twilight_http::Client::new("not sent".into());
+    let builder = || {
+        twilight
+            .create_message(Id::new(channel_id))
+            .content("built")
+    };
+    let request = Request::typed(&route, builder()).unwrap();
+    let response = client.send(request).await.unwrap();
+    let message: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(message["content"], "built");
+
+    let file = Attachment::from_bytes("a.txt".into(), b"hello".to_vec(), 0);
+    let request = Request::typed(&route, builder().attachments(&[file])).unwrap();
+    let response = client.send(request).await.unwrap();
+    let message: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(message["attachments"][0]["size"], 5);
+
+    let elsewhere = Route::CreateMessage { channel_id: 1 };
+    let error = Request::typed(&elsewhere, builder()).unwrap_err();
+    assert!(matches!(error, Error::InvalidRequest(_)), "{error}");
+    let empty = twilight.create_message(Id::new(channel_id)).content("");
+    let long = "x".repeat(2001);
+    let error = Request::typed(&route, empty.content(&long)).unwrap_err();
+    assert!(std::error::Error::source(&error).is_some(), "{error:?}");
 }
 
 #[tokio::test]
@@ -128,13 +184,10 @@ async fn a_message_whose_answer_is_lost_arrives_once() {
         { "method": "POST", "route": route, "status": 502, "apply": true, "times": 1 },
         { "method": "POST", "route": route, "drop": "before_answer", "times": 1 },
     ]);
-    control(
-        info,
-        Request::new(Method::POST, "faults").json(faults.to_string()),
-    )
-    .await;
+    control(info, Method::Post, "faults", Some(faults)).await;
     let message = json!({ "content": "once", "nonce": "n1", "enforce_nonce": true }).to_string();
-    let request = Request::new(Method::POST, format!("channels/{channel}/messages")).json(message);
+    let channel_id = channel.parse().unwrap();
+    let request = Request::new(&Route::CreateMessage { channel_id }).json(message);
     client
         .send(Request {
             retry: Retry::Safe,
@@ -142,11 +195,11 @@ async fn a_message_whose_answer_is_lost_arrives_once() {
         })
         .await
         .unwrap();
-    let path = format!("messages?channel={channel}");
-    let messages = control(info, Request::new(Method::GET, path)).await;
-    assert_eq!(messages.as_array().unwrap().len(), 1, "{messages}");
-    let requests = control(info, Request::new(Method::GET, "requests")).await;
+    let requests = control(info, Method::Get, "requests", None).await;
     assert_eq!(requests.as_array().unwrap().len(), 4, "{requests}");
+    let response = client.send(Request::new(&messages(channel))).await.unwrap();
+    let messages: Value = serde_json::from_slice(&response.body).unwrap();
+    assert_eq!(messages.as_array().unwrap().len(), 1, "{messages}");
 }
 
 #[tokio::test]
@@ -168,7 +221,7 @@ async fn a_proxy_is_left_to_keep_the_limits_but_its_429s_are_heeded() {
     for result in calls.join_all().await {
         result.unwrap();
     }
-    let limits = control(info, Request::new(Method::GET, "limits")).await;
+    let limits = control(info, Method::Get, "limits", None).await;
     assert_eq!(limits["too_early"], 2, "five fit into the window");
 }
 
@@ -227,10 +280,9 @@ async fn a_dead_http2_connection_is_replaced() {
     })
     .unwrap();
     let get = |i: usize| {
-        Request::new(
-            Method::GET,
-            format!("channels/{}", info.channels.values().nth(i).unwrap()),
-        )
+        Request::new(&Route::GetChannel {
+            channel_id: info.channels.values().nth(i).unwrap().parse().unwrap(),
+        })
     };
     client.send(get(0)).await.unwrap();
     let (first, second) = tokio::join!(client.send(get(1)), client.send(get(2)));
@@ -253,7 +305,7 @@ async fn an_unknown_authority_is_not_trusted() {
     let request = Request {
         retry: Retry::Never,
         deadline: Duration::from_secs(2),
-        ..Request::new(Method::GET, "gateway")
+        ..Request::new(&Route::GetGateway)
     };
     let error = Client::new(config)
         .unwrap()

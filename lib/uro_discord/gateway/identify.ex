@@ -128,7 +128,7 @@ defmodule UroDiscord.Gateway.Identify do
   @doc "Asks Discord for its limit, which also says how many shards there should be."
   @spec ask(t()) :: t()
   def ask(%{asking: nil} = identify) do
-    {:ok, ref} = Rest.request(identify.rest, :get, "gateway/bot", retry: :safe, deadline_ms: 15_000)
+    {:ok, ref} = Rest.request(identify.rest, :get_gateway_bot, retry: :safe, deadline_ms: 15_000)
     %{identify | asking: ref}
   end
 

@@ -39,9 +39,9 @@ defmodule UroDiscord.Interactions.GatewayListener do
   end
 
   defp respond(rest, interaction, response) do
-    path = "interactions/#{interaction.id}/#{Secret.reveal(interaction.token)}/callback"
+    route = {:interaction_callback, interaction.id, Secret.reveal(interaction.token)}
 
-    case Rest.call(rest, :post, path, json: response, retry: :safe, priority: :high, deadline_ms: @deadline_ms) do
+    case Rest.call(rest, route, json: response, retry: :safe, priority: :high, deadline_ms: @deadline_ms) do
       {:ok, _} -> :ok
       # The answer to an earlier try was lost.
       {:error, %Error{code: @already_acknowledged}} -> :ok

@@ -32,7 +32,7 @@ defmodule UroDiscord.Interactions.Guilds do
     key = {:guild, channel_id}
 
     with nil <- Runtime.lookup(key),
-         {:ok, %{body: body}} <- Rest.call(rest, :get, "channels/#{channel_id}", retry: :safe, deadline_ms: 15_000) do
+         {:ok, %{body: body}} <- Rest.call(rest, {:get_channel, channel_id}, retry: :safe, deadline_ms: 15_000) do
       answer = {:ok, is_map(body) && body["guild_id"]}
       Runtime.put(key, answer)
       answer

@@ -53,13 +53,14 @@ defmodule UroDiscord.Interactions.Registration do
   end
 
   defp overwrite(runtime, definitions, hash) do
-    with {:ok, %{body: %{"id" => application_id}}} <- Rest.call(runtime.rest, :get, "applications/@me", retry: :safe),
-         path = "applications/#{application_id}/commands",
-         {:ok, %{body: there}} <- Rest.call(runtime.rest, :get, path, retry: :safe),
+    with {:ok, %{body: %{"id" => application_id}}} <-
+           Rest.call(runtime.rest, :get_current_user_application_info, retry: :safe),
+         {:ok, %{body: there}} <- Rest.call(runtime.rest, {:get_global_commands, application_id}, retry: :safe),
          kept = for(%{"type" => @entry_point} = command <- there, do: command),
-         {:ok, _} <- Rest.call(runtime.rest, :put, path, json: definitions ++ kept, retry: :safe),
+         commands = definitions ++ kept,
+         {:ok, _} <- Rest.call(runtime.rest, {:set_global_commands, application_id}, json: commands, retry: :safe),
          :ok <- note(runtime, hash),
-         do: {:ok, length(definitions ++ kept)}
+         do: {:ok, length(commands)}
   end
 
   defp registered(runtime) do

@@ -24,24 +24,24 @@ defmodule UroDiscord.Interactions.Webhook do
   @spec edit(Interaction.t(), Message.t()) :: :ok | {:error, Error.t()}
   def edit(interaction, message) do
     body = Message.replacing(message.body)
-    request(:patch, path(interaction) <> "/messages/@original", [json: body, files: message.files], 1)
+    request(route(:update_interaction_original, interaction), [json: body, files: message.files], 1)
   end
 
   @doc "One more message."
   @spec follow_up(Interaction.t(), map()) :: :ok | {:error, Error.t()}
-  def follow_up(interaction, body), do: request(:post, path(interaction), [json: body], 1)
+  def follow_up(interaction, body), do: request(route(:execute_webhook, interaction), [json: body], 1)
 
-  defp path(interaction), do: "webhooks/#{interaction.application_id}/#{Secret.reveal(interaction.token)}"
+  defp route(name, interaction), do: {name, interaction.application_id, Secret.reveal(interaction.token)}
 
-  defp request(method, path, options, attempt) do
+  defp request(route, options, attempt) do
     with {:ok, %{rest: rest}} <- Runtime.fetch_enabled() do
-      case Rest.call(rest, method, path, [retry: :safe, priority: :high] ++ options) do
+      case Rest.call(rest, route, [retry: :safe, priority: :high] ++ options) do
         {:ok, _} ->
           :ok
 
         {:error, %Error{code: code}} when code in [@unknown_message, @unknown_webhook] and attempt < @tries ->
           Process.sleep(Backoff.delay({200, 2_000}, attempt))
-          request(method, path, options, attempt + 1)
+          request(route, options, attempt + 1)
 
         {:error, error} ->
           {:error, error}

@@ -207,8 +207,8 @@ defmodule UroDiscord.Notify.Channel do
          {:ok, nil} <- DuplicateSearch.find(state.history, row, since(row), state.runtime) do
       send_new(row, expired?, state)
     else
-      {:more, query} ->
-        request(:look, :get, "channels/#{state.channel_id}/messages?#{query}", [], row, state)
+      {:more, before, limit} ->
+        request(:look, {:get_messages, state.channel_id, before, limit}, [], row, state)
 
       {:ok, message_id} ->
         finish(row, {:ok, message_id}, state)
@@ -231,15 +231,15 @@ defmodule UroDiscord.Notify.Channel do
   defp post(row, state) do
     case Outbox.files(state.runtime.store, row) do
       {:ok, files} ->
-        request(:send, :post, "channels/#{state.channel_id}/messages", [body: row.body, files: files], row, state)
+        request(:send, {:create_message, state.channel_id}, [body: row.body, files: files], row, state)
 
       {:error, error} ->
         store_failed(error, state)
     end
   end
 
-  defp request(purpose, method, path, options, about, state) do
-    case Rest.request(state.runtime.rest, method, path, [retry: :safe, deadline_ms: deadline(about)] ++ options) do
+  defp request(purpose, route, options, about, state) do
+    case Rest.request(state.runtime.rest, route, [retry: :safe, deadline_ms: deadline(about)] ++ options) do
       {:ok, ref} -> %{state | current: {ref, about, purpose}}
       {:error, error} -> answered(purpose, {:error, error}, about, state)
     end
@@ -362,10 +362,8 @@ defmodule UroDiscord.Notify.Channel do
 
   defp due(message, state), do: if(publish_now?(state), do: {:ok, message, state}, else: {:ok, nil, state})
 
-  defp publish(message, state) do
-    path = "channels/#{state.channel_id}/messages/#{message.message_id}/crosspost"
-    request(:publish, :post, path, [], message, state)
-  end
+  defp publish(message, state),
+    do: request(:publish, {:crosspost_message, state.channel_id, message.message_id}, [], message, state)
 
   # The others of the channel are not tried earlier than the one that had to be put off.
   defp published(_message, _at, _error, %{lease: nil} = state), do: {:again, state}

@@ -16,14 +16,14 @@ defmodule UroDiscord.Notify.DuplicateSearch do
   @most_pages 10
 
   @doc "What to ask the channel for next; `:enough` when its messages since then (Unix ms, by Discord's clock) are there."
-  @spec query([[map()]], integer()) :: {:more, String.t()} | :enough
-  def query([], _since), do: {:more, "limit=#{@page}"}
+  @spec query([[map()]], integer()) :: {:more, before :: String.t() | nil, limit :: pos_integer()} | :enough
+  def query([], _since), do: {:more, nil, @page}
   def query([page | _], _since) when length(page) < @page, do: :enough
   def query(pages, _since) when length(pages) >= @most_pages, do: :enough
 
   def query([page | _], since) do
     oldest = List.last(page)["id"]
-    if since?(oldest, since), do: {:more, "limit=#{@page}&before=#{oldest}"}, else: :enough
+    if since?(oldest, since), do: {:more, oldest, @page}, else: :enough
   end
 
   @doc "The id of the message that this notification became since then, or nil."

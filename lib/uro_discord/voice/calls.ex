@@ -305,7 +305,7 @@ defmodule UroDiscord.Voice.Calls do
     body = %{channel_id: channel_id, suppress: false}
 
     with {:ok, %{rest: rest}} <- Runtime.fetch(),
-         {:error, error} <- Rest.call(rest, :patch, "guilds/#{guild_id}/voice-states/@me", json: body, retry: :safe) do
+         {:error, error} <- Rest.call(rest, {:update_current_user_voice_state, guild_id}, json: body, retry: :safe) do
       reason =
         "nobody hears the bot in channel #{channel_id}: on a stage it needs the permission Mute Members to make itself a speaker, or " <>
           "somebody has to make it one; in another voice channel it needs Speak (Discord said: #{Exception.message(error)})"

@@ -13,6 +13,7 @@ mod process;
 mod reply;
 mod request;
 mod rest;
+mod route;
 mod runtime;
 mod signature;
 mod store;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 use rustler::{Atom, Binary, Encoder, Env, Term};
-use uro_discord_rest::{Auth, Body, Error, File, Method, Priority, Request, Retry, SecretString};
+use uro_discord_rest::{Auth, Body, Error, File, Priority, Request, Retry, SecretString};
 
-use crate::atoms;
 use crate::options::{milliseconds, optional, required, short_string};
+use crate::{atoms, route};
 
 /// Discord takes ten attachments with a message.
 const MAX_FILES: usize = 10;
@@ -22,8 +22,8 @@ impl Outline {
     /// Reads the map, in a time that does not depend on how much is to be sent. Returns beside the outline the data: a
     /// pair of the body (or `nil`) and the list of the files' binaries.
     pub(crate) fn read<'a>(env: Env<'a>, map: Term<'a>) -> Result<(Self, Term<'a>), String> {
-        let path = short_string(map, atoms::path())?.ok_or(":path is missing")?;
-        let mut request = Request::new(method(map)?, path);
+        let given = required(map, atoms::route(), "a route")?;
+        let mut request = Request::new(route::target(given)?);
         request.reason = short_string(map, atoms::reason())?;
         request.auth = auth(map)?;
         request.priority = priority(map)?;
@@ -78,19 +78,6 @@ impl Outline {
     }
 }
 
-fn method(map: Term<'_>) -> Result<Method, String> {
-    let method: Atom = required(map, atoms::method(), "an atom")?;
-    let methods = [
-        (atoms::get(), Method::GET),
-        (atoms::post(), Method::POST),
-        (atoms::put(), Method::PUT),
-        (atoms::patch(), Method::PATCH),
-        (atoms::delete(), Method::DELETE),
-    ];
-    choose(method, methods)
-        .ok_or_else(|| ":method must be :get, :post, :put, :patch or :delete".into())
-}
-
 fn priority(map: Term<'_>) -> Result<Priority, String> {
     let priority: Option<Atom> = optional(map, atoms::priority(), "an atom")?;
     let priorities = [
@@ -130,7 +117,7 @@ fn auth(map: Term<'_>) -> Result<Auth, String> {
     named.ok_or_else(|| ":auth must be :bot, :none or {:bearer, token}".into())
 }
 
-fn choose<T, const N: usize>(given: Atom, choices: [(Atom, T); N]) -> Option<T> {
+pub(crate) fn choose<T, const N: usize>(given: Atom, choices: [(Atom, T); N]) -> Option<T> {
     choices
         .into_iter()
         .find(|(name, _)| *name == given)

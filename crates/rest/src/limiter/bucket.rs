@@ -16,7 +16,7 @@ const JITTER: Duration = Duration::from_millis(250);
 /// Discord gives ends of windows in milliseconds; a request that early would be too early.
 const MARGIN: Duration = Duration::from_millis(5);
 
-/// A rate limit that requests of one route share.
+/// A rate limit that requests of one key share.
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
     knowledge: Knowledge,

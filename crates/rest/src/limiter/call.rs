@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::rate_limit::{Limited, Limits};
 use crate::request::Priority;
-use crate::route::Route;
+use crate::target::Key;
 
 /// Names a call. A lower one has come earlier, and goes earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +48,7 @@ pub(crate) enum Outcome<'a> {
 
 #[derive(Debug)]
 pub(super) struct Call {
-    pub(super) route: Route,
+    pub(super) key: Key,
     pub(super) priority: Priority,
     pub(super) state: State,
 }

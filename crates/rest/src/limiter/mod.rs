@@ -1,7 +1,7 @@
 //! The rate limiter: decides when each call may send. It does no IO and reads no clock: time is an argument, so that
 //! its tests run through minutes in no time. [`crate::gate`] connects it to tasks and timers.
 //!
-//! Source: Discord's documentation, "Rate Limits". A bucket is kept for every [`Route`]; it is learned from every
+//! Source: Discord's documentation, "Rate Limits". A bucket is kept for every [`Key`]; it is learned from every
 //! response, and until the first one has come its requests go one at a time. Beside the buckets there is the bot's
 //! limit on all requests ([`global`]), the pause that an edge server asks for ([`pause`]) and the count of rejected
 //! requests ([`breaker`]).
@@ -36,7 +36,7 @@ pub(crate) use token::PROBE;
 
 use crate::rate_limit::{Limited, Scope};
 use crate::request::Priority;
-use crate::route::{Account, Route};
+use crate::target::{Account, Key};
 
 /// The most calls that may wait; beyond it something is wrong, and more waiting would only hide it.
 pub(crate) const MAX_QUEUED: usize = 20_000;
@@ -49,7 +49,7 @@ const SWEEP_AT: usize = 1024;
 pub(crate) struct Limiter {
     /// Somebody else keeps the limits (a shared proxy): only 429s are heeded.
     deferring: bool,
-    buckets: HashMap<Route, Bucket>,
+    buckets: HashMap<Key, Bucket>,
     calls: HashMap<Ticket, Call>,
     /// Heads of buckets that may go, in the bot's name and in others'.
     ready: BTreeSet<Place>,
@@ -89,7 +89,7 @@ impl Limiter {
     }
 
     /// A call that will want to send; `None` if there are too many.
-    pub(crate) fn enter(&mut self, route: Route, priority: Priority) -> Option<Ticket> {
+    pub(crate) fn enter(&mut self, key: Key, priority: Priority) -> Option<Ticket> {
         if self.calls.len() >= MAX_QUEUED {
             return None;
         }
@@ -98,7 +98,7 @@ impl Limiter {
         self.calls.insert(
             ticket,
             Call {
-                route,
+                key,
                 priority,
                 state: State::Idle,
             },
@@ -111,7 +111,7 @@ impl Limiter {
         let Some(call) = self.calls.get_mut(&ticket) else {
             return;
         };
-        let account = call.route.account;
+        let account = call.key.account;
         if let Some(refusal) = refusal(&mut self.token, &mut self.breaker, account, ticket, now) {
             self.verdicts.push((ticket, refusal));
             return;
@@ -119,9 +119,9 @@ impl Limiter {
         call.state = State::Queued;
         self.queued += 1;
         let place = (call.priority, ticket);
-        let route = call.route.clone();
-        self.bucket(&route).queue.insert(place);
-        self.place(&route, now);
+        let key = call.key.clone();
+        self.bucket(&key).queue.insert(place);
+        self.place(&key, now);
     }
 
     /// An attempt of this call has ended.
@@ -134,12 +134,12 @@ impl Limiter {
         }
         call.state = State::Idle;
         self.in_flight -= 1;
-        let route = call.route.clone();
-        if route.account == Account::Bot {
+        let key = call.key.clone();
+        if key.account == Account::Bot {
             self.global.release(now);
         }
         let deferring = self.deferring;
-        let bucket = self.bucket(&route);
+        let bucket = self.bucket(&key);
         bucket.in_flight = bucket.in_flight.saturating_sub(1);
         match outcome {
             Outcome::Lost => {
@@ -157,7 +157,7 @@ impl Limiter {
                     bucket.observe(status, limits, now);
                 }
                 self.pause.ended(ticket, true, now);
-                if status == 401 && discords && route.account == Account::Bot {
+                if status == 401 && discords && key.account == Account::Bot {
                     if !self.token.is_rejected() {
                         tracing::error!("Discord rejected the bot token (401)");
                     }
@@ -165,10 +165,10 @@ impl Limiter {
                 } else {
                     self.token.ended(ticket, discords);
                 }
-                self.heed(&route, status, limited, now);
+                self.heed(&key, status, limited, now);
             }
         }
-        self.place(&route, now);
+        self.place(&key, now);
     }
 
     /// The call has ended, or was dropped.
@@ -180,10 +180,10 @@ impl Limiter {
         };
         if call.state == State::Queued {
             self.queued -= 1;
-            if let Some(bucket) = self.buckets.get_mut(&call.route) {
+            if let Some(bucket) = self.buckets.get_mut(&call.key) {
                 bucket.queue.remove(&(call.priority, ticket));
             }
-            self.place(&call.route, now);
+            self.place(&call.key, now);
         }
     }
 
@@ -191,8 +191,8 @@ impl Limiter {
     pub(crate) fn advance(&mut self, now: Instant) -> (Vec<(Ticket, Verdict)>, Option<Instant>) {
         while let Some((at, place)) = self.timers.first().copied().filter(|(at, _)| *at <= now) {
             self.timers.remove(&(at, place));
-            if let Some(route) = self.calls.get(&place.1).map(|call| call.route.clone()) {
-                self.place(&route, now);
+            if let Some(key) = self.calls.get(&place.1).map(|call| call.key.clone()) {
+                self.place(&key, now);
             }
         }
         while self.pause.admits(now) {
@@ -218,12 +218,12 @@ impl Limiter {
         let call = self.calls.get(&ticket)?;
         let bucket = self
             .buckets
-            .get(&call.route)
+            .get(&call.key)
             .and_then(|bucket| bucket.held_until(now));
         let global = self
             .global
             .paused(now)
-            .filter(|_| call.route.account == Account::Bot);
+            .filter(|_| call.key.account == Account::Bot);
         let holds = [
             bucket,
             global.map(|until| (until, Scope::Global)),
@@ -251,8 +251,8 @@ impl Limiter {
         self.global.in_flight()
     }
 
-    fn bucket(&mut self, route: &Route) -> &mut Bucket {
-        self.buckets.entry(route.clone()).or_insert_with(|| {
+    fn bucket(&mut self, key: &Key) -> &mut Bucket {
+        self.buckets.entry(key.clone()).or_insert_with(|| {
             if self.deferring {
                 Bucket::unlimited()
             } else {
@@ -262,11 +262,11 @@ impl Limiter {
     }
 
     /// Puts a bucket where its head's chances say; to be called whenever they may have changed.
-    fn place(&mut self, route: &Route, now: Instant) {
-        let Some(bucket) = self.buckets.get_mut(route) else {
+    fn place(&mut self, key: &Key, now: Instant) {
+        let Some(bucket) = self.buckets.get_mut(key) else {
             return;
         };
-        let ready = match route.account {
+        let ready = match key.account {
             Account::Bot => &mut self.ready,
             Account::Other => &mut self.ready_exempt,
         };
@@ -292,18 +292,18 @@ impl Limiter {
         call.state = State::InFlight;
         self.queued -= 1;
         self.in_flight += 1;
-        let route = call.route.clone();
-        if let Some(bucket) = self.buckets.get_mut(&route) {
+        let key = call.key.clone();
+        if let Some(bucket) = self.buckets.get_mut(&key) {
             bucket.queue.remove(&(priority, ticket));
             bucket.granted(now);
         }
         self.pause.granted(ticket);
         self.verdicts.push((ticket, Verdict::Go));
-        self.place(&route, now);
+        self.place(&key, now);
     }
 
     /// Draws the consequences of an answer that tells us off.
-    fn heed(&mut self, route: &Route, status: u16, limited: Option<Limited>, now: Instant) {
+    fn heed(&mut self, key: &Key, status: u16, limited: Option<Limited>, now: Instant) {
         let rejected = match limited {
             Some(limited) => limited.scope != Scope::Shared,
             None => matches!(status, 401 | 403),
@@ -314,10 +314,10 @@ impl Limiter {
         if let Some(Limited { retry_after, scope }) = limited {
             let until = now + retry_after;
             match scope {
-                Scope::Global if route.account == Account::Bot => self.global.pause(until),
+                Scope::Global if key.account == Account::Bot => self.global.pause(until),
                 Scope::Address => self.pause.begin(until),
                 _ => {
-                    if let Some(bucket) = self.buckets.get_mut(route) {
+                    if let Some(bucket) = self.buckets.get_mut(key) {
                         bucket.block(until, scope);
                     }
                 }
@@ -339,7 +339,7 @@ impl Limiter {
             .iter_mut()
             .filter(|(_, call)| call.state == State::Queued)
         {
-            let account = call.route.account;
+            let account = call.key.account;
             let Some(refusal) = refusal(&mut self.token, &mut self.breaker, account, *ticket, now)
             else {
                 continue;
@@ -347,13 +347,13 @@ impl Limiter {
             call.state = State::Idle;
             self.queued -= 1;
             self.verdicts.push((*ticket, refusal));
-            if let Some(bucket) = self.buckets.get_mut(&call.route) {
+            if let Some(bucket) = self.buckets.get_mut(&call.key) {
                 bucket.queue.remove(&(call.priority, *ticket));
             }
-            emptied.push(call.route.clone());
+            emptied.push(call.key.clone());
         }
-        for route in emptied {
-            self.place(&route, now);
+        for key in emptied {
+            self.place(&key, now);
         }
     }
 

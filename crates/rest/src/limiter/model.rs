@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use twilight_http::routing::Route;
 
 use super::{Limiter, Outcome, Ticket};
 use crate::rate_limit::Limits;
 use crate::request::{Auth, Priority};
-use crate::route::Route;
+use crate::target::{Key, Target};
 
 /// Windows per channel, which begin with their first request, and fifty requests in any second.
 struct Discord {
@@ -82,12 +82,13 @@ fn run(seed: u64, limit: u32, window: Duration) {
     let mut now = start;
     for _ in 0..300 {
         let channel = random.u64(1..=12);
-        let route = Route::new(
-            &Method::POST,
-            &format!("channels/{channel}/messages"),
+        let key = Key::new(
+            &Target::from(&Route::CreateMessage {
+                channel_id: channel,
+            }),
             &Auth::Bot,
         );
-        let ticket = limiter.enter(route, Priority::Normal).unwrap();
+        let ticket = limiter.enter(key, Priority::Normal).unwrap();
         channels.insert(ticket, channel);
         limiter.queue(ticket, now);
     }

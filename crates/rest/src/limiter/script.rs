@@ -3,22 +3,32 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use twilight_http::routing::Route;
 
 use super::{Limiter, MAX_QUEUED, Outcome, Ticket, Verdict};
 use crate::rate_limit::{Limited, Limits, Scope};
 use crate::request::{Auth, Priority};
-use crate::route::Route;
+use crate::target::{Key, Target};
 
 /// Discord's limit on the bot.
 const GLOBAL: usize = 50;
 
-const PATHS: [&str; 5] = [
-    "channels/1/messages",
-    "channels/2/messages",
-    "guilds/3/members/4",
-    "webhooks/5/token",
-    "interactions/6/token/callback",
+const ROUTES: [Route<'static>; 5] = [
+    Route::CreateMessage { channel_id: 1 },
+    Route::CreateMessage { channel_id: 2 },
+    Route::UpdateMember {
+        guild_id: 3,
+        user_id: 4,
+    },
+    Route::GetWebhook {
+        token: Some("token"),
+        webhook_id: 5,
+    },
+    Route::InteractionCallback {
+        interaction_id: 6,
+        interaction_token: "token",
+        with_response: false,
+    },
 ];
 
 /// Runs a script against a new limiter.
@@ -84,10 +94,10 @@ impl World {
     }
 
     fn enter(&mut self, which: usize, much: u8) {
-        let route = Route::new(&Method::POST, PATHS[which % PATHS.len()], &Auth::Bot);
+        let key = Key::new(&Target::from(&ROUTES[which % ROUTES.len()]), &Auth::Bot);
         let priority = [Priority::High, Priority::Normal, Priority::Low][usize::from(much % 3)];
         assert!(self.calls.len() < MAX_QUEUED);
-        if let Some(ticket) = self.limiter.enter(route, priority) {
+        if let Some(ticket) = self.limiter.enter(key, priority) {
             self.limiter.queue(ticket, self.now);
             self.calls.push((ticket, Place::Queued));
         }

@@ -2,15 +2,27 @@
 
 use std::time::{Duration, Instant};
 
-use hyper::Method;
+use twilight_http::routing::Route;
 
 use super::{Limiter, Outcome, PROBE, Ticket, Verdict};
 use crate::rate_limit::{Limited, Limits, Scope};
 use crate::request::{Auth, Priority};
-use crate::route::Route;
+use crate::target::{Key, Target};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+
+const WEBHOOK: Route<'static> = Route::ExecuteWebhook {
+    thread_id: None,
+    token: "token",
+    wait: None,
+    with_components: None,
+    webhook_id: 1,
+};
+
+fn message(channel_id: u64) -> Route<'static> {
+    Route::CreateMessage { channel_id }
+}
 
 struct World {
     limiter: Limiter,
@@ -29,13 +41,13 @@ impl World {
         }
     }
 
-    fn call(&mut self, path: &str) -> Ticket {
-        self.call_with(path, Priority::Normal)
+    fn call(&mut self, route: &Route<'_>) -> Ticket {
+        self.call_with(route, Priority::Normal)
     }
 
-    fn call_with(&mut self, path: &str, priority: Priority) -> Ticket {
-        let route = Route::new(&Method::POST, path, &Auth::Bot);
-        let ticket = self.limiter.enter(route, priority).unwrap();
+    fn call_with(&mut self, route: &Route<'_>, priority: Priority) -> Ticket {
+        let key = Key::new(&Target::from(route), &Auth::Bot);
+        let ticket = self.limiter.enter(key, priority).unwrap();
         self.limiter.queue(ticket, self.now);
         ticket
     }
@@ -112,9 +124,9 @@ impl World {
 #[test]
 fn an_unknown_bucket_is_asked_one_at_a_time() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let second = world.call("channels/1/messages");
-    let elsewhere = world.call("channels/2/messages");
+    let first = world.call(&message(1));
+    let second = world.call(&message(1));
+    let elsewhere = world.call(&message(2));
     assert_eq!(world.granted(), [first, elsewhere]);
     world.limiter.done(first, Outcome::Lost, world.now);
     assert_eq!(world.granted(), [second], "a lost answer teaches nothing");
@@ -123,8 +135,8 @@ fn an_unknown_bucket_is_asked_one_at_a_time() {
 #[test]
 fn no_more_in_flight_than_remain() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let rest: Vec<Ticket> = (0..6).map(|_| world.call("channels/1/messages")).collect();
+    let first = world.call(&message(1));
+    let rest: Vec<Ticket> = (0..6).map(|_| world.call(&message(1))).collect();
     assert_eq!(world.granted(), [first]);
     world.answer(first, 5, 4, SECOND);
     assert_eq!(world.granted(), rest[..4]);
@@ -139,8 +151,8 @@ fn no_more_in_flight_than_remain() {
 #[test]
 fn an_exhausted_bucket_says_when_it_goes_on() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let second = world.call("channels/1/messages");
+    let first = world.call(&message(1));
+    let second = world.call(&message(1));
     world.granted();
     world.answer(first, 5, 0, 3 * SECOND);
     let (verdicts, wake_at) = world.limiter.advance(world.now);
@@ -155,10 +167,10 @@ fn an_exhausted_bucket_says_when_it_goes_on() {
 #[test]
 fn answers_that_overtake_each_other_do_not_give_back() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
+    let first = world.call(&message(1));
     world.granted();
     world.answer(first, 5, 4, SECOND);
-    let rest: Vec<Ticket> = (0..5).map(|_| world.call("channels/1/messages")).collect();
+    let rest: Vec<Ticket> = (0..5).map(|_| world.call(&message(1))).collect();
     assert_eq!(world.granted(), rest[..4]);
     for (ticket, remaining) in rest.iter().zip([0, 3, 1, 2]) {
         world.answer(*ticket, 5, remaining, SECOND);
@@ -173,11 +185,11 @@ fn answers_that_overtake_each_other_do_not_give_back() {
 #[test]
 fn another_bucket_name_is_another_window() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
+    let first = world.call(&message(1));
     world.granted();
     world.answer(first, 5, 0, 60 * SECOND);
     world.pass(61 * SECOND);
-    let second = world.call("channels/1/messages");
+    let second = world.call(&message(1));
     assert_eq!(world.granted(), [second]);
     let limits = Limits {
         bucket: Some("other".into()),
@@ -193,7 +205,7 @@ fn another_bucket_name_is_another_window() {
     };
     world.limiter.done(second, outcome, world.now);
     for _ in 0..8 {
-        world.call("channels/1/messages");
+        world.call(&message(1));
     }
     assert_eq!(world.granted().len(), 8);
 }
@@ -202,9 +214,9 @@ fn another_bucket_name_is_another_window() {
 fn fifty_a_second_in_all_counted_from_the_answer() {
     let mut world = World::new();
     for channel in 0..60 {
-        world.call(&format!("channels/{channel}/messages"));
+        world.call(&message(channel));
     }
-    let webhook = world.call("webhooks/1/token");
+    let webhook = world.call(&WEBHOOK);
     let granted = world.granted();
     assert_eq!(granted.len(), 51);
     assert!(
@@ -227,21 +239,21 @@ fn fifty_a_second_in_all_counted_from_the_answer() {
 fn bulk_work_leaves_room() {
     let mut world = World::new();
     for channel in 0..60 {
-        world.call_with(&format!("channels/{channel}/messages"), Priority::Low);
+        world.call_with(&message(channel), Priority::Low);
     }
     assert_eq!(world.granted().len(), 40);
-    let normal = world.call_with("channels/100/messages", Priority::Normal);
-    let high = world.call_with("channels/101/messages", Priority::High);
+    let normal = world.call_with(&message(100), Priority::Normal);
+    let high = world.call_with(&message(101), Priority::High);
     assert_eq!(world.granted(), [high, normal]);
 }
 
 #[test]
 fn higher_priority_overtakes_within_a_bucket() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
+    let first = world.call(&message(1));
     assert_eq!(world.granted(), [first]);
-    let low = world.call_with("channels/1/messages", Priority::Low);
-    let high = world.call_with("channels/1/messages", Priority::High);
+    let low = world.call_with(&message(1), Priority::Low);
+    let high = world.call_with(&message(1), Priority::High);
     world.limiter.leave(first, world.now);
     assert_eq!(world.granted(), [high]);
     world.limiter.leave(high, world.now);
@@ -251,8 +263,8 @@ fn higher_priority_overtakes_within_a_bucket() {
 #[test]
 fn a_call_that_tries_again_keeps_its_place() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let second = world.call("channels/1/messages");
+    let first = world.call(&message(1));
+    let second = world.call(&message(1));
     assert_eq!(world.granted(), [first]);
     world.answer_429(first, Scope::User, SECOND);
     world.limiter.queue(first, world.now);
@@ -267,11 +279,11 @@ fn a_call_that_tries_again_keeps_its_place() {
 fn a_429_of_user_or_shared_scope_stops_its_bucket() {
     for (scope, rejected) in [(Scope::User, 1), (Scope::Shared, 0)] {
         let mut world = World::new();
-        let first = world.call("channels/1/messages");
+        let first = world.call(&message(1));
         world.granted();
         world.answer_429(first, scope, 1163 * SECOND);
         world.limiter.queue(first, world.now);
-        let elsewhere = world.call("channels/2/messages");
+        let elsewhere = world.call(&message(2));
         assert_eq!(world.granted(), [elsewhere]);
         assert_eq!(world.limiter.held_until(first, world.now).unwrap().1, scope);
         world.pass(1163 * SECOND);
@@ -287,11 +299,11 @@ fn a_429_of_user_or_shared_scope_stops_its_bucket() {
 #[test]
 fn a_global_429_stops_the_bot_but_not_its_webhooks() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
+    let first = world.call(&message(1));
     world.granted();
     world.answer_429(first, Scope::Global, 2 * SECOND);
-    let waiting = world.call("channels/2/messages");
-    let webhook = world.call("webhooks/1/token");
+    let waiting = world.call(&message(2));
+    let webhook = world.call(&WEBHOOK);
     assert_eq!(world.granted(), [webhook]);
     assert_eq!(world.limiter.status(world.now).paused_for, Some(2 * SECOND));
     let (_, wake_at) = world.limiter.advance(world.now);
@@ -303,11 +315,11 @@ fn a_global_429_stops_the_bot_but_not_its_webhooks() {
 #[test]
 fn a_429_from_the_edge_stops_everything_and_one_goes_to_see() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
+    let first = world.call(&message(1));
     world.granted();
     world.answer_429(first, Scope::Address, 30 * SECOND);
-    let waiting = world.call("channels/2/messages");
-    let webhook = world.call("webhooks/1/token");
+    let waiting = world.call(&message(2));
+    let webhook = world.call(&WEBHOOK);
     assert_eq!(world.granted(), []);
     world.pass(30 * SECOND);
     assert_eq!(world.granted(), [webhook], "one goes first");
@@ -322,7 +334,7 @@ fn a_429_from_the_edge_stops_everything_and_one_goes_to_see() {
     world.pass(29 * SECOND);
     assert_eq!(world.granted(), []);
     world.pass(SECOND);
-    let third = world.call("channels/3/messages");
+    let third = world.call(&message(3));
     assert_eq!(world.granted(), [waiting]);
     world.answer(waiting, 5, 4, SECOND);
     assert_eq!(world.granted(), [third]);
@@ -332,17 +344,17 @@ fn a_429_from_the_edge_stops_everything_and_one_goes_to_see() {
 fn the_breaker_opens_at_its_number_and_cools() {
     let mut world = World::with(Limiter::new(false, 3));
     for _ in 0..3 {
-        let ticket = world.call("channels/1/messages");
+        let ticket = world.call(&message(1));
         assert_eq!(world.granted(), [ticket]);
         world.answer_bare(ticket, 403);
         world.limiter.leave(ticket, world.now);
     }
-    let refused = world.call("webhooks/1/token");
+    let refused = world.call(&WEBHOOK);
     let cool = 610 * SECOND;
     assert_eq!(world.verdicts(), [(refused, Verdict::Breaker(cool))]);
     assert_eq!(world.limiter.status(world.now).breaker_open_for, Some(cool));
     world.pass(cool);
-    let allowed = world.call("channels/1/messages");
+    let allowed = world.call(&message(1));
     assert_eq!(world.granted(), [allowed]);
     assert_eq!(world.rejected(), 0);
 }
@@ -350,8 +362,8 @@ fn the_breaker_opens_at_its_number_and_cools() {
 #[test]
 fn those_that_wait_when_the_breaker_opens_are_told() {
     let mut world = World::with(Limiter::new(false, 1));
-    let first = world.call("channels/1/messages");
-    let waiting = world.call("channels/1/messages");
+    let first = world.call(&message(1));
+    let waiting = world.call(&message(1));
     assert_eq!(world.granted(), [first]);
     world.answer_bare(first, 403);
     assert_eq!(
@@ -364,11 +376,11 @@ fn those_that_wait_when_the_breaker_opens_are_told() {
 #[test]
 fn an_invalid_token_stops_the_bot_but_for_one_that_goes_to_see() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let waiting = world.call("channels/1/messages");
+    let first = world.call(&message(1));
+    let waiting = world.call(&message(1));
     assert_eq!(world.granted(), [first]);
     world.answer_bare(first, 401);
-    let later = world.call("channels/2/messages");
+    let later = world.call(&message(2));
     assert_eq!(
         world.verdicts(),
         [
@@ -376,49 +388,49 @@ fn an_invalid_token_stops_the_bot_but_for_one_that_goes_to_see() {
             (later, Verdict::Unauthorized(PROBE))
         ]
     );
-    let webhook = world.call("webhooks/1/token");
+    let webhook = world.call(&WEBHOOK);
     assert_eq!(world.granted(), [webhook], "it has a credential of its own");
     world.answer_bare(webhook, 401);
     assert!(world.limiter.status(world.now).unauthorized);
 
     // One that is lost finds out nothing, and one that leaves neither: another goes.
     world.pass(PROBE);
-    let lost = world.call("channels/1/messages");
-    let refused = world.call("channels/2/messages");
+    let lost = world.call(&message(1));
+    let refused = world.call(&message(2));
     let verdicts = world.verdicts();
     assert!(verdicts.contains(&(lost, Verdict::Go)));
     assert!(verdicts.contains(&(refused, Verdict::Unauthorized(SECOND))));
     world.limiter.leave(lost, world.now);
-    let again = world.call("channels/1/messages");
+    let again = world.call(&message(1));
     assert_eq!(world.granted(), [again]);
     world.answer_bare(again, 401);
-    let refused = world.call("channels/1/messages");
+    let refused = world.call(&message(1));
     assert_eq!(world.verdicts(), [(refused, Verdict::Unauthorized(PROBE))]);
     world.pass(PROBE);
-    let accepted = world.call("channels/1/messages");
+    let accepted = world.call(&message(1));
     assert_eq!(world.granted(), [accepted]);
     world.answer_bare(accepted, 404);
     assert!(!world.limiter.status(world.now).unauthorized);
-    let all = [3, 4].map(|channel| world.call(&format!("channels/{channel}/messages")));
+    let all = [3, 4].map(|channel| world.call(&message(channel)));
     assert_eq!(world.granted(), all);
 }
 
 #[test]
 fn a_401_of_a_webhook_does_not_stop_the_bot() {
     let mut world = World::new();
-    let webhook = world.call("webhooks/1/token");
+    let webhook = world.call(&WEBHOOK);
     world.granted();
     world.answer_bare(webhook, 401);
-    let bot = world.call("channels/1/messages");
+    let bot = world.call(&message(1));
     assert_eq!(world.granted(), [bot]);
 }
 
 #[test]
 fn a_call_that_leaves_frees_its_place() {
     let mut world = World::new();
-    let first = world.call("channels/1/messages");
-    let second = world.call("channels/1/messages");
-    let third = world.call("channels/1/messages");
+    let first = world.call(&message(1));
+    let second = world.call(&message(1));
+    let third = world.call(&message(1));
     assert_eq!(world.granted(), [first]);
     world.limiter.leave(second, world.now);
     world.limiter.leave(first, world.now);
@@ -430,8 +442,8 @@ fn a_call_that_leaves_frees_its_place() {
 #[test]
 fn answers_without_headers_mean_no_limit() {
     let mut world = World::new();
-    let first = world.call("gateway/bot");
-    let rest: Vec<Ticket> = (0..10).map(|_| world.call("gateway/bot")).collect();
+    let first = world.call(&Route::GetGatewayBot);
+    let rest: Vec<Ticket> = (0..10).map(|_| world.call(&Route::GetGatewayBot)).collect();
     assert_eq!(world.granted(), [first]);
     world.answer_bare(first, 200);
     assert_eq!(world.granted(), rest);
@@ -440,10 +452,10 @@ fn answers_without_headers_mean_no_limit() {
 #[test]
 fn a_proxy_keeps_the_limits_but_a_429_is_heeded() {
     let mut world = World::with(Limiter::new(true, 500));
-    let tickets: Vec<Ticket> = (0..80).map(|_| world.call("channels/1/messages")).collect();
+    let tickets: Vec<Ticket> = (0..80).map(|_| world.call(&message(1))).collect();
     assert_eq!(world.granted(), tickets);
     world.answer(tickets[0], 5, 0, 60 * SECOND);
-    let next = world.call("channels/1/messages");
+    let next = world.call(&message(1));
     assert_eq!(world.granted(), [next]);
     world.answer_429(next, Scope::User, SECOND);
     world.limiter.queue(next, world.now);
@@ -456,7 +468,7 @@ fn a_proxy_keeps_the_limits_but_a_429_is_heeded() {
 fn idle_buckets_are_forgotten() {
     let mut world = World::new();
     for channel in 0..5000 {
-        let ticket = world.call(&format!("channels/{channel}/messages"));
+        let ticket = world.call(&message(channel));
         assert_eq!(world.granted(), [ticket]);
         world.answer(ticket, 5, 4, SECOND);
         world.pass(100 * MS);

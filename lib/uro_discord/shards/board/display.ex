@@ -14,7 +14,7 @@ defmodule UroDiscord.Shards.Board.Display do
   alias UroDiscord.Shards.Board.Content
 
   @type surface :: struct()
-  @type request :: {:put | :post | :patch, path :: String.t(), options :: keyword()}
+  @type request :: {Rest.route(), options :: keyword()}
   @type answer :: {:ok, Rest.response()} | {:error, Error.t()}
 
   @callback new(channel_id :: String.t(), Config.t()) :: surface()
@@ -227,8 +227,8 @@ defmodule UroDiscord.Shards.Board.Display do
   defp write(state, content, timeless),
     do: request(state, state.module.write(state.surface, content), {:write, timeless})
 
-  defp request(state, {method, path, options}, purpose) do
-    case Rest.request(state.runtime.rest, method, path, options(options, @deadline_ms)) do
+  defp request(state, {route, options}, purpose) do
+    case Rest.request(state.runtime.rest, route, options(options, @deadline_ms)) do
       {:ok, ref} -> spend(%{state | in_flight: {ref, purpose}})
       {:error, error} -> failed(state, error)
     end
@@ -313,8 +313,8 @@ defmodule UroDiscord.Shards.Board.Display do
   end
 
   defp farewell(state, deadline) do
-    with {method, path, options} <- state.module.farewell(state.surface, state.runtime, unix()),
-         {:ok, ref} <- Rest.request(state.runtime.rest, method, path, options(options, left(deadline))) do
+    with {route, options} <- state.module.farewell(state.surface, state.runtime, unix()),
+         {:ok, ref} <- Rest.request(state.runtime.rest, route, options(options, left(deadline))) do
       if not match?({:ok, _response}, await(ref, deadline)),
         do: Logger.warning("#{what(state)} does not say that it is offline now: Discord did not take that in time")
     end

@@ -61,7 +61,7 @@ defmodule UroDiscord.Shards.Board.Message do
   defp refused(%{permitted: :unknown} = surface, _embed, error), do: {:error, error, %{surface | permitted: false}}
 
   defp refused(%{permitted: false} = surface, _embed, _error),
-    do: {:ask, {:post, "channels/#{surface.channel_id}/typing", []}, surface}
+    do: {:ask, {{:create_typing_trigger, surface.channel_id}, []}, surface}
 
   defp refused(%{permitted: true, place: {:sent, id}} = surface, embed, _error), do: post(surface, embed, id)
 
@@ -82,7 +82,7 @@ defmodule UroDiscord.Shards.Board.Message do
   @impl true
   def write(%{place: {:there, _delivery, message_id}} = surface, embed) do
     body = %{"embeds" => [embed], "allowed_mentions" => %{"parse" => []}}
-    {:patch, "channels/#{surface.channel_id}/messages/#{message_id}", [json: body]}
+    {{:update_message, surface.channel_id, message_id}, [json: body]}
   end
 
   @impl true

@@ -24,7 +24,8 @@ defmodule UroDiscord.Shards.Board.VoiceStatus do
   def ready(surface, _text, _runtime), do: {:ready, surface}
 
   @impl true
-  def write(surface, text), do: {:put, "channels/#{surface.channel_id}/voice-status", [json: %{"status" => text}]}
+  def write(surface, text),
+    do: {{:raw, :put, {:channel, surface.channel_id}, "voice-status"}, [json: %{"status" => text}]}
 
   @impl true
   def answered(surface, {:write, text}, {:ok, _response}), do: {:ok, %{surface | said: text}}
