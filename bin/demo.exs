@@ -30,7 +30,7 @@ defmodule Demo.Discord do
 
   def message(%{sim: nil}, delivery) do
     {:ok, %{rest: rest}} = Runtime.fetch()
-    {:ok, %{body: message}} = Rest.call(rest, :get, "channels/#{delivery.channel_id}/messages/#{delivery.message_id}")
+    {:ok, %{body: message}} = Rest.call(rest, {:get_message, delivery.channel_id, delivery.message_id})
     message
   end
 

@@ -56,6 +56,10 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
             application_id: id("the application", application)?,
             with_localizations: None,
         },
+        ("get_message", &[channel, message]) => Route::GetMessage {
+            channel_id: id("the channel", channel)?,
+            message_id: id("the message", message)?,
+        },
         ("get_messages", &[channel, before, limit]) => Route::GetMessages {
             after: None,
             around: None,
