@@ -46,6 +46,7 @@ defmodule UroDiscord.Web do
   defp open(request, route, params) do
     with :ok <- length_allowed(request, route),
          :ok <- type_allowed(request, route),
+         :ok <- encoding_allowed(request),
          {:ok, runtime} <- runtime(),
          do: safely(route, fn -> route.to.open(request, params, runtime) end)
   end
@@ -121,6 +122,16 @@ defmodule UroDiscord.Web do
     else
       wanted = types |> Enum.reject(&(&1 in [nil, "application/x-www-form-urlencoded"])) |> Enum.join(" or ")
       Response.error(415, "unsupported_media_type", "send the body as #{wanted}, and say so in Content-Type")
+    end
+  end
+
+  # Compressed bytes would be taken for the text, and a few may stand for any number.
+  defp encoding_allowed(request) do
+    if Enum.all?(request.headers, &(not match?({"content-encoding", _}, &1) or elem(&1, 1) in ["", "identity"])) do
+      :ok
+    else
+      message = "send the body as it is, without Content-Encoding"
+      Response.error(415, "unsupported_media_type", message, headers: [{"accept-encoding", "identity"}])
     end
   end
 

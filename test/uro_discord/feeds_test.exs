@@ -252,6 +252,16 @@ defmodule UroDiscord.FeedsTest do
     wait_for_count(sim, 2)
     assert {202, _, _} = call("POST", "/feeds/monitor", json: %{down | "status" => "up"}, key: "a secret of a monitor")
     wait_for_title(sim, "🔔 uro is up")
+
+    # With the mark that programs on Windows begin JSON with; and as a clock of ours has been set back since by three hours.
+    position = System.os_time(:microsecond) + 3 * 3_600_000_000
+    {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+    sql = "UPDATE uro_discord_cards SET position = $1 WHERE feed = 'monitor'"
+    {:ok, [%{num_rows: 1}]} = UroDiscord.Store.run(store, [{sql, [position]}], :write)
+    body = "\uFEFF" <> json!(%{down | "status" => "down again"})
+    headers = [{"content-type", "application/json"}]
+    assert {202, _, _} = call("POST", "/feeds/monitor", body: body, headers: headers, key: "a secret of a monitor")
+    wait_for_title(sim, "🔔 uro is down again")
     assert length(titles(sim)) == 2
     assert {422, _, _} = call("POST", "/feeds/monitor", json: [1], key: "a secret of a monitor")
   end

@@ -126,7 +126,7 @@ defmodule UroDiscord.JSONTest do
           assert term |> Elixir.JSON.encode!() |> JSON.decode() == {:ok, term}
         end
 
-        for text <- ["", "{", "[1,]", "nul", "NaN", "1e400", <<?", 0xFF, ?">>, "\uFEFF1"] do
+        for text <- ["", "{", "[1,]", "nul", "NaN", "1e400", <<?", 0xFF, ?">>] do
           assert {:error, _} = JSON.decode(text)
           assert {:error, _} = Elixir.JSON.decode(text)
         end
@@ -137,6 +137,8 @@ defmodule UroDiscord.JSONTest do
         assert JSON.decode(~S("cut \ud83d")) == {:ok, "cut \uFFFD"}
         assert Elixir.JSON.decode(~s({"a": 1, "a": 2})) == {:ok, %{"a" => 1}}
         assert JSON.decode(~s({"a": 1, "a": 2})) == {:ok, %{"a" => 2}}
+        assert {:error, _} = Elixir.JSON.decode("\uFEFF1")
+        assert JSON.decode("\uFEFF1") == {:ok, 1}
         assert Elixir.JSON.decode("18446744073709551616") == {:ok, 18_446_744_073_709_551_616}
         assert JSON.decode("18446744073709551616") == {:ok, 18_446_744_073_709_551_616.0}
         deep = String.duplicate("[", 1_000) <> String.duplicate("]", 1_000)

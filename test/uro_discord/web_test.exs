@@ -30,6 +30,10 @@ defmodule UroDiscord.WebTest do
       for type <- ["multipart/form-data; boundary=x", "application/xml", "text/html"],
           do: assert({415, _, _} = call("POST", "/notify/builds", headers: [{"content-type", type}]))
 
+      gzip = [body: :zlib.gzip("Build 7"), headers: [{"content-encoding", "gzip"}, {"content-type", "text/plain"}]]
+      assert {415, %{"message" => message}, %{"accept-encoding" => "identity"}} = call("POST", "/notify/builds", gzip)
+      assert message =~ "Content-Encoding"
+
       # Twice is as good as not at all, and what is meant by it is anybody's guess.
       twice = [{"authorization", "Bearer a"}, {"authorization", "Bearer b"}]
       assert Request.header(request("GET", "/", headers: twice), "authorization") == nil

@@ -5,6 +5,10 @@ defmodule UroDiscord.Feeds.Generic do
 
   alias UroDiscord.Feeds.{Event, Payload}
 
+  # It has no time that we know of, and a clock of ours may have been set back: of two steps with the same place the one that is told
+  # last counts. Former versions kept the time there, which is less.
+  @latest 9_000_000_000_000_000_000
+
   @name ~r/\{([A-Za-z0-9_\-.]+)\}/
 
   @doc """
@@ -46,7 +50,7 @@ defmodule UroDiscord.Feeds.Generic do
        %Event{
          key: key(feed, payload, delivery),
          # What comes later about the same thing edits its message.
-         position: System.os_time(:microsecond),
+         position: @latest,
          kind: :message,
          state: :posted,
          project: to_string(feed.name),

@@ -201,7 +201,8 @@ defmodule UroDiscord.Feeds.GitHub do
          url: text(release, ["html_url"]),
          text: text(release, ["body"]),
          actor: text(release, ["author", "login"]),
-         correction: action == "edited"
+         # Gitea says "updated".
+         correction: action in ["edited", "updated"]
        }}
     end
   end
@@ -236,7 +237,8 @@ defmodule UroDiscord.Feeds.GitHub do
          project: project,
          branch: name,
          title: pushed(state, ref, list(payload, ["commits"])),
-         url: text(payload, ["compare"]),
+         # Gitea has "compare_url".
+         url: text(payload, ["compare"]) || text(payload, ["compare_url"]),
          text: commits(list(payload, ["commits"])),
          actor: text(payload, ["sender", "login"]) || text(payload, ["pusher", "name"])
        }}

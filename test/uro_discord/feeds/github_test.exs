@@ -224,6 +224,19 @@ defmodule UroDiscord.Feeds.GitHubTest do
     assert release.("edited").correction and not release.("released").correction
   end
 
+  test "Gitea's words for an edited release and for the link of a push" do
+    repository = %{"id" => 5, "full_name" => "a/b"}
+    release = %{"id" => 1, "tag_name" => "v1", "published_at" => "2026-11-21T10:00:00Z"}
+    edited = %{"action" => "updated", "repository" => repository, "release" => release}
+    assert {:ok, %{state: :published, correction: true}} = GitHub.event("release", edited)
+
+    [before, later] = for letter <- ["a", "b"], do: String.duplicate(letter, 40)
+    link = "https://git.example/a/b/compare/#{before}...#{later}"
+    ref = %{"ref" => "refs/heads/main", "before" => before, "after" => later}
+    push = Map.merge(ref, %{"compare_url" => link, "repository" => repository, "commits" => [%{"id" => later}]})
+    assert {:ok, %{state: :pushed, url: ^link}} = GitHub.event("push", push)
+  end
+
   test "a check suite that has not begun has no status, and a deployment may have a state that is new" do
     repository = %{"id" => 1, "full_name" => "V-Sekai/uro"}
     suite = %{"id" => 1, "status" => nil, "head_branch" => "main"}
