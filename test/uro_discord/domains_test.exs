@@ -92,6 +92,7 @@ defmodule UroDiscord.DomainsTest do
     # Nothing runs: as in the moment between a crash and the new start.
     assert Shards.Board.status() == []
     assert Web.Waits.wait("key", fn -> :waited end) == :many
+    assert Web.RateLimit.take("key", 60) == :unavailable
     assert Feeds.Status.all() == %{}
   end
 

@@ -55,8 +55,10 @@ defmodule UroDiscord.WebTest do
 
     test "tells the log where, and the client nothing" do
       {:ok, key} = Keys.new("ci", channels: ["*"])
-      # No such table: what has no business to fail does.
-      stop_supervised_child(RateLimit)
+      # What has no business to be in the store is.
+      {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+      sql = "UPDATE uro_discord_keys SET channels = 's3cret'"
+      {:ok, [%{num_rows: 1}]} = UroDiscord.Store.run(store, [{sql, []}], :write)
 
       log =
         capture_log(fn ->
@@ -68,13 +70,11 @@ defmodule UroDiscord.WebTest do
                  }
         end)
 
-      assert log =~ "ArgumentError in UroDiscord.Web.Notify"
-      assert log =~ "lib/uro_discord/web/rate_limit.ex:"
+      assert log =~ "MatchError in UroDiscord.Web.Notify"
+      assert log =~ "lib/uro_discord/keys.ex:"
       refute log =~ "s3cret"
       refute log =~ key
     end
-
-    defp stop_supervised_child(child), do: :ok = Supervisor.terminate_child(UroDiscord.Domain.supervisor(:web), child)
   end
 
   describe "POST /notify/:channel" do

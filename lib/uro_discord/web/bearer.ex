@@ -53,9 +53,16 @@ defmodule UroDiscord.Web.Bearer do
   @doc "Counts so many messages of this key, or requests; both have the same limit. The error is the answer, as an option of `notify/3` has it."
   @spec rate(Keys.t(), pos_integer()) :: :ok | {:error, Response.t()}
   def rate(key, count) do
-    with {:error, seconds} <- RateLimit.take(key.name, key.per_minute, count) do
-      message = "this key may ask, and post messages, #{key.per_minute} times a minute; wait #{seconds} s"
-      {:error, Response.too_fast("too_fast", message, seconds)}
+    case RateLimit.take(key.name, key.per_minute, count) do
+      :ok ->
+        :ok
+
+      {:error, seconds} ->
+        message = "this key may ask, and post messages, #{key.per_minute} times a minute; wait #{seconds} s"
+        {:error, Response.too_fast("too_fast", message, seconds)}
+
+      :unavailable ->
+        {:error, Response.later("uro_discord is just starting, or stopping; try again")}
     end
   end
 end

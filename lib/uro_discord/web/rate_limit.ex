@@ -10,8 +10,11 @@ defmodule UroDiscord.Web.RateLimit do
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "Counts `count` of `name`. `{:error, seconds}` until it may come again; what is refused is not counted."
-  @spec take(String.t(), pos_integer(), pos_integer(), integer()) :: :ok | {:error, pos_integer()}
+  @doc """
+  Counts `count` of `name`. `{:error, seconds}` until it may come again; what is refused is not counted. `:unavailable` while this is
+  being started again.
+  """
+  @spec take(String.t(), pos_integer(), pos_integer(), integer()) :: :ok | {:error, pos_integer()} | :unavailable
   def take(name, limit, count \\ 1, now_s \\ System.os_time(:second)) do
     window = div(now_s, @window_s)
     taken = :ets.update_counter(__MODULE__, {name, window}, count, {{name, window}, 0})
@@ -24,6 +27,9 @@ defmodule UroDiscord.Web.RateLimit do
       :ets.update_counter(__MODULE__, {name, window}, -count, {{name, window}, count})
       {:error, @window_s - rem(now_s, @window_s)}
     end
+  rescue
+    # There is no table.
+    ArgumentError -> :unavailable
   end
 
   @impl true
