@@ -3,7 +3,7 @@ defmodule UroDiscord.Events do
   # Who wants to hear of what. Topics are those of `UroDiscord.subscribe/2`; a subscriber gets
   # `{:uro_discord, topic, event}`. Who has the gateway is told of comings and goings, since only subscribed dispatches cross to us.
 
-  alias UroDiscord.{Error, Runtime}
+  alias UroDiscord.{Error, RestartableRegistry, Runtime}
   alias UroDiscord.Config.Checks
   alias UroDiscord.Gateway.Dispatches
 
@@ -16,32 +16,14 @@ defmodule UroDiscord.Events do
 
   @type topic :: :shards | :status | :voice | {:gateway, String.t()} | {:webhook, String.t()}
 
-  # A registry's processes outlive it for a moment where it is killed, and keep their names. A start in that moment fails, and a
-  # supervisor tries again at once, a thousand times within milliseconds: so the start waits.
-  @end_ms 5_000
-
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: %{id: @registry, start: {__MODULE__, :start_link, [options]}, type: :supervisor}
 
   @doc "`gateway:` is the module that is told of subscriptions, by `subscribed/0` and `unsubscribed/2`."
   @spec start_link(keyword()) :: Supervisor.on_start()
   def start_link(options) do
-    for name <- [@registry | partitions()], pid = Process.whereis(name), do: await_end(pid)
-    Registry.start_link(keys: :duplicate, name: @registry, meta: options)
+    RestartableRegistry.start_link(keys: :duplicate, name: @registry, meta: options)
   end
-
-  defp await_end(pid) do
-    ref = Process.monitor(pid)
-
-    receive do
-      {:DOWN, ^ref, :process, _pid, _reason} -> :ok
-    after
-      @end_ms -> Process.demonitor(ref, [:flush])
-    end
-  end
-
-  # As Registry names them: it has one, unless it is told otherwise.
-  defp partitions, do: [Module.concat(@registry, PIDPartition0)]
 
   @doc "As `UroDiscord.subscribe/2`: what can never say anything is refused."
   @spec subscribe(topic(), keyword()) :: :ok | {:error, Error.t()}

@@ -3,7 +3,7 @@ defmodule UroDiscord.Notify do
   # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
 
   use Supervisor
-  alias UroDiscord.{Clock, Config, Delivery, Error, Events, JSON, Rest, Runtime, Store, Telemetry}
+  alias UroDiscord.{Clock, Config, Delivery, Error, Events, JSON, Rest, RestartableRegistry, Runtime, Store, Telemetry}
   alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer}
 
   # Another node may deliver, whose outcome only the store tells.
@@ -15,7 +15,7 @@ defmodule UroDiscord.Notify do
   def init(nil) do
     Supervisor.init(
       [
-        {Registry, keys: :unique, name: UroDiscord.Notify.Registry},
+        {RestartableRegistry, keys: :unique, name: UroDiscord.Notify.Registry},
         {DynamicSupervisor, name: UroDiscord.Notify.Supervisor},
         Dispatcher
       ],

@@ -3,7 +3,7 @@ defmodule UroDiscord.DomainsTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Delivery, Domain, Error, Feeds, Shards, Tree, Web, Whole}
+  alias UroDiscord.{Delivery, Domain, Error, Feeds, RestartableRegistry, Shards, Tree, Web, Whole}
 
   @subscriptions [UroDiscord.Events]
 
@@ -86,6 +86,31 @@ defmodule UroDiscord.DomainsTest do
 
     assert Process.whereis(UroDiscord) == top
     assert keepers.() == before
+  end
+
+  test "a registry that is killed, and takes its time to end, costs no supervisor" do
+    sim = start_sim!()
+    start_host!(Whole.config(sim))
+    assert eventually(fn -> Whole.well?(sim, []) end)
+
+    for registry <- [UroDiscord.Events, UroDiscord.Notify.Registry, Shards.Board.Registry, Web.Waits] do
+      supervisors =
+        for name <- [UroDiscord, UroDiscord.Notify, Shards.Board, Domain.supervisor(:web)], do: Process.whereis(name)
+
+      pid = Process.whereis(registry)
+      partition = registry |> RestartableRegistry.partition() |> Process.whereis()
+      :erlang.suspend_process(partition)
+      ref = Process.monitor(pid)
+      Process.exit(pid, :kill)
+      assert_receive {:DOWN, ^ref, :process, ^pid, :killed}
+      # Its supervisor has tried to start it again, and waits or has given up.
+      assert eventually(fn -> Process.whereis(registry) == nil end)
+      Process.send_after(self(), :resume, 100)
+      assert_receive :resume
+      :erlang.resume_process(partition)
+      assert eventually(fn -> Process.whereis(registry) != nil and Whole.well?(sim, []) end)
+      for supervisor <- supervisors, do: assert(Process.alive?(supervisor), "#{inspect(registry)} cost a supervisor")
+    end
   end
 
   test "what is asked while a table or a registry is not there is a quiet value or a refusal, and no crash" do

@@ -25,7 +25,7 @@ defmodule UroDiscord.Shards.Board do
   """
 
   use Supervisor
-  alias UroDiscord.Config
+  alias UroDiscord.{Config, RestartableRegistry}
   alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
 
   @registry __MODULE__.Registry
@@ -42,7 +42,7 @@ defmodule UroDiscord.Shards.Board do
 
     Supervisor.init(
       [
-        {Registry, keys: :unique, name: @registry},
+        {RestartableRegistry, keys: :unique, name: @registry},
         # It stops its children at the same time: the farewell of one does not wait for another's.
         {DynamicSupervisor, name: __MODULE__.Supervisor},
         # Transient, so that it is there to be run again after that.

@@ -8,7 +8,7 @@ defmodule UroDiscord.Web.Waits do
   @at_once 128
 
   @spec child_spec(term()) :: Supervisor.child_spec()
-  def child_spec(_argument), do: Registry.child_spec(keys: :duplicate, name: __MODULE__)
+  def child_spec(_argument), do: UroDiscord.RestartableRegistry.child_spec(keys: :duplicate, name: __MODULE__)
 
   @doc "What `fun` returns, or `:many` where as many wait as may, of this key or of all."
   @spec wait(String.t(), (() -> result)) :: result | :many when result: term()
