@@ -129,6 +129,21 @@ defmodule UroDiscordTest do
       assert [] = for(%{"method" => "POST"} = request <- DiscordSim.get(sim, "/requests"), do: request)
     end
 
+    test "dead_letters/1 and await/2 refuse at once what is none of theirs" do
+      for {options, says} <- [
+            {[limit: 0], "limit: is 0"},
+            {[limit: "x"], ~s(limit: is "x")},
+            {[limt: 1], ":limt is not an option"},
+            {:all, "options: is :all"}
+          ] do
+        assert {:error, %Error{kind: :invalid} = error} = UroDiscord.dead_letters(options)
+        assert Exception.message(error) =~ says
+      end
+
+      none = %Delivery{id: <<255>>, channel_id: "1100000000000000001", status: :queued}
+      assert {:error, %Error{kind: :unknown}} = UroDiscord.await(none)
+    end
+
     test "await/2 says when the outcome is not known yet", %{sim: sim} do
       DiscordSim.post(sim, "/faults", [
         %{method: "POST", route: "/channels/*/messages", delay_ms: 1_000}

@@ -136,6 +136,8 @@ defmodule UroDiscord.Notify do
       {:ok, %{status: :queued}} -> wait(store, id, ref, deadline, timeout, nil)
       {:ok, finished} -> {:ok, finished}
       :error -> {:error, unknown(id)}
+      # No store has such an id.
+      {:error, %Error{kind: :invalid}} -> {:error, unknown(id)}
       {:error, error} -> wait(store, id, ref, deadline, timeout, error)
     end
   end
@@ -198,7 +200,25 @@ defmodule UroDiscord.Notify do
 
   @spec dead_letters(keyword()) :: {:ok, [Delivery.t()]} | {:error, Error.t()}
   def dead_letters(options) do
-    with {:ok, store} <- store(), do: Outbox.failed(store, Keyword.get(options, :limit, 100))
+    with {:ok, store} <- store(), {:ok, limit} <- limit(options), do: Outbox.failed(store, limit)
+  end
+
+  @most_listed 1_000_000
+
+  defp limit(options) do
+    case Keyword.keyword?(options) && Keyword.validate(options, limit: 100) do
+      {:ok, [limit: limit]} when is_integer(limit) and limit in 1..@most_listed ->
+        {:ok, limit}
+
+      {:ok, _} ->
+        {:error, Error.invalid("limit", "is #{inspect(options[:limit])}; it may be 1 to #{@most_listed}")}
+
+      {:error, [unknown | _]} ->
+        {:error, Error.invalid("options", "#{inspect(unknown)} is not an option: there is :limit")}
+
+      false ->
+        {:error, Error.invalid("options", "is #{inspect(options, limit: 5)}; it may be [limit: 100]")}
+    end
   end
 
   @spec retry(Delivery.t() | String.t()) :: {:ok, Delivery.t()} | {:error, Error.t()}

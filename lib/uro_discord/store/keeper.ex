@@ -39,7 +39,7 @@ defmodule UroDiscord.Store.Keeper do
   defp closed, do: %{state: :opening, since: DateTime.utc_now(), error: nil, store: nil}
 
   @spec status() :: map()
-  def status, do: :store |> Runtime.lookup() |> Map.delete(:store)
+  def status, do: Map.delete(Runtime.lookup(:store) || closed(), :store)
 
   ## The store
 
