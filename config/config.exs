@@ -3,7 +3,7 @@ import Config
 # Every option, as it is if nothing is said of it; what has no such value is a comment with an example. Copy what is to be otherwise into the
 # host's config/runtime.exs: no host reads this file. It is what bin/demo, `iex -S mix` and the tests of uro_discord begin with.
 #
-# `mix uro_discord.config` prints what is allowed; the modules named here tell more, README.md what is needed first. A test holds this file
+# `mix uro_discord.config.options` prints what is allowed; the modules named here tell more, README.md what is needed first. A test holds this file
 # against lib/uro_discord/config/schema.ex.
 config :uro_discord,
   # `false` starts nothing: no token is needed, and notifications are accepted and dropped. :auto is false in Mix tasks

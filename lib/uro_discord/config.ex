@@ -9,7 +9,7 @@ defmodule UroDiscord.Config do
         channels: [announcements: "1100000000000000001"]
 
   In a Mix task that is not `mix phx.server` nothing connects, and no token is needed: a host is built, tested and migrated without
-  Discord (`enabled:`). A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config` prints the table of options.
+  Discord (`enabled:`). A wrong configuration stops the boot with `UroDiscord.ConfigError`. `mix uro_discord.config.options` prints the table of options.
   """
 
   require Logger

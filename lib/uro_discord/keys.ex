@@ -1,6 +1,7 @@
 defmodule UroDiscord.Keys do
   @moduledoc """
-  The keys of the HTTP API: who may post to which channels with `curl`. `mix uro_discord.key` is these functions for a shell.
+  The keys of the HTTP API: who may post to which channels with `curl`. `mix uro_discord.keys.new` and its like are these
+  functions for a shell.
 
   A key has a name, the channels it may post to, and how many requests a minute it has. It is shown once, when it is made;
   kept is its SHA-256. That is enough: a slow hash protects secrets that can be guessed, and nobody guesses 256 random bits.

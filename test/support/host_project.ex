@@ -89,7 +89,7 @@ defmodule UroDiscord.HostProject do
 
   @doc "README's task that makes a key, as mix's arguments."
   def key_task do
-    [[_, task]] = Regex.scan(~r/`mix (uro_discord.key new [^`]*)`/, File.read!(Path.join(@repository, "README.md")))
+    [[_, task]] = Regex.scan(~r/`mix (uro_discord.keys.new [^`]*)`/, File.read!(Path.join(@repository, "README.md")))
     String.split(task)
   end
 

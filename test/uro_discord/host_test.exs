@@ -151,7 +151,7 @@ defmodule UroDiscord.HostTest do
     for task <- ["uro_discord.gen.migration", "ecto.migrate", "uro_discord.store.move"],
         do: assert({_output, 0} = HostProject.mix(host, [task], env))
 
-    assert {listed, 0} = HostProject.mix(host, ["uro_discord.key", "list"], env)
+    assert {listed, 0} = HostProject.mix(host, ["uro_discord.keys.list"], env)
     assert listed =~ "ci: active; announcements"
     assert File.exists?(env["HOST_DATABASE"] <> ".moved")
     refute File.exists?(env["HOST_DATABASE"])

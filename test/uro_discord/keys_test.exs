@@ -132,7 +132,7 @@ defmodule UroDiscord.KeysTest do
     assert {:error, %Error{kind: :not_started}} = Keys.list()
   end
 
-  describe "mix uro_discord.key" do
+  describe "mix uro_discord.keys" do
     setup do
       path = Path.join(UroDiscord.DiscordSim.scratch(), "key-task-#{System.unique_integer([:positive])}.sqlite3")
       Mix.shell(Mix.Shell.Process)
@@ -149,8 +149,8 @@ defmodule UroDiscord.KeysTest do
       %{store: store}
     end
 
-    defp key_task(arguments) do
-      Mix.Task.rerun("uro_discord.key", arguments)
+    defp key_task([task | arguments]) do
+      Mix.Task.rerun("uro_discord.keys.#{task}", arguments)
       assert_received {:mix_shell, :info, [text]}
       text
     end
@@ -169,14 +169,15 @@ defmodule UroDiscord.KeysTest do
 
     test "says what is wrong" do
       for {arguments, message} <- [
-            {[], "usage: "},
+            {["new"], "usage: mix uro_discord.keys.new NAME"},
+            {["list", "ci"], "usage: mix uro_discord.keys.list"},
             {["new", "ci"], "channels: must name"},
             {["new", "ci", "--chanels", "builds"], "--chanels is not understood"},
             {["rotate", "ci"], "there is no key"},
             {["rotate", "ci", "--overlap", "soon"], "--overlap soon is not a time"},
             {["revoke", "ci"], "there is no key"}
           ] do
-        error = assert_raise Mix.Error, fn -> Mix.Task.rerun("uro_discord.key", arguments) end
+        error = assert_raise Mix.Error, fn -> key_task(arguments) end
         assert error.message =~ message
       end
     end

@@ -17,7 +17,14 @@ defmodule Mix.Tasks.UroDiscord.Gen.Migration do
 
   @impl true
   def run(arguments) do
-    {options, []} = OptionParser.parse!(arguments, strict: [repo_path: :string])
+    {[], options} =
+      Mix.UroDiscord.Arguments.read!(
+        arguments,
+        0,
+        [repo_path: :string],
+        "mix uro_discord.gen.migration [--repo-path priv/repo]"
+      )
+
     folder = options |> Keyword.get(:repo_path, "priv/repo") |> Path.join("migrations")
     File.mkdir_p!(folder)
 

@@ -21,14 +21,13 @@ defmodule Mix.Tasks.UroDiscord.Store.Move do
   use Mix.Task
 
   import Mix.UroDiscord.Store, only: [open!: 0, result!: 1]
+  alias Mix.UroDiscord.Arguments
   alias UroDiscord.Store.Move
 
   @impl true
   def run(arguments) do
-    {options, words, wrong} = OptionParser.parse(arguments, strict: [from: :string])
-
-    if words != [] or wrong != [],
-      do: Mix.raise("usage: mix uro_discord.store.move [--from uro_discord.sqlite3]")
+    {[], options} =
+      Arguments.read!(arguments, 0, [from: :string], "mix uro_discord.store.move [--from uro_discord.sqlite3]")
 
     %{config: config} = open!()
 

@@ -1,6 +1,6 @@
 defmodule UroDiscord.Config.Schema do
   @moduledoc false
-  # The options as data: `UroDiscord.Config` applies them, `mix uro_discord.config` prints them. A check takes what was
+  # The options as data: `UroDiscord.Config` applies them, `mix uro_discord.config.options` prints them. A check takes what was
   # given and returns it in the form the rest of the code uses, or says what is wrong with it (without a secret's value).
 
   import UroDiscord.Config.Checks

@@ -14,7 +14,7 @@ defmodule UroDiscord.Feeds.Excerpt do
 
       iex> UroDiscord.Feeds.Excerpt.cut("All of it", 20)
       "All of it"
-      iex> UroDiscord.Feeds.Excerpt.cut("So:\\n```sh\\nmix uro_discord.key new ci\\n```\\nDone.", 24)
+      iex> UroDiscord.Feeds.Excerpt.cut("So:\\n```sh\\nmix uro_discord.keys.new ci\\n```\\nDone.", 24)
       "So:\\n```sh\\nmix uro_d…\\n```"
   """
   @spec cut(String.t(), pos_integer()) :: String.t()

@@ -38,7 +38,7 @@ defmodule UroDiscord.Web.Bearer do
   defp known({:ok, key}), do: {:ok, key}
 
   defp known(:error) do
-    message = "this is not a key; `mix uro_discord.key new` makes one"
+    message = "this is not a key; `mix uro_discord.keys.new` makes one"
     Response.error(401, "unknown_key", message, headers: @challenge)
   end
 

@@ -1,14 +1,15 @@
-defmodule Mix.Tasks.UroDiscord.Config do
+defmodule Mix.Tasks.UroDiscord.Config.Options do
   @shortdoc "Prints the options of config :uro_discord"
   @moduledoc """
   Prints every option of `config :uro_discord`: what it is for, what is allowed, its default and an example.
 
-      mix uro_discord.config
+      mix uro_discord.config.options
   """
   use Mix.Task
 
   @impl true
-  def run(_args) do
+  def run(arguments) do
+    Mix.UroDiscord.Arguments.read!(arguments, 0, [], "mix uro_discord.config.options")
     Enum.each(UroDiscord.Config.Schema.options(), &print(&1, ""))
   end
 
