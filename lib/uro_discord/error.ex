@@ -8,6 +8,8 @@ defmodule UroDiscord.Error do
     * `status`, `code` and `errors` are Discord's answer: HTTP status, JSON error code, and the tree of field errors.
   """
 
+  alias UroDiscord.Length
+
   defexception [:kind, :message, :field, :status, :code, :errors, :retry_after_ms]
 
   @typedoc """
@@ -51,6 +53,20 @@ defmodule UroDiscord.Error do
     do: status in 400..499 and is_integer(code) and code not in @passing_codes and status not in @passing_statuses
 
   def final?(%__MODULE__{}), do: false
+
+  @doc false
+  # What is said of any input that is not what it may be, in a call, a message or the configuration.
+  @spec may_be(term(), String.t()) :: String.t()
+  def may_be(value, allowed), do: "is #{short(value)}; it may be #{allowed}"
+
+  @doc false
+  # The beginning of what `inspect/1` says of a value.
+  @spec short(term()) :: String.t()
+  def short(value), do: value |> inspect(limit: 5, printable_limit: 40) |> Length.cut(81)
+
+  @doc false
+  @spec invalid(String.t() | nil, term(), String.t()) :: t()
+  def invalid(field, value, allowed), do: invalid(field, may_be(value, allowed))
 
   @doc false
   @spec invalid(String.t() | nil, String.t()) :: t()

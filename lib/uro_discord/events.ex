@@ -64,13 +64,13 @@ defmodule UroDiscord.Events do
     case Keyword.keyword?(options) && Keyword.split(options, [:ack]) do
       {[], []} -> :ok
       {[ack: ack], []} when is_boolean(ack) -> :ok
-      {[ack: ack], []} -> invalid("ack", "is #{inspect(ack)}; it may be true or false")
+      {[ack: ack], []} -> invalid("ack", Error.may_be(ack, "true or false"))
       {_ack, [{unknown, _} | _]} -> invalid("options", "#{inspect(unknown)} is not an option: there is only ack: true")
-      _ -> invalid("options", "is #{inspect(options, limit: 5)}; it may be [ack: true]")
+      _ -> invalid("options", Error.may_be(options, "[ack: true]"))
     end
   end
 
-  @topics ":shards, :status, :voice, {:gateway, type} and {:webhook, type}"
+  @topics ":shards, :status, :voice, {:gateway, type} or {:webhook, type}"
 
   defp topic(topic, _config) when topic in [:shards, :status], do: :ok
 
@@ -104,7 +104,7 @@ defmodule UroDiscord.Events do
   end
 
   defp topic(other, _config),
-    do: invalid("topic", "#{inspect(other, limit: 5, printable_limit: 100)} is not a topic: there are #{@topics}")
+    do: invalid("topic", Error.may_be(other, @topics))
 
   # Otherwise some would go past it before it is there.
   defp kept({:gateway, type}, true, %{enabled: true, gateway: %{events: events}}) do

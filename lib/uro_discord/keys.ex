@@ -156,7 +156,7 @@ defmodule UroDiscord.Keys do
   defp name(name) do
     if is_binary(name) and name =~ ~r/\A[a-z0-9][a-z0-9_.-]{0,63}\z/,
       do: :ok,
-      else: {:error, Error.invalid("name", "#{inspect(name)} is not 1 to 64 of a-z, 0-9, dot, - and _")}
+      else: {:error, Error.invalid("name", name, "1 to 64 of a-z, 0-9, dot, - and _")}
   end
 
   defp channels(_config, ["*"]), do: JSON.encode(["*"])
@@ -174,7 +174,8 @@ defmodule UroDiscord.Keys do
         {:error,
          Error.invalid(
            "channels",
-           "#{inspect(unknown)} is neither a channel's id nor in `config :uro_discord, channels:` (there: #{known})"
+           unknown,
+           "a channel's id, or a name of `config :uro_discord, channels:` (there: #{known})"
          )}
     end
   end
@@ -183,7 +184,7 @@ defmodule UroDiscord.Keys do
     do: {:error, Error.invalid("channels", "must name the channels that the key may post to, or be * for all")}
 
   defp per_minute(count) when is_integer(count) and count in 1..10_000, do: {:ok, count}
-  defp per_minute(other), do: {:error, Error.invalid("per_minute", "#{inspect(other)} is not from 1 to 10000")}
+  defp per_minute(other), do: {:error, Error.invalid("per_minute", other, "an integer from 1 to 10000")}
 
   defp unknown(name), do: {:error, Error.invalid("name", "there is no key #{inspect(name)} that is good now")}
 

@@ -264,15 +264,10 @@ defmodule UroDiscord.Notify do
       {:ok, id} ->
         {:ok, id}
 
-      :error when is_atom(channel) ->
-        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
-
-        {:error,
-         Error.invalid("channel", "#{inspect(channel)} is not in `config :uro_discord, channels:` (there: #{known})")}
-
       :error ->
-        {:error,
-         Error.invalid("channel", "#{inspect(channel)} is neither an alias nor a channel's id (17 to 20 digits)")}
+        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
+        allowed = "a name of `config :uro_discord, channels:` (there: #{known}), or a channel's id (17 to 20 digits)"
+        {:error, Error.invalid("channel", channel, allowed)}
     end
   end
 end

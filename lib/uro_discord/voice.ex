@@ -143,12 +143,12 @@ defmodule UroDiscord.Voice do
 
   defp guild(guild) do
     with :error <- Snowflake.cast(guild),
-         do: {:error, Error.invalid("guild", "#{inspect(guild)} is not a guild's id (17 to 20 digits)")}
+         do: {:error, Error.invalid("guild", guild, "a guild's id (17 to 20 digits)")}
   end
 
   defp channel(config, channel) do
     with :error <- Config.channel_id(config, channel),
-         do: {:error, Error.invalid("channel", "#{inspect(channel)} is neither in `channels:` nor a channel's id")}
+         do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
   end
 
   defp shown(options) do
@@ -159,7 +159,7 @@ defmodule UroDiscord.Voice do
 
         cond do
           not (is_integer(wait_ms) and wait_ms in 0..600_000) ->
-            {:error, Error.invalid("wait", "is a number of ms, 600000 at most")}
+            {:error, Error.invalid("wait", wait_ms, "a number of ms, 600000 at most")}
 
           not Enum.all?(shown, fn {_key, value} -> is_boolean(value) end) ->
             {:error, Error.invalid("options", "self_mute and self_deaf are true or false")}
@@ -169,7 +169,8 @@ defmodule UroDiscord.Voice do
         end
 
       {_given, [{unknown, _} | _]} ->
-        {:error, Error.invalid("options", "#{inspect(unknown)} is none of self_mute, self_deaf, wait")}
+        {:error,
+         Error.invalid("options", "#{inspect(unknown)} is not an option: there are self_mute, self_deaf and wait")}
     end
   end
 
@@ -185,15 +186,20 @@ defmodule UroDiscord.Voice do
     case Keyword.split(options, [:loop]) do
       {loop, []} ->
         cond do
-          not File.regular?(path) -> {:error, Error.invalid("path", "there is no file #{inspect(path)}")}
-          Keyword.get(loop, :loop, false) not in [true, false] -> {:error, Error.invalid("loop", "is true or false")}
-          true -> {:ok, %{"path" => Path.expand(path), "loop" => Keyword.get(loop, :loop, false)}}
+          not File.regular?(path) ->
+            {:error, Error.invalid("path", "there is no file #{inspect(path)}")}
+
+          Keyword.get(loop, :loop, false) not in [true, false] ->
+            {:error, Error.invalid("loop", loop[:loop], "true or false")}
+
+          true ->
+            {:ok, %{"path" => Path.expand(path), "loop" => Keyword.get(loop, :loop, false)}}
         end
 
       {_loop, [{unknown, _} | _]} ->
-        {:error, Error.invalid("options", "#{inspect(unknown)} is not loop")}
+        {:error, Error.invalid("options", "#{inspect(unknown)} is not an option: there is only loop")}
     end
   end
 
-  defp file(path, _options), do: {:error, Error.invalid("path", "#{inspect(path)} is not a path")}
+  defp file(path, _options), do: {:error, Error.invalid("path", path, "the path of a file, or nil")}
 end

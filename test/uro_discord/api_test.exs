@@ -168,8 +168,8 @@ defmodule UroDiscord.ApiTest do
 
     test "at once what could never say anything, and says what there is" do
       for {topic, options, field, says} <- [
-            {:shard, [], "topic", ":shard is not a topic: there are :shards, :status"},
-            {"shards", [], "topic", "is not a topic"},
+            {:shard, [], "topic", "is :shard; it may be :shards, :status"},
+            {"shards", [], "topic", ~s(is "shards"; it may be)},
             {{:gateway, :message_create}, [], "topic", ~s(did you mean "MESSAGE_CREATE"?)},
             {{:gateway, "MESAGE_CREATE"}, [], "topic", ~s(did you mean "MESSAGE_CREATE"?)},
             {{:gateway, %{}}, [], "topic", "is not a dispatch of Discord's gateway"},

@@ -32,7 +32,7 @@ defmodule UroDiscord.ConfigTest do
 
   test "without a token it is disabled only when told so" do
     assert {:ok, %Config{enabled: false, token: nil}} = Config.new(enabled: false)
-    assert {:enabled, ~s("no" is not one of these)} = problem(enabled: "no", token: @token)
+    assert {:enabled, ~s(is "no"; it may be :auto, true or false)} = problem(enabled: "no", token: @token)
   end
 
   test "in a Mix task only what is wrong is left out, with what refers to it" do
@@ -82,10 +82,10 @@ defmodule UroDiscord.ConfigTest do
   end
 
   test "a channel that is not a snowflake" do
-    assert {:channels, ~s(announcements is "general", which is not a channel's id)} =
+    assert {:channels, ~s(announcements is "general"; it may be a channel's id)} =
              problem(token: @token, channels: [announcements: "general"])
 
-    assert {:channels, ~s("1100000000000000001" is not a keyword list or a map)} =
+    assert {:channels, ~s(is "1100000000000000001"; it may be a keyword list or a map)} =
              problem(token: @token, channels: "1100000000000000001")
 
     assert {:ok, config} = Config.new(token: @token, channels: %{a: 1_100_000_000_000_000_001})
@@ -94,17 +94,19 @@ defmodule UroDiscord.ConfigTest do
 
   test "wrong types and values elsewhere" do
     for {key, value, wrong} <- [
-          {:intents, :guilds, ":guilds is not a list"},
+          {:intents, :guilds, "is :guilds; it may be a list"},
           {:intents, [:guild], ":guild is not an intent"},
-          {:presence, 5, "5 is not a string"},
+          {:presence, 5, "is 5; it may be a string"},
           {:presence, String.duplicate("a", 129), "has 129 characters"},
           {:presence_idle, <<0xFF>>, "is not valid UTF-8"},
-          {:api_url, "127.0.0.1:80", ~s("127.0.0.1:80" is not a URL)},
-          {:gateway_url, "http://127.0.0.1", ~s("http://127.0.0.1" does not begin with wss:// or ws://)},
+          {:api_url, "127.0.0.1:80", ~s(is "127.0.0.1:80"; it may be a URL that begins with https:// or http://)},
+          {:gateway_url, "http://127.0.0.1",
+           ~s(is "http://127.0.0.1"; it may be a URL that begins with wss:// or ws://)},
           {:api_url, "https://user:hunter2@127.0.0.1", @password},
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
-          {:bridge_restart, {0, 5}, "{0, 5} is not two such integers"},
-          {:web, 4001, "4001 is not a keyword list"}
+          {:bridge_restart, {0, 5},
+           "is {0, 5}; it may be {first, longest}, two positive integers, the second not smaller than the first"},
+          {:web, 4001, "is 4001; it may be a keyword list"}
         ] do
       assert {^key, ^wrong} = problem([{:token, @token}, {key, value}])
     end
@@ -117,20 +119,21 @@ defmodule UroDiscord.ConfigTest do
     assert config.shards.source == {:http, url}
 
     for {options, key, wrong} <- [
-          {[source: :ftp], "shards.source", ":ftp is not a source of shards"},
-          {[source: {:http, "ftp://x"}], "shards.source", ~s("ftp://x" does not begin with https:// or http://)},
+          {[source: :ftp], "shards.source", "is :ftp; it may be a source of shards"},
+          {[source: {:http, "ftp://x"}], "shards.source",
+           ~s(is "ftp://x"; it may be a URL that begins with https:// or http://)},
           {[source: {:http, "https://user:hunter2@uro.example"}], "shards.source", @password},
-          {[source: {:http, nil}], "shards.source", "{:http, nil} is not a source of shards"},
+          {[source: {:http, nil}], "shards.source", "is {:http, nil}; it may be a source of shards"},
           {[source: {:uro, Enum, :nothing, []}], "shards.source", "there is no Enum.nothing/0"},
-          {[poll: 5], "shards.poll", "5 is not an integer from 100 to 3600000"},
-          {[freshness: "30s"], "shards.freshness", ~s("30s" is not an integer from 1000 to 86400000)},
-          {[telemetry_prefix: "uro"], "shards.telemetry_prefix", ~s("uro" is not a list of atoms)},
-          {[pubsub: "Uro.PubSub"], "shards.pubsub", ~s("Uro.PubSub" is not a name)},
+          {[poll: 5], "shards.poll", "is 5; it may be an integer from 100 to 3600000"},
+          {[freshness: "30s"], "shards.freshness", ~s(is "30s"; it may be an integer from 1000 to 86400000)},
+          {[telemetry_prefix: "uro"], "shards.telemetry_prefix", ~s(is "uro"; it may be a list of atoms)},
+          {[pubsub: "Uro.PubSub"], "shards.pubsub", ~s(is "Uro.PubSub"; it may be a name)},
           {[pubsub: Uro.PubSub], "shards.pubsub", "there is no Phoenix.PubSub here, which Uro.PubSub would be one of"},
-          {[trusted: [1]], "shards.trusted", "[1] is not a list of strings"},
-          {[trusted_only: 1], "shards.trusted_only", "1 is not a boolean"},
-          {:uro, :shards, ":uro is not a keyword list"},
-          {[:uro], :shards, "[:uro] is not a keyword list"}
+          {[trusted: [1]], "shards.trusted", "is [1]; it may be a list of strings"},
+          {[trusted_only: 1], "shards.trusted_only", "is 1; it may be true or false"},
+          {:uro, :shards, "is :uro; it may be a keyword list"},
+          {[:uro], :shards, "is [:uro]; it may be a keyword list"}
         ] do
       assert {^key, ^wrong} = problem(token: @token, shards: options)
     end
@@ -146,8 +149,10 @@ defmodule UroDiscord.ConfigTest do
     assert {:ok, %Config{web: %{port: 0, ip: {0, 0, 0, 0, 0, 0, 0, 1}}}} =
              Config.new(token: @token, web: [port: 0, ip: "::1"])
 
-    assert {"web.port", "65536 is not a port"} = problem(token: @token, web: [port: 65_536])
-    assert {"web.ip", ~s("localhost" is not an address)} = problem(token: @token, web: [port: 1, ip: "localhost"])
+    assert {"web.port", "is 65536; it may be a port"} = problem(token: @token, web: [port: 65_536])
+
+    assert {"web.ip", ~s(is "localhost"; it may be an address)} =
+             problem(token: @token, web: [port: 1, ip: "localhost"])
   end
 
   test "options that name channels have their ids, or say which name there is not" do
@@ -168,15 +173,15 @@ defmodule UroDiscord.ConfigTest do
 
     for {more, key, wrong} <- [
           {[board: [channels: [:stats]]], "board.channels", ":stats is not in `channels:` (there: :status)"},
-          {[board: [voice_channels: [nil]]], "board.voice_channels", "nil is not a channel"},
-          {[board: [channels: ["general"]]], "board.channels", ~s("general" is not a channel)},
-          {[board: [channels: :status]], "board.channels", ":status is not a list"},
+          {[board: [voice_channels: [nil]]], "board.voice_channels", "is nil; it may be a channel"},
+          {[board: [channels: ["general"]]], "board.channels", ~s(is "general"; it may be a channel)},
+          {[board: [channels: :status]], "board.channels", "is :status; it may be a list"},
           {[board: [title: " "]], "board.title", "is blank"},
           {[board: [title: String.duplicate("x", 101)]], "board.title", "has 101 characters"},
-          {[board: [interval: 999]], "board.interval", "999 is not an integer from 1000 to 86400000"},
+          {[board: [interval: 999]], "board.interval", "is 999; it may be an integer from 1000 to 86400000"},
           {[announcements: [channel: :news]], "announcements.channel", ":news is not in `channels:` (there: :status)"},
-          {[announcements: [per_hour: 0]], "announcements.per_hour", "0 is not an integer from 1 to 1000"},
-          {[join_link: "javascript:alert(1)"], :join_link, ~s|"javascript:alert(1)" is not a http or https URL|},
+          {[announcements: [per_hour: 0]], "announcements.per_hour", "is 0; it may be an integer from 1 to 1000"},
+          {[join_link: "javascript:alert(1)"], :join_link, ~s|is "javascript:alert(1)"; it may be a http or https URL|},
           {[join_link: "https://v-sekai.org/{what}"], :join_link, "{what} is not a placeholder"},
           {[join_link: "https://{name}.evil.example/"], :join_link,
            ~s("https://{name}.evil.example/" has a placeholder before its path)},
@@ -196,7 +201,7 @@ defmodule UroDiscord.ConfigTest do
 
     assert {:presence, "{playrs} stands for nothing; there are " <> _} = problem(token: @token, presence: "{playrs}")
     assert {:presence, wrong} = problem(token: @token, presence: &Enum.map/2)
-    assert wrong =~ "is not a string"
+    assert wrong =~ "it may be a string"
     assert {:presence_uncounted, _} = problem(token: @token, presence_uncounted: &Enum.count/1)
   end
 

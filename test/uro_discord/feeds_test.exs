@@ -275,7 +275,7 @@ defmodule UroDiscord.FeedsTest do
   test "what is wrong with a feed is said, without its secret" do
     for {feed, says} <- [
           {[source: :gitea, secret: "a secret of mine ...", rules: [[channel: :builds]]],
-           "hub: source is :gitea, which is none of :github"},
+           "hub: source is :gitea; it may be one of :github"},
           {[source: :github, secret: "short", rules: [[channel: :builds]]],
            "secret is not a string of at least 16 bytes (not shown)"},
           {[source: :github, rules: [[channel: :builds]]], "has neither a secret (for webhooks) nor poll"},
@@ -286,11 +286,11 @@ defmodule UroDiscord.FeedsTest do
           {[source: :itch, poll: ["a/b"], rules: [[channel: :builds]]], "itch.io's API wants an API key"},
           {[source: :github, poll: ["../etc"], rules: [[channel: :builds]]], "poll is"},
           {[source: :github, poll: ["a/b"], interval: 9_999_999_999, rules: [[channel: :builds]]],
-           "interval is 9999999999, which is not a number of ms from 1000 to 86400000"},
+           "interval is 9999999999; it may be a number of ms from 1000 to 86400000"},
           {[source: :github, secret: "a secret of mine ...", rules: [[channel: :builds, forks: "yes"]]],
-           ~s(forks is "yes", which is neither true nor false)},
+           ~s(forks is "yes"; it may be true or false)},
           {[source: :github, secret: "a secret of mine ...", per_hour: 0, rules: [[channel: :builds]]],
-           "per_hour is 0, which is not a number of messages from 1 to 10000"},
+           "per_hour is 0; it may be a number of messages from 1 to 10000"},
           {[
              source: :github,
              secret: "a secret of mine ...",

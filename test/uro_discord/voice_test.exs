@@ -326,10 +326,10 @@ defmodule UroDiscord.VoiceTest do
 
   test "what is asked wrongly is said", %{guild: guild} do
     for {answer, says} <- [
-          {Voice.join("x", :world), ~s(guild: "x" is not a guild's id)},
-          {Voice.join(guild, :nowhere), "channel: :nowhere is neither in `channels:`"},
-          {Voice.join(guild, :world, deaf: true), "options: :deaf is none of"},
-          {Voice.join(guild, :world, wait: -1), "wait: is a number of ms"},
+          {Voice.join("x", :world), ~s(guild: is "x"; it may be a guild's id)},
+          {Voice.join(guild, :nowhere), "channel: is :nowhere; it may be a name of `channels:`"},
+          {Voice.join(guild, :world, deaf: true), "options: :deaf is not an option"},
+          {Voice.join(guild, :world, wait: -1), "wait: is -1; it may be a number of ms"},
           {Voice.play(guild, "/does/not/exist"), "path: there is no file"}
         ] do
       assert {:error, %Error{kind: :invalid} = error} = answer

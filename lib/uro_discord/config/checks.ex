@@ -3,7 +3,7 @@ defmodule UroDiscord.Config.Checks do
   # The checks of `UroDiscord.Config.Schema`: each takes what was given and returns it in the form the rest of the code uses,
   # or says what is wrong with it (without a secret's value).
 
-  alias UroDiscord.{Command, Length, Secret, Snowflake}
+  alias UroDiscord.{Command, Error, Length, Secret, Snowflake}
   alias UroDiscord.Shards.Template
 
   # https://discord.com/developers/docs/events/gateway#gateway-intents
@@ -51,10 +51,10 @@ defmodule UroDiscord.Config.Checks do
   def status_length, do: @status_length
 
   def enabled(value) when value in [:auto, true, false], do: {:ok, value}
-  def enabled(value), do: is_not(value, "one of these")
+  def enabled(value), do: is_not(value, ":auto, true or false")
 
   def boolean(value) when is_boolean(value), do: {:ok, value}
-  def boolean(value), do: is_not(value, "a boolean")
+  def boolean(value), do: is_not(value, "true or false")
 
   # The first part is the application's id in Base64; the rest is opaque. https://discord.com/developers/docs/reference
   def token(value) when is_binary(value) do
@@ -77,7 +77,7 @@ defmodule UroDiscord.Config.Checks do
       {name, id}, {:ok, channels} when is_atom(name) ->
         case Snowflake.cast(id) do
           {:ok, id} -> {:cont, {:ok, Map.put(channels, name, id)}}
-          :error -> {:halt, {:error, "#{name} is #{inspect(id)}, which is not a channel's id"}}
+          :error -> {:halt, {:error, "#{name} #{Error.may_be(id, "a channel's id")}"}}
         end
 
       other, _channels ->
@@ -131,10 +131,10 @@ defmodule UroDiscord.Config.Checks do
       {:ok, %URI{scheme: scheme, host: host}} when is_binary(host) and host != "" ->
         if scheme in schemes,
           do: {:ok, String.trim_trailing(value, "/")},
-          else: {:error, "#{inspect(value)} does not begin with #{Enum.join(schemes, ":// or ")}://"}
+          else: is_not(value, "a URL that begins with #{Enum.join(schemes, ":// or ")}://")
 
       _ ->
-        {:error, "#{inspect(value)} is not a URL"}
+        is_not(value, "a URL that begins with #{Enum.join(schemes, ":// or ")}://")
     end
   end
 
@@ -175,7 +175,8 @@ defmodule UroDiscord.Config.Checks do
       when is_integer(first) and is_integer(longest) and first > 0 and longest >= first,
       do: {:ok, {first, longest}}
 
-  def restart(value), do: is_not(value, "two such integers")
+  def restart(value),
+    do: is_not(value, "{first, longest}, two positive integers, the second not smaller than the first")
 
   def integer(value, first..last//_) when is_integer(value) and value >= first and value <= last, do: {:ok, value}
   def integer(value, first..last//_), do: is_not(value, "an integer from #{first} to #{last}")
@@ -207,6 +208,6 @@ defmodule UroDiscord.Config.Checks do
 
   def public_key(value), do: is_not(value, "a string")
 
-  def is_not(value, expected),
-    do: {:error, "#{inspect(value, limit: 5, printable_limit: 100)} is not #{expected}"}
+  @spec is_not(term(), String.t()) :: {:error, String.t()}
+  def is_not(value, allowed), do: {:error, Error.may_be(value, allowed)}
 end

@@ -2,7 +2,7 @@ defmodule UroDiscord.Config.Feeds do
   @moduledoc false
   # The check of the option `feeds`; `UroDiscord.Feeds` documents it.
 
-  alias UroDiscord.{Secret, Snowflake}
+  alias UroDiscord.{Error, Secret, Snowflake}
   alias UroDiscord.Config.Checks
   alias UroDiscord.Feeds.{Event, Rule}
 
@@ -137,11 +137,11 @@ defmodule UroDiscord.Config.Feeds do
         {:ok, String.trim_trailing(url, "/")}
 
       _ ->
-        {:error, "url is #{inspect(url)}, which is not a http or https URL"}
+        wrong("url", url, "a http or https URL")
     end
   end
 
-  defp url(_source, url), do: {:error, "url is #{inspect(url)}, which is not a string"}
+  defp url(_source, url), do: wrong("url", url, "a string")
 
   defp secret(nil, _what, _least), do: {:ok, nil}
   defp secret(text, _what, least) when is_binary(text) and byte_size(text) >= least, do: {:ok, Secret.wrap(text)}
@@ -152,17 +152,11 @@ defmodule UroDiscord.Config.Feeds do
 
   defp interval(ms) when is_integer(ms) and ms in 1_000..@longest_interval, do: {:ok, ms}
 
-  defp interval(other),
-    do:
-      {:error,
-       "interval is #{inspect(other)}, which is not a number of ms from 1000 to #{@longest_interval}, such as interval: 60_000"}
+  defp interval(other), do: wrong("interval", other, "a number of ms from 1000 to #{@longest_interval}, such as 60_000")
 
   defp per_hour(count) when is_integer(count) and count in 1..10_000, do: {:ok, count}
 
-  defp per_hour(other),
-    do:
-      {:error,
-       "per_hour is #{inspect(other)}, which is not a number of messages from 1 to 10000, such as per_hour: 120"}
+  defp per_hour(other), do: wrong("per_hour", other, "a number of messages from 1 to 10000, such as 120")
 
   defp text(nil, _what), do: {:ok, nil}
 
@@ -172,7 +166,7 @@ defmodule UroDiscord.Config.Feeds do
       else: {:error, "#{what} is not a text of 1 to 1000 characters"}
   end
 
-  defp text(other, what), do: {:error, "#{what} is #{inspect(other)}, which is not a string"}
+  defp text(other, what), do: wrong(what, other, "a string")
 
   defp texts(list, what) when is_list(list) do
     if Enum.all?(list, &(is_binary(&1) and &1 =~ ~r"\A[\w.\-/]+\z" and not String.contains?(&1, ".."))),
@@ -180,7 +174,7 @@ defmodule UroDiscord.Config.Feeds do
       else: {:error, ~s|#{what} is #{inspect(list)}, where every entry should be like "owner/name"|}
   end
 
-  defp texts(other, what), do: {:error, "#{what} is #{inspect(other)}, which is not a list"}
+  defp texts(other, what), do: wrong(what, other, "a list")
 
   ## Rules
 
@@ -200,7 +194,7 @@ defmodule UroDiscord.Config.Feeds do
     |> then(&with {:ok, rules} <- &1, do: {:ok, Enum.reverse(rules)})
   end
 
-  defp rules(other), do: {:error, "rules is #{inspect(other)}, which is not a list"}
+  defp rules(other), do: wrong("rules", other, "a list")
 
   defp rule(given) do
     with {:ok, given} <- keyword(given, "it"),
@@ -222,7 +216,7 @@ defmodule UroDiscord.Config.Feeds do
   defp channel(id) do
     case Snowflake.cast(id) do
       {:ok, id} -> {:ok, id}
-      :error -> {:error, "channel is #{inspect(id)}, which is neither a name nor a channel's id"}
+      :error -> wrong("channel", id, "a name of `channels:` or a channel's id")
     end
   end
 
@@ -233,7 +227,7 @@ defmodule UroDiscord.Config.Feeds do
   end
 
   defp forks(forks) when is_boolean(forks), do: {:ok, forks}
-  defp forks(other), do: {:error, "forks is #{inspect(other)}, which is neither true nor false"}
+  defp forks(other), do: wrong("forks", other, "true or false")
 
   defp some_of(nil, _allowed, _what), do: {:ok, nil}
 
@@ -247,13 +241,15 @@ defmodule UroDiscord.Config.Feeds do
     end
   end
 
-  defp some_of(other, _allowed, what), do: {:error, "#{what} is #{inspect(other)}, which is not a list"}
+  defp some_of(other, _allowed, what), do: wrong(what, other, "a list")
 
   defp one_of(value, allowed, what) do
     if value in allowed,
       do: {:ok, value},
-      else: {:error, "#{what} is #{inspect(value)}, which is none of #{Enum.map_join(allowed, ", ", &inspect/1)}"}
+      else: wrong(what, value, "one of #{Enum.map_join(allowed, ", ", &inspect/1)}")
   end
+
+  defp wrong(what, value, allowed), do: {:error, "#{what} #{Error.may_be(value, allowed)}"}
 
   defp known(given, keys) do
     case Map.keys(given) -- keys do

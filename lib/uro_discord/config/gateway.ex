@@ -58,8 +58,8 @@ defmodule UroDiscord.Config.Gateway do
 
   defp shards(:auto), do: {:ok, :auto}
   defp shards(value) when is_integer(value) and value in 1..1_000, do: {:ok, value}
-  defp shards(value), do: is_not(value, "a number of shards")
+  defp shards(value), do: is_not(value, ":auto, or an integer from 1 to 1000")
 
   defp identify_floor(value) when is_integer(value) and value in 0..1_000, do: {:ok, value}
-  defp identify_floor(value), do: is_not(value, "such an integer")
+  defp identify_floor(value), do: is_not(value, "an integer from 0 to 1000")
 end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Shards.JoinLink do
   # The link by which one joins a world: the template of the configuration, filled in for a shard. A shard's own words come
   # into it percent-encoded, and never into its host.
 
-  alias UroDiscord.Shards
+  alias UroDiscord.{Error, Shards}
 
   @placeholder ~r/\{([^}]*)\}/
   @names ~w(id name map address port)
@@ -32,12 +32,12 @@ defmodule UroDiscord.Shards.JoinLink do
     cond do
       unknown != [] -> {:error, "{#{hd(unknown)}} is not a placeholder"}
       template =~ ~r/\Ahttps?:\/\/[^\/?#]*\{/ -> {:error, "#{inspect(template)} has a placeholder before its path"}
-      not url?(template) -> {:error, "#{inspect(template, printable_limit: 100)} is not a http or https URL"}
+      not url?(template) -> {:error, Error.may_be(template, "a http or https URL")}
       true -> {:ok, template}
     end
   end
 
-  def check(other), do: {:error, "#{inspect(other, limit: 5)} is not a string"}
+  def check(other), do: {:error, Error.may_be(other, "a string")}
 
   # No brackets, which would end a masked link.
   defp url?(template) do

@@ -22,7 +22,7 @@ defmodule UroDiscord.Shards.Shard do
       Enum.reduce_while(@fields, {:ok, %{}}, fn field, {:ok, shard} ->
         case value(field, given[field]) do
           {:ok, value} -> {:cont, {:ok, Map.put(shard, field, value)}}
-          {:error, what} -> {:halt, {:error, Error.invalid("#{field}", "#{short(given[field])} is not #{what}")}}
+          {:error, what} -> {:halt, {:error, invalid(field, given[field], what)}}
         end
       end)
       |> named()
@@ -59,12 +59,12 @@ defmodule UroDiscord.Shards.Shard do
         {:error, Error.invalid("#{key}", "is not a field of a shard; there are #{Enum.join(@fields, ", ")}")}
 
       [other | _] ->
-        {:error, Error.invalid(nil, "#{short(other)} is not a field of a shard with its value")}
+        {:error, Error.invalid(nil, other, "a field of a shard with its value")}
     end
   end
 
   defp fields(given),
-    do: {:error, Error.invalid(nil, "#{short(given)} is not a map or keyword list of a shard's fields")}
+    do: {:error, Error.invalid(nil, given, "a map or keyword list of a shard's fields")}
 
   # Each as it is kept, or what it should have been.
 
@@ -92,6 +92,9 @@ defmodule UroDiscord.Shards.Shard do
       else: {:error, "valid UTF-8"}
   end
 
-  defp short(integer) when is_integer(integer) and integer not in @ids, do: "so large a number"
-  defp short(value), do: inspect(value, limit: 5, printable_limit: 40)
+  # `inspect/1` takes its time for a number of a megabyte.
+  defp invalid(field, integer, what) when is_integer(integer) and integer not in @ids,
+    do: Error.invalid("#{field}", "is a number of more than 64 bits; it may be #{what}")
+
+  defp invalid(field, value, what), do: Error.invalid("#{field}", value, what)
 end

@@ -78,7 +78,7 @@ defmodule UroDiscord.Notify.MessageTest do
   for {name, input, field, message} <- [
         {"nothing", [], "content", "is empty, and there is nothing else to send"},
         {"white space", " \n\t", "content", "is empty, and there is nothing else to send"},
-        {"no text", [content: 5], "content", "is not a string but 5"},
+        {"no text", [content: 5], "content", "is 5; it may be a string"},
         {"no UTF-8", <<"abc", 0xFF>>, "content", "is not valid UTF-8 (4 bytes)"},
         {"a misspelt key", [contents: "hi"], "contents", "is not a field of a message; did you mean content?"},
         {"an unknown key", %{"zzz" => 1}, "zzz",
@@ -89,20 +89,21 @@ defmodule UroDiscord.Notify.MessageTest do
            "allowed_mentions, crosspost, silent, suppress_embeds, tts, expires_in, overflow"},
         {"a key in both forms", %{"content" => "a", content: "b"}, "content", "is there twice"},
         {"a key twice", [content: "a", content: "b"], "content", "is there twice"},
-        {"a tuple", {:content, "hi"}, nil, "is not a string, a keyword list or a map but {:content, \"hi\"}"},
-        {"a list of strings", ["hi"], nil, "is not a map or keyword list (a message) but [\"hi\"]"},
+        {"a tuple", {:content, "hi"}, nil, "is {:content, \"hi\"}; it may be a string, a keyword list or a map"},
+        {"a list of strings", ["hi"], nil, "is [\"hi\"]; it may be a map or keyword list (a message)"},
         {"an improper list", [{:content, "hi"} | :tail], nil,
-         "is not a map or keyword list (a message) but [{:content, \"hi\"} | :tail]"},
-        {"a struct", URI.parse("https://example.com"), nil, ~r/\Ais not a map or keyword list/},
-        {"a bad snowflake", [content: "hi", reply_to: "123"], "reply_to", "is not an id (17 to 20 digits) but \"123\""},
-        {"no boolean", [content: "hi", silent: "yes"], "silent", "is not true or false but \"yes\""},
-        {"no time", [content: "hi", expires_in: 0], "expires_in", "is not an integer from 1 to 31536000000 but 0"},
+         "is [{:content, \"hi\"} | :tail]; it may be a map or keyword list (a message)"},
+        {"a struct", URI.parse("https://example.com"), nil, ~r/\Ais %URI{.*; it may be a map or keyword list/},
+        {"a bad snowflake", [content: "hi", reply_to: "123"], "reply_to",
+         "is \"123\"; it may be an id (17 to 20 digits)"},
+        {"no boolean", [content: "hi", silent: "yes"], "silent", "is \"yes\"; it may be true or false"},
+        {"no time", [content: "hi", expires_in: 0], "expires_in", "is 0; it may be an integer from 1 to 31536000000"},
         {"a fraction of a ms", [content: "hi", expires_in: 1.5], "expires_in",
-         "is not an integer from 1 to 31536000000 but 1.5"},
+         "is 1.5; it may be an integer from 1 to 31536000000"},
         {"too long a time", [content: "hi", expires_in: 31_536_000_001], "expires_in",
-         "is not an integer from 1 to 31536000000 but 31536000001"},
+         "is 31536000001; it may be an integer from 1 to 31536000000"},
         {"an unknown overflow", [content: "hi", overflow: :cut], "overflow",
-         "is not one of error, split, truncate but :cut"}
+         "is :cut; it may be one of error, split, truncate"}
       ] do
     test "refused: #{name}" do
       {field, message} = refused(unquote(Macro.escape(input)))

@@ -113,9 +113,9 @@ defmodule UroDiscord.Notify.Message.Shape do
     {:error, Error.invalid(field, message)}
   end
 
-  @doc "The refusal of a value for not being what is expected; it says in short what came."
+  @doc "The refusal of a value for not being what it may be."
   @spec is_not(term(), String.t(), path()) :: {:error, Error.t()}
-  def is_not(value, expected, path), do: invalid(path, "is not #{expected} but #{short(value)}")
+  def is_not(value, allowed, path), do: invalid(path, Error.may_be(value, allowed))
 
   @doc "Whether Discord would see no text in it."
   @spec blank?(String.t()) :: boolean()
@@ -123,9 +123,7 @@ defmodule UroDiscord.Notify.Message.Shape do
 
   @doc "The beginning of what `inspect/1` says of a value."
   @spec short(term()) :: String.t()
-  def short(value) do
-    value |> inspect(limit: 5, printable_limit: 40) |> Length.cut(81)
-  end
+  defdelegate short(value), to: Error
 
   defp cast_each(values, shape, path) do
     values

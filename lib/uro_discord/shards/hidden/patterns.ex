@@ -60,5 +60,5 @@ defmodule UroDiscord.Shards.Hidden.Patterns do
     end
   end
 
-  defp cast(pattern), do: {:error, Error.invalid("pattern", "#{inspect(pattern)} is not a string")}
+  defp cast(pattern), do: {:error, Error.invalid("pattern", pattern, "a string")}
 end

@@ -161,23 +161,23 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
          "has 4001 characters; 4000 is the limit"},
         {"alternative text", {:alt, 1_024}, {:alt, 1_025}, "components.0.items.0.description",
          "has 1025 characters; 1024 is the limit"},
-        {"spacing", {:spacing, 2}, {:spacing, 3}, "components.0.spacing", "is not an integer from 1 to 2 but 3"},
+        {"spacing", {:spacing, 2}, {:spacing, 3}, "components.0.spacing", "is 3; it may be an integer from 1 to 2"},
         {"accent_color", {:accent, 0xFFFFFF}, {:accent, 0x1000000}, "components.0.accent_color",
-         "is not an integer from 0 to 16777215 but 16777216"},
+         "is 16777216; it may be an integer from 0 to 16777215"},
         {"no channel type", {:channel_type, 16}, {:channel_type, 17}, "components.0.components.0.channel_types.0",
-         "is not one of 0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16 but 17"},
+         "is 17; it may be one of 0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 16"},
         {"values that a select begins with", {:default_values, 25}, {:default_values, 26},
          "components.0.components.0.default_values", "has 26 entries; 25 is the limit"},
         {"channels that a select begins with", {:default_channels, 25}, {:default_channels, 26},
          "components.0.components.0.default_values", "has 26 entries; 25 is the limit"},
         {"min_values", {:min_values, 25}, {:min_values, 26}, "components.0.components.0.min_values",
-         "is not an integer from 0 to 25 but 26"},
+         "is 26; it may be an integer from 0 to 25"},
         {"an emoji's name", {:emoji, 32}, {:emoji, 33}, "components.0.components.0.emoji.name",
          "has 33 characters; 32 is the limit"},
         {"the url of media", {:media_url, 2_048}, {:media_url, 2_049}, "components.0.items.0.media.url",
          "has 2049 characters; 2048 is the limit"},
         {"an id", {:id, 0x7FFF_FFFF}, {:id, 0x8000_0000}, "components.0.id",
-         "is not an integer from 0 to 2147483647 but 2147483648"}
+         "is 2147483648; it may be an integer from 0 to 2147483647"}
       ] do
     test "limit: #{name}" do
       assert {:ok, _} = new([limited(unquote(at))])
@@ -272,14 +272,14 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
     test "have what their style needs, and nothing of another" do
       for {button, field, message} <- [
             {%{type: 2, label: "l"}, "style", "is missing"},
-            {button(1, style: 7), "style", "is not an integer from 1 to 6 but 7"},
+            {button(1, style: 7), "style", "is 7; it may be an integer from 1 to 6"},
             {%{type: 2, style: 1, label: "l"}, "custom_id", "is missing; a button that is no link needs it"},
             {button(1, url: "https://a.b"), "url", "is nothing that a button that is no link may have"},
             {button(1, sku_id: @id), "sku_id", "is nothing that a button that is no link may have"},
             {%{type: 2, style: 5, label: "l"}, "url", "is missing; a link button needs it"},
             {link(custom_id: "a"), "custom_id", "is nothing that a link button may have"},
             {link(url: "mailto:a@b"), "url",
-             "is not a URL that begins with http:// or https:// or discord:// but \"mailto:a@b\""},
+             "is \"mailto:a@b\"; it may be a URL that begins with http:// or https:// or discord://"},
             {%{type: 2, style: 6}, "sku_id", "is missing; a premium button needs it"},
             {%{type: 2, style: 6, sku_id: @id, label: "l"}, "label", "is nothing that a premium button may have"},
             {button(1, label: " "), "label", "is blank, and there is no emoji"},
@@ -316,7 +316,7 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
       for {select, field, message} <- [
             {select(min_values: 2), "min_values", "is 2, and max_values is 1"},
             {select(max_values: 4), "max_values", "is 4, and there are 3 options"},
-            {select(max_values: 26), "max_values", "is not an integer from 1 to 25 but 26"},
+            {select(max_values: 26), "max_values", "is 26; it may be an integer from 1 to 25"},
             {select(options: [%{label: "a", value: "x"}, %{label: "b", value: "x"}]), "options",
              "has the value \"x\" twice"},
             {select(options: Enum.map(options(2), &Map.put(&1, :default, true))), "options",
@@ -327,7 +327,7 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
                default_values: List.duplicate(%{id: @id, type: :user}, 2)
              }, "default_values", "has 2 entries; min_values and max_values allow 1 to 1"},
             {%{type: 6, custom_id: "r", default_values: [%{id: @id, type: :user}]}, "default_values.0.type",
-             "is not one of role but :user"},
+             "is :user; it may be one of role"},
             {%{type: 5}, "custom_id", "is missing"},
             {%{type: 5, custom_id: "u", options: []}, "options",
              "is not a field of a component of type 5 (user select); there are type, id, default_values, custom_id, " <>
@@ -364,10 +364,10 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
       assert refused(new([%{content: "a"}])) == {"components.0.type", "is missing"}
 
       assert refused(new(["a"])) ==
-               {"components.0", "is not a map or keyword list (a component) but \"a\""}
+               {"components.0", "is \"a\"; it may be a map or keyword list (a component)"}
 
       assert refused(new([%{type: "10", content: "a"}])) |> elem(1) =~ ~s(is "10"; here it may be)
-      assert refused(new(%{type: 10})) == {"components", "is not a list but %{type: 10}"}
+      assert refused(new(%{type: 10})) == {"components", "is %{type: 10}; it may be a list"}
 
       assert refused(new([%{type: 9, components: [text()]}])) ==
                {"components.0.accessory", "is missing"}
@@ -375,13 +375,13 @@ defmodule UroDiscord.Notify.Message.ComponentTest do
   end
 
   test "media are http, https, or among the files; a file is always among them" do
-    assert {"components.0.items.0.media.url", "is not a URL that begins with " <> _} =
+    assert {"components.0.items.0.media.url", "is \"ftp://a.b/c\"; it may be a URL that begins with " <> _} =
              refused(new([%{type: 12, items: [%{media: %{url: "ftp://a.b/c"}}]}]))
 
     assert refused(new([%{type: 12, items: [%{media: %{url: "attachment://a.png"}}]}])) ==
              {"components.0.items.0.media.url", "names \"a.png\", which is not among the files"}
 
     assert refused(new([%{type: 13, file: %{url: "https://a.b/c.zip"}}])) ==
-             {"components.0.file.url", "is not a URL that begins with attachment:// but \"https://a.b/c.zip\""}
+             {"components.0.file.url", "is \"https://a.b/c.zip\"; it may be a URL that begins with attachment://"}
   end
 end

@@ -152,9 +152,9 @@ defmodule UroDiscord.Notify.Message.FileTest do
           {[description: String.duplicate("ä", 1_025)], "description", "has 1025 characters; 1024 is the limit"},
           {[content_type: "text/" <> String.duplicate("a", 251)], "content_type",
            "has 256 characters; 255 is the limit"},
-          {[content_type: "png"], "content_type", "is not a media type such as image/png but \"png\""},
+          {[content_type: "png"], "content_type", "is \"png\"; it may be a media type such as image/png"},
           {[content_type: "text/plain\r\nX: y"], "content_type",
-           "is not a media type such as image/png but \"text/plain\\r\\nX: y\""},
+           "is \"text/plain\\r\\nX: y\"; it may be a media type such as image/png"},
           {[type: "text/plain"], "type",
            "is not a field of a file; there are path, data, name, content_type, description"}
         ] do
@@ -171,7 +171,7 @@ defmodule UroDiscord.Notify.Message.FileTest do
     assert refused(files([%{data: "a"}])) == {"files.0.name", "is missing"}
     assert refused(files([{"a", [?a]}])) == {"files.0.data", "is not a binary"}
 
-    assert {"files.0", "is not a map or keyword list (a file) but 5"} = refused(files([5]))
-    assert {"files", "is not a list but \"/etc/hostname\""} = refused(files("/etc/hostname"))
+    assert {"files.0", "is 5; it may be a map or keyword list (a file)"} = refused(files([5]))
+    assert {"files", "is \"/etc/hostname\"; it may be a list"} = refused(files("/etc/hostname"))
   end
 end

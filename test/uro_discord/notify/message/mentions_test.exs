@@ -60,17 +60,17 @@ defmodule UroDiscord.Notify.Message.MentionsTest do
 
   test "refused" do
     assert allowed([:here]) ==
-             {"allowed_mentions.0", "is not one of users, roles, everyone but :here"}
+             {"allowed_mentions.0", "is :here; it may be one of users, roles, everyone"}
 
     assert allowed(parse: [:users, "@everyone"]) ==
-             {"allowed_mentions.parse.1", "is not one of users, roles, everyone but \"@everyone\""}
+             {"allowed_mentions.parse.1", "is \"@everyone\"; it may be one of users, roles, everyone"}
 
     assert allowed(users: ["general"]) ==
-             {"allowed_mentions.users.0", "is not an id (17 to 20 digits) but \"general\""}
+             {"allowed_mentions.users.0", "is \"general\"; it may be an id (17 to 20 digits)"}
 
     assert allowed(user: [@id]) ==
              {"allowed_mentions.user", "is not a field of allowed_mentions; did you mean users?"}
 
-    assert {"allowed_mentions", "is not a map or keyword list (allowed_mentions) but :all"} = allowed(:all)
+    assert {"allowed_mentions", "is :all; it may be a map or keyword list (allowed_mentions)"} = allowed(:all)
   end
 end
