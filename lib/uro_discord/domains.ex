@@ -25,6 +25,8 @@ defmodule UroDiscord.Domains do
       {:worlds, worlds(config), []},
       {:voice, [{Task.Supervisor, name: Voice.Tasks}, {Voice, config}], []},
       {:feeds, if(config.feeds == %{}, do: [], else: [{Feeds, config}]), []},
+      # What others answer to polls costs no webhook: nobody sends one again.
+      {:polling, Feeds.pollers(config), []},
       {:interactions, [{Interactions, config}], []},
       {:web, [Web.RateLimit, Web.Waits] ++ if(config.web.port, do: [{Web.Listener, config.web}], else: []), []}
     ]

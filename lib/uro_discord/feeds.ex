@@ -48,7 +48,11 @@ defmodule UroDiscord.Feeds do
   @impl true
   def init(%Config{feeds: feeds}) do
     :ok = Status.init(feeds)
-    pollers = for {_name, feed} <- feeds, source <- feed.poll, do: {Poller, {feed, source}}
-    Supervisor.init([Editor | pollers], strategy: :one_for_one)
+    Supervisor.init([Editor], strategy: :one_for_one)
   end
+
+  @doc false
+  @spec pollers(Config.t()) :: [{module(), term()}]
+  def pollers(%Config{feeds: feeds}),
+    do: for({_name, feed} <- feeds, source <- feed.poll, do: {Poller, {feed, source}})
 end

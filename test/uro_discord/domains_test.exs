@@ -121,6 +121,35 @@ defmodule UroDiscord.DomainsTest do
     assert Feeds.Status.all() == %{}
   end
 
+  # Nobody sends a webhook of GitHub's again, so what is polled may not cost one.
+  test "a poller that crashes at each start costs no webhook of another feed" do
+    sim = start_sim!()
+    # Nobody is there: it is asked at each start, and then waits.
+    polled = [source: :github, poll: ["V-Sekai/uro"], url: "http://127.0.0.1:1", rules: [[channel: :builds]]]
+    start_connected!(sim, feeds: UroDiscord.Hooks.github() ++ [polled: polled])
+    feeds = Process.whereis(Feeds)
+
+    capture_log(fn ->
+      assert eventually(fn ->
+               for {_id, pid, _type, [Feeds.Poller]} when is_pid(pid) <- children(Domain.supervisor(:polling)),
+                   do: Process.exit(pid, :kill)
+
+               match?({:ok, %{domains: %{polling: %{state: :waiting}}}}, UroDiscord.status())
+             end)
+
+      assert {202, _, _} = UroDiscord.Hooks.send_hook(UroDiscord.Hooks.run())
+      assert Process.whereis(Feeds) == feeds
+
+      assert eventually(fn -> match?({:ok, %{domains: %{polling: %{state: :up, restarts: 1}}}}, UroDiscord.status()) end)
+    end)
+  end
+
+  defp children(supervisor) do
+    Supervisor.which_children(supervisor)
+  catch
+    :exit, _not_there -> []
+  end
+
   test "a part that crashes too often begins anew after a pause, and says so once" do
     start_sim!() |> start_connected!()
 

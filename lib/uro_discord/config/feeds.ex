@@ -144,7 +144,16 @@ defmodule UroDiscord.Config.Feeds do
   defp url(_source, url), do: wrong("url", url, "a string")
 
   defp secret(nil, _what, _least), do: {:ok, nil}
-  defp secret(text, _what, least) when is_binary(text) and byte_size(text) >= least, do: {:ok, Secret.wrap(text)}
+
+  defp secret(text, what, least) when is_binary(text) and byte_size(text) >= least do
+    # With what `echo` or an editor leaves at the end of a file no signature would ever be right, and nothing would say why.
+    if text =~ ~r/\A\s|\s\z/,
+      do:
+        {:error,
+         "#{what} begins or ends with white space, as what is read from a file does; String.trim/1 takes it off (not shown)"},
+      else: {:ok, Secret.wrap(text)}
+  end
+
   defp secret(_other, what, least), do: {:error, "#{what} is not a string of at least #{least} bytes (not shown)"}
 
   # A day; a timer takes no more than 49.

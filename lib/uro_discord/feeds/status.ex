@@ -64,6 +64,9 @@ defmodule UroDiscord.Feeds.Status do
   def polled(feed, project, found) do
     :ets.insert(__MODULE__, {{:polled, feed.name, project}, found})
     :ok
+  rescue
+    # The feeds do not run now.
+    ArgumentError -> :ok
   end
 
   @doc "Of each feed what is `left` of its `per_hour`, what was `refused`, and how its pollers fare; as `UroDiscord.status/0` shows it."
