@@ -150,8 +150,8 @@ defmodule UroDiscord do
   Sends the calling process `{:uro_discord, topic, event}` for what happens:
 
     * `:shards`: see `UroDiscord.Shards`;
-    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:lease, :held | :lost}` (see
-      `UroDiscord.Gateway.Leader`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
+    * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:panic, what, which}`, `{:lease, :held | :lost}`
+      (see `UroDiscord.Gateway.Leader`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
     * `:voice`: see `UroDiscord.Voice`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
@@ -218,7 +218,8 @@ defmodule UroDiscord do
       and the `reason` of the last end;
     * `store`: `state` (`:opening`, `:open`, `:unavailable`), `since` and `error`;
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`, `:down`), `since`, `os_pid`, `restarts`, and how the last
-      one ended; its `presence` has what was last sent on each shard;
+      one ended; its `presence` has what was last sent on each shard, and `panics` counts what faults of ours have ended and begun anew: each a
+      `room` of voice, a `shard`'s connection, or a `connection` of HTTP;
     * `gateway`:
       * `lease`: whether this node has `held` it, and its `holder`, a name for a VM;
       * `shards`: the state of each of Discord's connections: `state` (`:waiting` to identify, `:connecting`, `:identifying`, `:resuming`,

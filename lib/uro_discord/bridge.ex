@@ -9,7 +9,7 @@ defmodule UroDiscord.Bridge do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server}
+  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Telemetry}
   alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
   alias UroDiscord.Gateway.AckTracker
 
@@ -23,6 +23,8 @@ defmodule UroDiscord.Bridge do
   @full_interval 50
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
+
+  @no_panics %{room: 0, shard: 0, connection: 0}
 
   # The parts of the desired state that belong to a role.
   @parts %{gateway: ["presence", "voice"], http: ["http"]}
@@ -53,7 +55,9 @@ defmodule UroDiscord.Bridge do
       buffer: Protocol.empty(),
       pings: %Pings{},
       # Set while a full mailbox holds back the bridge.
-      look_again: nil
+      look_again: nil,
+      # What panics have ended, of all bridges of this owner.
+      panics: nil
     ]
   end
 
@@ -117,7 +121,16 @@ defmodule UroDiscord.Bridge do
   @spec status(name()) :: map()
   def status(name \\ :local) do
     with {:error, %Error{} = error} <- Server.call(server(name), :status) do
-      bridge = %{state: :down, since: nil, os_pid: nil, restarts: 0, last_end: Exception.message(error), presence: %{}}
+      bridge = %{
+        state: :down,
+        since: nil,
+        os_pid: nil,
+        restarts: 0,
+        last_end: Exception.message(error),
+        presence: %{},
+        panics: @no_panics
+      }
+
       %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
     end
   end
@@ -143,7 +156,8 @@ defmodule UroDiscord.Bridge do
       since: DateTime.utc_now(),
       gateway: if(:gateway in roles, do: GatewayState.new(config)),
       desired: Desired.follow(Enum.flat_map(roles, &Map.fetch!(@parts, &1))),
-      backoff: Backoff.new(config.bridge_restart)
+      backoff: Backoff.new(config.bridge_restart),
+      panics: @no_panics
     }
 
     {:ok, state, {:continue, :start}}
@@ -160,7 +174,8 @@ defmodule UroDiscord.Bridge do
       os_pid: state.os_pid,
       restarts: max(state.run - 1, 0),
       last_end: state.last_end,
-      presence: if(state.gateway, do: state.gateway.presences, else: %{})
+      presence: if(state.gateway, do: state.gateway.presences, else: %{}),
+      panics: state.panics
     }
 
     gateway = if state.gateway, do: GatewayState.status(state.gateway), else: %{shards: %{}, held_back: nil}
@@ -372,6 +387,13 @@ defmodule UroDiscord.Bridge do
 
   defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
     do: heard(http, message, state)
+
+  # What it has ended says so itself, and its log says why.
+  defp handle({:panic, what, which}, state) do
+    Telemetry.execute([:bridge, :panic], %{count: 1}, %{bridge: state.name, what: what, which: which})
+    Events.publish(:status, {:panic, what, which})
+    %{state | panics: Map.update!(state.panics, what, &(&1 + 1))}
+  end
 
   defp handle({:refused, part, reason}, state) do
     Logger.error("the bridge refused #{part}: #{reason}")

@@ -8,6 +8,8 @@ defmodule UroDiscord.BridgeTest do
 
   defp kill(os_pid), do: :ok = Native.kill(os_pid)
 
+  def tell(event, measurements, metadata, test), do: send(test, {:telemetry, event, measurements, metadata})
+
   defp os_pid do
     {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
     os_pid
@@ -26,7 +28,7 @@ defmodule UroDiscord.BridgeTest do
 
       assert {:ok, %{enabled: true, bridge: bridge, gateway: gateway, rest: rest}} = UroDiscord.status()
 
-      assert %{state: :up, restarts: 0, last_end: nil} = bridge
+      assert %{state: :up, restarts: 0, last_end: nil, panics: %{room: 0, shard: 0, connection: 0}} = bridge
       assert %{shards: %{0 => %{state: :active}}, held_back: nil} = gateway
 
       assert DateTime.compare(bridge.since, before) == :gt
@@ -302,12 +304,27 @@ defmodule UroDiscord.BridgeTest do
       log =
         capture_log(fn ->
           start_uro_discord!(sim, bridge_executable: bridge, bridge_restart: {10, 40})
-          wait_for(&match?({:bridge, :incompatible, _}, &1))
+          # It may be so before anybody could subscribe.
+          assert eventually(fn -> match?({:ok, %{bridge: %{state: :incompatible}}}, UroDiscord.status()) end)
         end)
 
       assert log =~ "different versions of their protocol (ours is 3)"
       refute_receive {:uro_discord, :status, {:bridge, :starting, _}}, 300
       assert {:ok, %{bridge: %{state: :incompatible, restarts: 0}}} = UroDiscord.status()
+    end
+
+    test "panics of rooms and shards are counted, and told to :telemetry", %{sim: sim} do
+      panics = [{:room, "1300000000000000100"}, {:shard, 3}, {:room, "1300000000000000101"}, {:connection, nil}]
+      hello = frame({:hello, 3, %{"bridge" => "9.9.9"}})
+      bridge = misbehaving([hello | for({what, which} <- panics, do: frame({:panic, what, which}))])
+      :ok = :telemetry.attach(:panics, [:uro_discord, :bridge, :panic], &__MODULE__.tell/4, self())
+      on_exit(fn -> :telemetry.detach(:panics) end)
+      start_uro_discord!(sim, bridge_executable: bridge)
+
+      for {what, which} <- panics,
+          do: assert_receive({:telemetry, _event, %{count: 1}, %{bridge: :local, what: ^what, which: ^which}}, 10_000)
+
+      assert {:ok, %{bridge: %{state: :up, panics: %{room: 2, shard: 1, connection: 1}}}} = UroDiscord.status()
     end
 
     test "a program that is not there", %{sim: sim} do

@@ -7,7 +7,7 @@ use crate::gateway;
 use crate::http::{self, Exchange};
 use crate::outbox::Outbox;
 use crate::transport::Transport;
-use crate::voice::{self, DesiredVoiceStates};
+use crate::voice::{self, DesiredVoiceStates, Talk};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -100,6 +100,7 @@ async fn serve(
         outbox.clone(),
         states.clone(),
         updated,
+        Arc::new(Talk::begin),
     ));
     let (http, wanted_http) = watch::channel(None);
     let exchange = Exchange::new(outbox.clone());

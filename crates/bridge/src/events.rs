@@ -163,7 +163,7 @@ impl Events {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        // After a panic the process ends anyway.
+        // Whoever panicked while it encoded its event has not put it here yet.
         self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

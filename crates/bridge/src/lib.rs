@@ -10,9 +10,12 @@ mod fault;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+#[cfg(test)]
+mod hearing;
 mod http;
 pub mod log;
 mod outbox;
+mod panics;
 mod presence;
 pub mod stdio;
 mod transport;

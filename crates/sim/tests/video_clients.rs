@@ -59,7 +59,8 @@ impl Ours {
             video: Some(video),
             ..Config::with_tls(Tls::new(discord.info().ca_file.as_deref()).unwrap())
         };
-        let (mut session, events, _) = Session::join(info, config).unwrap();
+        let (mut session, connection, events, _) = Session::join(info, config).unwrap();
+        tokio::spawn(connection);
         let frames = session.video_frames().unwrap();
         Self {
             _main: main,

@@ -39,6 +39,9 @@ pub enum End {
     /// It was told to leave, or its handle was dropped.
     #[error("left")]
     Left,
+    /// Its [`Connection`](crate::Connection) was dropped before it was over: with its runtime, or by a panic.
+    #[error("the session's connection was dropped")]
+    Dropped,
     /// Close code 4004.
     #[error("the voice token was rejected (4004): join again, which gives a new one")]
     TokenRejected,
@@ -130,7 +133,8 @@ impl End {
     /// What to do now.
     pub fn next(&self) -> Next {
         match self {
-            Self::TokenRejected
+            Self::Dropped
+            | Self::TokenRejected
             | Self::SessionInvalid
             | Self::SessionTimeout
             | Self::ServerNotFound

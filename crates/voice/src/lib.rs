@@ -25,7 +25,7 @@ pub use handshake::{Handshake, NotInChannel, Step};
 pub use media::crypto::Mode;
 pub use receiver::Received;
 pub use secrecy::SecretString;
-pub use session::{Events, Frames, Session, VideoFrames};
+pub use session::{Connection, Events, Frames, Session, VideoFrames};
 pub use status::{
     DaveStatus, Phase, ReceiveStats, SendStats, Status, VideoReceiveStats, VideoSendStats,
     VideoStatus,

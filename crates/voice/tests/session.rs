@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use support::{Discord, MainGateway, frame, soon, talk};
-use uro_discord_voice::{Config, End, Event, Mode, Next, NotInChannel, Phase, Step};
+use uro_discord_voice::{
+    Config, End, Event, Mode, Next, NotInChannel, Phase, SendError, Session, Step,
+};
 
 fn ended(event: &Event) -> bool {
     matches!(event, Event::Ended(_))
@@ -312,7 +314,8 @@ async fn a_server_that_is_not_there() {
         attempts: 1,
         ..discord.config.clone()
     };
-    let (_session, mut events, _frames) = uro_discord_voice::Session::join(info, config).unwrap();
+    let (_session, connection, mut events, _frames) = Session::join(info, config).unwrap();
+    tokio::spawn(connection);
     let Some(Event::Ended(end @ End::Unreachable { attempts: 2, .. })) = soon(events.next()).await
     else {
         panic!("no end");
@@ -334,7 +337,8 @@ async fn an_unknown_authority_is_not_trusted() {
         attempts: 0,
         ..Config::new().unwrap()
     };
-    let (_session, mut events, _frames) = uro_discord_voice::Session::join(info, config).unwrap();
+    let (_session, connection, mut events, _frames) = Session::join(info, config).unwrap();
+    tokio::spawn(connection);
     let Some(Event::Ended(End::Unreachable { last, .. })) = soon(events.next()).await else {
         panic!("no end");
     };
@@ -352,4 +356,24 @@ async fn a_stage() {
     assert_eq!((status.dave.version, status.dave.can_send), (0, true));
     assert_eq!(status.dave.privacy_code, None);
     discord.no_violations().await;
+}
+
+/// Whoever has it spawned elsewhere hears when it is no more.
+#[tokio::test]
+async fn a_connection_that_is_dropped_is_told() {
+    let discord = Discord::start(false).await;
+    let mut gateway = MainGateway::open(&discord, "uro").await;
+    let mut handshake = gateway.ask(&discord, "world").await;
+    let Step::Join(info) = gateway.step(&mut handshake).await else {
+        panic!("no server");
+    };
+    let (session, connection, mut events, mut frames) =
+        Session::join(info, discord.config.clone()).unwrap();
+    drop(connection);
+    let end = Event::Ended(End::Dropped);
+    assert_eq!(soon(events.next()).await, Some(end));
+    assert_eq!(soon(frames.next()).await, None);
+    assert_eq!(soon(session.status()).await, None);
+    let frame = bytes::Bytes::from_static(&[0xfc]);
+    assert_eq!(soon(session.send_opus(frame)).await, Err(SendError::Ended));
 }

@@ -45,32 +45,61 @@ pub fn first(bytes: &[u8]) -> Result<Option<&[u8]>, TooLong> {
 ///
 /// # Errors
 ///
-/// What `content` says, or [`TooLong`]; `out` is then as it was.
+/// What `content` says, or [`TooLong`]; `out` is then as it was, and so it is if `content` panics.
 pub fn append(
     out: &mut Vec<u8>,
     content: impl FnOnce(&mut Vec<u8>) -> Result<(), etf::Error>,
 ) -> Result<(), AppendError> {
-    let start = out.len();
-    out.extend_from_slice(&[0; PREFIX]);
-    let result = content(out).map_err(AppendError::Encode).and_then(|()| {
-        let length = out.len() - start - PREFIX;
-        match u32::try_from(length) {
-            Ok(prefix) if length <= MAX_LENGTH => {
-                out[start..start + PREFIX].copy_from_slice(&prefix.to_be_bytes());
-                Ok(())
-            }
-            _ => Err(TooLong(length).into()),
+    let mut frame = Unfinished {
+        start: out.len(),
+        out,
+        whole: false,
+    };
+    frame.out.extend_from_slice(&[0; PREFIX]);
+    content(frame.out)?;
+    let length = frame.out.len() - frame.start - PREFIX;
+    match u32::try_from(length) {
+        Ok(prefix) if length <= MAX_LENGTH => {
+            frame.out[frame.start..frame.start + PREFIX].copy_from_slice(&prefix.to_be_bytes());
+            frame.whole = true;
+            Ok(())
         }
-    });
-    if result.is_err() {
-        out.truncate(start);
+        _ => Err(TooLong(length).into()),
     }
-    result
+}
+
+/// A frame at the end of a buffer, which takes it out again unless it became whole: after an error, and after a panic, since
+/// others write to the same buffer.
+struct Unfinished<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    whole: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.whole {
+            self.out.truncate(self.start);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_a_frame_is_left_by_nobody() {
+        let mut bytes = b"whole".to_vec();
+        let appended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            append(&mut bytes, |out| {
+                out.push(1);
+                panic!("half way");
+            })
+        }));
+        assert!(appended.is_err());
+        assert_eq!(bytes, b"whole");
+    }
 
     #[test]
     fn a_frame_is_there_only_in_full() {

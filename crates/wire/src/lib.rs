@@ -13,8 +13,8 @@ pub use gateway::{Gateway, Session, Token};
 pub use http::{Http, Tls};
 pub use message::{
     Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, HttpState,
-    HttpWaiting, InChannel, Level, Library, Listening, Played, RequestHead, Stats, Suppressed,
-    ToBridge, User, Verdict, VoiceState,
+    HttpWaiting, InChannel, Level, Library, Listening, Panicked, Played, RequestHead, Stats,
+    Suppressed, ToBridge, User, Verdict, VoiceState,
 };
 pub use snowflake::Snowflake;
 pub use voice::{Play, Voice, VoiceChannel};

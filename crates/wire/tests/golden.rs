@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
     Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, Http,
-    HttpState, HttpWaiting, InChannel, Level, Library, Listening, RequestHead, Session, Snowflake,
-    Stats, Suppressed, ToBridge, Token, User, Verdict, Voice, VoiceState,
+    HttpState, HttpWaiting, InChannel, Level, Library, Listening, Panicked, RequestHead, Session,
+    Snowflake, Stats, Suppressed, ToBridge, Token, User, Verdict, Voice, VoiceState,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -392,6 +392,12 @@ fn every_message_from_the_bridge() {
                 undecryptable: 3,
             })),
         ),
+        (
+            "panic_room",
+            FromBridge::Panic(Panicked::Room(snowflake(1_300_000_000_000_000_100))),
+        ),
+        ("panic_shard", FromBridge::Panic(Panicked::Shard(3))),
+        ("panic_connection", FromBridge::Panic(Panicked::Connection)),
         (
             "http_listening",
             FromBridge::Http(HttpState::Listening(Listening {

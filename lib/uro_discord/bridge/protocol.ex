@@ -14,6 +14,9 @@ defmodule UroDiscord.Bridge.Protocol do
   @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left, :suppressed] ++
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
 
+  # What a panic may have ended.
+  @panicked [:room, :shard, :connection]
+
   @log_levels [:error, :warning, :info, :debug]
   # And of the HTTP listener.
   @http_states [:listening, :waiting, :closed]
@@ -42,6 +45,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:request, pos_integer(), map()}
           | {:body, pos_integer(), binary()}
           | {:gone, pos_integer()}
+          | {:panic, :room | :shard | :connection, String.t() | non_neg_integer() | nil}
           | {:refused, String.t(), String.t()}
           | {:log, UroDiscord.Bridge.Log.level(), String.t(), String.t(), map()}
           | {:pong, term()}
@@ -150,6 +154,8 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:request, id, %{}} = request) when is_integer(id), do: {:ok, request}
   defp message({:body, id, body} = message) when is_integer(id) and is_binary(body), do: {:ok, message}
   defp message({:gone, id} = gone) when is_integer(id), do: {:ok, gone}
+
+  defp message({:panic, what, _which} = panic) when what in @panicked, do: {:ok, panic}
 
   defp message({:refused, part, reason} = refused) when is_binary(part) and is_binary(reason),
     do: {:ok, refused}

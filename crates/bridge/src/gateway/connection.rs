@@ -1,4 +1,5 @@
 use super::keeper::{Allowed, Keeper, Resumable, Stop};
+use crate::panics;
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::error::Error;
 use std::pin::pin;
@@ -7,7 +8,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout};
 use twilight_gateway::error::{ReceiveMessageError, ReceiveMessageErrorType};
 use twilight_gateway::{CloseFrame, Message, Shard, ShardState};
-use uro_discord_wire::Closed;
+use uro_discord_wire::{Closed, FromBridge, Panicked};
 
 /// How long Discord may take to answer a close.
 const CLOSING: Duration = Duration::from_millis(400);
@@ -93,10 +94,27 @@ impl Story {
 }
 
 impl Keeper {
-    /// Opens the shard's connection and serves it to its end.
+    /// Opens the shard's connection and serves it to its end, which a panic is too.
     pub(super) async fn connection(&mut self) -> End {
-        let mut shard = self.shard();
-        let mut story = Story::new();
+        // Outlives a panic: what the next connection needs is in there, and that is after the payload that made it panic.
+        let mut open = None;
+        if let Ok(end) = panics::caught(self.serve(&mut open)).await {
+            return end;
+        }
+        self.tell(&FromBridge::Panic(Panicked::Shard(self.number)));
+        if let Some((shard, story)) = &open {
+            self.leave(shard, story);
+        }
+        End::Lost {
+            closed: closed(
+                "the bridge panicked, which is a fault of uro_discord's: its log has where",
+            ),
+            active: open.and_then(|(_, story)| story.active),
+        }
+    }
+
+    async fn serve(&mut self, open: &mut Option<(Shard<Allowed>, Story)>) -> End {
+        let (shard, story) = open.insert((self.shard(), Story::new()));
         self.progress.settled();
         self.commands.connected();
         let mut alarm = pin!(sleep_until(self.lease));
@@ -118,11 +136,11 @@ impl Keeper {
                 biased;
                 // An error is the end, which the look finds too.
                 _ = self.wanted.changed() => if let Err(stop) = self.look() {
-                    return self.stopped(shard, &story, stop).await;
+                    return self.stopped(shard, story, stop).await;
                 },
                 () = &mut alarm => {
                     if let Err(stop) = self.look() {
-                        return self.stopped(shard, &story, stop).await;
+                        return self.stopped(shard, story, stop).await;
                     }
                     let now = Instant::now();
                     let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
@@ -130,22 +148,22 @@ impl Keeper {
                         break closed(reason);
                     }
                     if showing {
-                        self.command(&mut shard, now);
+                        self.command(shard, now);
                     }
                     if reading && due(self.progress.due(now)) {
-                        self.tell_sequence(&shard);
+                        self.tell_sequence(shard);
                     }
                 }
                 () = self.events.room(), if !reading => {}
                 () = self.voice.changed() => self.voice.take(&mut self.commands),
                 item = shard.next(), if reading => {
-                    if let Some(ended) = self.items(&mut shard, &mut story, item).await {
+                    if let Some(ended) = self.items(shard, story, item).await {
                         break ended;
                     }
                 }
             }
         };
-        self.leave(&shard, &story);
+        self.leave(shard, story);
         if shard.state() == ShardState::FatallyClosed {
             return End::Fatal(ended);
         }
@@ -209,11 +227,11 @@ impl Keeper {
     }
 
     /// Closes the connection because it may not be held any more.
-    async fn stopped(&mut self, mut shard: Shard<Allowed>, story: &Story, stop: Stop) -> End {
+    async fn stopped(&mut self, shard: &mut Shard<Allowed>, story: &Story, stop: Stop) -> End {
         // Before the close: what comes until it is answered is dropped here, and must come again.
-        self.leave(&shard, story);
+        self.leave(shard, story);
         close(
-            &mut shard,
+            shard,
             match stop {
                 Stop::Left | Stop::Lapsed => CloseFrame::RESUME,
                 Stop::Replaced => CloseFrame::NORMAL,

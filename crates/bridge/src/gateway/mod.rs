@@ -7,6 +7,8 @@ mod dispatch;
 mod keeper;
 pub(crate) mod payload;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod voice;
 mod voice_states;
 
@@ -37,7 +39,7 @@ pub struct Surroundings {
 ///
 /// # Errors
 ///
-/// When a shard's task panicked.
+/// When a shard's task panicked beside its connection.
 pub async fn run(mut surroundings: Surroundings) -> Result<(), JoinError> {
     // The last value outlives its sender, so it is asked for the sender first.
     while surroundings.wanted.has_changed().is_ok() {

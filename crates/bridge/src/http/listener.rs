@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use uro_discord_wire::frame::AppendError;
-use uro_discord_wire::{FromBridge, Http, HttpState, HttpWaiting, Listening};
+use uro_discord_wire::{FromBridge, Http, HttpState, HttpWaiting, Listening, Panicked};
 
 /// Connections that the system holds until they are taken.
 const BACKLOG: u32 = 1024;
@@ -76,7 +76,7 @@ pub async fn run(
                     say(&outbox, HttpState::Listening(socket.listening.clone())).await?;
                     let routes = &routes;
                     tokio::select! {
-                        () = socket.accept(routes, &closing, &mut connections) => true,
+                        () = socket.accept(routes, &closing, &mut connections, &outbox) => true,
                         changed = wanted.changed() => changed.is_ok(),
                     }
                 }
@@ -108,7 +108,7 @@ pub async fn run(
         }
     }
     while let Some(ended) = connections.join_next().await {
-        note(ended);
+        note(ended, &outbox);
     }
     Ok(())
 }
@@ -150,6 +150,7 @@ impl Socket {
         routes: &Router,
         closing: &watch::Receiver<bool>,
         connections: &mut JoinSet<()>,
+        outbox: &Outbox,
     ) {
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -166,7 +167,7 @@ impl Socket {
                         sleep(PAUSE).await;
                     }
                 },
-                Some(ended) = connections.join_next() => note(ended),
+                Some(ended) = connections.join_next() => note(ended, outbox),
                 _ = renew.tick() => self.renew(),
             }
         }
@@ -228,8 +229,10 @@ fn bind(ip: IpAddr, port: u16) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// A panic ends one connection, and nothing else.
-fn note(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a connection ended by a fault of ours");
+fn note(ended: Result<(), JoinError>, outbox: &Outbox) {
+    if ended.is_err_and(|error| error.is_panic())
+        && let Err(error) = outbox.send_now(&FromBridge::Panic(Panicked::Connection))
+    {
+        tracing::error!(%error, "a message cannot be carried to Elixir");
     }
 }

@@ -6,10 +6,12 @@
 mod call;
 mod desired;
 mod player;
+#[cfg(test)]
+mod tests;
 
 use crate::desired::Desired;
 use crate::outbox::Outbox;
-use call::Call;
+use call::{Begin, Call};
 use secrecy::SecretString;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
 
+pub use call::Talk;
 pub use desired::{Changes, DesiredVoiceState, DesiredVoiceStates};
 
 /// Updates that may wait for a guild's session. It takes them at once.
@@ -70,16 +73,17 @@ struct Running {
     updates: mpsc::Sender<Update>,
 }
 
-/// Keeps all desired voice sessions, until nobody desires anything any more.
+/// Keeps all desired voice sessions, made by `begin`, until nobody desires anything any more.
 ///
 /// # Errors
 ///
-/// When a session's task panicked.
+/// When a call's task panicked beside its session.
 pub async fn run(
     mut wanted: watch::Receiver<Desired>,
     outbox: Outbox,
     states: DesiredVoiceStates,
     mut updates: mpsc::Receiver<Addressed>,
+    begin: Begin,
 ) -> Result<(), JoinError> {
     let mut running: BTreeMap<Snowflake, Running> = BTreeMap::new();
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
@@ -89,7 +93,7 @@ pub async fn run(
         if orders_due {
             // A part that is unchanged is the same `Arc`, and then so is every order in it.
             let desired = wanted.borrow_and_update().clone();
-            order(&desired, &mut running, &mut tasks, &outbox, &states);
+            order(&desired, &mut running, &mut tasks, &outbox, &states, &begin);
         }
         orders_due = tokio::select! {
             _ = wanted.changed() => true,
@@ -120,6 +124,7 @@ fn order(
     tasks: &mut JoinSet<Snowflake>,
     outbox: &Outbox,
     states: &DesiredVoiceStates,
+    begin: &Begin,
 ) {
     let voice = desired.voice.as_ref();
     for (guild, session) in &*running {
@@ -149,6 +154,7 @@ fn order(
             receiver,
             outbox.clone(),
             states.clone(),
+            begin.clone(),
         );
         tasks.spawn(call.run());
         let updates = sender;

@@ -57,7 +57,9 @@ impl Ours {
             session_id: ticket.session.into(),
             token: ticket.token.into(),
         };
-        let (session, mut events, frames) = Session::join(info, self.config.clone()).unwrap();
+        let (session, connection, mut events, frames) =
+            Session::join(info, self.config.clone()).unwrap();
+        tokio::spawn(connection);
         let mode = loop {
             match soon(events.next()).await.expect("an event") {
                 Event::Joined { mode } => break mode,

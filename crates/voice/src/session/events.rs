@@ -73,8 +73,7 @@ impl Events {
             None => {
                 self.ended = true;
                 let end = self.end.get().cloned();
-                // Without one the session's task was dropped with its runtime.
-                Some(Event::Ended(end.unwrap_or(End::Left)))
+                Some(Event::Ended(end.unwrap_or(End::Dropped)))
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A session, and what one holds of it.
 
+mod connection;
 pub(crate) mod core;
 mod driver;
 #[cfg(test)]
@@ -15,11 +16,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
 use self::core::Core;
 use self::driver::{Command, Driver, Video};
-use self::queue::Queue;
+use self::queue::{EndsWithThis, Queue};
 use crate::config::{Config, JoinInfo};
 use crate::error::{ConfigError, SendError, VideoError};
 use crate::receiver::Received;
@@ -27,6 +27,7 @@ use crate::status::Status;
 use crate::video::{ReceivedVideo, VideoFrame};
 use uro_discord_media::assembler::MAX_FRAME;
 
+pub use connection::Connection;
 pub use events::Events;
 
 /// Received frames, in the order in which they came.
@@ -72,21 +73,19 @@ pub struct Session {
     commands: mpsc::Sender<Command>,
     queue: Arc<Queue>,
     video: Option<VideoEnds>,
-    task: JoinHandle<()>,
 }
 
 impl Session {
-    /// Begins to join, on the current tokio runtime. [`Event::Joined`](crate::Event::Joined) or
+    /// Begins to join, as soon as the [`Connection`] is polled. [`Event::Joined`](crate::Event::Joined) or
     /// [`Event::Ended`](crate::Event::Ended) tells what came of it.
     ///
     /// # Errors
     ///
     /// When the endpoint cannot be one.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a tokio runtime with IO and time.
-    pub fn join(info: JoinInfo, config: Config) -> Result<(Self, Events, Frames), ConfigError> {
+    pub fn join(
+        info: JoinInfo,
+        config: Config,
+    ) -> Result<(Self, Connection, Events, Frames), ConfigError> {
         let core = Core::new(info, config.clone(), Instant::now())?;
         let (commands, receiver) = mpsc::channel(8);
         let (frame_sender, frames) = mpsc::channel(config.receive_queue.max(1));
@@ -105,22 +104,26 @@ impl Session {
                 (Some(Video { frames, received }), Some(ends))
             }
         };
-        let driver = Driver::new(
-            core,
-            config,
-            receiver,
-            Arc::clone(&queue),
-            frame_sender,
-            video,
-            event_sender,
-        );
+        let to_send = EndsWithThis(Arc::clone(&queue));
+        let connection = Connection::new(async move {
+            // Made where it runs, since its timer is that runtime's.
+            let driver = Driver::new(
+                core,
+                config,
+                receiver,
+                Arc::clone(&to_send.0),
+                frame_sender,
+                video,
+                event_sender,
+            );
+            driver.run().await;
+        });
         let session = Self {
             commands,
             queue,
             video: ends,
-            task: tokio::spawn(driver.run()),
         };
-        Ok((session, events, Frames(frames)))
+        Ok((session, connection, events, Frames(frames)))
     }
 
     /// Sends an Opus packet of 20 ms, 48 kHz. It waits for its turn, one every 20 ms; when none waits any more, speech has
@@ -245,9 +248,7 @@ impl Session {
     /// Leaves, and waits until the voice server has been told. The main gateway must be told by whoever joined.
     pub async fn leave(self) {
         self.command(Command::Leave).await;
-        if let Err(error) = self.task.await {
-            tracing::error!(%error, "a voice session's task");
-        }
+        self.commands.closed().await;
     }
 
     async fn command(&self, command: Command) {

@@ -3,7 +3,7 @@
 //! Not a channel: whoever sends a frame every 20 ms should not wake the session for each, which sleeps until the next is due.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -104,6 +104,15 @@ impl Queue {
         inner.waiting = None;
         drop(inner);
         self.room.notify_waiters();
+    }
+}
+
+/// Ends the queue when it is dropped, with whoever would have taken the frames.
+pub(crate) struct EndsWithThis(pub Arc<Queue>);
+
+impl Drop for EndsWithThis {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

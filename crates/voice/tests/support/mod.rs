@@ -127,7 +127,8 @@ impl Discord {
             Step::Join(info) => info,
             step => panic!("{step:?}"),
         };
-        let (session, events, frames) = Session::join(info, config).unwrap();
+        let (session, connection, events, frames) = Session::join(info, config).unwrap();
+        tokio::spawn(connection);
         let mut bot = Bot {
             user_id: self.id_of(user),
             gateway,

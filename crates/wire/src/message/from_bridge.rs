@@ -1,6 +1,6 @@
 //! From the bridge to Elixir.
 
-use super::{GatewayState, HttpState, Level, RequestHead, VoiceState};
+use super::{GatewayState, HttpState, Level, Panicked, RequestHead, VoiceState};
 use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,8 @@ pub enum FromBridge<'a> {
         /// What has become of it, or what happened there.
         state: VoiceState,
     },
+    /// A panic has ended something, and nothing else. What that is has its own facts beside this.
+    Panic(Panicked),
     /// A part of the desired state that cannot be had.
     Refused {
         /// The part's key.
@@ -147,6 +149,7 @@ impl<'a> FromBridge<'a> {
                 guild: term.value()?,
                 state: VoiceState::decode(&mut term)?,
             },
+            ("panic", 3) => Self::Panic(Panicked::decode(&mut term)?),
             ("refused", 3) => Self::Refused {
                 part: Cow::Borrowed(term.value()?),
                 reason: Cow::Borrowed(term.value()?),
@@ -231,6 +234,11 @@ impl<'a> FromBridge<'a> {
                 term.atom("voice")?;
                 term.value(guild)?;
                 state.encode(&mut term)
+            }
+            Self::Panic(what) => {
+                term.tuple(3);
+                term.atom("panic")?;
+                what.encode(&mut term)
             }
             Self::Refused { part, reason } => {
                 term.tuple(3);

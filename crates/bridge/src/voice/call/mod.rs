@@ -7,21 +7,29 @@ mod talk;
 use super::desired::{DesiredVoiceState, DesiredVoiceStates};
 use super::{Order, Update};
 use crate::outbox::Outbox;
+use crate::panics;
 use facts::{anew, fact, stats};
 use retry::Retries;
 use secrecy::ExposeSecret as _;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use talk::{Heard, Talk, hear};
+use talk::{Heard, hear};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uro_discord_voice::{
-    ConfigError, DaveStatus, Event, Handshake, JoinInfo, Next, NotInChannel, Phase, Scheme, Step,
+    ConfigError, DaveStatus, End, Event, Handshake, JoinInfo, Next, NotInChannel, Phase, Scheme,
+    Step,
 };
 use uro_discord_wire::{
-    Ended, FromBridge, InChannel, Snowflake, Suppressed, VoiceChannel, VoiceState,
+    Ended, FromBridge, InChannel, Panicked, Play, Snowflake, Suppressed, VoiceChannel, VoiceState,
 };
+
+pub use talk::Talk;
+
+/// Makes a session, which plays this as soon as it can.
+pub type Begin =
+    Arc<dyn Fn(JoinInfo, Scheme, Option<&Play>) -> Result<Talk, ConfigError> + Send + Sync>;
 
 /// The voice session of one guild: joins, joins again, and leaves.
 pub struct Call {
@@ -32,6 +40,7 @@ pub struct Call {
     updates: mpsc::Receiver<Update>,
     outbox: Outbox,
     states: DesiredVoiceStates,
+    begin: Begin,
     beginning: u64,
     /// Losses since the last good session.
     retries: Retries,
@@ -56,6 +65,7 @@ impl Call {
         updates: mpsc::Receiver<Update>,
         outbox: Outbox,
         states: DesiredVoiceStates,
+        begin: Begin,
     ) -> Self {
         Self {
             guild,
@@ -65,6 +75,7 @@ impl Call {
             updates,
             outbox,
             states,
+            begin,
             beginning: 0,
             retries: Retries::default(),
         }
@@ -78,7 +89,11 @@ impl Call {
                 self.report(VoiceState::Left).await;
                 break;
             };
-            let (reason, delay) = match self.join(order.clone()).await {
+            let over = match panics::caught(self.join(order.clone())).await {
+                Ok(over) => over,
+                Err(panics::Panicked) => self.panicked().await,
+            };
+            let (reason, delay) = match over {
                 Over::Bridge => break,
                 Over::Ordered => continue,
                 Over::Session(next, reason) => {
@@ -96,6 +111,14 @@ impl Call {
             }
         }
         self.guild
+    }
+
+    /// Its session, and all that belonged to it, is gone.
+    async fn panicked(&self) -> Over {
+        let guild = self.guild;
+        self.tell(&FromBridge::Panic(Panicked::Room(guild))).await;
+        let reason = "the bridge panicked, which is a fault of uro_discord's: its log has where";
+        Over::Session(Next::Rejoin, reason.into())
     }
 
     /// Waits for the time to join again, or for another order than this one. `false` at the bridge's end.
@@ -235,7 +258,7 @@ impl Call {
         match talk {
             Some(talk) => talk.session.update_server(info).await,
             None => {
-                *talk = Some(Talk::begin(info, self.scheme, order.play.as_ref())?);
+                *talk = Some((self.begin)(info, self.scheme, order.play.as_ref())?);
                 Ok(())
             }
         }
@@ -253,6 +276,9 @@ impl Call {
                 return Some(Over::Session(Next::Rejoin, reason));
             }
             Some(Event::Ended(end)) => {
+                if let (End::Dropped, Some(talk)) = (&end, talk) {
+                    talk.ended().await;
+                }
                 return Some(Over::Session(end.next(), end.to_string()));
             }
             Some(Event::Missed(count)) => {
@@ -316,7 +342,11 @@ impl Call {
     /// Tells Elixir, as soon as it reads.
     async fn report(&self, state: VoiceState) {
         let guild = self.guild;
-        if let Err(error) = self.outbox.send(&FromBridge::Voice { guild, state }).await {
+        self.tell(&FromBridge::Voice { guild, state }).await;
+    }
+
+    async fn tell(&self, message: &FromBridge<'_>) {
+        if let Err(error) = self.outbox.send(message).await {
             tracing::error!(%error, "a message cannot be carried to Elixir");
         }
     }

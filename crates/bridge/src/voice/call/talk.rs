@@ -1,10 +1,11 @@
 //! The side of the voice server: a session, and what is played into it.
 
 use super::super::player::play;
+use crate::panics;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use uro_discord_voice::{Config, ConfigError, Event, Events, Frames, JoinInfo, Scheme, Session};
 use uro_discord_wire::{Play, Played};
@@ -15,6 +16,8 @@ const STATS: Duration = Duration::from_secs(5);
 /// A running session.
 pub struct Talk {
     pub session: Arc<Session>,
+    /// Ends by itself with the session, after the voice server has been told.
+    connection: JoinHandle<()>,
     events: Events,
     frames: Frames,
     stats: Interval,
@@ -31,18 +34,31 @@ impl Talk {
             scheme,
             ..Config::new()?
         };
-        let (session, events, frames) = Session::join(info, config)?;
+        let (session, connection, events, frames) = Session::join(info, config)?;
+        let connection = tokio::spawn(connection);
+        Ok(Self::new(session, connection, events, frames, play))
+    }
+
+    /// A session whose connection runs already.
+    pub fn new(
+        session: Session,
+        connection: JoinHandle<()>,
+        events: Events,
+        frames: Frames,
+        play: Option<&Play>,
+    ) -> Self {
         let mut stats = interval(STATS);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(Self {
+        Self {
             session: Arc::new(session),
+            connection,
             events,
             frames,
             stats,
             play: play.cloned(),
             can_send: false,
             playing: JoinSet::new(),
-        })
+        }
     }
 
     /// Plays this, or nothing, instead of what is being played.
@@ -52,6 +68,11 @@ impl Talk {
         if self.can_send {
             self.start();
         }
+    }
+
+    /// Waits until the connection has ended. Its panic is the caller's.
+    pub async fn ended(&mut self) {
+        panics::passed_on((&mut self.connection).await);
     }
 
     /// Frames can be sent from now on.
@@ -91,7 +112,7 @@ pub async fn hear(talk: &mut Option<Talk>) -> Heard {
         tokio::select! {
             event = talk.events.next() => return Heard::Event(event),
             Some(_) = talk.frames.next() => {}
-            Some(played) = talk.playing.join_next() => if let Ok(played) = played {
+            Some(played) = talk.playing.join_next() => if let Some(played) = panics::passed_on(played) {
                 return Heard::Played(played);
             },
             _ = talk.stats.tick() => return Heard::StatsDue,

@@ -1,0 +1,151 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::desired::DesiredVoice;
+use crate::hearing::Hearing;
+use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+use uro_discord_voice::{Config, Session};
+use uro_discord_wire::{Ended, FromBridge, Panicked, VoiceState};
+
+const BREAKS: u64 = 1_300_000_000_000_000_100;
+const STANDS: u64 = 1_300_000_000_000_000_200;
+
+fn snowflake(id: u64) -> Snowflake {
+    Snowflake::new(id).unwrap()
+}
+
+/// Both rooms, wanted for the so manyth time.
+fn wanted(attempt: u64) -> Desired {
+    let channels = [BREAKS, STANDS].map(|guild| {
+        let channel = json!({
+            "guild": guild.to_string(), "channel": (guild + 1).to_string(), "attempt": attempt,
+            "self_mute": false, "self_deaf": false, "play": null,
+        });
+        (
+            snowflake(guild),
+            Arc::new(serde_json::from_value(channel).unwrap()),
+        )
+    });
+    Desired {
+        voice: Some(DesiredVoice {
+            user: snowflake(1),
+            channels: Arc::new(channels.into()),
+        }),
+        ..Desired::default()
+    }
+}
+
+async fn joining(heard: &mut Hearing, guild: u64) {
+    let joining = heard.until(|message| match message {
+        FromBridge::Voice {
+            guild: of,
+            state: VoiceState::Joining(_),
+        } => (of.get() == guild).then_some(()),
+        _ => None,
+    });
+    joining.await;
+}
+
+/// What the gateway says of a guild once it has asked: with that a session begins.
+async fn let_in(updates: &mpsc::Sender<Addressed>, guild: u64, beginning: u64, server: &str) {
+    for update in [
+        Update::Asked { beginning },
+        Update::State {
+            channel: Some(snowflake(guild + 1)),
+            session: "s".into(),
+            suppressed: false,
+        },
+        Update::Server {
+            endpoint: Some(server.into()),
+            token: "t".into(),
+        },
+    ] {
+        let to = Address::Guild(snowflake(guild));
+        updates.send(Addressed { to, update }).await.unwrap();
+    }
+}
+
+/// Sessions of the one room panic: as they are made, then as they run. The third is sound, as is the other room's only one.
+fn begin(begun: Arc<[AtomicU32; 2]>) -> Begin {
+    Arc::new(move |info, _, play| {
+        let [of_this, of_other] = &*begun;
+        let breaks = info.guild_id == BREAKS;
+        let number = if breaks { of_this } else { of_other }.fetch_add(1, Ordering::SeqCst);
+        assert!(number > 0 || !breaks, "on purpose, as a session is made");
+        let config = Config {
+            scheme: uro_discord_voice::Scheme::Ws,
+            ..Config::new()?
+        };
+        let (session, connection, events, frames) = Session::join(info, config)?;
+        let running = tokio::spawn(async move {
+            assert!(number != 1, "on purpose, as a session runs");
+            connection.await;
+        });
+        Ok(Talk::new(session, running, events, frames, play))
+    })
+}
+
+#[tokio::test]
+async fn a_panic_ends_its_room_alone_which_is_joined_again() {
+    // A voice server that takes connections and says nothing: sessions go on joining.
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let outbox = Outbox::default();
+    let mut heard = Hearing::new(&outbox);
+    let (desired, desires) = watch::channel(wanted(1));
+    let (updates, updated) = mpsc::channel(64);
+    let states = DesiredVoiceStates::default();
+    let begun = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
+    let rooms = run(desires, outbox, states, updated, begin(begun.clone()));
+    let rooms = tokio::spawn(rooms);
+    for guild in [BREAKS, STANDS] {
+        joining(&mut heard, guild).await;
+    }
+    let_in(&updates, STANDS, 1, &address).await;
+
+    let mut pauses = Vec::new();
+    for beginning in [1, 2] {
+        let_in(&updates, BREAKS, beginning, &address).await;
+        let what = heard.until(|message| match message {
+            FromBridge::Panic(what) => Some(what),
+            _ => None,
+        });
+        assert_eq!(what.await, Panicked::Room(snowflake(BREAKS)));
+        let (guild, ended) = heard
+            .until(|message| match message {
+                FromBridge::Voice {
+                    guild,
+                    state: VoiceState::Ended(ended),
+                } => Some((guild, ended)),
+                _ => None,
+            })
+            .await;
+        let Ended { reason, retry_ms } = ended;
+        assert_eq!(guild.get(), BREAKS, "{reason}");
+        assert!(reason.contains("panicked"), "{reason}");
+        pauses.push(retry_ms.unwrap());
+        joining(&mut heard, BREAKS).await;
+    }
+    assert!(pauses[0] == 0 && pauses[1] > 0, "{pauses:?}");
+
+    // Each is there to be asked, and neither has begun another session meanwhile.
+    let_in(&updates, BREAKS, 3, &address).await;
+    while begun[0].load(Ordering::SeqCst) < 3 {
+        tokio::task::yield_now().await;
+    }
+    desired.send_replace(wanted(2));
+    for guild in [BREAKS, STANDS] {
+        joining(&mut heard, guild).await;
+    }
+    assert_eq!(
+        begun.each_ref().map(|count| count.load(Ordering::SeqCst)),
+        [3, 1]
+    );
+    drop(desired);
+    let ended = timeout(Duration::from_secs(5), rooms).await.unwrap();
+    ended.unwrap().unwrap();
+}
