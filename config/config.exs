@@ -102,6 +102,8 @@ config :uro_discord,
   # ca_file: "/etc/uro/ca.pem",
   # The bridge, when it is not the one that was built into priv/native.
   # bridge_executable: "/usr/lib/uro/uro-discord-bridge",
+  # Threads of the bridge for voice, beside the one for everything else; without it as many as the machine has cores, 8 at most.
+  # bridge_media_workers: 2,
   # The first and the longest pause before a bridge that ended is started again, in ms; it doubles in between.
   bridge_restart: {100, 30_000},
   # Builds, releases and pushes of GitHub, GitLab, itch.io and others in channels; see `UroDiscord.Feeds`.

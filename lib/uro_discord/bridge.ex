@@ -146,7 +146,7 @@ defmodule UroDiscord.Bridge do
     Process.send_after(self(), :ping, @ping_interval)
 
     roles = Keyword.get(options, :roles, Map.keys(@parts))
-    {transport, argument} = Keyword.get(options, :transport, {Transport.Port, config.bridge_executable})
+    {transport, argument} = Keyword.get(options, :transport, {Transport.Port, program(config)})
 
     state = %State{
       name: Keyword.get(options, :name, :local),
@@ -162,6 +162,8 @@ defmodule UroDiscord.Bridge do
 
     {:ok, state, {:continue, :start}}
   end
+
+  defp program(config), do: %{executable: config.bridge_executable, media_workers: config.bridge_media_workers}
 
   @impl true
   def handle_continue(:start, state), do: {:noreply, start(state)}

@@ -46,7 +46,8 @@ defmodule UroDiscord.Voice do
     * `encryption`: DAVE's `version` (0: none), MLS `epoch`, `privacy_code` (30 digits that everybody in the channel must see alike),
       and whether frames `can_send`;
     * `stats`: every five seconds `round_trip_ms` (UDP), `loss` (the share of our packets that the server missed, of 1), and frames `sent`,
-      `unsent`, `received`, `lost`, `undecryptable`, since the session's beginning.
+      `unsent`, `received`, `lost`, `undecryptable`, since the session's beginning. While nobody listens in Uro, and today nobody does, others' packets
+      are not decrypted, and counted as `unread`.
   """
   @type status :: %{
           state: :down | :joining | :joined | :resuming | :waiting | :ended,

@@ -233,6 +233,12 @@ defmodule UroDiscord.BridgeTest do
       assert names -- ~w(URO_DISCORD_LOG RUST_BACKTRACE SSL_CERT_FILE SSL_CERT_DIR TZ LANG LC_ALL) == []
     end
 
+    test "media has as many workers as are configured", %{sim: sim} do
+      start_connected!(sim, bridge_media_workers: 3)
+      threads = for comm <- Path.wildcard("/proc/#{os_pid()}/task/*/comm"), do: String.trim(File.read!(comm))
+      assert Enum.count(threads, &(&1 == "media")) == 3
+    end
+
     defp put_env(name, value) do
       before = System.get_env(name)
       System.put_env(name, value)

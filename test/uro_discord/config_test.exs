@@ -104,6 +104,7 @@ defmodule UroDiscord.ConfigTest do
            ~s(is "http://127.0.0.1"; it may be a URL that begins with wss:// or ws://)},
           {:api_url, "https://user:hunter2@127.0.0.1", @password},
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
+          {:bridge_media_workers, 0, "is 0; it may be an integer from 1 to 64"},
           {:bridge_restart, {0, 5},
            "is {0, 5}; it may be {first, longest}, two positive integers, the second not smaller than the first"},
           {:web, 4001, "is 4001; it may be a keyword list"}

@@ -141,7 +141,7 @@ defmodule UroDiscord.VoiceTest do
       assert {:ok, %{speaking: []}} = Voice.status(guild)
 
       assert eventually(
-               fn -> match?({:ok, %{stats: %{received: received}}} when received >= 40, Voice.status(guild)) end,
+               fn -> match?({:ok, %{stats: %{unread: unread, received: 0}}} when unread >= 40, Voice.status(guild)) end,
                200
              )
 

@@ -5,6 +5,7 @@ use crate::events::Events;
 use crate::fault::Fault;
 use crate::gateway;
 use crate::http::{self, Exchange};
+use crate::media::Media;
 use crate::outbox::Outbox;
 use crate::transport::Transport;
 use crate::voice::{self, DesiredVoiceStates, Talk};
@@ -37,8 +38,8 @@ const READ: usize = 64 * 1024;
 /// # Errors
 ///
 /// Any [`Fault`] but [`Fault::NotAPort`].
-pub async fn run(transport: Transport, outbox: Outbox) -> Result<(), Fault> {
-    run_in_window(transport, outbox, gateway::WINDOW).await
+pub async fn run(transport: Transport, outbox: Outbox, media: Media) -> Result<(), Fault> {
+    run_in_window(transport, outbox, media, gateway::WINDOW).await
 }
 
 /// [`run`] for a Discord that counts commands in another time, so that a test need not take Discord's.
@@ -50,6 +51,7 @@ pub async fn run(transport: Transport, outbox: Outbox) -> Result<(), Fault> {
 pub async fn run_in_window(
     transport: Transport,
     outbox: Outbox,
+    media: Media,
     window: Duration,
 ) -> Result<(), Fault> {
     let Transport {
@@ -68,7 +70,7 @@ pub async fn run_in_window(
     let mut writer = JoinSet::new();
     writer.spawn(outbox.clone().write_to(output));
 
-    let result = serve(input, closed, &outbox, &mut writer, window).await;
+    let result = serve(input, closed, &outbox, &mut writer, media, window).await;
     if let Err(fault) = &result {
         fault.report();
     }
@@ -86,6 +88,7 @@ async fn serve(
     closed: watch::Receiver<bool>,
     outbox: &Outbox,
     writer: &mut JoinSet<io::Result<()>>,
+    media: Media,
     window: Duration,
 ) -> Result<(), Fault> {
     let events = Events::new(outbox.clone());
@@ -97,10 +100,12 @@ async fn serve(
     let mut calls = JoinSet::new();
     calls.spawn(voice::run(
         wanted.clone(),
-        outbox.clone(),
-        states.clone(),
         updated,
-        Arc::new(Talk::begin),
+        voice::Surroundings {
+            outbox: outbox.clone(),
+            states: states.clone(),
+            begin: Arc::new(move |info, scheme, play| Talk::begin(&media, info, scheme, play)),
+        },
     ));
     let (http, wanted_http) = watch::channel(None);
     let exchange = Exchange::new(outbox.clone());

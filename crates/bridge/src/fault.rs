@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::ExitCode;
+use uro_discord_voice::ConfigError;
 use uro_discord_wire::{VERSION, etf, frame};
 
 /// Why the bridge ends other than by being told to. Exit codes are those of `sysexits.h`.
@@ -12,6 +13,9 @@ pub enum Fault {
         "this program is started by UroDiscord, which speaks with it over pipes on stdin and stdout: {0}"
     )]
     NotAPort(io::Error),
+    /// It was started with other arguments than there are.
+    #[error("the only argument is --media-workers with a number, such as 2")]
+    Usage,
     /// Elixir announced a frame that is too long.
     #[error("bad frame: {0}")]
     Frame(#[from] frame::TooLong),
@@ -35,6 +39,9 @@ pub enum Fault {
     /// The log of this process goes somewhere else already.
     #[error("the process has a log of its own: {0}")]
     Log(#[from] tracing::subscriber::SetGlobalDefaultError),
+    /// Voice cannot have TLS.
+    #[error(transparent)]
+    Media(#[from] ConfigError),
     /// A task panicked; the panic hook has said why.
     #[error("a task panicked")]
     Panic,
@@ -53,8 +60,10 @@ impl Fault {
     /// Says it once, in the log.
     pub fn report(&self) {
         match self {
-            // Without pipes there is no log, and perhaps a person at a terminal.
-            Self::NotAPort(_) => eprintln!("uro-discord-bridge: {self}"),
+            // Before it runs nobody hears its log, and perhaps there is a person at a terminal.
+            Self::NotAPort(_) | Self::Usage | Self::Media(_) => {
+                eprintln!("uro-discord-bridge: {self}")
+            }
             Self::Panic => {}
             _ => tracing::error!("{self}"),
         }
@@ -63,9 +72,9 @@ impl Fault {
     /// The exit status that tells it to Elixir.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::NotAPort(_) => 64,
+            Self::NotAPort(_) | Self::Usage => 64,
             Self::Frame(_) | Self::CutShort(_) | Self::Message(_) | Self::Hello => 65,
-            Self::Io(_) | Self::Log(_) | Self::Panic => 70,
+            Self::Io(_) | Self::Log(_) | Self::Media(_) | Self::Panic => 70,
             Self::Version(_) => 76,
         })
     }

@@ -14,6 +14,7 @@ mod gateway;
 mod hearing;
 mod http;
 pub mod log;
+mod media;
 mod outbox;
 mod panics;
 mod presence;
@@ -23,5 +24,6 @@ mod voice;
 
 pub use bridge::{run, run_in_window};
 pub use fault::Fault;
+pub use media::Media;
 pub use outbox::Outbox;
 pub use transport::Transport;

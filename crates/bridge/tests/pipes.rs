@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use support::sim::Discord;
 use support::{Bridge, patiently};
 use tokio::io::AsyncWriteExt as _;
-use uro_discord_wire::{FromBridge, GatewayState, Level, ToBridge, VERSION, frame};
+use uro_discord_wire::{FromBridge, GatewayState, Level, Panicked, ToBridge, VERSION, frame};
 
 #[tokio::test]
 async fn says_hello_first_and_ends_with_stdin() {
@@ -274,7 +274,7 @@ async fn what_it_logs_is_told_and_holds_no_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_panic_is_one_error_and_the_end() {
+async fn a_shards_panic_costs_its_connection_and_no_more() {
     // twilight panics on a heartbeat interval of nothing, which Discord never sends.
     let discord = Discord::start().await;
     discord
@@ -284,12 +284,31 @@ async fn a_panic_is_one_error_and_the_end() {
     bridge
         .desire(json!({"gateway": discord.gateway(&[]), "presence": null}))
         .await;
-    assert_eq!(bridge.state().await, GatewayState::Connecting);
-    let ended = bridge.ended().await;
-    assert_eq!(ended.code(), Some(70), "{:?}", ended.log);
+    for _ in 0..2 {
+        let what = bridge.until(|message| match message {
+            FromBridge::Panic(what) => Some(what),
+            _ => None,
+        });
+        let what = patiently("a panic", what).await;
+        assert_eq!(what, Panicked::Shard(0));
+        assert!(matches!(
+            bridge.state().await,
+            GatewayState::Disconnected(closed) if closed.reason.contains("panicked")
+        ));
+    }
+    discord
+        .post("settings", json!({"heartbeat_interval_ms": 41_250}))
+        .await;
+    // In the same process.
+    while !matches!(bridge.state().await, GatewayState::Active(_)) {}
+    let ended = bridge.close().await;
+    assert_eq!(ended.code(), Some(0), "{:?}", ended.log);
     let errors = ended.logs(Level::Error);
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(errors[0].starts_with("panicked: "), "{errors:?}");
+    assert!(errors.len() >= 2, "{errors:?}");
+    assert!(
+        errors.iter().all(|error| error.starts_with("panicked: ")),
+        "{errors:?}"
+    );
     assert!(ended.stderr.contains("panicked at"), "{}", ended.stderr);
 }
 

@@ -2,9 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, split};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use uro_discord_bridge::{Fault, Outbox, Transport, run};
+use uro_discord_bridge::{Fault, Media, Outbox, Transport, run};
 use uro_discord_wire::{FromBridge, Library, ToBridge, VERSION, frame};
 
 struct Elixir {
@@ -27,7 +28,11 @@ impl Elixir {
         Self {
             stream,
             buffer: Vec::new(),
-            bridge: tokio::spawn(run(transport, Outbox::default())),
+            bridge: tokio::spawn(run(
+                transport,
+                Outbox::default(),
+                Media::new(Handle::current()).unwrap(),
+            )),
             closed,
         }
     }

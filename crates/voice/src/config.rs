@@ -54,6 +54,10 @@ pub struct Config {
     pub move_timeout: Duration,
     /// How often a broken connection to the voice gateway is tried again.
     pub attempts: u32,
+    /// Whether others' audio is wanted. Where nobody takes frames, it costs next to nothing: packets are counted
+    /// ([`ReceiveStats::unread`](crate::ReceiveStats::unread)) and not decrypted, but for the one with which somebody begins to
+    /// speak, so that [`Event::Speaking`](crate::Event::Speaking) is told all the same.
+    pub receive: bool,
     /// Frames that may wait to be sent, 20 ms each.
     pub send_queue: usize,
     /// Received frames that may wait to be taken. What comes then is dropped, and counted.
@@ -84,6 +88,7 @@ impl Config {
             step_timeout: Duration::from_secs(10),
             move_timeout: Duration::from_secs(15),
             attempts: 5,
+            receive: true,
             send_queue: 25,
             receive_queue: 256,
             event_queue: 256,

@@ -75,6 +75,8 @@ struct Held {
 
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
+    /// Whether anybody wants the frames.
+    wanted: bool,
     streams: HashMap<u32, Stream>,
     held: VecDeque<Held>,
     chunk: BytesMut,
@@ -84,6 +86,13 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    pub(crate) fn new(wanted: bool) -> Self {
+        Self {
+            wanted,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn stats(&self) -> ReceiveStats {
         self.stats
     }
@@ -156,6 +165,9 @@ impl Receiver {
         steps: &mut Vec<Step>,
         out: &mut Vec<Output>,
     ) {
+        if !self.wanted {
+            return self.notice(datagram, transport, now, out);
+        }
         let Some((header, frame)) = open(datagram, transport) else {
             self.stats.malformed += 1;
             return;
@@ -203,6 +215,40 @@ impl Receiver {
         if let Err(Refusal::Early) = self.hand_out(&held, frame, dave, now, steps, out) {
             let frame = Bytes::copy_from_slice(frame);
             self.hold(Held { frame, ..held });
+        }
+    }
+
+    /// Sees who speaks, of a packet that nobody wants.
+    fn notice(
+        &mut self,
+        datagram: &mut [u8],
+        transport: &Transport,
+        now: Instant,
+        out: &mut Vec<Output>,
+    ) {
+        let Ok(header) = Header::parse(datagram) else {
+            self.stats.malformed += 1;
+            return;
+        };
+        if header.payload_type != OPUS {
+            return;
+        }
+        let stream = self.streams.get(&header.ssrc);
+        let speaks = stream.is_some_and(|stream| stream.heard.is_some());
+        let user = stream.and_then(|stream| stream.user);
+        let mut silence = false;
+        // That somebody begins must come from the voice server, and be no silence, which is not end-to-end encrypted.
+        if user.is_some() && !speaks {
+            let Some((_, frame)) = open(datagram, transport) else {
+                self.stats.malformed += 1;
+                return;
+            };
+            self.stats.looked_into += 1;
+            silence = frame == OPUS_SILENCE;
+        }
+        self.stats.unread += 1;
+        if let Some(user_id) = user {
+            self.heard(header.ssrc, user_id, silence, now, out);
         }
     }
 
@@ -354,4 +400,117 @@ fn open<'a>(datagram: &'a mut [u8], transport: &Transport) -> Option<(Header, &'
     let header = Header::parse(datagram).ok()?;
     let decrypted = transport.open(datagram, header.clear).ok()?;
     Some((header, header.payload(decrypted).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::crypto::Mode;
+    use uro_discord_media::rtp;
+
+    const USER: u64 = 7;
+    const SSRC: u32 = 9;
+
+    fn sealed(transport: &mut Transport, sequence: u16, frame: &[u8]) -> Vec<u8> {
+        let header = Header {
+            marker: false,
+            payload_type: OPUS,
+            sequence,
+            timestamp: u32::from(sequence) * 960,
+            ssrc: SSRC,
+            clear: rtp::HEADER,
+            extension: 0,
+            padding: false,
+        };
+        let mut packet = Vec::new();
+        header.write(&mut packet);
+        packet.extend_from_slice(frame);
+        transport.seal(&mut packet, rtp::HEADER).unwrap();
+        packet
+    }
+
+    /// What is told of frames of a user, 20 ms apart.
+    struct Heard {
+        receiver: Receiver,
+        dave: Dave,
+        transport: Transport,
+        now: Instant,
+        out: Vec<Output>,
+    }
+
+    impl Heard {
+        fn new(wanted: bool) -> Self {
+            let now = Instant::now();
+            let mut dave = Dave::new(1, 2);
+            dave.start(0, now, &mut Vec::new());
+            let mut heard = Self {
+                receiver: Receiver::new(wanted),
+                dave,
+                transport: Transport::new(Mode::Aes256Gcm, &[7; 32].into()),
+                now,
+                out: Vec::new(),
+            };
+            heard.receiver.belongs(SSRC, USER, &mut heard.out);
+            heard
+        }
+
+        fn packet(&mut self, mut packet: Vec<u8>) {
+            let (now, steps) = (self.now, &mut Vec::new());
+            let (transport, out) = (&self.transport, &mut self.out);
+            self.receiver
+                .packet(&mut packet, transport, &mut self.dave, now, steps, out);
+        }
+
+        fn frames(&mut self, frames: u16, frame: &[u8]) {
+            for sequence in 0..frames {
+                let packet = sealed(&mut self.transport, sequence, frame);
+                self.packet(packet);
+                self.pass(Duration::from_millis(20));
+            }
+        }
+
+        fn pass(&mut self, time: Duration) {
+            self.now += time;
+            self.receiver.advance(self.now, &mut self.out);
+        }
+
+        fn speaking(&mut self) -> Vec<bool> {
+            let told = self.out.drain(..).filter_map(|output| match output {
+                Output::Speaking { speaking, .. } => Some(speaking),
+                Output::Frame(_) => None,
+            });
+            told.collect()
+        }
+    }
+
+    #[test]
+    fn who_speaks_is_told_and_nothing_else_is_opened_while_nobody_listens() {
+        let mut heard = Heard::new(false);
+        heard.frames(1_000, b"opus");
+        assert!(!heard.out.iter().any(|out| matches!(out, Output::Frame(_))));
+        heard.pass(QUIET);
+        assert_eq!(heard.speaking(), [true, false]);
+        heard.frames(5, &OPUS_SILENCE);
+        assert_eq!(heard.speaking(), [true; 0]);
+        let stats = heard.receiver.stats();
+        assert_eq!((stats.unread, stats.looked_into), (1_005, 1 + 5));
+        assert_eq!((stats.received, stats.delivered, stats.lost), (0, 0, 0));
+        assert_eq!(heard.receiver.sizes(), (0, 1));
+
+        let mut listening = Heard::new(true);
+        listening.frames(1_000, b"opus");
+        let stats = listening.receiver.stats();
+        assert_eq!((stats.delivered, stats.unread), (1_000, 0));
+    }
+
+    #[test]
+    fn nobody_else_can_have_a_user_speak() {
+        let mut heard = Heard::new(false);
+        let mut forged = sealed(&mut heard.transport, 1, b"opus");
+        *forged.last_mut().unwrap() ^= 1;
+        heard.packet(forged);
+        assert_eq!(heard.speaking(), [true; 0]);
+        let stats = heard.receiver.stats();
+        assert_eq!((stats.malformed, stats.unread), (1, 0));
+    }
 }

@@ -144,11 +144,17 @@ pub struct VideoReceiveStats {
 }
 
 /// Others' frames, counted. Of those sent to us, each is in `received`, `lost`, `too_late` or `malformed`; of those
-/// received, each is in `delivered`, `undecryptable` or `held_too_long`, or waits.
+/// received, each is in `delivered`, `undecryptable` or `held_too_long`, or waits. Without [`Config::receive`](crate::Config::receive)
+/// each is in `unread` or `malformed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveStats {
     /// Packets that came, each once.
     pub received: u64,
+    /// Packets that came while nobody wanted them.
+    pub unread: u64,
+    /// Of `unread`, those of which the voice server's encryption was opened, to see whether somebody begins to speak. End-to-end
+    /// encryption is opened of none.
+    pub looked_into: u64,
     /// Frames handed out.
     pub delivered: u64,
     /// Frames handed out that nobody took: the receiving end was too slow.

@@ -388,6 +388,7 @@ fn every_message_from_the_bridge() {
                 sent: 250,
                 unsent: 1,
                 received: 500,
+                unread: 4,
                 lost: 2,
                 undecryptable: 3,
             })),

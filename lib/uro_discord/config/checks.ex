@@ -178,6 +178,9 @@ defmodule UroDiscord.Config.Checks do
   def restart(value),
     do: is_not(value, "{first, longest}, two positive integers, the second not smaller than the first")
 
+  def media_workers(nil), do: {:ok, nil}
+  def media_workers(value), do: integer(value, 1..64)
+
   def integer(value, first..last//_) when is_integer(value) and value >= first and value <= last, do: {:ok, value}
   def integer(value, first..last//_), do: is_not(value, "an integer from #{first} to #{last}")
 

@@ -115,6 +115,12 @@ defmodule UroDiscord.Config.Schema do
         allowed: "the path of a file that exists",
         example: ~s|bridge_executable: "/usr/lib/uro/uro-discord-bridge"|
       ),
+      option(:bridge_media_workers, &media_workers/1,
+        doc:
+          "threads of the bridge for voice, beside the one for everything else; without it as many as the machine has cores, 8 at most",
+        allowed: "an integer from 1 to 64",
+        example: "bridge_media_workers: 2"
+      ),
       option(:bridge_restart, &restart/1,
         default: {100, 30_000},
         doc:

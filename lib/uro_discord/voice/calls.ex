@@ -282,7 +282,7 @@ defmodule UroDiscord.Voice.Calls do
 
   defp heard(:stats, info, _guild_id, call) do
     stats =
-      for key <- [:round_trip_ms, :loss, :sent, :unsent, :received, :lost, :undecryptable],
+      for key <- [:round_trip_ms, :loss, :sent, :unsent, :received, :unread, :lost, :undecryptable],
           into: %{},
           do: {key, info[Atom.to_string(key)]}
 

@@ -7,8 +7,6 @@ mod dispatch;
 mod keeper;
 pub(crate) mod payload;
 mod progress;
-#[cfg(test)]
-mod tests;
 mod voice;
 mod voice_states;
 

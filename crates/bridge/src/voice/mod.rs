@@ -73,17 +73,23 @@ struct Running {
     updates: mpsc::Sender<Update>,
 }
 
-/// Keeps all desired voice sessions, made by `begin`, until nobody desires anything any more.
+/// What all rooms have in common.
+#[derive(Clone)]
+pub struct Surroundings {
+    pub outbox: Outbox,
+    pub states: DesiredVoiceStates,
+    pub begin: Begin,
+}
+
+/// Keeps all desired voice sessions until nobody desires anything any more.
 ///
 /// # Errors
 ///
 /// When a call's task panicked beside its session.
 pub async fn run(
     mut wanted: watch::Receiver<Desired>,
-    outbox: Outbox,
-    states: DesiredVoiceStates,
     mut updates: mpsc::Receiver<Addressed>,
-    begin: Begin,
+    surroundings: Surroundings,
 ) -> Result<(), JoinError> {
     let mut running: BTreeMap<Snowflake, Running> = BTreeMap::new();
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
@@ -93,7 +99,7 @@ pub async fn run(
         if orders_due {
             // A part that is unchanged is the same `Arc`, and then so is every order in it.
             let desired = wanted.borrow_and_update().clone();
-            order(&desired, &mut running, &mut tasks, &outbox, &states, &begin);
+            order(&desired, &mut running, &mut tasks, &surroundings);
         }
         orders_due = tokio::select! {
             _ = wanted.changed() => true,
@@ -122,9 +128,7 @@ fn order(
     desired: &Desired,
     running: &mut BTreeMap<Snowflake, Running>,
     tasks: &mut JoinSet<Snowflake>,
-    outbox: &Outbox,
-    states: &DesiredVoiceStates,
-    begin: &Begin,
+    surroundings: &Surroundings,
 ) {
     let voice = desired.voice.as_ref();
     for (guild, session) in &*running {
@@ -152,9 +156,7 @@ fn order(
             desired.voice_scheme(),
             ordered,
             receiver,
-            outbox.clone(),
-            states.clone(),
-            begin.clone(),
+            surroundings.clone(),
         );
         tasks.spawn(call.run());
         let updates = sender;

@@ -3,12 +3,15 @@
 use super::*;
 use crate::desired::DesiredVoice;
 use crate::hearing::Hearing;
+use crate::media::Media;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
-use uro_discord_voice::{Config, Session};
+use uro_discord_voice::{Scheme, Session};
 use uro_discord_wire::{Ended, FromBridge, Panicked, VoiceState};
 
 const BREAKS: u64 = 1_300_000_000_000_000_100;
@@ -39,15 +42,19 @@ fn wanted(attempt: u64) -> Desired {
     }
 }
 
-async fn joining(heard: &mut Hearing, guild: u64) {
-    let joining = heard.until(|message| match message {
-        FromBridge::Voice {
-            guild: of,
-            state: VoiceState::Joining(_),
-        } => (of.get() == guild).then_some(()),
-        _ => None,
-    });
-    joining.await;
+/// Waits until each of these guilds is told to be on its way, in whatever order.
+async fn joining<const N: usize>(heard: &mut Hearing, guilds: [u64; N]) {
+    let mut missing = BTreeSet::from(guilds);
+    while !missing.is_empty() {
+        let guild = heard.until(|message| match message {
+            FromBridge::Voice {
+                guild,
+                state: VoiceState::Joining(_),
+            } => Some(guild.get()),
+            _ => None,
+        });
+        missing.remove(&guild.await);
+    }
 }
 
 /// What the gateway says of a guild once it has asked: with that a session begins.
@@ -71,21 +78,19 @@ async fn let_in(updates: &mpsc::Sender<Addressed>, guild: u64, beginning: u64, s
 
 /// Sessions of the one room panic: as they are made, then as they run. The third is sound, as is the other room's only one.
 fn begin(begun: Arc<[AtomicU32; 2]>) -> Begin {
+    let media = Media::new(Handle::current()).unwrap();
     Arc::new(move |info, _, play| {
         let [of_this, of_other] = &*begun;
         let breaks = info.guild_id == BREAKS;
         let number = if breaks { of_this } else { of_other }.fetch_add(1, Ordering::SeqCst);
         assert!(number > 0 || !breaks, "on purpose, as a session is made");
-        let config = Config {
-            scheme: uro_discord_voice::Scheme::Ws,
-            ..Config::new()?
-        };
-        let (session, connection, events, frames) = Session::join(info, config)?;
+        let config = media.config(Scheme::Ws);
+        let (session, connection, events, _) = Session::join(info, config)?;
         let running = tokio::spawn(async move {
             assert!(number != 1, "on purpose, as a session runs");
             connection.await;
         });
-        Ok(Talk::new(session, running, events, frames, play))
+        Ok(Talk::new(&media, session, running, events, play))
     })
 }
 
@@ -98,13 +103,14 @@ async fn a_panic_ends_its_room_alone_which_is_joined_again() {
     let mut heard = Hearing::new(&outbox);
     let (desired, desires) = watch::channel(wanted(1));
     let (updates, updated) = mpsc::channel(64);
-    let states = DesiredVoiceStates::default();
     let begun = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
-    let rooms = run(desires, outbox, states, updated, begin(begun.clone()));
-    let rooms = tokio::spawn(rooms);
-    for guild in [BREAKS, STANDS] {
-        joining(&mut heard, guild).await;
-    }
+    let surroundings = Surroundings {
+        outbox,
+        states: DesiredVoiceStates::default(),
+        begin: begin(begun.clone()),
+    };
+    let rooms = tokio::spawn(run(desires, updated, surroundings));
+    joining(&mut heard, [BREAKS, STANDS]).await;
     let_in(&updates, STANDS, 1, &address).await;
 
     let mut pauses = Vec::new();
@@ -128,19 +134,20 @@ async fn a_panic_ends_its_room_alone_which_is_joined_again() {
         assert_eq!(guild.get(), BREAKS, "{reason}");
         assert!(reason.contains("panicked"), "{reason}");
         pauses.push(retry_ms.unwrap());
-        joining(&mut heard, BREAKS).await;
+        joining(&mut heard, [BREAKS]).await;
     }
     assert!(pauses[0] == 0 && pauses[1] > 0, "{pauses:?}");
 
     // Each is there to be asked, and neither has begun another session meanwhile.
     let_in(&updates, BREAKS, 3, &address).await;
-    while begun[0].load(Ordering::SeqCst) < 3 {
-        tokio::task::yield_now().await;
-    }
+    let third = async {
+        while begun[0].load(Ordering::SeqCst) < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(20), third).await.unwrap();
     desired.send_replace(wanted(2));
-    for guild in [BREAKS, STANDS] {
-        joining(&mut heard, guild).await;
-    }
+    joining(&mut heard, [BREAKS, STANDS]).await;
     assert_eq!(
         begun.each_ref().map(|count| count.load(Ordering::SeqCst)),
         [3, 1]

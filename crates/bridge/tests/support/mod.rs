@@ -10,11 +10,11 @@ use std::thread;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex, split};
 use tokio::process::{Child, Command};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use uro_discord_bridge::{Outbox, Transport, run_in_window};
+use uro_discord_bridge::{Media, Outbox, Transport, run_in_window};
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
 };
@@ -267,13 +267,14 @@ impl Bridge<Thread> {
         let (kill, killed) = oneshot::channel();
         let run = async move {
             let (_open, closed) = watch::channel(false);
+            let media = Media::new(Handle::current()).unwrap();
             let transport = Transport {
                 input: Box::new(input),
                 output: Box::new(output),
                 closed,
             };
             tokio::select! {
-                ended = run_in_window(transport, Outbox::default(), window) => ended.unwrap(),
+                ended = run_in_window(transport, Outbox::default(), media, window) => ended.unwrap(),
                 // With the runtime all goes that runs in it, and nobody says goodbye.
                 _ = killed => {}
             }

@@ -18,6 +18,7 @@ use tokio_websockets::{CloseCode, Message};
 
 use super::core::{Action, Core, Sending};
 use super::events::EventSender;
+use super::length::at_length;
 use super::queue::Queue;
 use super::source::Source;
 use super::udp::Udp;
@@ -223,7 +224,8 @@ impl Driver {
                         if let Some(text) = message.as_text() {
                             self.core.text_message(text, now);
                         } else if message.is_binary() {
-                            self.core.binary_message(message.as_payload(), now);
+                            // MLS takes milliseconds for some.
+                            at_length(|| self.core.binary_message(message.as_payload(), now));
                         } else if let Some((code, _)) = message.as_close() {
                             let code = Some(u16::from(code)).filter(|code| *code != 1005);
                             self.socket = Socket::None;

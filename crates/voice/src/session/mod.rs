@@ -6,6 +6,7 @@ mod driver;
 #[cfg(test)]
 mod endurance;
 mod events;
+mod length;
 mod queue;
 mod source;
 mod udp;

@@ -86,6 +86,8 @@ pub struct Stats {
     pub unsent: u64,
     /// Others' frames handed out.
     pub received: u64,
+    /// Others' packets that came and were not opened, since nobody listens.
+    pub unread: u64,
     /// Others' packets that did not come.
     pub lost: u64,
     /// Others' frames that could not be decrypted, in time or at all.

@@ -24,13 +24,16 @@ defmodule UroDiscord.Bridge.Transport.Port do
   # All that the bridge gets of our environment: it reads media of strangers, and a host's variables are full of secrets.
   @environment ~w(URO_DISCORD_LOG RUST_BACKTRACE SSL_CERT_FILE SSL_CERT_DIR TZ LANG LC_ALL)c
 
-  @doc "Starts the executable at this path, or (nil) the one that was built with this library."
-  @impl true
-  def open(executable) do
-    path = executable || built()
+  @typedoc "nil: the executable that was built with this library, and as many workers as it thinks right."
+  @type program :: %{executable: Path.t() | nil, media_workers: pos_integer() | nil}
 
-    port =
-      Port.open({:spawn_executable, path}, [:binary, :exit_status, :hide, busy_limits_port: @queue, env: withheld()])
+  @doc "Starts the bridge."
+  @impl true
+  def open(%{executable: executable, media_workers: workers}) do
+    path = executable || built()
+    args = if workers, do: ["--media-workers", Integer.to_string(workers)], else: []
+    options = [:binary, :exit_status, :hide, args: args, busy_limits_port: @queue, env: withheld()]
+    port = Port.open({:spawn_executable, path}, options)
 
     case Port.info(port, :os_pid) do
       {:os_pid, os_pid} -> {:ok, %__MODULE__{port: port, os_pid: os_pid}}

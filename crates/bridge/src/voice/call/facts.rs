@@ -65,6 +65,7 @@ pub fn stats(status: &Status) -> Stats {
         sent: status.sent.sent,
         unsent: status.sent.no_key + status.sent.not_connected + status.sent.socket,
         received: status.received.delivered,
+        unread: status.received.unread,
         lost: status.received.lost,
         undecryptable: status.received.undecryptable + status.received.held_too_long,
     }

@@ -5,7 +5,7 @@ mod retry;
 mod talk;
 
 use super::desired::{DesiredVoiceState, DesiredVoiceStates};
-use super::{Order, Update};
+use super::{Order, Surroundings, Update};
 use crate::outbox::Outbox;
 use crate::panics;
 use facts::{anew, fact, stats};
@@ -63,10 +63,13 @@ impl Call {
         scheme: Scheme,
         orders: watch::Receiver<Order>,
         updates: mpsc::Receiver<Update>,
-        outbox: Outbox,
-        states: DesiredVoiceStates,
-        begin: Begin,
+        surroundings: Surroundings,
     ) -> Self {
+        let Surroundings {
+            outbox,
+            states,
+            begin,
+        } = surroundings;
         Self {
             guild,
             user,

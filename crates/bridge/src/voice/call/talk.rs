@@ -1,13 +1,14 @@
 //! The side of the voice server: a session, and what is played into it.
 
 use super::super::player::play;
+use crate::media::Media;
 use crate::panics;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use uro_discord_voice::{Config, ConfigError, Event, Events, Frames, JoinInfo, Scheme, Session};
+use uro_discord_voice::{ConfigError, Event, Events, JoinInfo, Scheme, Session};
 use uro_discord_wire::{Play, Played};
 
 /// How often Elixir hears how a session does.
@@ -15,11 +16,11 @@ const STATS: Duration = Duration::from_secs(5);
 
 /// A running session.
 pub struct Talk {
+    media: Media,
     pub session: Arc<Session>,
     /// Ends by itself with the session, after the voice server has been told.
     connection: JoinHandle<()>,
     events: Events,
-    frames: Frames,
     stats: Interval,
     /// What is to be played, and whether frames could be sent so far: the beginning is not to be lost.
     play: Option<Play>,
@@ -29,31 +30,34 @@ pub struct Talk {
 
 impl Talk {
     /// Begins a session, in which this is played as soon as it can be.
-    pub fn begin(info: JoinInfo, scheme: Scheme, play: Option<&Play>) -> Result<Self, ConfigError> {
-        let config = Config {
-            scheme,
-            ..Config::new()?
-        };
-        let (session, connection, events, frames) = Session::join(info, config)?;
-        let connection = tokio::spawn(connection);
-        Ok(Self::new(session, connection, events, frames, play))
+    pub fn begin(
+        media: &Media,
+        info: JoinInfo,
+        scheme: Scheme,
+        play: Option<&Play>,
+    ) -> Result<Self, ConfigError> {
+        let (session, connection, events, frames) = Session::join(info, media.config(scheme))?;
+        // Nobody wants others' frames.
+        drop(frames);
+        let connection = media.spawn(connection);
+        Ok(Self::new(media, session, connection, events, play))
     }
 
     /// A session whose connection runs already.
     pub fn new(
+        media: &Media,
         session: Session,
         connection: JoinHandle<()>,
         events: Events,
-        frames: Frames,
         play: Option<&Play>,
     ) -> Self {
         let mut stats = interval(STATS);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
+            media: media.clone(),
             session: Arc::new(session),
             connection,
             events,
-            frames,
             stats,
             play: play.cloned(),
             can_send: false,
@@ -86,13 +90,14 @@ impl Talk {
     fn start(&mut self) {
         let Some(what) = self.play.take() else { return };
         let session = Arc::clone(&self.session);
-        self.playing.spawn(async move {
-            let error = play(&what, &session).await.err();
+        let playing = async move {
+            let played = play(&what, |packet| session.send_opus(packet)).await;
             Played {
                 path: what.path,
-                error: error.map(|error| error.to_string()),
+                error: played.err().map(|error| error.to_string()),
             }
-        });
+        };
+        self.media.spawn_in(&mut self.playing, playing);
     }
 }
 
@@ -103,7 +108,7 @@ pub enum Heard {
     StatsDue,
 }
 
-/// What comes next of a session, if there is one. Nobody here wants the frames.
+/// What comes next of a session, if there is one.
 pub async fn hear(talk: &mut Option<Talk>) -> Heard {
     let Some(talk) = talk else {
         return pending().await;
@@ -111,7 +116,6 @@ pub async fn hear(talk: &mut Option<Talk>) -> Heard {
     loop {
         tokio::select! {
             event = talk.events.next() => return Heard::Event(event),
-            Some(_) = talk.frames.next() => {}
             Some(played) = talk.playing.join_next() => if let Some(played) = panics::passed_on(played) {
                 return Heard::Played(played);
             },

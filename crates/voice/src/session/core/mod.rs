@@ -128,11 +128,11 @@ impl Core {
                 .video
                 .clone()
                 .map(|config| Box::new(Video::new(config))),
+            receiver: Receiver::new(config.receive),
             // The wall clock is asked this once.
             clock: Clock::new(now, SystemTime::now()),
             config,
             shown: DaveStatus::default(),
-            receiver: Receiver::default(),
             pacer: Pacer::new(),
             stats: SendStats::default(),
             last_error: "it closed the connection".into(),
