@@ -1,6 +1,15 @@
 defmodule Bench do
   @moduledoc "What the benchmarks share: timing, percentiles, and one way to print them."
 
+  @doc """
+  The first, or the second in `bin/bench --small`, which measures nothing: it tries in a second or two that a bench still prints its
+  figures.
+  """
+  def size(full, small), do: if(small?(), do: small, else: full)
+
+  @doc "Whether this is `bin/bench --small`."
+  def small?, do: System.get_env("BENCH_SMALL") == "1"
+
   @doc "Calls `fun` so many times and returns the microseconds of each call, sorted."
   def sample(times, fun) do
     for(_ <- 1..times, do: fun |> :timer.tc() |> elem(0) |> Kernel.*(1.0)) |> Enum.sort()

@@ -3,7 +3,7 @@ defmodule Connected do
 
   # discord.js and discord.py are ready when the gateway is.
   def wait do
-    UroDiscord.subscribe(:status)
+    :ok = UroDiscord.subscribe(:status)
 
     case UroDiscord.status() do
       {:ok, %{gateway: %{shards: %{0 => %{state: :active}}}}} -> :ok

@@ -19,6 +19,9 @@ defmodule Bench.Program do
     ["elixir" | flags] ++ Enum.flat_map(paths, &["-pa", &1]) ++ [script]
   end
 
+  @doc "A program that bin/bench has built with Cargo."
+  def rust(name), do: Path.join([System.get_env("CARGO_TARGET_DIR", "target"), "release", name])
+
   @doc "Starts it, and returns when it is ready."
   def start!([executable | arguments], environment) do
     port =

@@ -3,7 +3,8 @@ defmodule Bench.Stream do
 
   alias UroDiscord.DiscordSim
 
-  @events 100_000
+  @events Bench.size(100_000, 2_000)
+  @guilds Bench.size(100, 5)
 
   def events, do: @events
 
@@ -16,6 +17,6 @@ defmodule Bench.Stream do
 
   @doc "A stream for our bot, or for whom `plan` names. It has begun when this returns."
   def play!(sim, plan \\ %{}) do
-    DiscordSim.post(sim, "/stream", Map.merge(%{user: "uro", seed: 1, events: @events}, plan))
+    DiscordSim.post(sim, "/stream", Map.merge(%{user: "uro", seed: 1, events: @events, guilds: @guilds}, plan))
   end
 end

@@ -4,4 +4,5 @@ Logger.configure(level: :error)
 
 Bench.Voice.Cost.run()
 Bench.Voice.Capacity.run()
-Bench.Voice.Instructions.run()
+# valgrind and songbird are left out of a small run: they take minutes to install and to build.
+unless Bench.small?(), do: Bench.Voice.Instructions.run()

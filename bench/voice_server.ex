@@ -9,26 +9,38 @@ defmodule Bench.VoiceServer do
   @enforce_keys [:program, :endpoint, :ca_file]
   defstruct @enforce_keys
 
+  @doc "Starts one without TLS, whose clients have been sent there by discord-sim."
+  def start_plain!(core) do
+    program = Program.start!(pinned(core, [Program.rust("voice-server"), "plain"]), %{})
+    %__MODULE__{program: program, endpoint: "127.0.0.1:#{Program.said!(program, "port")}", ca_file: "plain"}
+  end
+
   @doc "Starts it, on this core and with priority if one is named."
   def start!(core \\ nil) do
     ca_file = Path.join(System.tmp_dir!(), "bench-voice-#{System.unique_integer([:positive])}.pem")
-    program = Program.start!(pinned(core, [binary("voice-server"), ca_file]), %{})
+    program = Program.start!(pinned(core, [Program.rust("voice-server"), ca_file]), %{})
     %__MODULE__{program: program, endpoint: "localhost:#{Program.said!(program, "port")}", ca_file: ca_file}
   end
 
   def stop!(server) do
     Program.stop!(server.program)
-    File.rm!(server.ca_file)
+    if server.ca_file != "plain", do: File.rm!(server.ca_file)
   end
 
   @doc "The command of a program with sessions, each of which speaks or listens. Users 2 and 3 are in a channel, 4 and 5, and so on."
   def sessions(server, name, encryption, role, first_user),
-    do: [binary("voice-#{name}"), server.endpoint, server.ca_file, encryption, role, "#{first_user}"]
+    do: [Program.rust("voice-#{name}"), server.endpoint, server.ca_file, encryption, role, "#{first_user}"]
 
   def environment(server), do: %{"SSL_CERT_FILE" => server.ca_file}
 
   def pinned(nil, command), do: command
   def pinned(core, command), do: ["taskset", "-c", "#{core}" | realtime() ++ command]
+
+  @doc "The same for a process that runs, and what it starts from now on."
+  def pin!(core, os_pid) do
+    {_, 0} = System.cmd("taskset", ["-a", "-c", "-p", "#{core}", "#{os_pid}"])
+    if realtime() != [], do: {_, 0} = System.cmd("chrt", ["-a", "--rr", "-p", "1", "#{os_pid}"])
+  end
 
   # nice would not do: it counts within a session of the system's only (sched_autogroup). Not everybody may have it.
   defp realtime do
@@ -38,13 +50,15 @@ defmodule Bench.VoiceServer do
     end
   end
 
-  def binary(name), do: Path.join([System.get_env("CARGO_TARGET_DIR", "target"), "release", name])
-
   @doc "Measures for so many seconds: streams, frames, late ones (by more than 5 ms), lost, thin (streams that had too few)."
   def window!(server, seconds) do
     Program.tell!(server.program, "window #{seconds}")
+    figures(Program.said!(server.program, "window"))
+  end
 
-    for figure <- server.program |> Program.said!("window") |> String.split(), into: %{} do
+  @doc "What a program counted: `name=number …`."
+  def figures(told) do
+    for figure <- String.split(told), into: %{} do
       [name, number] = String.split(figure, "=")
       {String.to_atom(name), String.to_integer(number)}
     end

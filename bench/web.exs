@@ -76,7 +76,7 @@ defmodule Bench.Web do
   end
 end
 
-seconds = "BENCH_SECONDS" |> System.get_env("60") |> String.to_integer()
+seconds = "BENCH_SECONDS" |> System.get_env(Bench.size("60", "1")) |> String.to_integer()
 sim = DiscordSim.start!()
 {public, private} = Load.key()
 Logger.configure(level: :warning)

@@ -4,7 +4,7 @@ defmodule Bench.Gateway.Kills do
   alias Bench.Stream
   alias UroDiscord.DiscordSim
 
-  @kills 200
+  @kills Bench.size(200, 3)
   # The pause before another bridge starts doubles when they end soon after each other, as ours do: this is the first one's.
   @restart {100, 100}
   @topics [:status, {:gateway, "MESSAGE_CREATE"}]
@@ -12,9 +12,12 @@ defmodule Bench.Gateway.Kills do
   def run do
     Bench.title("Bridge: from SIGKILL to RESUMED, #{@kills} times")
     sim = Stream.sim!()
-    {:ok, _} = UroDiscord.start_link(DiscordSim.config(sim) ++ [bridge_restart: @restart])
+
+    {:ok, _} =
+      UroDiscord.start_link(DiscordSim.config(sim) ++ [intents: [:guilds, :guild_messages], bridge_restart: @restart])
+
     Connected.wait()
-    for topic <- @topics, do: UroDiscord.subscribe(topic)
+    for topic <- @topics, do: :ok = UroDiscord.subscribe(topic)
     times = Enum.sort(for number <- 1..@kills, do: kill(sim, number))
 
     Bench.row("the gateway is resumed after", [

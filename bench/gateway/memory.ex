@@ -4,7 +4,7 @@ defmodule Bench.Gateway.Memory do
   alias Bench.{Program, Stream}
   alias UroDiscord.DiscordSim
 
-  @guilds 1_000
+  @guilds Bench.size(1_000, 50)
   @members 100
 
   def run do

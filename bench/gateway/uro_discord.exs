@@ -42,7 +42,7 @@ types = "TYPES" |> System.fetch_env!() |> String.split(",")
 
 subscriber =
   spawn_link(fn ->
-    for type <- types, do: UroDiscord.subscribe({:gateway, type})
+    for type <- types, do: :ok = UroDiscord.subscribe({:gateway, type})
     Subscriber.count(0)
   end)
 

@@ -7,9 +7,9 @@ defmodule Bench.Notify.Peers do
   alias Bench.Program
   alias UroDiscord.DiscordSim
 
-  @messages 1_000
+  @messages Bench.size(1_000, 40)
   @channels 20
-  @idle_seconds 10
+  @idle_seconds Bench.size(10, 1)
 
   def run(folder) do
     Bench.title("Notify: #{@messages} messages to #{@channels} channels, by Discord's limits")

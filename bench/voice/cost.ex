@@ -8,18 +8,20 @@ defmodule Bench.Voice.Cost do
   alias Bench.VoiceServer, as: Server
   alias UroDiscord.DiscordSim
 
-  @idle_ms 2_000
-  @settle_ms 1_500
-  @window_ms 5_000
-  # Of those sent in the window, that must be heard.
-  @heard @window_ms / 20 * 0.96
+  @idle_ms Bench.size(2_000, 300)
+  @settle_ms Bench.size(1_500, 300)
+  @window_ms Bench.size(5_000, 1_000)
+  # Of those sent in the window, that must be heard; a small run may meet a machine that has other work.
+  @heard @window_ms / 20 * Bench.size(0.96, 0.1)
+  @encryptions Bench.size(["clear", "dave"], ["dave"])
+  @clients Bench.size(["uro", "songbird", "discord.js", "discord.py"], ["uro", "discord.js", "discord.py"])
 
   def run do
     Bench.title(
       "Voice: a session in the channel, sending, and receiving a stream, 50 frames a second (CPU of its process)"
     )
 
-    for encryption <- ["clear", "dave"], client <- ["uro", "songbird", "discord.js", "discord.py"] do
+    for encryption <- @encryptions, client <- @clients do
       {speaker, listener, stop} = start!(client, encryption)
       figures = figures(speaker, listener)
       for program <- [speaker, listener], do: Program.stop!(program)

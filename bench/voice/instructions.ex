@@ -56,7 +56,7 @@ defmodule Bench.Voice.Instructions do
   end
 
   defp bare(way, folder) do
-    command = callgrind([Server.binary("voice-bare"), way, "#{@bare}"], folder, way)
+    command = callgrind([Program.rust("voice-bare"), way, "#{@bare}"], folder, way)
     program = Program.start!(command, %{})
     control!(program, "--zero")
     Program.go!(program)

@@ -6,6 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::gateway::{Buffer, intents};
 
+/// A voice server that is not ours.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VoiceElsewhere {
+    /// `host:port`.
+    pub endpoint: String,
+    pub token: String,
+}
+
 /// Settings, with Discord's own values as the defaults.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
@@ -55,6 +64,8 @@ pub struct Settings {
     pub dave_required: bool,
     /// How long members of a call have to get ready for a transition, in milliseconds.
     pub dave_transition_timeout_ms: u64,
+    /// Where clients are sent that join voice from now on, instead of to our own voice server.
+    pub voice_elsewhere: Option<VoiceElsewhere>,
 }
 
 impl Default for Settings {
@@ -84,6 +95,7 @@ impl Default for Settings {
             stage_audience: false,
             dave_required: true,
             dave_transition_timeout_ms: 2_000,
+            voice_elsewhere: None,
         }
     }
 }
@@ -115,6 +127,7 @@ pub struct SettingsChange {
     stage_audience: Option<bool>,
     dave_required: Option<bool>,
     dave_transition_timeout_ms: Option<u64>,
+    voice_elsewhere: Option<VoiceElsewhere>,
 }
 
 impl Settings {
@@ -160,5 +173,6 @@ impl Settings {
             &mut self.dave_transition_timeout_ms,
             change.dave_transition_timeout_ms,
         );
+        set(&mut self.voice_elsewhere, change.voice_elsewhere.map(Some));
     }
 }

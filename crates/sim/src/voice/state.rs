@@ -43,7 +43,7 @@ impl State {
         // Documented to come in either order, they come in this one: @discordjs/voice does not join with another.
         self.voice_state_changed(voice);
         if let Some(token) = token {
-            let server = Self::server(seat, &token, Some(endpoint));
+            let server = self.server(seat, &token, Some(endpoint));
             self.voice_server_update(seat, &server);
         }
         Ok(())
@@ -78,14 +78,18 @@ impl State {
         if let (Some(channel), Some(session)) = (channel, session) {
             let token = self.calls.admit(seat, channel, session)?;
             for endpoint in [None, Some(endpoint)] {
-                let server = Self::server(seat, &token, endpoint);
+                let server = self.server(seat, &token, endpoint);
                 self.voice_server_update(seat, &server);
             }
         }
         Ok(())
     }
 
-    fn server(seat: Seat, token: &str, endpoint: Option<&str>) -> Value {
+    fn server(&self, seat: Seat, token: &str, endpoint: Option<&str>) -> Value {
+        let (token, endpoint) = match &self.settings.voice_elsewhere {
+            Some(server) => (&*server.token, endpoint.map(|_| &*server.endpoint)),
+            None => (token, endpoint),
+        };
         json!({"token": token, "guild_id": seat.guild, "endpoint": endpoint})
     }
 

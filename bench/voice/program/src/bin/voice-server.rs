@@ -1,4 +1,4 @@
-//! The voice server: `voice-server CA_FILE` writes the certificate that clients are to trust there.
+//! The voice server: `voice-server CA_FILE` writes the certificate that clients are to trust there; `voice-server plain` is one without TLS.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use bench_voice::server::calls::Calls;
 use bench_voice::server::media::Media;
 use bench_voice::{Error, Order, orders};
 use rustls::pki_types::PrivateKeyDer;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
 
@@ -19,7 +19,10 @@ async fn main() -> Result<(), Error> {
 
 async fn run() -> Result<(), Error> {
     let ca_file = std::env::args().nth(1).ok_or("CA_FILE")?;
-    let tls = tls(&ca_file)?;
+    let tls = match ca_file.as_str() {
+        "plain" => None,
+        ca_file => Some(tls(ca_file)?),
+    };
     let media = Media::default();
     let calls = Calls::new(media.clone(), media.listen()?);
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -32,7 +35,7 @@ async fn run() -> Result<(), Error> {
                 let (calls, tls) = (calls.clone(), tls.clone());
                 let (stream, _) = accepted?;
                 spawn_local(async move {
-                    if let Err(error) = calls.serve(stream, tls).await {
+                    if let Err(error) = serve(calls, stream, tls).await {
                         eprintln!("a connection: {error}");
                     }
                 });
@@ -48,6 +51,14 @@ async fn run() -> Result<(), Error> {
                 _ => return Ok(()),
             }
         }
+    }
+}
+
+async fn serve(calls: Calls, stream: TcpStream, tls: Option<TlsAcceptor>) -> Result<(), Error> {
+    stream.set_nodelay(true)?;
+    match tls {
+        Some(tls) => calls.serve(tls.accept(stream).await?).await,
+        None => calls.serve(stream).await,
     }
 }
 

@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bench_voice::{Args, Error, FRAME, JOINING, Order, channel, held, opus, orders};
+use bench_voice::{Args, Error, FRAME, JOINING, Order, held, opus, orders};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use uro_discord_voice::{
-    Config, Event, Events, Frames, JoinInfo, SecretString, SendError, Session, Tls,
+    Config, Event, Events, Frames, JoinInfo, Scheme, SecretString, SendError, Session, Tls,
 };
 
 /// A session is given frames every 200 ms, at which time it has 300 ms of them left.
@@ -40,7 +40,12 @@ async fn main() -> Result<(), Error> {
     let args = Args::parse()?;
     let config = Config {
         step_timeout: Duration::from_secs(60),
-        ..Config::with_tls(Tls::new(Some(&args.ca_file))?)
+        scheme: if args.ca_file.is_some() {
+            Scheme::Wss
+        } else {
+            Scheme::Ws
+        },
+        ..Config::with_tls(Tls::new(args.ca_file.as_deref())?)
     };
     let (told, mut news) = mpsc::unbounded_channel();
     let mut program = Program {
@@ -110,8 +115,8 @@ impl Program {
             let user_id = self.args.first_user + self.sessions.len() as u64;
             let info = JoinInfo {
                 endpoint: self.args.endpoint.clone(),
-                guild_id: channel(user_id),
-                channel_id: channel(user_id),
+                guild_id: self.args.guild(user_id),
+                channel_id: self.args.channel(user_id),
                 user_id,
                 session_id: SecretString::from("session"),
                 token: self.args.token().into(),

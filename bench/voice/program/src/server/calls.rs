@@ -6,9 +6,8 @@ use std::rc::Rc;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
 use tokio_websockets::{Message, ServerBuilder};
 use uro_discord_voice::fuzzing::{Answer, Hall, Message as Dave};
 
@@ -32,6 +31,7 @@ struct Client {
     messages: mpsc::UnboundedSender<Message>,
 }
 
+/// All calls, and who is in them.
 #[derive(Clone)]
 pub struct Calls {
     calls: Rc<RefCell<HashMap<u64, Call>>>,
@@ -43,6 +43,9 @@ pub struct Calls {
 /// What Identify said.
 struct Identity {
     user: u64,
+    /// The guild, in which nobody is in two channels.
+    guild: u64,
+    /// It is the MLS group's name.
     channel: u64,
     dave: bool,
     listens: bool,
@@ -50,6 +53,7 @@ struct Identity {
 }
 
 impl Calls {
+    /// None yet; their datagrams go to this port.
     pub fn new(media: Media, udp_port: u16) -> Self {
         Self {
             calls: Rc::default(),
@@ -60,9 +64,12 @@ impl Calls {
     }
 
     /// Serves a connection to its end.
-    pub async fn serve(self, tcp: TcpStream, tls: TlsAcceptor) -> Result<(), Error> {
-        tcp.set_nodelay(true)?;
-        let (request, mut socket) = ServerBuilder::new().accept(tls.accept(tcp).await?).await?;
+    ///
+    /// # Errors
+    ///
+    /// When the client is none of the voice gateway, or says what it may not.
+    pub async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Error> {
+        let (request, mut socket) = ServerBuilder::new().accept(stream).await?;
         let numbered = request.uri().query() != Some("v=4");
         let (messages, mut to_send) = mpsc::unbounded_channel::<Message>();
         socket
@@ -147,14 +154,21 @@ impl Calls {
     fn identify(&self, data: &Value) -> Result<Identity, Error> {
         let id =
             |name: &str| -> Result<u64, Error> { Ok(data[name].as_str().ok_or("no id")?.parse()?) };
+        // What the programs here write into it: see `Args::token`.
         let token = data["token"].as_str().ok_or("no token")?;
+        let mut offset = token.split(',');
+        let (Some(dave), Some(role)) = (offset.next(), offset.next()) else {
+            return Err(format!("the token {token}").into());
+        };
+        let guild = id("server_id")?;
         let mut ssrc = self.ssrcs.borrow_mut();
         *ssrc += 1;
         Ok(Identity {
             user: id("user_id")?,
-            channel: id("server_id")?,
-            dave: token.starts_with("dave"),
-            listens: token.ends_with("listen"),
+            guild,
+            channel: guild + offset.next().unwrap_or("0").parse::<u64>()?,
+            dave: dave == "dave",
+            listens: role == "listen",
             ssrc: *ssrc,
         })
     }
@@ -166,9 +180,9 @@ impl Calls {
         messages: mpsc::UnboundedSender<Message>,
     ) -> Result<(), Error> {
         self.media
-            .enter(identity.ssrc, identity.channel, identity.listens);
+            .enter(identity.ssrc, identity.guild, identity.listens);
         let mut calls = self.calls.borrow_mut();
-        let call = calls.entry(identity.channel).or_default();
+        let call = calls.entry(identity.guild).or_default();
         let client = Client {
             ssrc: identity.ssrc,
             mode: mode.into(),
@@ -198,7 +212,7 @@ impl Calls {
 
     fn speaks(&self, identity: &Identity) {
         let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.get_mut(&identity.channel) else {
+        let Some(call) = calls.get_mut(&identity.guild) else {
             return;
         };
         if let Some(client) = call.clients.get_mut(&identity.user) {
@@ -211,7 +225,7 @@ impl Calls {
     }
 
     fn dave(&self, identity: &Identity, answer: Answer) {
-        if let Some(call) = self.calls.borrow_mut().get_mut(&identity.channel)
+        if let Some(call) = self.calls.borrow_mut().get_mut(&identity.guild)
             && let Some(hall) = &mut call.dave
         {
             hall.receive(identity.user, answer);
@@ -222,7 +236,7 @@ impl Calls {
     fn leave(&self, identity: &Identity) {
         self.media.leave(identity.ssrc);
         let mut calls = self.calls.borrow_mut();
-        let Some(call) = calls.get_mut(&identity.channel) else {
+        let Some(call) = calls.get_mut(&identity.guild) else {
             return;
         };
         call.clients.remove(&identity.user);
@@ -231,7 +245,7 @@ impl Calls {
             call.deliver();
         }
         if call.clients.is_empty() {
-            calls.remove(&identity.channel);
+            calls.remove(&identity.guild);
         }
     }
 }

@@ -33,11 +33,16 @@ struct Streams {
     window: Option<Vec<Arrival>>,
 }
 
+/// What relays the datagrams, and measures them.
 #[derive(Clone, Default)]
 pub struct Media(Arc<Mutex<Streams>>);
 
 impl Media {
     /// Takes datagrams, in a thread of its own. Answers the port.
+    ///
+    /// # Errors
+    ///
+    /// Those of its socket.
     pub fn listen(&self) -> Result<u16, Error> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
@@ -59,6 +64,7 @@ impl Media {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A session has come, and may want what others send.
     pub fn enter(&self, ssrc: u32, channel: u64, listens: bool) {
         let mut streams = self.lock();
         streams.channels.insert(ssrc, channel);
@@ -67,6 +73,7 @@ impl Media {
         }
     }
 
+    /// It is gone.
     pub fn leave(&self, ssrc: u32) {
         let mut streams = self.lock();
         streams.channels.remove(&ssrc);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bench_voice::{Args, Error, FRAME, JOINING, Order, channel, held, opus, orders};
+use bench_voice::{Args, Error, FRAME, JOINING, Order, held, opus, orders};
 use songbird::driver::Driver;
 use songbird::id::{ChannelId, GuildId, UserId};
 use songbird::{Config, ConnectionInfo};
@@ -74,9 +74,9 @@ async fn join(args: Arc<Args>, number: u64) -> Result<Driver, Error> {
     #[cfg(feature = "receive")]
     driver.add_global_event(songbird::CoreEvent::VoiceTick.into(), Listener);
     let info = ConnectionInfo {
-        channel_id: ChannelId(id(channel(user))?),
+        channel_id: ChannelId(id(args.channel(user))?),
         endpoint: args.endpoint.clone(),
-        guild_id: GuildId(id(channel(user))?),
+        guild_id: GuildId(id(args.guild(user))?),
         session_id: "session".into(),
         token: args.token(),
         user_id: UserId(id(user)?),
