@@ -121,8 +121,7 @@ impl Program {
                 session_id: SecretString::from("session"),
                 token: self.args.token().into(),
             };
-            let (session, connection, events, frames) =
-                Session::join(info, self.config.clone())?;
+            let (session, connection, events, frames) = Session::join(info, self.config.clone())?;
             tokio::spawn(connection);
             self.sessions.push(session);
             self.watched += 1;
