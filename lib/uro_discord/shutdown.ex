@@ -4,11 +4,12 @@ defmodule UroDiscord.Shutdown do
   # stopped: the outbox finishes what is under way, and at the same time the other domains do; then the supervisor stops the core,
   # which gives back the gateway. What takes longer is killed, and is where the store has it at the next start.
 
-  use UroDiscord.Server, shutdown: 14_000
+  use UroDiscord.Server, shutdown: 12_000
 
   alias UroDiscord.{Domain, Notify}
 
-  @together_ms 13_000
+  # With the core's 11 s, and half a second for each domain that is left running.
+  @together_ms 11_000
 
   @spec start_link([atom()]) :: GenServer.on_start()
   def start_link(domains), do: GenServer.start_link(__MODULE__, domains, name: __MODULE__)

@@ -3,7 +3,7 @@ defmodule UroDiscord.DomainsTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Delivery, Domain, Error, Feeds, RestartableRegistry, Shards, Tree, Web, Whole}
+  alias UroDiscord.{Delivery, Domain, Error, Feeds, RestartableRegistry, Shards, Tree, Voice, Web, Whole}
 
   @subscriptions [UroDiscord.Events]
 
@@ -31,6 +31,9 @@ defmodule UroDiscord.DomainsTest do
     sim = start_sim!()
     host = start_host!(Whole.config(sim))
     assert eventually(fn -> Whole.well?(sim, []) end)
+    guild = sim.info["guild_id"]
+    assert :ok = Voice.join(guild, :world, wait: 20_000)
+    assert :ok = Voice.play(guild, Path.expand("../fixtures/tone.opus", __DIR__), loop: true)
     paths = sim |> lasting() |> Enum.sort()
     assert length(paths) > 30
 
@@ -41,6 +44,9 @@ defmodule UroDiscord.DomainsTest do
 
       assert eventually(fn -> not Process.alive?(pid) and Whole.well?(sim, paths) end),
              "not well after #{inspect(path)} was killed"
+
+      assert eventually(fn -> match?({:ok, %{state: :joined}}, Voice.status(guild)) end),
+             "not in voice after #{inspect(path)} was killed: #{inspect(Voice.status(guild))}"
 
       # A subscription ends with the registry that has it, and its process with that; their supervisors do not.
       now = Tree.processes(UroDiscord)
@@ -159,7 +165,7 @@ defmodule UroDiscord.DomainsTest do
         domain = Process.whereis(Domain.supervisor(:voice))
 
         crash = fn crash ->
-          with pid when is_pid(pid) <- Process.whereis(UroDiscord.Voice.Calls), do: Process.exit(pid, :kill)
+          with pid when is_pid(pid) <- Process.whereis(Voice.Calls), do: Process.exit(pid, :kill)
           if Process.alive?(domain), do: crash.(crash)
         end
 
@@ -168,7 +174,7 @@ defmodule UroDiscord.DomainsTest do
         assert eventually(waiting?)
         assert {:ok, %{domains: %{voice: %{reason: reason}, core: %{state: :up}}}} = UroDiscord.status()
         assert reason =~ "had more than 10 crashes in 10 s"
-        assert {:error, %Error{kind: :unavailable}} = UroDiscord.Voice.status("1100000000000000000")
+        assert {:error, %Error{kind: :unavailable}} = Voice.status("1100000000000000000")
 
         assert eventually(fn -> match?({:ok, %{domains: %{voice: %{state: :up, restarts: 1}}}}, UroDiscord.status()) end)
 

@@ -48,7 +48,7 @@ pub enum Scope {
     Shared,
     /// This bot's limit on all requests.
     Global,
-    /// The response has no scope: it comes from the edge (Cloudflare), and concerns everything from this address.
+    /// The response has no scope, nor an error code of Discord's: it comes from the edge (Cloudflare), and concerns everything from this address.
     Address,
 }
 
@@ -81,6 +81,8 @@ impl Limited {
         struct Body {
             retry_after: Option<f64>,
             global: bool,
+            code: Option<i64>,
+            message: Option<String>,
         }
         let body: Body = serde_json::from_slice(body).unwrap_or_default();
         let waits = [
@@ -94,6 +96,8 @@ impl Limited {
             Some("global") => Scope::Global,
             Some("user") => Scope::User,
             Some("shared") => Scope::Shared,
+            // An error of Discord's own, such as 30046 (too many edits of an old message): Cloudflare's has no such code.
+            _ if body.code.is_some() && body.message.is_some() => Scope::User,
             _ => Scope::Address,
         };
         Self {
@@ -191,6 +195,16 @@ mod tests {
             (limited.scope, limited.retry_after),
             (Scope::Address, UNSTATED)
         );
+    }
+
+    #[test]
+    fn an_error_of_discords_without_a_scope_concerns_its_bucket() {
+        let discords = br#"{"message": "Maximum number of edits to messages older than 1 hour reached.", "code": 30046}"#;
+        let limited = Limited::from_response(&HeaderMap::new(), discords);
+        assert_eq!(limited.scope, Scope::User);
+        let edge = br#"{"cloudflare_error": true, "error_code": 1015, "title": "Error 1015: You are being rate limited"}"#;
+        let limited = Limited::from_response(&HeaderMap::new(), edge);
+        assert_eq!(limited.scope, Scope::Address);
     }
 
     #[test]
