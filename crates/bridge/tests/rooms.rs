@@ -202,13 +202,14 @@ async fn all_are_joined<P: Killable>(
     elixir.join(&mut running, rooms).await;
     let took = started.elapsed();
 
-    support::patiently("the bot to be where it is to be", async {
+    let patience = running.frames.patience;
+    let settled = tokio::time::timeout(patience, async {
         while taken(discord).await != ids(wanted) {
             // There is no event for the last leave of several.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-    })
-    .await;
+    });
+    settled.await.expect("the bot is not where it is to be");
     let gateway = discord.get("gateway").await;
     assert_eq!(gateway["violations"], json!({}), "{gateway:#}");
     assert_eq!(
