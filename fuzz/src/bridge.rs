@@ -5,4 +5,5 @@ use crate::Target;
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("bridge-payload", uro_discord_bridge::fuzzing::payload),
     ("bridge-commands", uro_discord_bridge::fuzzing::commands),
+    ("bridge-shard", uro_discord_bridge::fuzzing::shard),
 ];

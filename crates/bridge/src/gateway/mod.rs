@@ -3,17 +3,17 @@
 pub(crate) mod budget;
 pub(crate) mod commands;
 mod connection;
-mod dispatch;
-mod keeper;
+mod driver;
 pub(crate) mod payload;
 mod progress;
+pub(crate) mod shard;
 mod voice;
 mod voice_states;
 
 use crate::desired::Desired;
 use crate::events::Events;
 use crate::outbox::Outbox;
-use keeper::Keeper;
+use driver::Driver;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -47,13 +47,13 @@ pub async fn run(mut surroundings: Surroundings) -> Result<(), JoinError> {
             let _ = surroundings.wanted.changed().await;
             continue;
         };
-        let mut keepers = JoinSet::new();
+        let mut shards = JoinSet::new();
         for shard in 0..gateway.shards.get() {
-            let keeper = Keeper::new(shard, gateway.clone(), desired.era, surroundings.clone());
-            keepers.spawn(keeper.run());
+            let driver = Driver::new(shard, gateway.clone(), desired.era, surroundings.clone());
+            shards.spawn(driver.run());
         }
         // Each ends when its gateway is no longer the desired one.
-        while let Some(ended) = keepers.join_next().await {
+        while let Some(ended) = shards.join_next().await {
             ended?;
         }
     }
