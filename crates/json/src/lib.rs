@@ -8,6 +8,21 @@
 //! - Lists and objects nest 127 deep; deeper is an error.
 //! - Nothing but white space may follow, and text must be UTF-8.
 #![forbid(unsafe_code)]
+#![warn(
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 mod surrogates;
 

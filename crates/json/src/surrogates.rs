@@ -1,29 +1,37 @@
 //! Halves of surrogate pairs: `\ud83d` without a `\ude00` behind it, or the other way round.
 
-/// What stands for a character that cannot be told, as the digits of an escape.
-const REPLACEMENT: &[u8; 4] = b"fffd";
+/// What stands for a character that cannot be told.
+const REPLACEMENT: &[u8; ESCAPE] = b"\\ufffd";
+
+/// The length of `\uXXXX`.
+const ESCAPE: usize = 6;
 
 /// The text with an escape for U+FFFD in place of every half of a pair; `None` if there is no half. Its length, and so every
 /// place in it, stays the same.
 pub(crate) fn repaired(json: &[u8]) -> Option<Vec<u8>> {
     let mut repaired: Option<Vec<u8>> = None;
-    let mut at = 0;
+    let mut rest = json;
     // A backslash is nowhere but in a string.
-    while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
-        at += found;
-        match escape(&json[at..]) {
-            Some(0xd800..=0xdbff) if matches!(escape(&json[at + 6..]), Some(0xdc00..=0xdfff)) => {
-                at += 12;
-            }
-            Some(0xd800..=0xdfff) => {
+    while let Some(found) = rest.iter().position(|byte| *byte == b'\\') {
+        rest = rest.get(found..).unwrap_or_default();
+        let length = match (escape(rest), rest.get(ESCAPE..).and_then(escape)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => 2 * ESCAPE,
+            (Some(0xd800..=0xdfff), _) => {
+                let at = json.len().saturating_sub(rest.len());
                 let copy = repaired.get_or_insert_with(|| json.to_vec());
-                copy[at + 2..at + 6].copy_from_slice(REPLACEMENT);
-                at += 6;
+                if let Some(half) = copy
+                    .get_mut(at..)
+                    .and_then(<[u8]>::first_chunk_mut::<ESCAPE>)
+                {
+                    *half = *REPLACEMENT;
+                }
+                ESCAPE
             }
-            Some(_) => at += 6,
+            (Some(_), _) => ESCAPE,
             // Another escape, such as of a backslash; or one that is none, which the reader will refuse.
-            None => at = (at + 2).min(json.len()),
-        }
+            (None, _) => 2,
+        };
+        rest = rest.get(length..).unwrap_or_default();
     }
     repaired
 }

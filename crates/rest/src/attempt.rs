@@ -7,7 +7,7 @@ use uro_discord_net::Pauses;
 
 use crate::body;
 use crate::config::Config;
-use crate::error::{ApiError, Error, innermost};
+use crate::error::{ApiError, Error};
 use crate::gate::Turn;
 use crate::limiter::{Outcome, PROBE};
 use crate::prepared::Prepared;
@@ -86,11 +86,10 @@ async fn exchange(
         .request(prepared.to_http())
         .await
         .map_err(|error| {
-            let reason = innermost(&error);
             if error.is_connect() {
-                Error::Connect(reason)
+                Error::Connect(error.into())
             } else {
-                Error::ConnectionLost(reason)
+                Error::ConnectionLost(error.into())
             }
         })?;
     let (head, body) = answer.into_parts();
@@ -98,7 +97,7 @@ async fn exchange(
         .await
         .map_err(|failure| match failure {
             body::Failure::TooLarge => Error::BodyTooLarge { limit },
-            body::Failure::Broken(error) => Error::ConnectionLost(innermost(&error)),
+            body::Failure::Broken(error) => Error::ConnectionLost(error.into()),
         })?;
     Ok(Response {
         status: head.status.as_u16(),

@@ -1,5 +1,7 @@
 //! Bodies of answers, which others write: as many bytes as they have, up to a limit.
 
+#![warn(clippy::arithmetic_side_effects)]
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Body;
@@ -22,7 +24,7 @@ where
         let Ok(data) = frame.map_err(Failure::Broken)?.into_data() else {
             continue;
         };
-        if data.len() > limit - whole.len() {
+        if data.len() > limit.saturating_sub(whole.len()) {
             return Err(Failure::TooLarge);
         }
         whole.extend_from_slice(&data);

@@ -115,6 +115,7 @@ impl Client {
     }
 
     /// How the client is doing.
+    #[must_use]
     pub fn status(&self) -> Status {
         self.0.gate.status()
     }

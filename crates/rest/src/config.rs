@@ -7,6 +7,8 @@ use hyper::Uri;
 use hyper::header::HeaderValue;
 use secrecy::SecretString;
 use thiserror::Error;
+use uro_discord_net::is_loopback;
+use uro_discord_net::tls::TlsError;
 
 /// Discord's API, version 10.
 pub const DISCORD_API: &str = "https://discord.com/api/v10";
@@ -110,14 +112,6 @@ impl Config {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
-}
-
 /// Why a client cannot be made of a [`Config`].
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -137,16 +131,8 @@ pub enum ConfigError {
     #[error("user_agent: it must have the form `DiscordBot (url, version)`")]
     UserAgent,
     /// TLS cannot be set up.
-    #[error("TLS: {0}")]
-    Tls(String),
-    /// The file of certificate authorities cannot be used.
-    #[error("ca_file: {}: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 #[cfg(test)]

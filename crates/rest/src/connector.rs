@@ -1,17 +1,12 @@
 //! Connections: TCP, IPv6 first with IPv4 close behind ("happy eyeballs"), and TLS with whom we trust.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
-
-use crate::config::ConfigError;
+use uro_discord_net::tls::{self, TlsError};
 
 pub(crate) type Connector = TimeoutConnector<HttpsConnector<HttpConnector>>;
 
@@ -39,7 +34,7 @@ pub(crate) fn new(
     times: Times,
     versions: Versions,
     ca_file: Option<&Path>,
-) -> Result<Connector, ConfigError> {
+) -> Result<Connector, TlsError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -49,7 +44,7 @@ pub(crate) fn new(
     #[cfg(target_os = "linux")]
     tcp.set_tcp_user_timeout(Some(times.silence));
     let tls = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(ca_file)?)
+        .with_tls_config(tls::client_config(ca_file)?)
         .https_or_http();
     let tls = match versions {
         Versions::One => tls.enable_http1().wrap_connector(tcp),
@@ -59,27 +54,4 @@ pub(crate) fn new(
     let mut connector = TimeoutConnector::new(tls);
     connector.set_connect_timeout(Some(times.connect));
     Ok(connector)
-}
-
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, ConfigError> {
-    let mut roots = RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-    };
-    if let Some(path) = ca_file {
-        let unusable = |reason: String| ConfigError::CaFile {
-            path: path.into(),
-            reason,
-        };
-        let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect)
-            .map_err(|error| unusable(error.to_string()))?;
-        if roots.add_parsable_certificates(certificates).0 == 0 {
-            return Err(unusable("there is no certificate in it".into()));
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = versions.map_err(|error| ConfigError::Tls(error.to_string()))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }

@@ -12,6 +12,8 @@ use crate::request::Response;
 /// Longer error bodies are not read for what they say.
 const MAX_ERROR_BODY: usize = 256 << 10;
 
+pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a call failed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -29,7 +31,7 @@ pub enum Error {
     /// Discord, or what stands before it, cannot answer now: a 5xx, an answer that is not Discord's own (a page of
     /// Cloudflare's or of a proxy, whatever its status), or code 40333. It says nothing about the request.
     #[error("Discord cannot answer now: {} {}", .0.status, .0.message)]
-    Weather(ApiError),
+    Weather(#[source] ApiError),
     /// Discord's limit does not let the call through in its time (or, as the last of several attempts, just did not).
     #[error("rate limited ({}) for another {} ms", scope.name(), retry_after.as_millis())]
     RateLimited {
@@ -48,6 +50,7 @@ pub enum Error {
         /// How often it had been sent.
         attempts: u32,
         /// Why the last attempt failed, if there was one.
+        #[source]
         last: Option<Box<Error>>,
     },
     /// Every attempt failed.
@@ -56,6 +59,7 @@ pub enum Error {
         /// How often it was sent.
         attempts: u32,
         /// Why the last attempt failed.
+        #[source]
         last: Box<Error>,
     },
     /// Too many requests were rejected lately (401, 403, 429): Discord bans an address after 10,000 in 10 minutes.
@@ -68,11 +72,11 @@ pub enum Error {
     #[error("not sent: {0} calls are waiting already")]
     QueueFull(usize),
     /// There is no connection, so nothing was sent.
-    #[error("cannot connect to Discord: {0}")]
-    Connect(String),
+    #[error("cannot connect to Discord: {}", innermost(.0.as_ref()))]
+    Connect(#[source] Source),
     /// The connection broke before the whole answer was here; Discord may have acted upon the request.
-    #[error("the connection broke before the answer was complete: {0}")]
-    ConnectionLost(String),
+    #[error("the connection broke before the answer was complete: {}", innermost(.0.as_ref()))]
+    ConnectionLost(#[source] Source),
     /// An attempt got no answer in its time; Discord may have acted upon the request.
     #[error("no answer within {} ms", after.as_millis())]
     Timeout {
@@ -144,7 +148,8 @@ impl ApiError {
         self.discords
     }
 
-    /// Reads what Discord says, in either of the two forms it has: the API's and OAuth2's.
+    /// Reads what Discord says, in either of the two forms it has: the API's and OAuth's.
+    #[must_use]
     pub fn from_response(response: &Response) -> Self {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -189,6 +194,7 @@ fn because(last: Option<&Error>) -> String {
 
 impl Error {
     /// The answer behind this error, also of the last attempt of several.
+    #[must_use]
     pub fn api(&self) -> Option<&ApiError> {
         match self {
             Self::Api(error) | Self::Weather(error) => Some(error),
@@ -199,6 +205,7 @@ impl Error {
     }
 
     /// The HTTP status behind this error, if an answer came.
+    #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Unauthorized { .. } => Some(401),
@@ -207,6 +214,7 @@ impl Error {
     }
 
     /// When it may be worth trying again, where that is known.
+    #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. }

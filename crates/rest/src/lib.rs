@@ -1,5 +1,18 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![warn(clippy::pedantic, clippy::indexing_slicing, unreachable_pub)]
+#![allow(
+    clippy::duration_suboptimal_units,
+    reason = "seconds are what is counted in"
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        reason = "a test that panics has failed"
+    )
+)]
 
 mod attempt;
 mod body;
@@ -31,3 +44,4 @@ pub use secrecy::SecretString;
 pub use target::{Raw, Target, Within};
 pub use twilight_http::request::{Method, TryIntoRequest};
 pub use twilight_http::routing::Route;
+pub use uro_discord_net::tls::TlsError;

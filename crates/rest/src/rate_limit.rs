@@ -3,13 +3,16 @@
 //! Source: Discord's documentation, "Rate Limits". Headers are sent with most responses; a 429 adds a body. Everything
 //! here comes from the network, so every value is optional, and bounded where it is taken.
 
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
 use std::time::Duration;
 
 use hyper::HeaderMap;
 use serde::Deserialize;
 
 /// The longest wait that is believed; Discord's own are far shorter, and Cloudflare bans last an hour.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// How long to stay away after a 429 that does not say.
 const UNSTATED: Duration = Duration::from_secs(30);
@@ -54,6 +57,7 @@ pub enum Scope {
 
 impl Scope {
     /// The name Discord uses; `address` for the one that has none.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::User => "user",

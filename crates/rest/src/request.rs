@@ -139,7 +139,7 @@ pub enum Auth {
     Bot,
     /// None at all.
     None,
-    /// A user's OAuth2 access token.
+    /// A user's OAuth access token.
     Bearer(SecretString),
 }
 

@@ -1,6 +1,5 @@
 //! What can go wrong, and what to do next. Nothing here holds a token or a key.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +7,7 @@ use thiserror::Error;
 
 use crate::video::VideoFrame;
 use uro_discord_media::Malformed;
+use uro_discord_net::tls::TlsError;
 
 /// Why a session cannot be started.
 #[derive(Debug, Error)]
@@ -19,17 +19,9 @@ pub enum ConfigError {
     /// Without TLS anybody on the way could read the token.
     #[error("endpoint {0:?}: without TLS only a loopback address is taken; set `scheme` to wss")]
     PlainText(String),
-    /// The file of certificate authorities cannot be used.
-    #[error("ca_file {}: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
     /// TLS cannot be set up.
-    #[error("TLS: {0}")]
-    Tls(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Why a session ended; [`End::next`] says what to do about it.

@@ -51,6 +51,7 @@ impl Token {
     }
 
     /// The token itself, for the one who sends it to Discord.
+    #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -6,7 +6,6 @@ pub mod frame;
 mod gateway;
 mod http;
 mod message;
-mod snowflake;
 mod voice;
 
 pub use gateway::{Gateway, Session, Token};
@@ -16,7 +15,7 @@ pub use message::{
     HttpWaiting, InChannel, Level, Library, Listening, Panicked, Played, RequestHead, Stats,
     Suppressed, ToBridge, User, Verdict, VoiceState,
 };
-pub use snowflake::Snowflake;
+pub use uro_discord_net::Snowflake;
 pub use voice::{Play, Voice, VoiceChannel};
 
 /// The version of the protocol that this crate speaks, said in both hellos.

@@ -2,9 +2,13 @@
 
 use rustler::types::tuple::get_tuple;
 use rustler::{Atom, Binary, Term};
+use uro_discord_net::{NotAnId, Snowflake};
 use uro_discord_rest::{Method, Raw, Route, Target, Within};
 
 use crate::{atoms, request};
+
+/// The digits of the largest.
+const MAX_ID: usize = 20;
 
 /// More than any token of Discord's has.
 const MAX_TOKEN: usize = 1024;
@@ -127,12 +131,10 @@ fn method(method: Term<'_>) -> Result<Method, String> {
 
 /// An id is text here, as in Discord's JSON.
 fn id(what: &str, term: Term<'_>) -> Result<u64, String> {
-    // `parse` also takes a sign.
-    let digits = text(term, 20).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-    digits
-        .and_then(|digits| digits.parse().ok())
-        .filter(|id| *id != 0)
-        .ok_or_else(|| format!("{what} must be an id, such as \"81384788765712384\""))
+    let id = text(term, MAX_ID).ok_or(NotAnId);
+    id.and_then(str::parse::<Snowflake>)
+        .map(Snowflake::get)
+        .map_err(|why| format!("{what}: {why}"))
 }
 
 fn optional_id(what: &str, term: Term<'_>) -> Result<Option<u64>, String> {

@@ -174,7 +174,7 @@ impl Window {
     fn availability(&self, in_flight: u32, now: Instant) -> Availability {
         let mut lost = self.lost.iter().filter(|until| **until > now).peekable();
         let first_lost = lost.peek().map(|until| **until);
-        let taken = in_flight.saturating_add(lost.count() as u32);
+        let taken = in_flight.saturating_add(u32::try_from(lost.count()).unwrap_or(u32::MAX));
         let (left, resets_at) = if now >= self.resets_at {
             (self.limit.max(1), None)
         } else {

@@ -14,6 +14,10 @@ mod global;
 mod model;
 mod pause;
 #[cfg(any(test, feature = "fuzzing"))]
+#[allow(
+    clippy::indexing_slicing,
+    reason = "a fuzz target that panics has found something"
+)]
 pub mod script;
 mod status;
 #[cfg(test)]

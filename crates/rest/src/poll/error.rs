@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::error::innermost;
-
-type Source = Box<dyn std::error::Error + Send + Sync>;
+use crate::error::{Source, innermost};
 
 /// What can go wrong with a request. No variant shows the address or a header, which may hold a secret.
 #[derive(Debug, Error)]

@@ -16,6 +16,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![warn(clippy::arithmetic_side_effects)]
 
 mod address;
 mod error;
@@ -34,9 +35,9 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use crate::body;
-use crate::config::ConfigError;
 use crate::connector::{self, Connector, Times, Versions};
 pub use error::Error;
+use uro_discord_net::tls::TlsError;
 
 /// The most headers that an answer may have.
 const MAX_HEADERS: usize = 100;
@@ -88,7 +89,7 @@ impl Poll {
     ///
     /// # Errors
     /// The file cannot be used.
-    pub fn new(ca_file: Option<&Path>, limits: Limits) -> Result<Self, ConfigError> {
+    pub fn new(ca_file: Option<&Path>, limits: Limits) -> Result<Self, TlsError> {
         let times = Times {
             connect: limits.time,
             silence: limits.time,
@@ -129,7 +130,7 @@ impl Poll {
             if redirects == self.limits.redirects {
                 return Err(refused(format!("again after {redirects} times")));
             }
-            redirects += 1;
+            redirects = redirects.saturating_add(1);
             uri = address::follow(&uri, location).map_err(refused)?;
         }
     }

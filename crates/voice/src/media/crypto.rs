@@ -3,6 +3,21 @@
 //!
 //! A packet is its clear part, which is authenticated, the ciphertext, a tag of 16 bytes and a nonce of 4. The nonce is a
 //! counter of ours, and stands in front of zeroes.
+#![warn(
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 use chacha20poly1305::aead::{AeadInPlace, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -25,6 +40,7 @@ pub enum Mode {
 
 impl Mode {
     /// Discord's name for it.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Aes256Gcm => "aead_aes256_gcm_rtpsize",
@@ -165,7 +181,7 @@ impl Transport {
                 body
             }
         };
-        Ok(&mut sealed[..length])
+        sealed.get_mut(..length).ok_or(NotAuthentic)
     }
 }
 

@@ -1,5 +1,20 @@
 //! IP discovery: the voice server tells what address and port our datagrams come from
 //! ([Discord](https://discord.com/developers/docs/topics/voice-connections#ip-discovery)).
+#![warn(
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -18,7 +33,7 @@ const TRIES: u32 = 5;
 /// # Errors
 ///
 /// When it is none, or one for another SSRC.
-pub fn parse(datagram: &[u8], ssrc: u32) -> Result<(IpAddr, u16), Malformed> {
+pub(crate) fn parse(datagram: &[u8], ssrc: u32) -> Result<(IpAddr, u16), Malformed> {
     let Ok(datagram) = <&[u8; SIZE]>::try_from(datagram) else {
         return Err(Malformed("IP discovery: it is not 74 bytes long"));
     };
@@ -76,6 +91,7 @@ impl Discovery {
         self.due
     }
 
+    #[allow(clippy::arithmetic_side_effects, reason = "it counts to TRIES")]
     pub(crate) fn poll(&mut self, now: Instant) -> Step {
         if now < self.due {
             return Step::Wait;

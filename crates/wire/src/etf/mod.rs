@@ -9,12 +9,39 @@
 //! both the depth ([`MAX_DEPTH`]) and the number of terms ([`MAX_TERMS`]) are limited.
 //!
 //! [external term format]: https://www.erlang.org/doc/apps/erts/erl_ext_dist.html
+#![warn(
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 mod de;
 mod error;
 mod read;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "places are in what it wrote itself"
+)]
 mod ser;
 mod skip;
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    reason = "places are in what it wrote itself"
+)]
 mod write;
 
 pub use error::Error;
@@ -23,28 +50,28 @@ pub use write::Writer;
 
 /// The tags of the format.
 mod tag {
-    pub const VERSION: u8 = 131;
-    pub const NEW_FLOAT: u8 = 70;
-    pub const BIT_BINARY: u8 = 77;
-    pub const NEW_PID: u8 = 88;
-    pub const NEW_PORT: u8 = 89;
-    pub const NEWER_REFERENCE: u8 = 90;
-    pub const SMALL_INTEGER: u8 = 97;
-    pub const INTEGER: u8 = 98;
+    pub(super) const VERSION: u8 = 131;
+    pub(super) const NEW_FLOAT: u8 = 70;
+    pub(super) const BIT_BINARY: u8 = 77;
+    pub(super) const NEW_PID: u8 = 88;
+    pub(super) const NEW_PORT: u8 = 89;
+    pub(super) const NEWER_REFERENCE: u8 = 90;
+    pub(super) const SMALL_INTEGER: u8 = 97;
+    pub(super) const INTEGER: u8 = 98;
     /// Latin-1. OTP writes it until 25, even for plain ASCII.
-    pub const ATOM: u8 = 100;
-    pub const SMALL_TUPLE: u8 = 104;
-    pub const LARGE_TUPLE: u8 = 105;
-    pub const NIL: u8 = 106;
+    pub(super) const ATOM: u8 = 100;
+    pub(super) const SMALL_TUPLE: u8 = 104;
+    pub(super) const LARGE_TUPLE: u8 = 105;
+    pub(super) const NIL: u8 = 106;
     /// A list of bytes: what Erlang makes of every list of small integers, text or not.
-    pub const STRING: u8 = 107;
-    pub const LIST: u8 = 108;
-    pub const BINARY: u8 = 109;
-    pub const SMALL_BIG: u8 = 110;
-    pub const LARGE_BIG: u8 = 111;
-    pub const EXPORT: u8 = 113;
-    pub const MAP: u8 = 116;
-    pub const ATOM_UTF8: u8 = 118;
-    pub const SMALL_ATOM_UTF8: u8 = 119;
-    pub const V4_PORT: u8 = 120;
+    pub(super) const STRING: u8 = 107;
+    pub(super) const LIST: u8 = 108;
+    pub(super) const BINARY: u8 = 109;
+    pub(super) const SMALL_BIG: u8 = 110;
+    pub(super) const LARGE_BIG: u8 = 111;
+    pub(super) const EXPORT: u8 = 113;
+    pub(super) const MAP: u8 = 116;
+    pub(super) const ATOM_UTF8: u8 = 118;
+    pub(super) const SMALL_ATOM_UTF8: u8 = 119;
+    pub(super) const V4_PORT: u8 = 120;
 }

@@ -100,7 +100,8 @@ impl<'a> Reader<'a> {
     pub fn raw(&mut self) -> Result<&'a [u8], Error> {
         let start = self.rest;
         self.skip()?;
-        Ok(&start[..start.len() - self.rest.len()])
+        let length = start.len().saturating_sub(self.rest.len());
+        start.get(..length).ok_or(Error::Truncated)
     }
 
     /// Ends the message.
@@ -142,12 +143,13 @@ impl<'a> Reader<'a> {
         &mut self,
         read: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        if self.depth == MAX_DEPTH {
+        let above = self.depth;
+        if above >= MAX_DEPTH {
             return Err(Error::TooDeep);
         }
-        self.depth += 1;
+        self.depth = above.saturating_add(1);
         let result = read(self);
-        self.depth -= 1;
+        self.depth = above;
         result
     }
 
@@ -167,7 +169,7 @@ impl<'a> Reader<'a> {
     /// A length of that many terms (of at least one byte each), so that it cannot promise more than is there.
     pub(super) fn length(&mut self, bytes_each: usize) -> Result<usize, Error> {
         let length = self.u32()?;
-        if length > self.rest.len() / bytes_each {
+        if length.saturating_mul(bytes_each) > self.rest.len() {
             return Err(Error::Truncated);
         }
         Ok(length)
@@ -186,7 +188,8 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, Error> {
-        Ok(self.array::<1>()?[0])
+        let [byte] = self.array()?;
+        Ok(byte)
     }
 
     pub(super) fn u16(&mut self) -> Result<usize, Error> {

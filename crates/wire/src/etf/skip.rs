@@ -5,70 +5,63 @@ impl Reader<'_> {
     /// between two programs that do not share code (functions, compressed or very old forms) is refused.
     pub(super) fn skip(&mut self) -> Result<(), Error> {
         let mut pending: usize = 1;
-        while pending > 0 {
-            pending -= 1;
-            match self.tag()? {
-                tag::NIL => {}
+        while let Some(left) = pending.checked_sub(1) {
+            let inside = match self.tag()? {
+                tag::NIL => 0,
                 tag::SMALL_INTEGER => self.pass(1)?,
                 tag::INTEGER => self.pass(4)?,
                 tag::NEW_FLOAT => self.pass(8)?,
-                atom @ (tag::SMALL_ATOM_UTF8 | tag::ATOM | tag::ATOM_UTF8) => {
-                    // Before OTP 26 an atom may be Latin-1: only its length matters.
-                    let length = if atom == tag::SMALL_ATOM_UTF8 {
-                        self.u8()?.into()
-                    } else {
-                        self.u16()?
-                    };
-                    self.pass(length)?;
+                // Before OTP 26 an atom may be Latin-1: only its length matters.
+                tag::SMALL_ATOM_UTF8 => {
+                    let length = self.u8()?;
+                    self.pass(length.into())?
                 }
-                tag::STRING => {
+                tag::ATOM | tag::ATOM_UTF8 | tag::STRING => {
                     let length = self.u16()?;
-                    self.pass(length)?;
+                    self.pass(length)?
                 }
                 tag::BINARY => {
                     let length = self.u32()?;
-                    self.pass(length)?;
-                }
-                tag::BIT_BINARY => {
-                    let length = self.u32()?;
-                    self.pass(1)?;
-                    self.pass(length)?;
+                    self.pass(length)?
                 }
                 tag::SMALL_BIG => {
-                    let length = usize::from(self.u8()?);
-                    self.pass(1 + length)?;
+                    let length = self.u8()?;
+                    self.pass(1)?;
+                    self.pass(length.into())?
                 }
-                tag::LARGE_BIG => {
+                tag::BIT_BINARY | tag::LARGE_BIG => {
                     let length = self.u32()?;
                     self.pass(1)?;
-                    self.pass(length)?;
+                    self.pass(length)?
                 }
-                tag::SMALL_TUPLE => pending += usize::from(self.u8()?),
-                tag::LARGE_TUPLE => pending += self.length(1)?,
+                tag::SMALL_TUPLE => self.u8()?.into(),
+                tag::LARGE_TUPLE => self.length(1)?,
                 // The tail is a term too.
-                tag::LIST => pending += self.length(1)? + 1,
-                tag::MAP => pending += 2 * self.length(2)?,
-                tag::EXPORT => pending += 3,
+                tag::LIST => self.length(1)?.saturating_add(1),
+                tag::MAP => self.length(2)?.saturating_mul(2),
+                tag::EXPORT => 3,
                 // A node's name and a fixed rest; the atom is checked before what follows it.
-                tag::NEW_PID => self.node(12)?,
+                tag::NEW_PID | tag::V4_PORT => self.node(12)?,
                 tag::NEW_PORT => self.node(8)?,
-                tag::V4_PORT => self.node(12)?,
                 tag::NEWER_REFERENCE => {
                     let words = self.u16()?;
-                    self.node(4 + 4 * words)?;
+                    self.node(words.saturating_mul(4).saturating_add(4))?
                 }
                 other => return Err(Error::Tag(other)),
-            }
+            };
+            pending = left.saturating_add(inside);
         }
         Ok(())
     }
 
-    fn node(&mut self, rest: usize) -> Result<(), Error> {
+    /// As `pass`.
+    fn node(&mut self, rest: usize) -> Result<usize, Error> {
         self.atom()?;
         self.pass(rest)
     }
 
-    fn pass(&mut self, length: usize) -> Result<(), Error> {
-        self.take(length).map(drop)
+    /// Passes over bytes; there are no terms inside.
+    fn pass(&mut self, length: usize) -> Result<usize, Error> {
+        self.take(length).map(|_| 0)
     }
 }

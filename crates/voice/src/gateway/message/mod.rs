@@ -4,6 +4,21 @@
 //!
 //! From the server, JSON is `{"op", "d", "seq"?}` and binary is `u16 seq | u8 op | payload`, big endian; to the server a
 //! binary message has no `seq`.
+#![warn(
+    clippy::pedantic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    unreachable_pub
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 mod outgoing;
 pub(crate) mod video;
@@ -13,6 +28,7 @@ use serde_json::value::RawValue;
 
 use crate::media::crypto::SecretKey;
 use uro_discord_media::Malformed;
+use uro_discord_net::Snowflake;
 use video::{SessionUpdate, SinkWants, Stream, Video};
 
 pub(crate) use outgoing::{Outgoing, Protocol, commit_welcome, key_package};
@@ -65,7 +81,7 @@ pub(crate) struct SessionDescription {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Speaking {
     pub ssrc: u32,
-    pub user_id: Id,
+    pub user_id: Snowflake,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,12 +97,12 @@ pub(crate) struct HeartbeatAck {
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct ClientsConnect {
-    pub user_ids: Vec<Id>,
+    pub user_ids: Vec<Snowflake>,
 }
 
 #[derive(Debug, Deserialize)]
 pub(crate) struct ClientDisconnect {
-    pub user_id: Id,
+    pub user_id: Snowflake,
 }
 
 #[derive(Debug, Deserialize)]
@@ -104,19 +120,6 @@ pub(crate) struct Transition {
 pub(crate) struct PrepareEpoch {
     pub epoch: u64,
     pub protocol_version: u16,
-}
-
-/// A snowflake, which JSON has as a string.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct Id(pub u64);
-
-impl TryFrom<String> for Id {
-    type Error = std::num::ParseIntError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
-    }
 }
 
 #[derive(Deserialize)]

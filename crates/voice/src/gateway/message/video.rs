@@ -7,8 +7,8 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, Value};
 
-use super::Id;
 use crate::video::{VideoConfig, payload_types};
+use uro_discord_net::Snowflake;
 
 /// Streams that anybody may have: cameras and screens in three layers each would be six.
 const MAX_STREAMS: usize = 8;
@@ -34,8 +34,9 @@ impl Stream {
 
 /// Video (12): somebody's streams.
 #[derive(Debug, Deserialize)]
+#[allow(clippy::struct_field_names, reason = "they are Discord's")]
 pub(crate) struct Video {
-    pub user_id: Id,
+    pub user_id: Snowflake,
     #[serde(default)]
     pub video_ssrc: u32,
     #[serde(default)]
@@ -80,7 +81,13 @@ impl SinkWants {
     pub(crate) fn of(&self, ssrc: u32) -> Option<u8> {
         let wanted = |key: &str| {
             let wanted: Value = serde_json::from_str(self.0.get(key)?.get()).ok()?;
-            Some(wanted.as_f64()?.clamp(0.0, 100.0) as u8)
+            let wanted = wanted.as_f64()?.clamp(0.0, 100.0);
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "it is from 0 to 100"
+            )]
+            Some(wanted as u8)
         };
         wanted(&ssrc.to_string()).or_else(|| wanted("any"))
     }
@@ -132,18 +139,22 @@ impl Codec {
             encode: None,
             decode: None,
         };
-        let video = video.codecs.iter().zip(1..).map(|(codec, place)| {
-            let (payload_type, rtx) = payload_types(*codec);
-            Self {
-                name: codec.name(),
-                r#type: "video",
-                priority: place * 1000,
-                payload_type,
-                rtx_payload_type: Some(rtx),
-                encode: Some(true),
-                decode: Some(true),
-            }
-        });
+        let video = video
+            .codecs
+            .iter()
+            .zip((1000..).step_by(1000))
+            .map(|(codec, place)| {
+                let (payload_type, rtx) = payload_types(*codec);
+                Self {
+                    name: codec.name(),
+                    r#type: "video",
+                    priority: place,
+                    payload_type,
+                    rtx_payload_type: Some(rtx),
+                    encode: Some(true),
+                    decode: Some(true),
+                }
+            });
         std::iter::once(opus).chain(video).collect()
     }
 }
@@ -224,7 +235,7 @@ pub(crate) struct Wants {
 
 impl Serialize for Wants {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1 + self.streams.len()))?;
+        let mut map = serializer.serialize_map(Some(self.streams.len().saturating_add(1)))?;
         map.serialize_entry("any", &self.any)?;
         for (ssrc, quality) in &self.streams {
             map.serialize_entry(&ssrc.to_string(), quality)?;
@@ -248,7 +259,7 @@ mod tests {
     #[test]
     fn somebodys_streams() {
         let ssrcs = |d| match text(12, d) {
-            Text::Video(video) => (video.user_id.0, video.ssrcs()),
+            Text::Video(video) => (video.user_id.get(), video.ssrcs()),
             other => panic!("{other:?}"),
         };
         let streams = json!([

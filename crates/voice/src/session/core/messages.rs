@@ -32,20 +32,22 @@ impl Core {
             Text::SessionDescription(description) => self.description(description, now),
             Text::Resumed => self.resumed(now),
             Text::Speaking(speaking) => {
-                let (ssrc, user) = (speaking.ssrc, speaking.user_id.0);
+                let (ssrc, user) = (speaking.ssrc, speaking.user_id.get());
                 self.receiver.belongs(ssrc, user, &mut self.outputs);
                 self.retry(now);
             }
             Text::ClientsConnect(clients) => {
                 for user in clients.user_ids {
-                    if self.dave.connected(user.0) {
-                        let joined = Event::UserJoined { user_id: user.0 };
+                    if self.dave.connected(user.get()) {
+                        let joined = Event::UserJoined {
+                            user_id: user.get(),
+                        };
                         self.actions.push_back(Action::Event(joined));
                     }
                 }
             }
             Text::ClientDisconnect(client) => {
-                let user_id = client.user_id.0;
+                let user_id = client.user_id.get();
                 if self.dave.disconnected(user_id, now) {
                     self.user_video(user_id, &[]);
                     self.receiver.gone(user_id, &mut self.outputs);

@@ -151,7 +151,7 @@ impl Core {
     }
 
     fn announced(&mut self, announced: &Announced) {
-        let user_id = announced.user_id.0;
+        let user_id = announced.user_id.get();
         self.user_video(user_id, &announced.ssrcs());
     }
 
