@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(seq, Some(4));
         let (message, seq) =
             Text::parse(r#"{"op":11,"d":{"user_ids":["1","18446744073709551615"]}}"#).unwrap();
-        assert!(matches!(message, Text::ClientsConnect(c) if c.user_ids[1].0 == u64::MAX));
+        assert!(matches!(message, Text::ClientsConnect(c) if c.user_ids[1].get() == u64::MAX));
         assert_eq!(seq, None);
         assert!(matches!(
             Text::parse(r#"{"op":9,"d":null}"#).unwrap().0,
