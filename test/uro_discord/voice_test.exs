@@ -202,6 +202,19 @@ defmodule UroDiscord.VoiceTest do
     assert %{"events" => [_once]} = DiscordSim.get(sim, "/events?types=voice_state&after=#{before}")
   end
 
+  test "what is left while there is no bridge, the next one leaves", %{sim: sim, guild: guild} do
+    assert :ok = Voice.join(guild, :world, wait: 20_000)
+    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+    # Its owner hears of nothing, so the leave comes to none but the next bridge.
+    :sys.suspend(UroDiscord.Bridge)
+    {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
+    assert :ok = Voice.leave(guild)
+    assert in_voice(sim)
+    :sys.resume(UroDiscord.Bridge)
+    assert eventually(fn -> in_voice(sim) == nil end)
+    assert {:error, %Error{kind: :unknown}} = Voice.status(guild)
+  end
+
   test "the end of the process that knows what is wanted is not heard, and what somebody in Discord ended stays so",
        %{sim: sim, guild: guild, stage: stage} do
     assert :ok = Voice.join(guild, :stage, wait: 20_000)

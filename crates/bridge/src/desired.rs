@@ -34,6 +34,8 @@ pub struct Desired {
 pub struct DesiredVoice {
     pub user: Snowflake,
     pub channels: Arc<BTreeMap<Snowflake, Arc<VoiceChannel>>>,
+    /// Guilds that were left of late.
+    pub left: Arc<BTreeSet<Snowflake>>,
 }
 
 impl DesiredVoice {
@@ -41,6 +43,7 @@ impl DesiredVoice {
         let channels = voice.channels.into_iter();
         Self {
             user: voice.user,
+            left: Arc::new(voice.left.into_iter().collect()),
             channels: Arc::new(
                 channels
                     .map(|channel| (channel.guild, Arc::new(channel)))

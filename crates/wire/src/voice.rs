@@ -9,6 +9,9 @@ pub struct Voice {
     pub user: Snowflake,
     /// At most one of a guild, which is all that Discord allows.
     pub channels: Vec<VoiceChannel>,
+    /// Guilds that were left of late. Another bridge may have ended before it told Discord.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<Snowflake>,
 }
 
 /// A voice channel that the bot shall be in.

@@ -8,6 +8,10 @@ defmodule UroDiscord.Voice.Calls do
   alias UroDiscord.{Config, Desired, Error, Events, Rest, Runtime, Snowflake, Voice}
   alias UroDiscord.Gateway.Leader
 
+  # For so long every bridge is told that a guild was left, since the one before may have ended before it told Discord. At Discord's pace a
+  # thousand leaves take 13 minutes.
+  @left_ms 20 * 60 * 1_000
+
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
 
@@ -21,8 +25,8 @@ defmodule UroDiscord.Voice.Calls do
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
-    {calls, attempts} = Runtime.lookup(:voice) || {%{}, 0}
-    {:ok, %{bot_id: bot_id, calls: calls, attempts: attempts} |> resume() |> desire()}
+    {calls, attempts, left} = Runtime.lookup(:voice) || {%{}, 0, %{}}
+    {:ok, %{bot_id: bot_id, calls: calls, attempts: attempts, left: left} |> resume() |> desire()}
   end
 
   # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
@@ -53,7 +57,7 @@ defmodule UroDiscord.Voice.Calls do
     call = Map.get(state.calls, guild_id, new)
     elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
     call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
-    state = %{state | attempts: state.attempts + 1}
+    state = %{state | attempts: state.attempts + 1, left: Map.delete(state.left, guild_id)}
     # Whoever asks anew wants it heard, whatever was decided before.
     call =
       Map.merge(call, %{
@@ -76,7 +80,8 @@ defmodule UroDiscord.Voice.Calls do
     with %{^guild_id => call} <- state.calls,
          do: answer(call, {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}})
 
-    {:reply, :ok, desire(%{state | calls: Map.delete(state.calls, guild_id)})}
+    left = Map.put(state.left, guild_id, monotonic() + @left_ms)
+    {:reply, :ok, desire(%{state | calls: Map.delete(state.calls, guild_id), left: left})}
   end
 
   def handle_call({:play, guild_id, file}, _from, state) do
@@ -189,12 +194,14 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   defp desire(state) do
-    Desired.put("voice", if(Leader.held?() and state.calls != %{}, do: wanted(state)))
+    now = monotonic()
+    state = %{state | left: Map.filter(state.left, fn {_guild_id, until} -> now < until end)}
+    Desired.put("voice", if(Leader.held?() and {state.calls, state.left} != {%{}, %{}}, do: wanted(state)))
     keep(state)
   end
 
   defp keep(state) do
-    Runtime.put(:voice, {state.calls, state.attempts})
+    Runtime.put(:voice, {state.calls, state.attempts, state.left})
     state
   end
 
@@ -211,7 +218,7 @@ defmodule UroDiscord.Voice.Calls do
         }
       end
 
-    %{"user" => state.bot_id, "channels" => channels}
+    %{"user" => state.bot_id, "channels" => channels, "left" => Map.keys(state.left)}
   end
 
   ## What the bridge says
@@ -313,6 +320,8 @@ defmodule UroDiscord.Voice.Calls do
       fact(guild_id, :stays_suppressed, %{"reason" => reason})
     end
   end
+
+  defp monotonic, do: System.monotonic_time(:millisecond)
 
   defp now(call, state, changes) do
     %{call | status: Map.merge(call.status, Map.merge(%{state: state, since: DateTime.utc_now()}, changes))}

@@ -76,6 +76,8 @@ pub struct VoiceStates {
     queue: VecDeque<Snowflake>,
     /// Where the bot is in a guild of which nothing is known.
     elsewhere: Place,
+    /// The bot's own user, as it was stated last.
+    user: Option<Snowflake>,
 }
 
 impl VoiceStates {
@@ -85,15 +87,18 @@ impl VoiceStates {
             guilds: BTreeMap::new(),
             queue: VecDeque::new(),
             elsewhere: Place::Unknown,
+            user: None,
         }
     }
 
     /// States where the bot is to be in a guild; `None`: in no channel.
     pub fn desire(&mut self, guild: Snowflake, desired: Option<DesiredVoiceState>) {
+        self.user = desired.map(|state| state.user).or(self.user);
         let elsewhere = self.elsewhere;
         match (self.guilds.get_mut(&guild), desired) {
             (Some(known), desired) => known.desired = desired,
-            (None, None) => return,
+            // It is nowhere already.
+            (None, None) if elsewhere == Place::Nowhere => return,
             (None, desired) => {
                 let new = Guild {
                     desired,
@@ -156,8 +161,7 @@ impl VoiceStates {
 
     /// Which user the bot is in a guild, if that is of interest.
     pub fn user(&self, guild: Snowflake) -> Option<Snowflake> {
-        let guild = self.guilds.get(&guild)?;
-        guild.desired.or(guild.told).map(|state| state.user)
+        self.guilds.get(&guild).and(self.user)
     }
 
     /// Discord has begun a new gateway session, in which the bot is in no channel.
@@ -209,12 +213,17 @@ impl VoiceStates {
         }
     }
 
+    /// Leaves go before joins: a channel that nobody wants is left before others are filled, which may take minutes.
     fn enqueue(&mut self, id: Snowflake) {
         if let Some(guild) = self.guilds.get_mut(&id)
             && !guild.queued
         {
             guild.queued = true;
-            self.queue.push_back(id);
+            if guild.desired.is_some() {
+                self.queue.push_back(id);
+            } else {
+                self.queue.push_front(id);
+            }
         }
     }
 }

@@ -60,6 +60,13 @@ impl DesiredVoiceStates {
         }
     }
 
+    /// The bot is to be in no channel of a guild, of which nothing may be known here.
+    pub fn leave(&self, guild: Snowflake) {
+        let mut all = self.all();
+        all.states.remove(&guild);
+        all.changed(guild);
+    }
+
     /// Follows the guilds of a shard; what there is already is a change too.
     pub fn follow(&self, shard: u32, shards: u32) -> Changes {
         let mut all = self.all();

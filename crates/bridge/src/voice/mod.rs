@@ -13,7 +13,7 @@ use crate::desired::Desired;
 use crate::outbox::Outbox;
 use call::{Begin, Call};
 use secrecy::SecretString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
@@ -93,6 +93,8 @@ pub async fn run(
 ) -> Result<(), JoinError> {
     let mut running: BTreeMap<Snowflake, Running> = BTreeMap::new();
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
+    // The guilds that Discord was told to have left, and need not be told again.
+    let mut left: BTreeSet<Snowflake> = BTreeSet::new();
     let mut orders_due = true;
     // The last value outlives its sender, so it is asked for the sender.
     while wanted.has_changed().is_ok() {
@@ -100,6 +102,7 @@ pub async fn run(
             // A part that is unchanged is the same `Arc`, and then so is every order in it.
             let desired = wanted.borrow_and_update().clone();
             order(&desired, &mut running, &mut tasks, &surroundings);
+            leave(&desired, &running, &mut left, &surroundings.states);
         }
         orders_due = tokio::select! {
             _ = wanted.changed() => true,
@@ -111,6 +114,7 @@ pub async fn run(
                 let guild = ended?;
                 // It may have been wanted again in its last moment.
                 running.remove(&guild);
+                left.insert(guild);
                 true
             }
         };
@@ -161,6 +165,24 @@ fn order(
         tasks.spawn(call.run());
         let updates = sender;
         running.insert(*guild, Running { orders, updates });
+    }
+}
+
+/// Leaves what a bridge before may have had no time to leave.
+fn leave(
+    desired: &Desired,
+    running: &BTreeMap<Snowflake, Running>,
+    left: &mut BTreeSet<Snowflake>,
+    states: &DesiredVoiceStates,
+) {
+    let Some(voice) = &desired.voice else {
+        return left.clear();
+    };
+    left.retain(|guild| voice.left.contains(guild));
+    for guild in &*voice.left {
+        if !running.contains_key(guild) && left.insert(*guild) {
+            states.leave(*guild);
+        }
     }
 }
 

@@ -54,6 +54,32 @@ fn a_join_after_ready_is_one_command() {
 }
 
 #[test]
+fn a_guild_that_another_bridge_may_have_left_is_left_before_others_are_joined() {
+    let mut commands = Commands::new(WINDOW);
+    let now = Instant::now();
+    commands.connected();
+    commands.voice.desire(id(1), Some(desired(10, 1)));
+    commands.voice.desire(id(2), None);
+    commands.resumed();
+    let Some(Command::Voice(command)) = commands.next(now) else {
+        panic!("nothing is asked");
+    };
+    assert_eq!((command.guild, command.channel), (id(2), None));
+    assert_eq!(commands.voice.user(id(2)), Some(id(BOT)));
+    assert_eq!(commands.voice.heard(id(2), None, now), Heard::Past);
+    assert_eq!(voice(&mut commands, now), Some(None));
+    assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
+    assert_eq!(commands.next(now), None);
+}
+
+#[test]
+fn in_a_session_of_its_own_nothing_is_left_that_was_not_joined() {
+    let (mut commands, now) = renewed();
+    commands.voice.desire(id(2), None);
+    assert_eq!(commands.next(now), None);
+}
+
+#[test]
 fn what_is_not_sent_yet_is_withdrawn() {
     let (mut commands, now) = renewed();
     commands.voice.desire(id(1), Some(desired(10, 1)));
