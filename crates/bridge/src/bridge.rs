@@ -6,9 +6,9 @@ use crate::fault::Fault;
 use crate::gateway;
 use crate::http::{self, Exchange};
 use crate::media::Media;
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use crate::transport::Transport;
-use crate::voice::{self, DesiredVoiceStates, Talk};
+use crate::voice::{self, ActiveSession, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -33,13 +33,13 @@ const FLUSH: Duration = Duration::from_millis(100);
 const READ: usize = 64 * 1024;
 
 /// Runs until Elixir says stop, closes the transport or no longer reads, or until something is wrong, which the log then has. What
-/// is in `outbox` is written first, but for a hello. Not to be cancelled: the gateway would not be left so that it can be resumed.
+/// is in `sender` is written first, but for a hello. Not to be cancelled: the gateway would not be left so that it can be resumed.
 ///
 /// # Errors
 ///
 /// Any [`Fault`] but [`Fault::NotAPort`].
-pub async fn run(transport: Transport, outbox: Outbox, media: Media) -> Result<(), Fault> {
-    run_in_window(transport, outbox, media, gateway::WINDOW).await
+pub async fn run(transport: Transport, sender: FrameSender, media: Media) -> Result<(), Fault> {
+    run_in_window(transport, sender, media, gateway::WINDOW).await
 }
 
 /// [`run`] for a Discord that counts commands in another time, so that a test need not take Discord's.
@@ -50,7 +50,7 @@ pub async fn run(transport: Transport, outbox: Outbox, media: Media) -> Result<(
 #[doc(hidden)]
 pub async fn run_in_window(
     transport: Transport,
-    outbox: Outbox,
+    sender: FrameSender,
     media: Media,
     window: Duration,
 ) -> Result<(), Fault> {
@@ -60,7 +60,7 @@ pub async fn run_in_window(
         closed,
     } = transport;
     // Before there is a writer, so that it is the first of all.
-    outbox.send_now(&FromBridge::Hello {
+    sender.send_now(&FromBridge::Hello {
         version: VERSION,
         bridge: Bridge {
             bridge: env!("CARGO_PKG_VERSION").into(),
@@ -68,13 +68,13 @@ pub async fn run_in_window(
         },
     })?;
     let mut writer = JoinSet::new();
-    writer.spawn(outbox.clone().write_to(output));
+    writer.spawn(sender.clone().write_to(output));
 
-    let result = serve(input, closed, &outbox, &mut writer, media, window).await;
+    let result = serve(input, closed, &sender, &mut writer, media, window).await;
     if let Err(fault) = &result {
         fault.report();
     }
-    outbox.finish();
+    sender.finish();
     match timeout(FLUSH, writer.join_next()).await {
         Ok(Some(ended)) => result.and(written(ended)),
         // It had ended before, which is the result; or nobody reads.
@@ -86,12 +86,12 @@ pub async fn run_in_window(
 async fn serve(
     input: impl AsyncRead + Unpin,
     closed: watch::Receiver<bool>,
-    outbox: &Outbox,
+    sender: &FrameSender,
     writer: &mut JoinSet<io::Result<()>>,
     media: Media,
     window: Duration,
 ) -> Result<(), Fault> {
-    let events = Events::new(outbox.clone());
+    let events = Events::new(sender.clone());
     let (desired, wanted) = watch::channel(Desired::default());
     let mut forward = JoinSet::new();
     forward.spawn(events.clone().forward());
@@ -102,14 +102,16 @@ async fn serve(
         wanted.clone(),
         updated,
         voice::Surroundings {
-            outbox: outbox.clone(),
+            sender: sender.clone(),
             states: states.clone(),
-            begin: Arc::new(move |info, scheme, play| Talk::begin(&media, info, scheme, play)),
+            begin: Arc::new(move |info, scheme, play| {
+                ActiveSession::begin(&media, info, scheme, play)
+            }),
         },
     ));
     let (http, wanted_http) = watch::channel(None);
-    let exchange = Exchange::new(outbox.clone());
-    let ended = http::spawn(wanted_http, outbox.clone(), exchange.clone())?;
+    let exchange = Exchange::new(sender.clone());
+    let ended = http::spawn(wanted_http, sender.clone(), exchange.clone())?;
     let mut listener = JoinSet::new();
     listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
     let mut gateway = JoinSet::new();
@@ -119,7 +121,7 @@ async fn serve(
     };
     gateway.spawn(gateway::run(gateway::Surroundings {
         wanted,
-        outbox: outbox.clone(),
+        sender: sender.clone(),
         events: events.clone(),
         voice,
         window,
@@ -127,7 +129,7 @@ async fn serve(
 
     let owner = Owner {
         closed,
-        outbox: outbox.clone(),
+        sender: sender.clone(),
         events,
         desired,
         http,
@@ -166,7 +168,7 @@ fn panicked(_: JoinError) -> Fault {
 /// Does what Elixir says.
 struct Owner {
     closed: watch::Receiver<bool>,
-    outbox: Outbox,
+    sender: FrameSender,
     events: Events,
     desired: watch::Sender<Desired>,
     http: watch::Sender<Option<Arc<Http>>>,
@@ -261,7 +263,7 @@ impl Owner {
     async fn say(&self, message: &FromBridge<'_>) -> Result<bool, Fault> {
         tokio::select! {
             biased;
-            sent = self.outbox.send(message) => {
+            sent = self.sender.send(message) => {
                 sent?;
                 Ok(true)
             }

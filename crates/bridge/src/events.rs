@@ -1,7 +1,7 @@
 //! Events between Discord and Elixir: each costs a credit, and while there is none they wait here. The gateway stops reading from
 //! Discord while there is no room. Interactions cost none, and go before what waits: somebody waits for their answer, for 3 s.
 
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -19,7 +19,7 @@ const OVERHEAD: usize = 64;
 pub struct Events(Arc<Shared>);
 
 struct Shared {
-    outbox: Outbox,
+    sender: FrameSender,
     queue: Mutex<Queue>,
     /// There is something to send, or credit for it.
     ready: Notify,
@@ -29,7 +29,7 @@ struct Shared {
 #[derive(Default)]
 struct Queue {
     frames: VecDeque<Box<[u8]>>,
-    /// Frames that need no credit, while there is no room in the outbox.
+    /// Frames that need no credit, while there is no room in the sender.
     urgent: VecDeque<Box<[u8]>>,
     /// Of both.
     bytes: usize,
@@ -37,9 +37,9 @@ struct Queue {
 }
 
 impl Events {
-    pub fn new(outbox: Outbox) -> Self {
+    pub fn new(sender: FrameSender) -> Self {
         Self(Arc::new(Shared {
-            outbox,
+            sender,
             queue: Mutex::default(),
             ready: Notify::new(),
             went: Notify::new(),
@@ -81,7 +81,7 @@ impl Events {
         // Nearly always there is nothing to wait for.
         if queue.frames.is_empty()
             && queue.credit > 0
-            && let Some(sent) = self.0.outbox.try_append(write)
+            && let Some(sent) = self.0.sender.try_append(write)
         {
             if sent.is_ok() {
                 queue.credit -= 1;
@@ -105,7 +105,7 @@ impl Events {
         let write = |out: &mut Vec<u8>| frame::append(out, |out| event.encode(out));
         let mut queue = self.queue();
         if queue.urgent.is_empty()
-            && let Some(sent) = self.0.outbox.try_append(write)
+            && let Some(sent) = self.0.sender.try_append(write)
         {
             return sent;
         }
@@ -126,20 +126,20 @@ impl Events {
                 self.0.went.notify_waiters();
             }
             if waits_for_outbox {
-                self.0.outbox.room().await;
+                self.0.sender.room().await;
             } else {
                 self.0.ready.notified().await;
             }
         }
     }
 
-    /// Sends what it can. Whether it is the outbox that has no room for more.
+    /// Sends what it can. Whether it is the sender that has no room for more.
     fn send_waiting(&self) -> bool {
         let mut queue = self.queue();
         while let Some(frame) = queue.urgent.front() {
             if self
                 .0
-                .outbox
+                .sender
                 .try_append(|out| out.extend_from_slice(frame))
                 .is_none()
             {
@@ -151,7 +151,7 @@ impl Events {
         while queue.credit > 0
             && let Some(frame) = queue.frames.front()
         {
-            let sent = self.0.outbox.try_append(|out| out.extend_from_slice(frame));
+            let sent = self.0.sender.try_append(|out| out.extend_from_slice(frame));
             if sent.is_none() {
                 return true;
             }

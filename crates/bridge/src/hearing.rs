@@ -1,23 +1,23 @@
 //! For tests of parts: what Elixir would hear of them.
 #![allow(clippy::unwrap_used)]
 
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use bytes::{Buf as _, BytesMut};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::time::timeout;
 use uro_discord_wire::{FromBridge, frame};
 
-/// The other end of an outbox.
+/// The other end of an sender.
 pub struct Hearing {
     pipe: DuplexStream,
     buffer: BytesMut,
 }
 
 impl Hearing {
-    pub fn new(outbox: &Outbox) -> Self {
+    pub fn new(sender: &FrameSender) -> Self {
         let (pipe, output) = tokio::io::duplex(64 * 1024);
-        tokio::spawn(outbox.clone().write_to(output));
+        tokio::spawn(sender.clone().write_to(output));
         Self {
             pipe,
             buffer: BytesMut::new(),
@@ -37,7 +37,7 @@ impl Hearing {
                     }
                 } else {
                     let read = self.pipe.read_buf(&mut self.buffer).await.unwrap();
-                    assert_ne!(read, 0, "the outbox ended");
+                    assert_ne!(read, 0, "the sender ended");
                 }
             }
         };

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 use tokio::runtime::Builder;
-use uro_discord_bridge::{Fault, Media, Outbox, log, run, stdio};
+use uro_discord_bridge::{Fault, FrameSender, Media, log, run, stdio};
 
 /// As many workers as there are cores, but no more than these unless it is said: rooms of one process do not need more.
 const WORKERS: usize = 8;
@@ -29,14 +29,14 @@ fn start() -> Result<(), Fault> {
         .thread_name("media")
         .enable_all()
         .build()?;
-    let outbox = Outbox::default();
-    log::install(outbox.clone())?;
+    let sender = FrameSender::default();
+    log::install(sender.clone())?;
     let result = control.block_on(async {
         let transport = stdio::open().inspect_err(Fault::report)?;
         let media = Media::new(media.handle().clone()).map_err(Fault::from);
         let media = media.inspect_err(Fault::report)?;
         // A task of its own, so that a panic in it ends like one in any other.
-        let ended = tokio::spawn(run(transport, outbox, media)).await;
+        let ended = tokio::spawn(run(transport, sender, media)).await;
         ended.unwrap_or(Err(Fault::Panic))
     });
     // What is still running, such as a name being resolved, must not keep the process.

@@ -8,7 +8,7 @@
 //! Each is a line of the log, on stderr, and a [`Panic`](uro_discord_wire::FromBridge::Panic) to Elixir, which counts them. Whatever else
 //! panics is plumbing that all of these need: the bridge ends with [`Fault::Panic`](crate::Fault::Panic), and OTP starts another.
 //!
-//! What rooms and shards share stays whole when one of them unwinds: a message is in the [outbox](crate::Outbox) as a whole frame or not at all,
+//! What rooms and shards share stays whole when one of them unwinds: a message is in the [sender](crate::FrameSender) as a whole frame or not at all,
 //! and no lock is held while anything runs that might panic half way.
 
 use std::panic::AssertUnwindSafe;

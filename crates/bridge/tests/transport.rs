@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex, spl
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use uro_discord_bridge::{Fault, Media, Outbox, Transport, run};
+use uro_discord_bridge::{Fault, FrameSender, Media, Transport, run};
 use uro_discord_wire::{FromBridge, Library, ToBridge, VERSION, frame};
 
 struct Elixir {
@@ -30,7 +30,7 @@ impl Elixir {
             buffer: Vec::new(),
             bridge: tokio::spawn(run(
                 transport,
-                Outbox::default(),
+                FrameSender::default(),
                 Media::new(Handle::current()).unwrap(),
             )),
             closed,

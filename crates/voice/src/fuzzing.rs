@@ -8,7 +8,7 @@ use bytes::Bytes;
 use uro_discord_media::VideoCodec;
 
 use crate::config::{Config, JoinInfo, Scheme, Tls};
-use crate::dave::hall::deliver;
+use crate::dave::server::deliver;
 use crate::dave::{Dave, Step};
 use crate::gateway::message::{Binary, Text};
 use crate::media::crypto::{Mode, Transport};
@@ -16,7 +16,7 @@ use crate::media::discovery;
 use crate::session::core::{Action, Core, Sending};
 use crate::video::{VideoConfig, VideoFrame};
 
-pub use crate::dave::hall::{Answer, Hall, Message};
+pub use crate::dave::server::{Answer, DaveServer, Message};
 
 pub fn discovery(data: &[u8]) {
     let ssrc = data.get(4..8).and_then(|bytes| bytes.try_into().ok());
@@ -69,21 +69,21 @@ fn with_member(what: impl FnOnce(&mut Dave, Instant)) {
 /// One of two in a group.
 fn member() -> Dave {
     let now = Instant::now();
-    let mut hall = Hall::new(3);
+    let mut server = DaveServer::new(3);
     let mut members = [MEMBER, OTHER].map(|user| (user, Dave::new(user, 3)));
     for (user, _) in &members {
-        hall.join(*user);
+        server.join(*user);
     }
-    while !hall.out.is_empty() {
-        let out: Vec<(u64, Message)> = std::mem::take(&mut hall.out);
+    while !server.out.is_empty() {
+        let out: Vec<(u64, Message)> = std::mem::take(&mut server.out);
         for (user, message) in out {
             let (_, dave) = members.iter_mut().find(|(id, _)| *id == user).unwrap();
             let mut steps = Vec::new();
             deliver(dave, message, now, &mut steps);
             for step in steps {
                 match step {
-                    Step::Text(text) => hall.receive(user, Answer::text(&text).unwrap()),
-                    Step::Binary(binary) => hall.receive(user, Answer::binary(&binary)),
+                    Step::Text(text) => server.receive(user, Answer::text(&text).unwrap()),
+                    Step::Binary(binary) => server.receive(user, Answer::binary(&binary)),
                     _ => {}
                 }
             }

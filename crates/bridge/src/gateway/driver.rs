@@ -8,9 +8,9 @@ use super::shard::{INTERACTION, Output, Shard};
 use super::voice::payload;
 use crate::desired::Desired;
 use crate::events::Events;
-use crate::outbox::Outbox;
 use crate::panics;
 use crate::presence::Presence;
+use crate::sender::FrameSender;
 use crate::voice::{Addressed, Changes};
 use futures_util::{FutureExt as _, StreamExt as _};
 use std::error::Error as _;
@@ -33,7 +33,7 @@ pub struct Driver {
     shard: Shard,
     connection: Option<Connection>,
     wanted: watch::Receiver<Desired>,
-    outbox: Outbox,
+    sender: FrameSender,
     events: Events,
     /// Where the bot is to be in voice.
     changes: Changes,
@@ -45,7 +45,7 @@ impl Driver {
     pub fn new(number: u32, gateway: Arc<Gateway>, era: u64, surroundings: Surroundings) -> Self {
         let Surroundings {
             wanted,
-            outbox,
+            sender,
             events,
             voice,
             window,
@@ -56,7 +56,7 @@ impl Driver {
             shard: Shard::new(number, gateway, era, window),
             connection: None,
             wanted,
-            outbox,
+            sender,
             events,
         }
     }
@@ -273,7 +273,7 @@ impl Driver {
 
     /// Sends a message that costs no credit.
     fn tell(&self, message: &FromBridge<'_>) {
-        if let Err(error) = self.outbox.send_now(message) {
+        if let Err(error) = self.sender.send_now(message) {
             tracing::error!(%error, "a message cannot be carried to Elixir");
         }
     }

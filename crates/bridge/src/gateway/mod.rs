@@ -12,7 +12,7 @@ mod voice_states;
 
 use crate::desired::Desired;
 use crate::events::Events;
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use driver::Driver;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,7 +26,7 @@ pub use voice::Voice;
 #[derive(Clone)]
 pub struct Surroundings {
     pub wanted: watch::Receiver<Desired>,
-    pub outbox: Outbox,
+    pub sender: FrameSender,
     pub events: Events,
     pub voice: Voice,
     /// That of the command budgets.

@@ -3,7 +3,7 @@
 
 use super::client::Work;
 use super::refusal::Refusal;
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -30,7 +30,7 @@ const ANSWER: Duration = Duration::from_secs(60);
 pub struct Exchange(Arc<Shared>);
 
 struct Shared {
-    outbox: Outbox,
+    sender: FrameSender,
     open: Mutex<HashMap<u64, Open>>,
     next: AtomicU64,
     turns: Arc<Semaphore>,
@@ -58,12 +58,12 @@ pub struct Reply {
 }
 
 impl Exchange {
-    pub fn new(outbox: Outbox) -> Self {
+    pub fn new(sender: FrameSender) -> Self {
         // A bridge that came before counted from an earlier time, and answered less than a request a microsecond.
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let first = since.map_or(0, |since| since.as_micros());
         Self(Arc::new(Shared {
-            outbox,
+            sender,
             open: Mutex::default(),
             next: AtomicU64::new(u64::try_from(first).unwrap_or(0)),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
@@ -98,7 +98,7 @@ impl Exchange {
     /// Asks Elixir, when it has time.
     pub async fn ask(&self, head: RequestHead, work: &Work) -> Result<Ticket, Refusal> {
         let turn = self.turn(work.open()).await?;
-        self.0.outbox.room().await;
+        self.0.sender.room().await;
         let (sender, words) = mpsc::channel(2);
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let open = Open {
@@ -106,7 +106,7 @@ impl Exchange {
             turn: Some(turn),
         };
         self.open().insert(id, open);
-        if let Err(error) = self.0.outbox.send_now(&FromBridge::Request { id, head }) {
+        if let Err(error) = self.0.sender.send_now(&FromBridge::Request { id, head }) {
             tracing::error!(%error, "a request could not be told");
             self.open().remove(&id);
             return Err(Refusal::Internal);
@@ -179,7 +179,7 @@ impl Ticket {
     /// Hands over the body, when Elixir has time.
     pub async fn body(&mut self, body: &[u8], work: &Work) -> Result<(), Refusal> {
         let turn = self.exchange.turn(work.open()).await?;
-        self.exchange.0.outbox.room().await;
+        self.exchange.0.sender.room().await;
         if let Some(open) = self.exchange.open().get_mut(&self.id) {
             open.turn = Some(turn);
         }
@@ -187,7 +187,7 @@ impl Ticket {
             id: self.id,
             body: Cow::Borrowed(body),
         };
-        self.exchange.0.outbox.send_now(&message).map_err(|error| {
+        self.exchange.0.sender.send_now(&message).map_err(|error| {
             tracing::error!(%error, "a body could not be handed over");
             Refusal::Internal
         })
@@ -197,7 +197,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered
-            && let Err(error) = self.exchange.0.outbox.send_now(&FromBridge::Gone(self.id))
+            && let Err(error) = self.exchange.0.sender.send_now(&FromBridge::Gone(self.id))
         {
             tracing::error!(%error, "could not tell that a client has gone");
         }

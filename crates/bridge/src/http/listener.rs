@@ -5,7 +5,7 @@ use super::connection;
 use super::refusal::Refusal;
 use super::room::{Full, Room};
 use super::tls::{Identity, TlsError};
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use axum::Router;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -49,7 +49,7 @@ enum ListenError {
 /// Listens as `wanted` says, until that ends; then until the last connection has ended.
 pub async fn run(
     mut wanted: watch::Receiver<Option<Arc<Http>>>,
-    outbox: Outbox,
+    sender: FrameSender,
     routes: Router,
 ) -> Result<(), AppendError> {
     let mut connections = JoinSet::new();
@@ -65,7 +65,7 @@ pub async fn run(
             None => {
                 // Nobody asks of one that was never wanted.
                 if said {
-                    say(&outbox, HttpState::Closed).await?;
+                    say(&sender, HttpState::Closed).await?;
                 }
                 wanted.changed().await.is_ok()
             }
@@ -73,10 +73,10 @@ pub async fn run(
                 Ok(socket) => {
                     pause = RETRY.0;
                     trouble = None;
-                    say(&outbox, HttpState::Listening(socket.listening.clone())).await?;
+                    say(&sender, HttpState::Listening(socket.listening.clone())).await?;
                     let routes = &routes;
                     tokio::select! {
-                        () = socket.accept(routes, &closing, &mut connections, &outbox) => true,
+                        () = socket.accept(routes, &closing, &mut connections, &sender) => true,
                         changed = wanted.changed() => changed.is_ok(),
                     }
                 }
@@ -90,7 +90,7 @@ pub async fn run(
                         reason,
                         retry_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     };
-                    say(&outbox, HttpState::Waiting(waiting)).await?;
+                    say(&sender, HttpState::Waiting(waiting)).await?;
                     tokio::select! {
                         () = sleep(pause) => {
                             pause = (pause * 2).min(RETRY.1);
@@ -108,13 +108,13 @@ pub async fn run(
         }
     }
     while let Some(ended) = connections.join_next().await {
-        note(ended, &outbox);
+        note(ended, &sender);
     }
     Ok(())
 }
 
-async fn say(outbox: &Outbox, state: HttpState) -> Result<(), AppendError> {
-    outbox.send(&FromBridge::Http(state)).await
+async fn say(sender: &FrameSender, state: HttpState) -> Result<(), AppendError> {
+    sender.send(&FromBridge::Http(state)).await
 }
 
 struct Socket {
@@ -150,7 +150,7 @@ impl Socket {
         routes: &Router,
         closing: &watch::Receiver<bool>,
         connections: &mut JoinSet<()>,
-        outbox: &Outbox,
+        sender: &FrameSender,
     ) {
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -167,7 +167,7 @@ impl Socket {
                         sleep(PAUSE).await;
                     }
                 },
-                Some(ended) = connections.join_next() => note(ended, outbox),
+                Some(ended) = connections.join_next() => note(ended, sender),
                 _ = renew.tick() => self.renew(),
             }
         }
@@ -229,9 +229,9 @@ fn bind(ip: IpAddr, port: u16) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// A panic ends one connection, and nothing else.
-fn note(ended: Result<(), JoinError>, outbox: &Outbox) {
+fn note(ended: Result<(), JoinError>, sender: &FrameSender) {
     if ended.is_err_and(|error| error.is_panic())
-        && let Err(error) = outbox.send_now(&FromBridge::Panic(Panicked::Connection))
+        && let Err(error) = sender.send_now(&FromBridge::Panic(Panicked::Connection))
     {
         tracing::error!(%error, "a message cannot be carried to Elixir");
     }

@@ -17,7 +17,7 @@ mod tls;
 pub use exchange::Exchange;
 
 use crate::fault::Fault;
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::any;
@@ -34,7 +34,7 @@ use uro_discord_wire::Http;
 /// Starts the listener. What is returned ends when it has ended, as it does when `wanted` ends.
 pub fn spawn(
     wanted: watch::Receiver<Option<Arc<Http>>>,
-    outbox: Outbox,
+    sender: FrameSender,
     exchange: Exchange,
 ) -> io::Result<oneshot::Receiver<Result<(), Fault>>> {
     let runtime = runtime::Builder::new_current_thread()
@@ -42,7 +42,7 @@ pub fn spawn(
         .build()?;
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name("http".into()).spawn(move || {
-        let result = runtime.block_on(listener::run(wanted, outbox, routes(exchange)));
+        let result = runtime.block_on(listener::run(wanted, sender, routes(exchange)));
         // Whoever does not wait for it has ended.
         let _ = ended.send(result.map_err(Fault::from));
     })?;

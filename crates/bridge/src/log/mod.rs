@@ -6,7 +6,7 @@ mod lane;
 
 pub use lane::Lane;
 
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use tracing::field::{Field, Visit};
@@ -22,14 +22,14 @@ const TEXT: usize = 4_096;
 /// # Errors
 ///
 /// When the process has a log already.
-pub fn install(outbox: Outbox) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+pub fn install(sender: FrameSender) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     let (filter, mistake) =
         match std::env::var("URO_DISCORD_LOG").map(|text| text.parse::<Targets>()) {
             Ok(Ok(filter)) => (filter, None),
             Ok(Err(error)) => (default_filter(), Some(error)),
             Err(_) => (default_filter(), None),
         };
-    let lines = Lines(outbox).with_filter(filter);
+    let lines = Lines(sender).with_filter(filter);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     if let Some(error) = mistake {
         tracing::warn!("URO_DISCORD_LOG is not understood, logging from info up: {error}");
@@ -48,7 +48,7 @@ fn default_filter() -> Targets {
 }
 
 /// Makes a message of each event.
-struct Lines(Outbox);
+struct Lines(FrameSender);
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {

@@ -10,7 +10,7 @@ mod player;
 mod tests;
 
 use crate::desired::Desired;
-use crate::outbox::Outbox;
+use crate::sender::FrameSender;
 use call::{Begin, Call};
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
 
-pub use call::Talk;
+pub use call::ActiveSession;
 pub use desired::{Changes, DesiredVoiceState, DesiredVoiceStates};
 
 /// Updates that may wait for a guild's session. It takes them at once.
@@ -76,7 +76,7 @@ struct Running {
 /// What all rooms have in common.
 #[derive(Clone)]
 pub struct Surroundings {
-    pub outbox: Outbox,
+    pub sender: FrameSender,
     pub states: DesiredVoiceStates,
     pub begin: Begin,
 }

@@ -35,6 +35,7 @@ fn wanted(attempt: u64) -> Desired {
     });
     Desired {
         voice: Some(DesiredVoice {
+            left: Arc::default(),
             user: snowflake(1),
             channels: Arc::new(channels.into()),
         }),
@@ -90,7 +91,7 @@ fn begin(begun: Arc<[AtomicU32; 2]>) -> Begin {
             assert!(number != 1, "on purpose, as a session runs");
             connection.await;
         });
-        Ok(Talk::new(&media, session, running, events, play))
+        Ok(ActiveSession::new(&media, session, running, events, play))
     })
 }
 
@@ -99,13 +100,13 @@ async fn a_panic_ends_its_room_alone_which_is_joined_again() {
     // A voice server that takes connections and says nothing: sessions go on joining.
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = server.local_addr().unwrap().to_string();
-    let outbox = Outbox::default();
-    let mut heard = Hearing::new(&outbox);
+    let sender = FrameSender::default();
+    let mut heard = Hearing::new(&sender);
     let (desired, desires) = watch::channel(wanted(1));
     let (updates, updated) = mpsc::channel(64);
     let begun = Arc::new([AtomicU32::new(0), AtomicU32::new(0)]);
     let surroundings = Surroundings {
-        outbox,
+        sender,
         states: DesiredVoiceStates::default(),
         begin: begin(begun.clone()),
     };

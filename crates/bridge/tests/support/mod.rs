@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use uro_discord_bridge::{Media, Outbox, Transport, run_in_window};
+use uro_discord_bridge::{FrameSender, Media, Transport, run_in_window};
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
 };
@@ -274,7 +274,7 @@ impl Bridge<Thread> {
                 closed,
             };
             tokio::select! {
-                ended = run_in_window(transport, Outbox::default(), media, window) => ended.unwrap(),
+                ended = run_in_window(transport, FrameSender::default(), media, window) => ended.unwrap(),
                 // With the runtime all goes that runs in it, and nobody says goodbye.
                 _ = killed => {}
             }

@@ -443,6 +443,6 @@ impl Dave {
 
 #[cfg(any(test, feature = "fuzzing"))]
 #[cfg_attr(not(test), expect(dead_code, reason = "fuzzing uses a part"))]
-pub(crate) mod hall;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;

@@ -3,16 +3,16 @@ mod video;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::hall::{Answer, Hall, Message, deliver};
+use super::server::{Answer, DaveServer, Message, deliver};
 use super::*;
 use crate::media::OPUS_SILENCE;
 
 const CHANNEL: u64 = 42;
 const FRAME: [u8; 60] = [0x55; 60];
 
-/// A hall and those in it, without a network between.
+/// A server and those in it, without a network between.
 struct Room {
-    hall: Hall,
+    server: DaveServer,
     members: BTreeMap<u64, Dave>,
     now: Instant,
     /// Whose messages about the group are kept back.
@@ -32,7 +32,7 @@ impl Room {
             .with_test_writer()
             .try_init();
         let mut room = Self {
-            hall: Hall::new(CHANNEL),
+            server: DaveServer::new(CHANNEL),
             members: BTreeMap::new(),
             now: Instant::now(),
             deaf: None,
@@ -49,20 +49,20 @@ impl Room {
 
     fn join(&mut self, user: u64) {
         self.members.insert(user, Dave::new(user, CHANNEL));
-        self.hall.join(user);
+        self.server.join(user);
         self.run();
     }
 
     fn leave(&mut self, user: u64) {
         self.members.remove(&user);
-        self.hall.leave(user);
+        self.server.leave(user);
         self.run();
     }
 
     /// Delivers until nobody says anything any more.
     fn run(&mut self) {
         loop {
-            let out = std::mem::take(&mut self.hall.out);
+            let out = std::mem::take(&mut self.server.out);
             if out.is_empty() {
                 return;
             }
@@ -101,7 +101,7 @@ impl Room {
                 Answer::KeyPackage(_) => self.key_packages += 1,
                 _ => {}
             }
-            self.hall.receive(user, answer);
+            self.server.receive(user, answer);
         }
     }
 
@@ -187,7 +187,7 @@ fn frames_under_way_during_a_transition_are_understood() {
     room.deaf = Some(2);
     room.join(3);
     let before = room.encrypt(1).unwrap();
-    room.hall.time_out();
+    room.server.time_out();
     room.run();
     // 1 has executed the transition, and 2 does not even know that there is one.
     let new = room.encrypt(1).unwrap();
@@ -207,7 +207,7 @@ fn frames_under_way_during_a_transition_are_understood() {
 #[test]
 fn a_frame_of_the_next_epoch_is_early_once_it_was_proposed() {
     let mut room = Room::new(&[1, 2]);
-    room.hall.withhold_commits = true;
+    room.server.withhold_commits = true;
     room.join(3);
     let strange = [&FRAME[..], &[1; 8], &[1, 12, 0xfa, 0xfa]].concat();
     assert_eq!(room.decrypt(2, 1, &strange), Err(Refusal::Early));
@@ -219,7 +219,7 @@ fn down_and_up_again() {
     let mut room = Room::new(&[1, 2]);
     room.talk();
     let encrypted = room.encrypt(1).unwrap();
-    room.hall.downgrade();
+    room.server.downgrade();
     room.run();
     let plain = room.encrypt(1).unwrap();
     assert_eq!(plain, FRAME);
@@ -228,7 +228,7 @@ fn down_and_up_again() {
     assert_eq!(room.members[&1].privacy_code(), None);
     room.join(3);
     assert_eq!(room.encrypt(3).unwrap(), FRAME);
-    room.hall.upgrade();
+    room.server.upgrade();
     room.run();
     room.talk();
     // What was under way in clear is taken for ten seconds, by davey's clock, and not for ever.
@@ -286,13 +286,13 @@ fn stages_have_no_end_to_end_encryption() {
 fn a_storm_of_new_epochs_ends_in_one_group() {
     let mut room = Room::new(&[1, 2, 3]);
     for _ in 0..5 {
-        room.hall.reset();
+        room.server.reset();
         room.run();
         room.talk();
     }
     // In the middle of joining, and with nobody to hear the answers.
-    room.hall.reset();
-    for (user, message) in std::mem::take(&mut room.hall.out) {
+    room.server.reset();
+    for (user, message) in std::mem::take(&mut room.server.out) {
         for _ in 0..20 {
             let dave = room.members.get_mut(&user).unwrap();
             deliver(dave, message.clone(), room.now, &mut Vec::new());
@@ -301,7 +301,7 @@ fn a_storm_of_new_epochs_ends_in_one_group() {
     for user in 1..=3 {
         assert!(room.encrypt(user).is_ok_and(|frame| frame != FRAME));
     }
-    room.hall.reset();
+    room.server.reset();
     room.run();
     room.talk();
     assert_eq!(room.invalid, []);
@@ -312,8 +312,8 @@ fn a_storm_of_new_epochs_ends_in_one_group() {
 fn who_was_forgotten_joins_anew() {
     let mut room = Room::new(&[1, 2]);
     room.members.insert(3, Dave::new(3, CHANNEL));
-    room.hall.join(3);
-    for (user, message) in std::mem::take(&mut room.hall.out) {
+    room.server.join(3);
+    for (user, message) in std::mem::take(&mut room.server.out) {
         let dave = room.members.get_mut(&user).unwrap();
         deliver(dave, message, room.now, &mut Vec::new());
     }
@@ -331,13 +331,13 @@ fn who_was_forgotten_joins_anew() {
 #[test]
 fn a_withheld_commit_leaves_the_old_keys_in_use() {
     let mut room = Room::new(&[1, 2]);
-    room.hall.withhold_commits = true;
+    room.server.withhold_commits = true;
     room.join(3);
     let frame = room.encrypt(1).unwrap();
     assert_eq!(room.decrypt(2, 1, &frame).as_deref(), Ok(&FRAME[..]));
     assert_eq!(room.encrypt(3), Err(NoKey));
-    room.hall.withhold_commits = false;
-    room.hall.reset();
+    room.server.withhold_commits = false;
+    room.server.reset();
     room.run();
     room.talk();
 }
@@ -348,12 +348,12 @@ fn a_lost_commit_is_recovered_from_once_per_ten_seconds() {
     // 2 misses a transition, and then cannot follow the next.
     room.deaf = Some(2);
     room.join(3);
-    room.hall.time_out();
+    room.server.time_out();
     room.run();
     room.deaf = None;
     room.kept.clear();
     room.join(4);
-    room.hall.time_out();
+    room.server.time_out();
     room.run();
     assert_eq!(room.invalid, [(2, 3)]);
     room.talk();
@@ -361,12 +361,12 @@ fn a_lost_commit_is_recovered_from_once_per_ten_seconds() {
     room.now += Duration::from_secs(1);
     room.deaf = Some(2);
     room.join(5);
-    room.hall.time_out();
+    room.server.time_out();
     room.run();
     room.deaf = None;
     room.kept.clear();
     room.join(6);
-    room.hall.time_out();
+    room.server.time_out();
     room.run();
     assert_eq!(room.invalid.len(), 1);
     room.pass(Duration::from_millis(8900));
@@ -401,9 +401,9 @@ fn frames_that_nobody_can_open_begin_a_recovery() {
 fn what_comes_before_the_session_description_is_kept() {
     let mut room = Room::new(&[1]);
     room.members.insert(2, Dave::new(2, CHANNEL));
-    room.hall.join(2);
+    room.server.join(2);
     // The external sender comes first, and then the rest.
-    let mut out = std::mem::take(&mut room.hall.out);
+    let mut out = std::mem::take(&mut room.server.out);
     let start = out
         .iter()
         .position(|(_, message)| matches!(message, Message::Start(_)));
@@ -426,12 +426,12 @@ fn who_is_not_in_the_channel_is_not_let_in() {
     }
     // 3 comes, and 1 and 2 are not told.
     room.members.insert(3, Dave::new(3, CHANNEL));
-    room.hall.join(3);
-    room.hall
+    room.server.join(3);
+    room.server
         .out
         .retain(|(_, message)| !matches!(message, Message::Connected(users) if users[..] == [3]));
     room.run();
-    assert!(!room.hall.in_group(3));
+    assert!(!room.server.in_group(3));
     assert_eq!(room.encrypt(3), Err(NoKey));
     let frame = room.encrypt(1).unwrap();
     assert!(room.decrypt(2, 1, &frame).is_ok());

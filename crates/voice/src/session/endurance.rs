@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::core::{Action, Core, Sending};
 use crate::config::{Config, JoinInfo, Scheme, Tls};
-use crate::dave::hall::{Answer, Hall, Message, deliver};
+use crate::dave::server::{Answer, DaveServer, Message, deliver};
 use crate::dave::{Dave, Step};
 use crate::event::Event;
 use crate::media::crypto::{Mode, Transport};
@@ -93,7 +93,7 @@ struct World {
     /// Numbered messages, text or binary, that the core has not had.
     messages: VecDeque<(Instant, Result<Value, Vec<u8>>)>,
     sequence: u16,
-    hall: Hall,
+    server: DaveServer,
     members: BTreeMap<u64, Member>,
     next_user: u64,
     departed: BTreeSet<u64>,
@@ -138,7 +138,7 @@ impl World {
             connected: false,
             messages: VecDeque::new(),
             sequence: 0,
-            hall: Hall::new(CHANNEL),
+            server: DaveServer::new(CHANNEL),
             members: BTreeMap::new(),
             next_user: 100,
             departed: BTreeSet::new(),
@@ -221,7 +221,7 @@ impl World {
             }
             What::ToHall(user, answer) => {
                 if self.members.contains_key(&user) || user == US {
-                    self.hall.receive(user, answer);
+                    self.server.receive(user, answer);
                 }
             }
             What::Down(mut datagram) => {
@@ -257,9 +257,9 @@ impl World {
         }
     }
 
-    /// What the hall says, on its way.
+    /// What the server says, on its way.
     fn deliver(&mut self) {
-        for (user, message) in std::mem::take(&mut self.hall.out) {
+        for (user, message) in std::mem::take(&mut self.server.out) {
             if user != US {
                 self.plan(MESSAGE, What::ToMember(user, message));
                 continue;
@@ -407,7 +407,7 @@ impl World {
             0 => self.say_to_core(json!({"op": 2, "d": {
                 "ssrc": OUR_SSRC, "ip": "127.0.0.1", "port": 1, "modes": [Mode::Aes256Gcm.name()],
             }})),
-            1 => self.hall.join(US),
+            1 => self.server.join(US),
             3 => {
                 let ack = json!({"op": 6, "d": {"t": message["d"]["t"]}});
                 self.plan(MESSAGE, What::ToCore(ack));
@@ -436,15 +436,15 @@ impl World {
             return self.come();
         }
         match self.random.u8(..100) {
-            // Everybody anew; at a moment when nothing else is under way, as the hall knows no better.
-            0..5 if self.hall.is_quiet() && self.hall.version() == 1 => {
-                self.hall.reset();
+            // Everybody anew; at a moment when nothing else is under way, as the server knows no better.
+            0..5 if self.server.is_quiet() && self.server.version() == 1 => {
+                self.server.reset();
             }
-            5..10 if self.hall.is_quiet() => match self.hall.version() {
-                0 => self.hall.upgrade(),
-                _ => self.hall.downgrade(),
+            5..10 if self.server.is_quiet() => match self.server.version() {
+                0 => self.server.upgrade(),
+                _ => self.server.downgrade(),
             },
-            _ if self.hall.version() == 0 && self.hall.is_quiet() => self.hall.upgrade(),
+            _ if self.server.version() == 0 && self.server.is_quiet() => self.server.upgrade(),
             // Two at once.
             10..20 => {
                 self.go();
@@ -465,7 +465,7 @@ impl World {
             sent: 0,
         };
         self.members.insert(user, member);
-        self.hall.join(user);
+        self.server.join(user);
         let speaking =
             json!({"op": 5, "d": {"speaking": 1, "ssrc": user, "user_id": user.to_string()}});
         self.say_to_core(speaking);
@@ -476,7 +476,7 @@ impl World {
             return;
         };
         self.members.remove(&user);
-        self.hall.leave(user);
+        self.server.leave(user);
     }
 
     /// The three who have been here the longest speak.
@@ -546,7 +546,7 @@ fn a_long_call() {
     let (tally, status) = (&world.tally, world.core.status());
     let shown = format!(
         "{tally:?} {status:?} transitions {} users {} breaks {}",
-        world.hall.transitions,
+        world.server.transitions,
         world.next_user - 100,
         world.breaks
     );
@@ -557,7 +557,7 @@ fn a_long_call() {
     // It was as hard as it was meant to be.
     let changes = seconds / churn;
     assert!(
-        u64::from(world.hall.transitions) > changes * 3 / 4,
+        u64::from(world.server.transitions) > changes * 3 / 4,
         "{shown}"
     );
     assert!(world.next_user - 100 > changes / 4, "{shown}");

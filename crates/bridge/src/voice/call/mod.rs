@@ -1,20 +1,20 @@
 //! The voice session of one guild.
 
+mod active_session;
 mod facts;
 mod retry;
-mod talk;
 
 use super::desired::{DesiredVoiceState, DesiredVoiceStates};
 use super::{Order, Surroundings, Update};
-use crate::outbox::Outbox;
 use crate::panics;
+use crate::sender::FrameSender;
+use active_session::{Heard, hear};
 use facts::{anew, fact, stats};
 use retry::Retries;
 use secrecy::ExposeSecret as _;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
-use talk::{Heard, hear};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use uro_discord_voice::{
@@ -25,11 +25,12 @@ use uro_discord_wire::{
     Ended, FromBridge, InChannel, Panicked, Play, Snowflake, Suppressed, VoiceChannel, VoiceState,
 };
 
-pub use talk::Talk;
+pub use active_session::ActiveSession;
 
 /// Makes a session, which plays this as soon as it can.
-pub type Begin =
-    Arc<dyn Fn(JoinInfo, Scheme, Option<&Play>) -> Result<Talk, ConfigError> + Send + Sync>;
+pub type Begin = Arc<
+    dyn Fn(JoinInfo, Scheme, Option<&Play>) -> Result<ActiveSession, ConfigError> + Send + Sync,
+>;
 
 /// The voice session of one guild: joins, joins again, and leaves.
 pub struct Call {
@@ -38,7 +39,7 @@ pub struct Call {
     scheme: Scheme,
     orders: watch::Receiver<Order>,
     updates: mpsc::Receiver<Update>,
-    outbox: Outbox,
+    sender: FrameSender,
     states: DesiredVoiceStates,
     begin: Begin,
     beginning: u64,
@@ -66,7 +67,7 @@ impl Call {
         surroundings: Surroundings,
     ) -> Self {
         let Surroundings {
-            outbox,
+            sender,
             states,
             begin,
         } = surroundings;
@@ -76,7 +77,7 @@ impl Call {
             scheme,
             orders,
             updates,
-            outbox,
+            sender,
             states,
             begin,
             beginning: 0,
@@ -156,7 +157,7 @@ impl Call {
         self.report(VoiceState::Joining(joining)).await;
         // From the moment when Discord was asked: until then the budget may hold the question back.
         let mut handshake: Option<Handshake> = None;
-        let mut talk: Option<Talk> = None;
+        let mut active: Option<ActiveSession> = None;
         let mut suppressed = false;
         loop {
             let deadline = handshake.as_ref().and_then(Handshake::deadline);
@@ -173,14 +174,14 @@ impl Call {
                     if other.channel.get() != channel {
                         return Over::Ordered;
                     }
-                    if let (Some(talk), true) = (&mut talk, other.play != order.play) {
-                        talk.play(other.play.as_ref());
+                    if let (Some(active), true) = (&mut active, other.play != order.play) {
+                        active.play(other.play.as_ref());
                     }
                     self.desire(&other);
                     let again = other.attempt != order.attempt;
                     order = other;
                     if again {
-                        self.retell(order.channel, suppressed, &talk).await;
+                        self.retell(order.channel, suppressed, &active).await;
                     }
                     None
                 }
@@ -206,36 +207,36 @@ impl Call {
                         }),
                         // In which the bot is in no channel, until Discord is asked once more.
                         Update::NewSession => {
-                            talk = None;
+                            active = None;
                             handshake = None;
                             None
                         }
                     }
                 }
                 () = at(deadline) => handshake.as_mut().and_then(|handshake| handshake.timeout(Instant::now().into_std())),
-                heard = hear(&mut talk) => {
+                heard = hear(&mut active) => {
                     match heard {
                         Heard::Event(event) => {
                             let channel = handshake.as_ref().map_or(order.channel.get(), Handshake::channel_id);
-                            if let Some(over) = self.event(event, &mut talk, channel).await {
+                            if let Some(over) = self.event(event, &mut active, channel).await {
                                 return over;
                             }
                         }
                         Heard::Played(played) => self.report(VoiceState::Played(played)).await,
-                        Heard::StatsDue => self.stats(&talk).await,
+                        Heard::StatsDue => self.stats(&active).await,
                     }
                     None
                 }
             };
             match step {
                 Some(Step::Join(info)) => {
-                    if let Err(error) = self.connect(&mut talk, info, &order).await {
+                    if let Err(error) = self.connect(&mut active, info, &order).await {
                         return Over::Session(Next::Stop, error.to_string());
                     }
                 }
                 Some(Step::ServerGone) => {
-                    if let Some(talk) = &talk {
-                        talk.session.server_gone().await;
+                    if let Some(active) = &active {
+                        active.session.server_gone().await;
                     }
                 }
                 Some(Step::Left(reason @ NotInChannel::Disconnected)) => {
@@ -254,14 +255,14 @@ impl Call {
 
     async fn connect(
         &self,
-        talk: &mut Option<Talk>,
+        active: &mut Option<ActiveSession>,
         info: JoinInfo,
         order: &VoiceChannel,
     ) -> Result<(), ConfigError> {
-        match talk {
-            Some(talk) => talk.session.update_server(info).await,
+        match active {
+            Some(active) => active.session.update_server(info).await,
             None => {
-                *talk = Some((self.begin)(info, self.scheme, order.play.as_ref())?);
+                *active = Some((self.begin)(info, self.scheme, order.play.as_ref())?);
                 Ok(())
             }
         }
@@ -270,7 +271,7 @@ impl Call {
     async fn event(
         &mut self,
         event: Option<Event>,
-        talk: &mut Option<Talk>,
+        active: &mut Option<ActiveSession>,
         channel: u64,
     ) -> Option<Over> {
         match event {
@@ -279,8 +280,8 @@ impl Call {
                 return Some(Over::Session(Next::Rejoin, reason));
             }
             Some(Event::Ended(end)) => {
-                if let (End::Dropped, Some(talk)) = (&end, talk) {
-                    talk.ended().await;
+                if let (End::Dropped, Some(active)) = (&end, active) {
+                    active.ended().await;
                 }
                 return Some(Over::Session(end.next(), end.to_string()));
             }
@@ -291,10 +292,10 @@ impl Call {
                 if matches!(event, Event::Joined { .. }) {
                     self.retries.joined(Instant::now().into_std());
                 }
-                if let (Event::Encryption(DaveStatus { can_send: true, .. }), Some(talk)) =
-                    (&event, talk)
+                if let (Event::Encryption(DaveStatus { can_send: true, .. }), Some(active)) =
+                    (&event, active)
                 {
-                    talk.can_send();
+                    active.can_send();
                 }
                 if let Some(state) = fact(event, channel) {
                     self.report(state).await;
@@ -305,9 +306,9 @@ impl Call {
     }
 
     /// Whoever joins where the session is already may know nothing of it: a leave just before may not have come here.
-    async fn retell(&self, channel: Snowflake, suppressed: bool, talk: &Option<Talk>) {
-        let status = match talk {
-            Some(talk) => talk.session.status().await,
+    async fn retell(&self, channel: Snowflake, suppressed: bool, active: &Option<ActiveSession>) {
+        let status = match active {
+            Some(active) => active.session.status().await,
             None => None,
         };
         for state in anew(channel, status) {
@@ -322,9 +323,9 @@ impl Call {
         }
     }
 
-    async fn stats(&self, talk: &Option<Talk>) {
-        let Some(talk) = talk else { return };
-        if let Some(status) = talk.session.status().await
+    async fn stats(&self, active: &Option<ActiveSession>) {
+        let Some(active) = active else { return };
+        if let Some(status) = active.session.status().await
             && matches!(status.phase, Phase::Joined | Phase::Resuming)
         {
             self.report(VoiceState::Stats(stats(&status))).await;
@@ -349,7 +350,7 @@ impl Call {
     }
 
     async fn tell(&self, message: &FromBridge<'_>) {
-        if let Err(error) = self.outbox.send(message).await {
+        if let Err(error) = self.sender.send(message).await {
             tracing::error!(%error, "a message cannot be carried to Elixir");
         }
     }

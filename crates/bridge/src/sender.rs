@@ -19,7 +19,7 @@ const FULL: usize = 1024 * 1024;
 
 /// A handle to send by.
 #[derive(Clone, Default)]
-pub struct Outbox(Arc<Shared>);
+pub struct FrameSender(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
@@ -31,7 +31,7 @@ struct Shared {
     drained: Notify,
 }
 
-impl Outbox {
+impl FrameSender {
     /// Sends a message once there is room.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Outbox {
     ///
     /// # Errors
     ///
-    /// Those of [`Outbox::send`].
+    /// Those of [`FrameSender::send`].
     pub fn send_now(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
         let result = frame::append(&mut self.waiting(), |out| message.encode(out));
         self.0.filled.notify_one();
@@ -89,7 +89,7 @@ impl Outbox {
         self.0.filled.notify_one();
     }
 
-    /// Writes what comes, until [`Outbox::finish`], or until the other side no longer reads.
+    /// Writes what comes, until [`FrameSender::finish`], or until the other side no longer reads.
     pub async fn write_to(self, mut output: impl AsyncWrite + Unpin) -> io::Result<()> {
         let mut batch = Vec::new();
         loop {

@@ -90,7 +90,7 @@ pub(crate) fn deliver(dave: &mut Dave, message: Message, now: Instant, steps: &m
     }
 }
 
-pub struct Hall {
+pub struct DaveServer {
     provider: OpenMlsRustCrypto,
     group: GroupId,
     signer: SignatureKeyPair,
@@ -113,7 +113,7 @@ pub struct Hall {
     pub out: Vec<(u64, Message)>,
 }
 
-impl Hall {
+impl DaveServer {
     pub fn new(channel: u64) -> Self {
         let suite = Ciphersuite::MLS_128_DHKEMP256_AES128GCM_SHA256_P256;
         let signer = SignatureKeyPair::new(suite.signature_algorithm()).unwrap();

@@ -15,7 +15,7 @@ use uro_discord_wire::{Play, Played};
 const STATS: Duration = Duration::from_secs(5);
 
 /// A running session.
-pub struct Talk {
+pub struct ActiveSession {
     media: Media,
     pub session: Arc<Session>,
     /// Ends by itself with the session, after the voice server has been told.
@@ -28,7 +28,7 @@ pub struct Talk {
     playing: JoinSet<Played>,
 }
 
-impl Talk {
+impl ActiveSession {
     /// Begins a session, in which this is played as soon as it can be.
     pub fn begin(
         media: &Media,
@@ -109,17 +109,17 @@ pub enum Heard {
 }
 
 /// What comes next of a session, if there is one.
-pub async fn hear(talk: &mut Option<Talk>) -> Heard {
-    let Some(talk) = talk else {
+pub async fn hear(active: &mut Option<ActiveSession>) -> Heard {
+    let Some(active) = active else {
         return pending().await;
     };
     loop {
         tokio::select! {
-            event = talk.events.next() => return Heard::Event(event),
-            Some(played) = talk.playing.join_next() => if let Some(played) = panics::passed_on(played) {
+            event = active.events.next() => return Heard::Event(event),
+            Some(played) = active.playing.join_next() => if let Some(played) = panics::passed_on(played) {
                 return Heard::Played(played);
             },
-            _ = talk.stats.tick() => return Heard::StatsDue,
+            _ = active.stats.tick() => return Heard::StatsDue,
         }
     }
 }
