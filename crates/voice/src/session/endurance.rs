@@ -49,7 +49,7 @@ enum What {
     /// Numbered messages to the core have arrived.
     Messages,
     ToMember(u64, Message),
-    ToHall(u64, Answer),
+    ToDaveServer(u64, Answer),
     Down(Vec<u8>),
     Up(Vec<u8>),
     /// The people who speak have a frame each.
@@ -219,7 +219,7 @@ impl World {
                 deliver(&mut member.dave, message, self.now, &mut steps);
                 self.steps(user, steps);
             }
-            What::ToHall(user, answer) => {
+            What::ToDaveServer(user, answer) => {
                 if self.members.contains_key(&user) || user == US {
                     self.server.receive(user, answer);
                 }
@@ -253,7 +253,7 @@ impl World {
                 Step::Changed => continue,
                 step => panic!("{step:?}"),
             };
-            self.plan(MESSAGE, What::ToHall(user, answer));
+            self.plan(MESSAGE, What::ToDaveServer(user, answer));
         }
     }
 
@@ -373,7 +373,7 @@ impl World {
             Action::Disconnect { .. } => self.connected = false,
             Action::Text(text) => self.text(&text),
             Action::Binary(binary) => {
-                self.plan(MESSAGE, What::ToHall(US, Answer::binary(&binary)));
+                self.plan(MESSAGE, What::ToDaveServer(US, Answer::binary(&binary)));
             }
             Action::Bind(_) => {}
             Action::Datagram(mut datagram) => {
@@ -421,7 +421,7 @@ impl World {
             }
             23 | 31 => {
                 let answer = Answer::text(text).unwrap();
-                self.plan(MESSAGE, What::ToHall(US, answer));
+                self.plan(MESSAGE, What::ToDaveServer(US, answer));
             }
             op => panic!("op {op}"),
         }

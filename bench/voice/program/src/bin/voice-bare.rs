@@ -7,7 +7,7 @@ use bench_voice::server::KEY;
 use bench_voice::{Error, opus};
 use davey::{Codec, DaveSession, MediaType, ProposalsOperationType};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
-use uro_discord_voice::fuzzing::{Answer, Hall, Message};
+use uro_discord_voice::fuzzing::{Answer, DaveServer, Message};
 
 /// RTP's header, which is authenticated.
 const CLEAR: [u8; 12] = [0x80, 120, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
@@ -71,19 +71,19 @@ fn nonce(number: u32) -> Nonce {
 /// Two in a group.
 fn group() -> Result<[DaveSession; 2], Error> {
     let version = NonZeroU16::MIN;
-    let mut hall = Hall::new(1);
+    let mut server = DaveServer::new(1);
     let mut members = Vec::new();
     for user in USERS {
         members.push(DaveSession::new(version, user, 1, None)?);
-        hall.join(user);
+        server.join(user);
     }
-    while !hall.out.is_empty() {
-        for (user, message) in std::mem::take(&mut hall.out) {
+    while !server.out.is_empty() {
+        for (user, message) in std::mem::take(&mut server.out) {
             let member = &mut members[(user != USERS[0]) as usize];
             match message {
                 Message::Start(_) => {
                     let package = member.create_key_package()?;
-                    hall.receive(user, Answer::KeyPackage(package));
+                    server.receive(user, Answer::KeyPackage(package));
                 }
                 Message::Execute { transition } => {
                     member.execute_transition(transition)?;
@@ -102,7 +102,7 @@ fn group() -> Result<[DaveSession; 2], Error> {
                                     answer.welcome.as_deref().unwrap_or_default(),
                                 ]
                                 .concat();
-                                hall.receive(user, Answer::CommitWelcome(message));
+                                server.receive(user, Answer::CommitWelcome(message));
                             }
                         }
                         op => {
@@ -113,7 +113,7 @@ fn group() -> Result<[DaveSession; 2], Error> {
                                 member.process_welcome(&payload[2..], Some(&USERS))?;
                             }
                             member.prepare_transition(transition, version.get())?;
-                            hall.receive(user, Answer::Ready(transition));
+                            server.receive(user, Answer::Ready(transition));
                         }
                     }
                 }

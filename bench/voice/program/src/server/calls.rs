@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio_websockets::{Message, ServerBuilder};
-use uro_discord_voice::fuzzing::{Answer, Hall, Message as Dave};
+use uro_discord_voice::fuzzing::{Answer, DaveServer, Message as Dave};
 
 use super::media::Media;
 use super::{KEY, text};
@@ -20,7 +20,7 @@ const MODES: [&str; 2] = ["aead_aes256_gcm_rtpsize", "aead_xchacha20_poly1305_rt
 #[derive(Default)]
 struct Call {
     /// End-to-end encryption, if the call has it.
-    dave: Option<Hall>,
+    dave: Option<DaveServer>,
     clients: BTreeMap<u64, Client>,
 }
 
@@ -191,8 +191,10 @@ impl Calls {
         };
         call.clients.insert(identity.user, client);
         if identity.dave {
-            let hall = call.dave.get_or_insert_with(|| Hall::new(identity.channel));
-            hall.join(identity.user);
+            let server = call
+                .dave
+                .get_or_insert_with(|| DaveServer::new(identity.channel));
+            server.join(identity.user);
             call.deliver();
         } else {
             let others = call.clients.keys().filter(|user| **user != identity.user);
@@ -226,9 +228,9 @@ impl Calls {
 
     fn dave(&self, identity: &Identity, answer: Answer) {
         if let Some(call) = self.calls.borrow_mut().get_mut(&identity.guild)
-            && let Some(hall) = &mut call.dave
+            && let Some(server) = &mut call.dave
         {
-            hall.receive(identity.user, answer);
+            server.receive(identity.user, answer);
             call.deliver();
         }
     }
@@ -240,8 +242,8 @@ impl Calls {
             return;
         };
         call.clients.remove(&identity.user);
-        if let Some(hall) = &mut call.dave {
-            hall.leave(identity.user);
+        if let Some(server) = &mut call.dave {
+            server.leave(identity.user);
             call.deliver();
         }
         if call.clients.is_empty() {
@@ -266,8 +268,8 @@ impl Call {
 
     /// Sends what DAVE has to say.
     fn deliver(&mut self) {
-        if let Some(hall) = &mut self.dave {
-            for (user, message) in std::mem::take(&mut hall.out) {
+        if let Some(server) = &mut self.dave {
+            for (user, message) in std::mem::take(&mut server.out) {
                 self.tell(user, message);
             }
         }
