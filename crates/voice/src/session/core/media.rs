@@ -222,6 +222,8 @@ impl Core {
             }
             Err(Unsent::NoKey) => {
                 self.stats.no_key += 1;
+                // That there is no key may be what DAVE begins anew for, at once.
+                self.advance(now);
                 Sending::Skip
             }
             Err(Unsent::Exhausted) => {
