@@ -33,10 +33,10 @@ defmodule UroDiscord.WebCase do
 
   @doc "Where the listener is, when it is there."
   def web_url! do
-    case UroDiscord.status() do
-      {:ok, %{web: %{state: :listening, url: url}}} -> url
-      _ -> UroDiscord.Case.wait_for(&match?({:web, %{state: :listening}}, &1)) |> elem(1) |> Map.fetch!(:url)
-    end
+    # Not by its event: the mailbox may have one of a listener before.
+    true = UroDiscord.Case.eventually(fn -> match?({:ok, %{web: %{state: :listening}}}, UroDiscord.status()) end)
+    {:ok, %{web: %{url: url}}} = UroDiscord.status()
+    url
   end
 
   @doc "The answer of the routes, its body decoded."
