@@ -6,7 +6,7 @@ defmodule Bench.Bridge do
 
   # The bridge, past its hello, as the calling process's port.
   def open do
-    {:ok, transport} = Transport.Port.open(nil)
+    {:ok, transport} = Transport.Port.open(%{executable: nil, media_workers: nil})
     {[{:hello, _, _}], buffer} = messages(transport.port, Protocol.empty())
     send_all(transport.port, [{:hello, Protocol.version(), %{"library" => "bench"}}])
     {transport, buffer}

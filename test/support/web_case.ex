@@ -32,11 +32,12 @@ defmodule UroDiscord.WebCase do
   end
 
   @doc "Where the listener is, when it is there."
-  def web_url! do
+  def web_url!(tries \\ 300) do
     # Not by its event: the mailbox may have one of a listener before.
-    true = UroDiscord.Case.eventually(fn -> match?({:ok, %{web: %{state: :listening}}}, UroDiscord.status()) end)
-    {:ok, %{web: %{url: url}}} = UroDiscord.status()
-    url
+    case UroDiscord.status() do
+      {:ok, %{web: %{state: :listening, url: url}}} -> url
+      _ when tries > 0 -> Process.sleep(50) && web_url!(tries - 1)
+    end
   end
 
   @doc "The answer of the routes, its body decoded."
