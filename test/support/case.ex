@@ -70,12 +70,12 @@ defmodule UroDiscord.Case do
   end
 
   @doc """
-  Whether it becomes true soon: for what has no event to wait for, such as the operating system's own books. It is looked at every 50 ms, so
-  often that a busy machine has 15 s, as for an event.
+  Asks until the answer is true, and returns it; false after a while. For what has no event to wait for, such as the operating system's own
+  books. It asks every 50 ms, so often that a busy machine has 15 s, as for an event.
   """
   def eventually(true?, tries \\ 300) do
     cond do
-      true?.() -> true
+      value = true?.() -> value
       tries == 0 -> false
       true -> Process.sleep(50) && eventually(true?, tries - 1)
     end

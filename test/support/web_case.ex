@@ -32,12 +32,13 @@ defmodule UroDiscord.WebCase do
   end
 
   @doc "Where the listener is, when it is there."
-  def web_url!(tries \\ 300) do
+  def web_url! do
     # Not by its event: the mailbox may have one of a listener before.
-    case UroDiscord.status() do
-      {:ok, %{web: %{state: :listening, url: url}}} -> url
-      _ when tries > 0 -> Process.sleep(50) && web_url!(tries - 1)
+    listening = fn ->
+      with {:ok, %{web: %{state: :listening, url: url}}} <- UroDiscord.status(), do: url, else: (_not_yet -> nil)
     end
+
+    UroDiscord.Case.eventually(listening) || ExUnit.Assertions.flunk("nobody listens: #{inspect(UroDiscord.status())}")
   end
 
   @doc "The answer of the routes, its body decoded."
