@@ -25,6 +25,8 @@ pub struct DesiredVoiceStates(Arc<Mutex<All>>);
 #[derive(Debug, Default)]
 struct All {
     states: BTreeMap<Snowflake, DesiredVoiceState>,
+    /// Guilds of which only that is known that the bot is to be in no channel: whoever follows later has to hear of it too.
+    left: BTreeSet<Snowflake>,
     followers: Vec<Weak<Follower>>,
 }
 
@@ -48,6 +50,7 @@ pub struct Changes {
 impl DesiredVoiceStates {
     pub fn set(&self, guild: Snowflake, state: DesiredVoiceState) {
         let mut all = self.all();
+        all.left.remove(&guild);
         if all.states.insert(guild, state) != Some(state) {
             all.changed(guild);
         }
@@ -64,13 +67,14 @@ impl DesiredVoiceStates {
     pub fn leave(&self, guild: Snowflake) {
         let mut all = self.all();
         all.states.remove(&guild);
+        all.left.insert(guild);
         all.changed(guild);
     }
 
     /// Follows the guilds of a shard; what there is already is a change too.
     pub fn follow(&self, shard: u32, shards: u32) -> Changes {
         let mut all = self.all();
-        let own = all.states.keys().copied();
+        let own = all.states.keys().chain(&all.left).copied();
         let changed = own
             .filter(|guild| shard_of(*guild, shards) == shard)
             .collect();
@@ -125,4 +129,26 @@ impl Changes {
 /// Nothing panics while one of these is held, and a map is whole in any case.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_before_anybody_followed_is_heard_of() {
+        let guild = Snowflake::new(1).unwrap();
+        let states = DesiredVoiceStates::default();
+        states.leave(guild);
+        assert_eq!(states.follow(0, 1).take(), [(guild, None)]);
+        let desired = DesiredVoiceState {
+            user: guild,
+            channel: guild,
+            self_mute: false,
+            self_deaf: false,
+            beginning: 1,
+        };
+        states.set(guild, desired);
+        assert_eq!(states.follow(0, 1).take(), [(guild, Some(desired))]);
+    }
 }

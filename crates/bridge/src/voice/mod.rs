@@ -93,7 +93,7 @@ pub async fn run(
 ) -> Result<(), JoinError> {
     let mut running: BTreeMap<Snowflake, Running> = BTreeMap::new();
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
-    // The guilds that Discord was told to have left, and need not be told again.
+    // The guilds whose leave was passed on, and need not be again.
     let mut left: BTreeSet<Snowflake> = BTreeSet::new();
     let mut orders_due = true;
     // The last value outlives its sender, so it is asked for the sender.
