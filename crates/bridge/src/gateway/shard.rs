@@ -296,6 +296,10 @@ impl Shard {
         if CloseCode::try_from(code).is_ok_and(|code| !code.can_reconnect()) {
             self.refused(closed, now);
         } else {
+            // Discord does not know this place in the session, and would say so again each time that it is resumed from there.
+            if code == CloseCode::InvalidSequence as u16 {
+                self.session = None;
+            }
             self.lost(closed, now);
         }
         self.advance(now);

@@ -272,6 +272,18 @@ fn a_connection_that_twilight_opened_by_itself_is_not_used() {
 }
 
 #[test]
+fn a_place_that_discord_does_not_know_is_not_resumed_from_again() {
+    let mut played = Played::active();
+    played.outputs();
+    played.shard.closed(4007, "Invalid seq", played.now);
+    assert!(played.shard.session().is_none());
+    played.wait(Duration::ZERO);
+    assert_eq!(played.outputs(), ["Disconnect", "Invalid seq", "Waiting"]);
+    played.permit();
+    assert_eq!(played.outputs(), ["Connecting", "Connect"]);
+}
+
+#[test]
 fn a_lapsed_lease_closes_and_the_next_one_resumes() {
     let mut played = Played::active();
     played.lease(SECOND);
