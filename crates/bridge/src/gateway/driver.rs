@@ -17,9 +17,10 @@ use std::error::Error as _;
 use std::future::pending;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::yield_now;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use twilight_gateway::Message;
 use twilight_gateway::error::ReceiveMessageErrorType;
 use uro_discord_wire::frame::AppendError;
@@ -27,6 +28,9 @@ use uro_discord_wire::{FromBridge, Gateway, Panicked};
 
 /// How many bytes are taken before others have a turn, and the desired state and the lease are looked at again.
 const AT_ONCE: usize = 64 * 1024;
+
+/// How long a shard that panicked does nothing.
+const AFTER_PANIC: Duration = Duration::from_millis(250);
 
 /// A shard with its connection.
 pub struct Driver {
@@ -68,6 +72,8 @@ impl Driver {
             self.tell(&FromBridge::Panic(Panicked::Shard(shard)));
             self.connection = None;
             self.shard.panicked(Instant::now());
+            // What panics before it waits for anything would keep this thread for itself.
+            sleep(AFTER_PANIC).await;
         }
     }
 
@@ -123,8 +129,9 @@ impl Driver {
             self.item(item);
             self.carry_out();
             if length >= AT_ONCE {
-                // Voice, for one, has its times to keep.
-                return yield_now().await;
+                // Voice, for one, has its times to keep. What was desired may have ended meanwhile, of which nothing else would tell.
+                yield_now().await;
+                return self.look();
             }
             let Some(connection) = self.connection.as_mut().filter(|_| self.events.has_room())
             else {
@@ -152,6 +159,7 @@ impl Driver {
         }
         // It ends, and what is desired by now decides how it goes on.
         self.look();
+        self.carry_out();
         let now = Instant::now();
         match item {
             // twilight's way to say that there was no close frame.
@@ -251,11 +259,7 @@ impl Driver {
             return;
         };
         match command {
-            Command::Voice(command) => {
-                if let Some(payload) = payload(&command) {
-                    connection.command(&payload);
-                }
-            }
+            Command::Voice(command) => connection.command(&payload(&command)),
             Command::Presence(presence) => {
                 connection.send(presence.command());
                 self.tell_presence(&presence);

@@ -104,13 +104,12 @@ pub fn new_session(shard: u32, gateway: &Gateway) -> Addressed {
 }
 
 /// As twilight sends it.
-pub fn payload(command: &UpdateVoiceState) -> Option<outgoing::UpdateVoiceState> {
-    Some(outgoing::UpdateVoiceState::new(
-        Id::<GuildMarker>::new_checked(command.guild.get())?,
-        command
-            .channel
-            .and_then(|channel| Id::<ChannelMarker>::new_checked(channel.get())),
+pub fn payload(command: &UpdateVoiceState) -> outgoing::UpdateVoiceState {
+    let channel = |id: Snowflake| Id::<ChannelMarker>::new(id.get());
+    outgoing::UpdateVoiceState::new(
+        Id::<GuildMarker>::new(command.guild.get()),
+        command.channel.map(channel),
         command.self_deaf,
         command.self_mute,
-    ))
+    )
 }
