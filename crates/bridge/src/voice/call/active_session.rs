@@ -67,7 +67,8 @@ impl ActiveSession {
 
     /// Plays this, or nothing, instead of what is being played.
     pub fn play(&mut self, what: Option<&Play>) {
-        self.playing.abort_all();
+        // One that has just ended is not heard of either: it would be taken for the end of this one.
+        self.playing = JoinSet::new();
         self.play = what.cloned();
         if self.can_send {
             self.start();
