@@ -121,11 +121,11 @@ impl Events {
     pub async fn forward(self) {
         loop {
             let before = self.queue().bytes;
-            let waits_for_outbox = self.send_waiting();
+            let waits_for_sender = self.send_waiting();
             if self.queue().bytes < before {
                 self.0.went.notify_waiters();
             }
-            if waits_for_outbox {
+            if waits_for_sender {
                 self.0.sender.room().await;
             } else {
                 self.0.ready.notified().await;

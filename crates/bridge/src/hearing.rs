@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt as _, DuplexStream};
 use tokio::time::timeout;
 use uro_discord_wire::{FromBridge, frame};
 
-/// The other end of an sender.
+/// The other end of a sender.
 pub struct Hearing {
     pipe: DuplexStream,
     buffer: BytesMut,

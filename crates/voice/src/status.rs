@@ -145,7 +145,7 @@ pub struct VideoReceiveStats {
 
 /// Others' frames, counted. Of those sent to us, each is in `received`, `lost`, `too_late` or `malformed`; of those
 /// received, each is in `delivered`, `undecryptable` or `held_too_long`, or waits. Without [`Config::receive`](crate::Config::receive)
-/// each is in `unread` or `malformed`.
+/// each of Opus is in `unread` or `malformed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveStats {
     /// Packets that came, each once.
