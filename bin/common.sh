@@ -67,12 +67,13 @@ need_toolchain() {
   need_rust
 }
 
-# discord.py and discord.js, by which discord-sim and the benchmarks are judged.
+# discord.py, discord.js, Godot and Chromium, by which discord-sim, the portal and the benchmarks are judged.
 need_clients() {
   need_command npm nodejs npm
   python3 -c 'import ensurepip' 2>/dev/null || need_packages python3 python3-venv
+  need_command chromium chromium
   need_packages libopus0
-  say "installing discord.py, disnake and discord.js"
+  say "installing discord.py, disnake, discord.js and Godot"
   test/clients/install "$cache/clients"
   export URO_DISCORD_PYTHON="$cache/clients/venv/bin/python" URO_DISCORD_NODE_MODULES="$cache/clients/node_modules"
 }
