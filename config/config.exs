@@ -120,6 +120,40 @@ config :uro_discord,
     # How many connections there may be; with more, the one that has kept the listener waiting longest is closed.
     connections: 512
   ],
+  # Voice both ways between worlds and Discord's voice channels, see `UroDiscord.Portal`.
+  portal: [
+    # The secret that signs the tokens of peers; without it there are no portals. They need `web: [port: …]` and the intent
+    # :guild_voice_states.
+    # key: System.get_env("URO_DISCORD_PORTAL_KEY"),
+    # Secrets whose tokens are good still, while they are being replaced.
+    keys: [],
+    # Where peers find the HTTP that `web:` serves, without /portal; unless said, its own address, which is good on this machine only.
+    # public_url: "https://uro.example",
+    # Where media comes in and goes out.
+    udp: [
+      # The address to take media on, or several, such as one of IPv4 and one of IPv6.
+      ip: "0.0.0.0",
+      # The UDP port for all peers; 0 takes a free one.
+      port: 7_882
+    ],
+    # The addresses of this machine as peers see them, where these are not what it listens on: behind NAT, or with udp: [ip: "0.0.0.0"].
+    public_addresses: [],
+    # The web pages that may open a portal's endpoints from a browser (CORS).
+    origins: [],
+    # How many peers there may be.
+    limits: [
+      # In one portal.
+      portal_peers: 64,
+      # With one token.
+      token_peers: 4,
+      # From one address.
+      address_peers: 32
+    ],
+    # Portals that open by themselves, see `UroDiscord.Config.Portal`.
+    open: [],
+    # For how long one side must have been empty, in ms, before a portal closes that opened with `when: :people`.
+    close_after: 60_000
+  ],
   # Modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at
   # all. Those that the application has elsewhere are overwritten.
   commands: [],

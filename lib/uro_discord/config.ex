@@ -41,6 +41,7 @@ defmodule UroDiscord.Config do
     :bridge_media_workers,
     :bridge_restart,
     :web,
+    :portal,
     :commands,
     :interactions,
     :public_key
@@ -70,6 +71,7 @@ defmodule UroDiscord.Config do
           bridge_media_workers: 1..64 | nil,
           bridge_restart: {pos_integer(), pos_integer()},
           web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil, connections: pos_integer()},
+          portal: Config.Portal.t(),
           commands: [module()] | nil,
           interactions: :gateway | :http,
           public_key: <<_::256>> | nil
@@ -148,7 +150,8 @@ defmodule UroDiscord.Config do
          # Where :auto is false was asked before.
          config = struct!(__MODULE__, %{values | enabled: enabled?}),
          {config, []} <- refer(config),
-         {config, []} <- keyed(config) do
+         {config, []} <- keyed(config),
+         {config, []} <- portal(config) do
       {:ok, config}
     else
       {_values, problems} -> {:error, %ConfigError{problems: problems}}
@@ -156,7 +159,7 @@ defmodule UroDiscord.Config do
   end
 
   # Options that name channels, to be replaced by the channels' ids.
-  @references [{:board, :channels}, {:board, :voice_channels}, {:announcements, :channel}, :feeds]
+  @references [{:board, :channels}, {:board, :voice_channels}, {:announcements, :channel}, :feeds, :portal]
 
   defp refer(config),
     do: Enum.flat_map_reduce(@references, config, &refer/2) |> then(fn {problems, config} -> {config, problems} end)
@@ -171,9 +174,7 @@ defmodule UroDiscord.Config do
         {[], Map.update!(config, group, &%{&1 | key => if(is_list(named), do: Enum.uniq(ids), else: List.first(ids))})}
 
       [unknown | _] ->
-        option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
-        wrong = "#{inspect(unknown)} is not in `channels:` (there: #{names(config)})"
-        {[%{problem(option, wrong) | key: "#{group}.#{key}"}], config}
+        {[within(group, key, "#{inspect(unknown)} is not in `channels:` (there: #{names(config)})")], config}
     end
   end
 
@@ -188,6 +189,30 @@ defmodule UroDiscord.Config do
     end
   end
 
+  defp refer(:portal, config) do
+    case __MODULE__.Portal.refer(config.portal.open, &channel_id(config, &1)) do
+      {:ok, open} ->
+        {[], put_in(config.portal.open, open)}
+
+      {:error, id, :unknown, channel} ->
+        {[
+           within(
+             :portal,
+             :open,
+             "#{id} names #{inspect(channel)}, which is not in `channels:` (there: #{names(config)})"
+           )
+         ], config}
+
+      {:error, id, :taken, other} ->
+        {[within(:portal, :open, "#{id} has the channel of #{other}, and a channel has one portal")], config}
+    end
+  end
+
+  defp within(group, key, wrong) do
+    option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
+    %{problem(option, wrong) | key: "#{group}.#{key}"}
+  end
+
   defp names(config), do: config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
 
   # What comes by HTTP is believed by its signature only.
@@ -197,6 +222,27 @@ defmodule UroDiscord.Config do
   end
 
   defp keyed(config), do: {config, []}
+
+  # What a portal cannot do without.
+  defp portal(%{enabled: true, portal: portal} = config) do
+    if __MODULE__.Portal.keys_of(portal) == [],
+      do:
+        {config, if(portal.open == [], do: [], else: [within(:portal, :key, "is missing, and portal.open needs it")])},
+      else: {config, without_port(config) ++ without_voice(config)}
+  end
+
+  defp portal(config), do: {config, []}
+
+  defp without_port(%{web: %{port: nil}}),
+    do: [within(:web, :port, "is missing, and portals need it: their peers come by HTTP first")]
+
+  defp without_port(_config), do: []
+
+  defp without_voice(config) do
+    if :guild_voice_states in config.intents,
+      do: [],
+      else: [Schema.options() |> option(:intents) |> problem("lacks :guild_voice_states, which portals need")]
+  end
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))
 

@@ -233,9 +233,11 @@ defmodule UroDiscord.ConfigTest do
       text = File.read!(@sample)
 
       for option <- Config.Schema.options(),
-          %{key: key} <- [option | option.options || []],
+          %{key: key} <- all(option),
           do: assert(text =~ ~r/^ +(# )?#{key}: /m, "#{key} is not in #{@sample}")
     end
+
+    defp all(option), do: [option | Enum.flat_map(option.options || [], &all/1)]
 
     test "has examples that can be used as they stand" do
       examples = Regex.replace(~r/^( +)# ([a-z_]+: .*,)$/m, File.read!(@sample), "\\1\\2")

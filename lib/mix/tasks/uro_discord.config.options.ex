@@ -24,8 +24,8 @@ defmodule Mix.Tasks.UroDiscord.Config.Options do
     """)
   end
 
-  defp print(group, _group) do
-    Mix.shell().info("#{group.key}: #{group.doc}\n")
-    Enum.each(group.options, &print(&1, "#{group.key}."))
+  defp print(option, group) do
+    Mix.shell().info("#{group}#{option.key}: #{option.doc}\n")
+    Enum.each(option.options, &print(&1, "#{group}#{option.key}."))
   end
 end

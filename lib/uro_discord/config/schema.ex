@@ -136,6 +136,11 @@ defmodule UroDiscord.Config.Schema do
           ~s|feeds: [ci: [source: :github, secret: System.get_env("GITHUB_WEBHOOK_SECRET"), rules: [[channel: :builds]]]]|
       ),
       group(:web, Config.Web.options(), "where HTTP is served without Phoenix"),
+      group(
+        :portal,
+        Config.Portal.options(),
+        "voice both ways between worlds and Discord's voice channels, see `UroDiscord.Portal`"
+      ),
       option(:commands, &commands/1,
         default: [],
         doc:

@@ -1,0 +1,301 @@
+defmodule UroDiscord.Config.Portal do
+  @moduledoc """
+  The options under `portal:`, for voice both ways between worlds and Discord's voice channels (`UroDiscord.Portal`).
+
+      config :uro_discord,
+        intents: [:guilds, :guild_voice_states],
+        web: [port: 4001],
+        portal: [
+          key: System.get_env("URO_DISCORD_PORTAL_KEY"),
+          public_url: "https://uro.example",
+          udp: [port: 7882],
+          public_addresses: ["203.0.113.5"],
+          open: [[id: "lobby", channel: :lobby, when: :people]]
+        ]
+
+  Without a key there are no portals. `mix phx.gen.secret`, or `openssl rand -base64 48`, makes one. To replace it, put the new one into `key` and the
+  old one into `keys` until the last token that it has signed is over, a day later.
+
+  ## What opens by itself
+
+  Each of `open` is a portal with
+
+    * `id`: its name in addresses and tokens, of a to z, 0 to 9, `_` and `-`;
+    * `channel`: the voice channel or stage;
+    * `world`: the id of the shard whose players count; without it all shards' do;
+    * `when`: `:always` (the default), from the start on; or `:people`, while there is somebody in the voice channel, bots not counted, and in the
+      world. A world that does not tell how many players it has counts as one with players;
+    * `bots`: whether the voices of bots in the channel go to the world too: `false`.
+
+  A portal that opened for people closes when one side has been empty for `close_after` ms.
+  """
+
+  import UroDiscord.Config.Checks
+  import UroDiscord.Config.Option, only: [option: 3]
+  alias UroDiscord.Config.Option
+  alias UroDiscord.{Error, Secret, Snowflake}
+
+  @least_key 32
+  @most_keys 16
+  @most_open 100
+  @day_ms 86_400_000
+
+  @typedoc "A portal of `open`; the channel is an id once the configuration is whole."
+  @type open :: %{
+          id: String.t(),
+          channel: atom() | Snowflake.t(),
+          world: String.t() | nil,
+          when: :always | :people,
+          bots: boolean()
+        }
+
+  @type t :: %{
+          key: Secret.t() | nil,
+          keys: [Secret.t()],
+          public_url: String.t() | nil,
+          udp: %{ip: [:inet.ip_address()], port: :inet.port_number()},
+          public_addresses: [String.t()],
+          origins: [String.t()],
+          limits: %{portal_peers: pos_integer(), token_peers: pos_integer(), address_peers: pos_integer()},
+          open: [open()],
+          close_after: non_neg_integer()
+        }
+
+  @doc false
+  @spec options() :: [Option.t()]
+  def options do
+    [
+      option(:key, &key/1,
+        doc: "the secret that signs the tokens of peers; without it there are no portals",
+        allowed: "a text of #{@least_key} bytes or more that nobody can guess, or nil",
+        example: ~s|portal: [key: System.get_env("URO_DISCORD_PORTAL_KEY")]|
+      ),
+      option(:keys, &keys/1,
+        default: [],
+        doc: "secrets whose tokens are good still, while they are being replaced",
+        allowed: "a list of at most #{@most_keys} texts of #{@least_key} bytes or more",
+        example: ~s|portal: [keys: [System.get_env("URO_DISCORD_PORTAL_OLD_KEY")]]|
+      ),
+      option(:public_url, &url(&1, ["https", "http"]),
+        doc:
+          "where peers find the HTTP that `web:` serves, without /portal; unless said, its own address, which is good on this machine only",
+        allowed: "a http or https URL",
+        example: ~s|portal: [public_url: "https://uro.example"]|
+      ),
+      udp(),
+      option(:public_addresses, &addresses/1,
+        default: [],
+        doc:
+          "the addresses of this machine as peers see them, where these are not what it listens on: behind NAT, or with udp: [ip: \"0.0.0.0\"]",
+        allowed: "a list of addresses, as strings",
+        example: ~s|portal: [public_addresses: ["203.0.113.5"]]|
+      ),
+      option(:origins, &origins/1,
+        default: [],
+        doc: "the web pages that may open a portal's endpoints from a browser (CORS)",
+        allowed: "a list of origins: http or https, a host, and a port where it is not the usual one",
+        example: ~s|portal: [origins: ["https://v-sekai.org"]]|
+      ),
+      group(:limits, limits(), "how many peers there may be"),
+      option(:open, &open/1,
+        default: [],
+        doc: "portals that open by themselves, see `UroDiscord.Config.Portal`",
+        allowed:
+          "a list of at most #{@most_open}, each [id:, channel:, world:, when: :always or :people, bots:] with other ids and channels than the others",
+        example: ~s|portal: [open: [[id: "lobby", channel: :lobby, when: :people]]]|
+      ),
+      option(:close_after, &integer(&1, 0..@day_ms),
+        default: 60_000,
+        doc:
+          "for how long one side must have been empty, in ms, before a portal closes that opened with `when: :people`",
+        allowed: "an integer from 0 to #{@day_ms}",
+        example: "portal: [close_after: 60_000]"
+      )
+    ]
+  end
+
+  @doc "The secrets whose tokens are good; the first one signs."
+  @spec keys_of(t()) :: [Secret.t()]
+  def keys_of(%{key: nil, keys: keys}), do: keys
+  def keys_of(%{key: key, keys: keys}), do: [key | keys]
+
+  @doc "The portals of `open` with the ids of their channels; or the first whose channel is unknown, and another that has it already."
+  @spec refer([open()], (atom() | String.t() -> {:ok, Snowflake.t()} | :error)) ::
+          {:ok, [open()]}
+          | {:error, String.t(), :unknown, atom() | String.t()}
+          | {:error, String.t(), :taken, String.t()}
+  def refer(open, id) do
+    Enum.reduce_while(open, {:ok, []}, fn portal, {:ok, portals} ->
+      with {:ok, channel_id} <- id.(portal.channel),
+           nil <- Enum.find(portals, &(&1.channel == channel_id)) do
+        {:cont, {:ok, portals ++ [%{portal | channel: channel_id}]}}
+      else
+        :error -> {:halt, {:error, portal.id, :unknown, portal.channel}}
+        other -> {:halt, {:error, portal.id, :taken, other.id}}
+      end
+    end)
+  end
+
+  @doc "Whether this can be a portal's id: it stands in addresses."
+  @spec id?(term()) :: boolean()
+  def id?(id), do: is_binary(id) and id =~ ~r/\A[a-z0-9][a-z0-9_-]{0,63}\z/
+
+  @doc "What an id may be."
+  @spec an_id() :: String.t()
+  def an_id, do: "1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit"
+
+  defp udp do
+    group(
+      :udp,
+      [
+        option(:ip, &ips/1,
+          default: [{0, 0, 0, 0}],
+          doc: "the address to take media on, or several, such as one of IPv4 and one of IPv6",
+          allowed: "an address of this machine as a string, or a list of such",
+          example: ~s|portal: [udp: [ip: ["0.0.0.0", "::"]]]|
+        ),
+        option(:port, &integer(&1, 0..65_535),
+          default: 7_882,
+          doc: "the UDP port for all peers; 0 takes a free one",
+          allowed: "an integer from 0 to 65535",
+          example: "portal: [udp: [port: 7_882]]"
+        )
+      ],
+      "where media comes in and goes out"
+    )
+  end
+
+  defp limits do
+    for {key, default, of} <- [
+          {:portal_peers, 64, "in one portal"},
+          {:token_peers, 4, "with one token"},
+          {:address_peers, 32, "from one address"}
+        ] do
+      option(key, &integer(&1, 1..10_000),
+        default: default,
+        doc: "how many peers there may be #{of}",
+        allowed: "an integer from 1 to 10000",
+        example: "portal: [limits: [#{key}: #{default}]]"
+      )
+    end
+  end
+
+  defp group(key, options, doc) do
+    allowed = "a keyword list of " <> Enum.map_join(options, ", ", & &1.key)
+    option(key, nil, doc: doc, allowed: allowed, example: hd(options).example, options: options)
+  end
+
+  ## The checks. What may be a secret is never shown.
+
+  defp key(nil), do: {:ok, nil}
+
+  defp key(value) when is_binary(value) do
+    if byte_size(value) >= @least_key,
+      do: {:ok, Secret.wrap(value)},
+      else: {:error, "has #{byte_size(value)} bytes (not shown)"}
+  end
+
+  defp key(_value), do: {:error, "is not a string (not shown)"}
+
+  defp keys(value) when is_list(value) and length(value) <= @most_keys do
+    value
+    |> Enum.map(&if(&1 == nil, do: {:error, "nil is in it"}, else: key(&1)))
+    |> Enum.reduce({:ok, []}, fn
+      {:ok, key}, {:ok, keys} -> {:ok, keys ++ [key]}
+      {:error, wrong}, {:ok, _keys} -> {:error, "one of them #{wrong}"}
+      _key, error -> error
+    end)
+  end
+
+  defp keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
+  defp keys(_value), do: {:error, "is not a list (not shown)"}
+
+  defp ips(value) when is_binary(value), do: ips([value])
+  defp ips([_ | _] = value), do: each(value, &ip/1)
+  defp ips(value), do: is_not(value, "an address")
+
+  defp ip(text) when is_binary(text) do
+    with {:error, _} <- text |> String.to_charlist() |> :inet.parse_strict_address(), do: is_not(text, "an address")
+  end
+
+  defp ip(value), do: is_not(value, "a string")
+
+  defp addresses(value) when is_list(value),
+    do: each(value, fn text -> with {:ok, ip} <- ip(text), do: {:ok, "#{:inet.ntoa(ip)}"} end)
+
+  defp addresses(value), do: is_not(value, "a list")
+
+  defp origins(value) when is_list(value), do: each(value, &origin/1)
+  defp origins(value), do: is_not(value, "a list")
+
+  defp origin(value) do
+    with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]),
+         %URI{path: nil, query: nil, fragment: nil} <- URI.parse(url) do
+      {:ok, String.downcase(url)}
+    else
+      {:error, wrong} -> {:error, wrong}
+      _ -> is_not(value, "an origin such as \"https://v-sekai.org\", without a path")
+    end
+  end
+
+  defp each(values, check) do
+    Enum.reduce_while(values, {:ok, []}, fn value, {:ok, checked} ->
+      case check.(value) do
+        {:ok, value} -> {:cont, {:ok, checked ++ [value]}}
+        error -> {:halt, error}
+      end
+    end)
+  end
+
+  defp open(value) when is_list(value) and length(value) <= @most_open do
+    with {:ok, portals} <- each(value, &portal/1) do
+      ids = Enum.map(portals, & &1.id)
+
+      case ids -- Enum.uniq(ids) do
+        [] -> {:ok, portals}
+        [twice | _] -> {:error, "#{inspect(twice)} is there twice"}
+      end
+    end
+  end
+
+  defp open(value) when is_list(value), do: {:error, "has #{length(value)}"}
+  defp open(value), do: is_not(value, "a list")
+
+  @portal [:id, :channel, :world, :when, :bots]
+
+  defp portal(given) do
+    with true <- Keyword.keyword?(given),
+         [] <- Keyword.keys(given) -- @portal,
+         portal = Map.merge(%{id: nil, channel: nil, world: nil, when: :always, bots: false}, Map.new(given)),
+         :ok <- field(portal),
+         do: {:ok, %{portal | world: portal.world && to_string(portal.world)}},
+         else:
+           (
+             false -> is_not(given, "a keyword list of #{Enum.join(@portal, ", ")}")
+             [unknown | _] -> {:error, "#{inspect(unknown)} is none of #{Enum.join(@portal, ", ")}"}
+             {:error, wrong} -> {:error, wrong}
+           )
+  end
+
+  defp field(portal) do
+    cond do
+      not id?(portal.id) -> wrong("id", portal.id, an_id())
+      not channel?(portal.channel) -> wrong("channel", portal.channel, "a name of `channels:`, or a channel's id")
+      not world?(portal.world) -> wrong("world", portal.world, "the id of a shard, or nil")
+      portal.when not in [:always, :people] -> wrong("when", portal.when, ":always or :people")
+      not is_boolean(portal.bots) -> wrong("bots", portal.bots, "true or false")
+      true -> :ok
+    end
+  end
+
+  defp channel?(nil), do: false
+  defp channel?(channel), do: is_atom(channel) or match?({:ok, _id}, Snowflake.cast(channel))
+
+  @doc "Whether this can be the id of a shard."
+  @spec world?(term()) :: boolean()
+  def world?(world),
+    do:
+      world == nil or is_integer(world) or (is_binary(world) and byte_size(world) in 1..64 and String.printable?(world))
+
+  defp wrong(key, value, allowed), do: {:error, "#{key}: #{Error.may_be(value, allowed)}"}
+end
