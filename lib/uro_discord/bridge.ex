@@ -34,7 +34,7 @@ defmodule UroDiscord.Bridge do
 
   defmodule State do
     @moduledoc false
-    @enforce_keys [:name, :roles, :parts, :open, :gateway, :desired, :since, :backoff]
+    @enforce_keys [:name, :roles, :parts, :open, :gateway, :desires, :since, :backoff]
     defstruct [
       :name,
       :roles,
@@ -44,7 +44,8 @@ defmodule UroDiscord.Bridge do
       :open,
       # nil without this role.
       :gateway,
-      :desired,
+      # The parts of the desired state that it has; and of these, which have changed since the bridge was told.
+      :desires,
       :since,
       :backoff,
       :transport,
@@ -54,6 +55,9 @@ defmodule UroDiscord.Bridge do
       run: 0,
       buffer: Protocol.empty(),
       pings: %Pings{},
+      changed: MapSet.new(),
+      # Whether the bridge has yet to read what it was last told of them.
+      telling: false,
       # Set while a full mailbox holds back the bridge.
       look_again: nil,
       # What panics have ended, of all bridges of this owner.
@@ -147,6 +151,8 @@ defmodule UroDiscord.Bridge do
 
     roles = Keyword.get(options, :roles, Map.keys(@parts))
     {transport, argument} = Keyword.get(options, :transport, {Transport.Port, program(config)})
+    desires = Enum.flat_map(roles, &Map.fetch!(@parts, &1))
+    :ok = Desired.follow(desires)
 
     state = %State{
       name: Keyword.get(options, :name, :local),
@@ -155,7 +161,7 @@ defmodule UroDiscord.Bridge do
       open: fn -> transport.open(argument) end,
       since: DateTime.utc_now(),
       gateway: if(:gateway in roles, do: GatewayState.new(config)),
-      desired: Desired.follow(Enum.flat_map(roles, &Map.fetch!(@parts, &1))),
+      desires: desires,
       backoff: Backoff.new(config.bridge_restart),
       panics: @no_panics
     }
@@ -210,8 +216,8 @@ defmodule UroDiscord.Bridge do
     do: {:noreply, state.gateway |> GatewayState.identify(shard) |> tell_all(state)}
 
   @impl true
-  def handle_info({:desired, parts}, state),
-    do: {:noreply, tell(%{state | desired: Map.merge(state.desired, parts)}, {:desired, parts})}
+  def handle_info({:desired, part}, state),
+    do: {:noreply, tell_changed(%{state | changed: MapSet.put(state.changed, part)})}
 
   def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
 
@@ -328,6 +334,7 @@ defmodule UroDiscord.Bridge do
         os_pid: nil,
         gateway: state.gateway && GatewayState.ended(state.gateway),
         pings: %Pings{},
+        telling: false,
         buffer: Protocol.empty()
     }
   end
@@ -410,8 +417,7 @@ defmodule UroDiscord.Bridge do
 
   defp handle({:pong, {id, term}}, state) do
     {owner, pings} = Pings.answered(state.pings, id)
-    if owner not in [nil, :alive], do: GenServer.reply(owner, {:ok, term})
-    %{state | pings: pings}
+    pong(owner, term, %{state | pings: pings})
   end
 
   defp handle(other, state) do
@@ -419,14 +425,37 @@ defmodule UroDiscord.Bridge do
     state
   end
 
+  defp pong(:desired, _term, state), do: tell_changed(%{state | telling: false})
+  defp pong(owner, _term, state) when owner in [nil, :alive], do: state
+
+  defp pong(owner, term, state) do
+    GenServer.reply(owner, {:ok, term})
+    state
+  end
+
   defp heard(part, message, state), do: message |> part.heard() |> Enum.reduce(state, &tell(&2, &1))
 
   # The whole desired state, with the gateway as the lease has it.
-  defp begin(%{gateway: nil} = state), do: tell(state, {:desired, state.desired})
+  defp begin(%{gateway: nil} = state), do: tell_desired(state, Desired.fetch(state.desires))
 
   defp begin(state) do
-    {desired, told} = GatewayState.started(state.gateway)
-    tell_all(told, tell(state, {:desired, Map.put(state.desired, "gateway", desired)}))
+    {gateway, told} = GatewayState.started(state.gateway)
+    tell_all(told, tell_desired(state, Map.put(Desired.fetch(state.desires), "gateway", gateway)))
+  end
+
+  # A part is told whole, so a thousand changes in a burst would be a thousand times all of it. The bridge reads one before it is told the
+  # next, which is the newest then: its answer to a ping behind it says so.
+  defp tell_changed(%{phase: :up, telling: false} = state) do
+    if MapSet.size(state.changed) == 0,
+      do: state,
+      else: tell_desired(state, Desired.fetch(MapSet.to_list(state.changed)))
+  end
+
+  defp tell_changed(state), do: state
+
+  defp tell_desired(state, parts) do
+    changed = Enum.reduce(Map.keys(parts), state.changed, &MapSet.delete(&2, &1))
+    %{state | changed: changed, telling: true} |> tell({:desired, parts}) |> ping(:desired, nil)
   end
 
   defp watch(%{gateway: nil} = state), do: state
@@ -448,11 +477,8 @@ defmodule UroDiscord.Bridge do
 
   defp tell(%{phase: :up} = state, message) do
     {:ok, frame} = Protocol.encode(message)
-
-    case Transport.send(state.transport, frame) do
-      :ok -> state
-      :busy -> stop(state, "the bridge does not read what it is sent")
-    end
+    :ok = Transport.send(state.transport, frame)
+    state
   end
 
   # A bridge that is not up is told everything when it is.

@@ -1,8 +1,9 @@
 defmodule UroDiscord.Desired do
   @moduledoc false
   # What is wanted of the bridges, part by part, as docs/bridge-protocol.md has the parts. Apart from the owners of the bridges, so
-  # that the end of either is no matter: an owner that starts reads all of it, and is told what changes after that. The values are
-  # facts of `UroDiscord.Runtime`, so the end of this process is no matter either.
+  # that the end of either is no matter: an owner that starts reads all of it, and is told what changes after that, but for the value:
+  # it reads that when it can pass it on, so that of many changes in a burst the newest is passed on and the others are not copied. The
+  # values are facts of `UroDiscord.Runtime`, so the end of this process is no matter either.
 
   use UroDiscord.Server
 
@@ -20,29 +21,29 @@ defmodule UroDiscord.Desired do
     GenServer.cast(__MODULE__, {:changed, part})
   end
 
-  @doc """
-  The calling process gets `{:desired, %{part => value}}` when one of these parts changes, for as long as it lives. Returns what they
-  are now; a part that nobody has stated is nil.
-  """
-  @spec follow([part()]) :: %{part() => map() | nil}
+  @doc "The calling process gets `{:desired, part}` when one of these parts has changed, for as long as it lives."
+  @spec follow([part()]) :: :ok
   def follow(parts) do
     Runtime.put({:desired_by, self()}, parts)
     GenServer.cast(__MODULE__, {:follow, self()})
-    Map.new(parts, &{&1, Runtime.lookup({:desired, &1})})
   end
+
+  @doc "What these parts are now; one that nobody has stated is nil."
+  @spec fetch([part()]) :: %{part() => map() | nil}
+  def fetch(parts), do: Map.new(parts, &{&1, Runtime.lookup({:desired, &1})})
 
   @impl true
   def init(nil) do
     followers = Runtime.all(:desired_by)
     Enum.each(followers, fn {pid, _parts} -> Process.monitor(pid) end)
     # What was stated while there was no such process.
-    for {part, value} <- Runtime.all(:desired), do: tell(part, value)
+    for {part, _value} <- Runtime.all(:desired), do: tell(part)
     {:ok, nil}
   end
 
   @impl true
   def handle_cast({:changed, part}, state) do
-    tell(part, Runtime.lookup({:desired, part}))
+    tell(part)
     {:noreply, state}
   end
 
@@ -57,7 +58,7 @@ defmodule UroDiscord.Desired do
     {:noreply, state}
   end
 
-  defp tell(part, value) do
-    for {pid, parts} <- Runtime.all(:desired_by), part in parts, do: send(pid, {:desired, %{part => value}})
+  defp tell(part) do
+    for {pid, parts} <- Runtime.all(:desired_by), part in parts, do: send(pid, {:desired, part})
   end
 end

@@ -177,6 +177,28 @@ defmodule UroDiscord.VoiceTest do
     end
   end
 
+  test "a thousand rooms wanted at once are taken by the bridge that is there", %{sim: sim} do
+    guilds = DiscordSim.post(sim, "/guilds", %{count: 1_000, voice_channels: 1})
+    {:ok, %{bridge: %{os_pid: bridge}}} = UroDiscord.status()
+
+    for %{"id" => guild, "voice_channels" => [channel]} <- guilds, do: :ok = Voice.join(guild, channel)
+    assert MapSet.new(guilds, fn _guild -> joining() end) == MapSet.new(guilds, & &1["id"])
+    # And Discord's budget begins to be spent on them.
+    in_rooms = fn -> Enum.count(DiscordSim.get(sim, "/voice")["channels"], &(&1["users"] != [])) end
+    assert eventually(fn -> in_rooms.() >= 50 end, 400)
+    assert {:ok, %{bridge: %{os_pid: ^bridge, restarts: 0, state: :up}}} = UroDiscord.status()
+  end
+
+  defp joining do
+    receive do
+      {:uro_discord, :voice, {guild, {:joining, _channel}}} -> guild
+      {:uro_discord, :voice, {guild, {:ended, reason, _retry_ms}}} -> flunk("#{guild} ended: #{reason}")
+      {:uro_discord, :voice, _other} -> joining()
+    after
+      20_000 -> flunk("not all rooms were taken")
+    end
+  end
+
   test "it stays where people put it, also in the next life of the bridge", %{sim: sim, guild: guild} do
     lobby = sim.info["channels"]["lobby"]
     assert :ok = Voice.join(guild, :world)

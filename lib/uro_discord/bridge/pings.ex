@@ -1,10 +1,10 @@
 defmodule UroDiscord.Bridge.Pings do
   @moduledoc false
-  # The pings that the bridge has not answered: whose they are, or ours, to see that it is alive.
+  # The pings that the bridge has not answered: whose they are, or ours, to see that it is alive or has read what it was told before.
 
   defstruct next: 0, open: %{}
 
-  @type owner :: GenServer.from() | :alive
+  @type owner :: GenServer.from() | :alive | :desired
   @type t :: %__MODULE__{next: non_neg_integer(), open: %{non_neg_integer() => owner()}}
 
   @doc "The id of another one."
@@ -37,5 +37,5 @@ defmodule UroDiscord.Bridge.Pings do
 
   @doc "Who waits for an answer that will not come."
   @spec waiting(t()) :: [GenServer.from()]
-  def waiting(pings), do: for({_id, owner} <- pings.open, owner != :alive, do: owner)
+  def waiting(pings), do: for({_id, owner} <- pings.open, is_tuple(owner), do: owner)
 end

@@ -16,8 +16,11 @@ defmodule UroDiscord.Bridge.Transport do
   @doc "What a message to the owner means: bytes of the bridge, its end (nothing follows), or nothing of this transport's."
   @callback heard(t(), message :: term()) :: {:data, binary()} | {:ended, ended()} | :unknown
 
-  @doc "Queues a frame. `:busy` when the bridge does not read: it is hung, since it reads whatever else it does."
-  @callback send(t(), iodata()) :: :ok | :busy
+  @doc """
+  Queues a frame, and waits for nobody: whether a bridge that is slow to read is hung, its answers to pings tell. The queue is bounded by
+  what there is to say meanwhile: one desired state, the credit for events that came, an answer to each of 256 requests, a ping each 5 s.
+  """
+  @callback send(t(), iodata()) :: :ok
 
   @doc "Ends a bridge that does not react, and forgets it: nothing more is heard of it."
   @callback kill(t()) :: :ok
@@ -31,7 +34,7 @@ defmodule UroDiscord.Bridge.Transport do
   @spec heard(t(), term()) :: {:data, binary()} | {:ended, ended()} | :unknown
   def heard(%module{} = transport, message), do: module.heard(transport, message)
 
-  @spec send(t(), iodata()) :: :ok | :busy
+  @spec send(t(), iodata()) :: :ok
   def send(%module{} = transport, frame), do: module.send(transport, frame)
 
   @spec kill(t()) :: :ok

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Voice.Calls do
   @moduledoc false
-  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them in `UroDiscord.Desired`. All of it
-  # is also a fact of `UroDiscord.Runtime`, since what the host has asked for must survive the end of this process.
+  # The voice channels that are wanted, and what the bridge says of them. It states the whole of them in `UroDiscord.Desired`. Each is
+  # also a fact of `UroDiscord.Runtime`, since what the host has asked for must survive the end of this process.
 
   use UroDiscord.Server
 
@@ -25,8 +25,8 @@ defmodule UroDiscord.Voice.Calls do
   def init(_config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
-    {calls, attempts, left} = Runtime.lookup(:voice) || {%{}, 0, %{}}
-    {:ok, %{bot_id: bot_id, calls: calls, attempts: attempts, left: left} |> resume() |> desire()}
+    {attempts, left} = Runtime.lookup(:voice) || {0, %{}}
+    {:ok, %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left} |> resume() |> desire()}
   end
 
   # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
@@ -38,7 +38,7 @@ defmodule UroDiscord.Voice.Calls do
       {guild_id, call}, state ->
         attempt = state.attempts + 1
         call = %{call | attempt: attempt, status: blank(first_state(), call.channel_id), waiting: []}
-        %{state | attempts: attempt, calls: Map.put(state.calls, guild_id, call)}
+        keep(%{state | attempts: attempt}, guild_id, call)
     end)
   end
 
@@ -80,6 +80,7 @@ defmodule UroDiscord.Voice.Calls do
     with %{^guild_id => call} <- state.calls,
          do: answer(call, {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}})
 
+    :ok = Runtime.delete({:voice, guild_id})
     left = Map.put(state.left, guild_id, monotonic() + @left_ms)
     {:reply, :ok, desire(%{state | calls: Map.delete(state.calls, guild_id), left: left})}
   end
@@ -89,7 +90,7 @@ defmodule UroDiscord.Voice.Calls do
       %{^guild_id => call} ->
         state = %{state | attempts: state.attempts + 1}
         play = file && Map.put(file, "attempt", state.attempts)
-        {:reply, :ok, desire(put_in(state.calls[guild_id], %{call | play: play}))}
+        {:reply, :ok, state |> keep(guild_id, %{call | play: play}) |> desire()}
 
       _ ->
         {:reply, {:error, unknown(guild_id)}, state}
@@ -111,7 +112,7 @@ defmodule UroDiscord.Voice.Calls do
 
   def handle_cast({:fact, guild_id, fact, info}, state) do
     case state.calls do
-      %{^guild_id => call} -> {:noreply, keep(put_in(state.calls[guild_id], current(fact, info, guild_id, call)))}
+      %{^guild_id => call} -> {:noreply, keep(state, guild_id, current(fact, info, guild_id, call))}
       # It has just been left.
       _ -> {:noreply, state}
     end
@@ -138,7 +139,7 @@ defmodule UroDiscord.Voice.Calls do
     case state.calls do
       %{^guild_id => %{waiting: waiting} = call} ->
         if from in waiting, do: GenServer.reply(from, {:error, late(call)})
-        {:noreply, put_in(state.calls[guild_id].waiting, List.delete(waiting, from))}
+        {:noreply, keep(state, guild_id, %{call | waiting: List.delete(waiting, from)})}
 
       _ ->
         {:noreply, state}
@@ -158,7 +159,7 @@ defmodule UroDiscord.Voice.Calls do
 
   defp want(state, guild_id, call) do
     call = if joined?(call), do: call, else: %{call | status: blank(first_state(), call.channel_id)}
-    desire(put_in(state.calls[guild_id], call))
+    state |> keep(guild_id, call) |> desire()
   end
 
   defp unknown(guild_id),
@@ -170,13 +171,10 @@ defmodule UroDiscord.Voice.Calls do
 
   # Whatever was known is of another life, but for what somebody in Discord has decided.
   defp down(state) do
-    calls =
-      Map.new(state.calls, fn
-        {guild_id, %{over: over} = call} when over != false -> {guild_id, %{call | over: :before}}
-        {guild_id, call} -> {guild_id, %{call | status: blank(:down, call.channel_id)}}
-      end)
-
-    %{state | calls: calls}
+    Enum.reduce(state.calls, state, fn
+      {guild_id, %{over: over} = call}, state when over != false -> keep(state, guild_id, %{call | over: :before})
+      {guild_id, call}, state -> keep(state, guild_id, %{call | status: blank(:down, call.channel_id)})
+    end)
   end
 
   defp blank(state, channel_id) do
@@ -196,13 +194,15 @@ defmodule UroDiscord.Voice.Calls do
   defp desire(state) do
     now = monotonic()
     state = %{state | left: Map.filter(state.left, fn {_guild_id, until} -> now < until end)}
+    :ok = Runtime.put(:voice, {state.attempts, state.left})
     Desired.put("voice", if(Leader.held?() and {state.calls, state.left} != {%{}, %{}}, do: wanted(state)))
-    keep(state)
+    state
   end
 
-  defp keep(state) do
-    Runtime.put(:voice, {state.calls, state.attempts, state.left})
-    state
+  # Of a thousand that speak only the one of which something was said is written.
+  defp keep(state, guild_id, call) do
+    :ok = Runtime.put({:voice, guild_id}, call)
+    put_in(state.calls[guild_id], call)
   end
 
   defp wanted(state) do

@@ -14,9 +14,6 @@ defmodule UroDiscord.Bridge.Transport.Port do
 
   @type t :: %__MODULE__{port: port(), os_pid: pos_integer()}
 
-  # What may wait in the port's queue for a bridge that is slow to read: low and high mark in bytes.
-  @queue {65_536, 4 * 1024 * 1024}
-
   # A sound bridge ends within a second; this long on a machine under load.
   @farewell_ms 1_500
   @killed_ms 1_000
@@ -32,8 +29,9 @@ defmodule UroDiscord.Bridge.Transport.Port do
   def open(%{executable: executable, media_workers: workers}) do
     path = executable || built()
     args = if workers, do: ["--media-workers", Integer.to_string(workers)], else: []
-    options = [:binary, :exit_status, :hide, args: args, busy_limits_port: @queue, env: withheld()]
-    port = Port.open({:spawn_executable, path}, options)
+    # With limits the port would suspend its owner, or refuse what a bridge that is busy for a moment has yet to read.
+    options = [:binary, :exit_status, :hide, args: args, busy_limits_port: :disabled, busy_limits_msgq: :disabled]
+    port = Port.open({:spawn_executable, path}, [{:env, withheld()} | options])
 
     case Port.info(port, :os_pid) do
       {:os_pid, os_pid} -> {:ok, %__MODULE__{port: port, os_pid: os_pid}}
@@ -55,7 +53,8 @@ defmodule UroDiscord.Bridge.Transport.Port do
 
   @impl true
   def send(%{port: port}, frame) do
-    if Port.command(port, frame, [:nosuspend]), do: :ok, else: :busy
+    true = Port.command(port, frame)
+    :ok
   rescue
     # The port closed before its exit status reached us; that message tells.
     ArgumentError -> :ok
