@@ -219,7 +219,7 @@ defmodule UroDiscord do
     * `store`: `state` (`:opening`, `:open`, `:unavailable`), `since` and `error`;
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:incompatible`, `:down`), `since`, `os_pid`, `restarts`, and how the last
       one ended; its `presence` has what was last sent on each shard, and `panics` counts what faults of ours have ended and begun anew: each a
-      `room` of voice, a `shard`'s connection, or a `connection` of HTTP;
+      `room` of voice, a `shard`'s connection, the room of a `portal`, or a `connection` of HTTP;
     * `gateway`:
       * `lease`: whether this node has `held` it, and its `holder`, a name for a VM;
       * `shards`: the state of each of Discord's connections: `state` (`:waiting` to identify, `:connecting`, `:identifying`, `:resuming`,

@@ -24,10 +24,10 @@ defmodule UroDiscord.Bridge do
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
-  @no_panics %{room: 0, shard: 0, connection: 0}
+  @no_panics %{room: 0, shard: 0, portal: 0, connection: 0}
 
   # The parts of the desired state that belong to a role.
-  @parts %{gateway: ["presence", "voice"], http: ["http"]}
+  @parts %{gateway: ["presence", "voice", "media", "portals"], http: ["http"]}
 
   @type name :: atom()
   @type role :: :gateway | :http
@@ -38,7 +38,7 @@ defmodule UroDiscord.Bridge do
     defstruct [
       :name,
       :roles,
-      # Who hears what it says of voice and of HTTP.
+      # Who hears what it says of voice, of HTTP and of portals.
       :parts,
       # Opens its transport.
       :open,
@@ -68,13 +68,13 @@ defmodule UroDiscord.Bridge do
   @typedoc """
     * `name`: `:local` unless said;
     * `roles`: all unless said;
-    * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice and of HTTP; nobody unless said;
+    * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice, of HTTP and of portals; nobody unless said;
     * `transport`: a `UroDiscord.Bridge.Transport` and what it is opened with; a port and the configured executable unless said.
   """
   @type options :: [
           name: name(),
           roles: [role()],
-          parts: [voice: module(), http: module()],
+          parts: [voice: module(), http: module(), portal: module()],
           transport: {module(), term()}
         ]
 
@@ -396,6 +396,9 @@ defmodule UroDiscord.Bridge do
 
   defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
     do: heard(http, message, state)
+
+  defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal],
+    do: heard(portal, message, state)
 
   # What it has ended says so itself, and its log says why.
   defp handle({:panic, what, which}, state) do

@@ -10,7 +10,7 @@ defmodule UroDiscord.Telemetry do
   | `[:uro_discord, :notify, :failed]` | `duration_ms`: since it was accepted | `channel_id`, `id`, `kind` |
   | `[:uro_discord, :web, :request]` | `duration_ms`: from its head to its answer | `method`, `route`, `status` |
   | `[:uro_discord, :feeds, :event]` | `count`: events | `feed`, `kind`, `state` |
-  | `[:uro_discord, :bridge, :panic]` | `count`: panics | `bridge`: its name, `what`: `:room`, `:shard` or `:connection` of HTTP, `which`: the guild's id, the shard's number, or nil |
+  | `[:uro_discord, :bridge, :panic]` | `count`: panics | `bridge`: its name, `what`: `:room`, `:shard`, `:portal` or `:connection` of HTTP, `which`: the guild's id, the shard's number, the portal's id, or nil |
 
   `:telemetry` belongs to the host and is called at run time.
   """

@@ -28,7 +28,7 @@ defmodule UroDiscord.BridgeTest do
 
       assert {:ok, %{enabled: true, bridge: bridge, gateway: gateway, rest: rest}} = UroDiscord.status()
 
-      assert %{state: :up, restarts: 0, last_end: nil, panics: %{room: 0, shard: 0, connection: 0}} = bridge
+      assert %{state: :up, restarts: 0, last_end: nil, panics: %{room: 0, shard: 0, portal: 0, connection: 0}} = bridge
       assert %{shards: %{0 => %{state: :active}}, held_back: nil} = gateway
 
       assert DateTime.compare(bridge.since, before) == :gt
@@ -320,8 +320,15 @@ defmodule UroDiscord.BridgeTest do
     end
 
     test "panics of rooms and shards are counted, and told to :telemetry", %{sim: sim} do
-      panics = [{:room, "1300000000000000100"}, {:shard, 3}, {:room, "1300000000000000101"}, {:connection, nil}]
-      hello = frame({:hello, 3, %{"bridge" => "9.9.9"}})
+      panics = [
+        {:room, "1300000000000000100"},
+        {:shard, 3},
+        {:portal, "lobby"},
+        {:room, "1300000000000000101"},
+        {:connection, nil}
+      ]
+
+      hello = frame({:hello, 4, %{"bridge" => "9.9.9"}})
       bridge = misbehaving([hello | for({what, which} <- panics, do: frame({:panic, what, which}))])
       :ok = :telemetry.attach(:panics, [:uro_discord, :bridge, :panic], &__MODULE__.tell/4, self())
       on_exit(fn -> :telemetry.detach(:panics) end)
@@ -330,7 +337,8 @@ defmodule UroDiscord.BridgeTest do
       for {what, which} <- panics,
           do: assert_receive({:telemetry, _event, %{count: 1}, %{bridge: :local, what: ^what, which: ^which}}, 10_000)
 
-      assert {:ok, %{bridge: %{state: :up, panics: %{room: 2, shard: 1, connection: 1}}}} = UroDiscord.status()
+      assert {:ok, %{bridge: %{state: :up, panics: %{room: 2, shard: 1, portal: 1, connection: 1}}}} =
+               UroDiscord.status()
     end
 
     test "a program that is not there", %{sim: sim} do

@@ -1,5 +1,7 @@
 //! The desired state as Elixir words it, judged.
 
+mod portals;
+
 use crate::presence::Presence;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uro_discord_voice::Scheme;
-use uro_discord_wire::{Gateway, Http, Snowflake, Voice, VoiceChannel};
+use uro_discord_wire::{Gateway, Http, Media, Portals, Snowflake, Voice, VoiceChannel};
 
 /// The most shards: each is a connection of this process, and serves 2,500 guilds.
 const SHARDS: u32 = 1_000;
@@ -23,6 +25,8 @@ pub struct Desired {
     pub presence: Option<Presence>,
     pub voice: Option<DesiredVoice>,
     pub http: Option<Arc<Http>>,
+    pub media: Option<Arc<Media>>,
+    pub portals: Option<Arc<Portals>>,
     /// Until when gateway connections may be held.
     pub lease: Option<Instant>,
     /// How often each shard was allowed to identify.
@@ -78,6 +82,8 @@ impl Desired {
             }
             "voice" => self.voice = parse(value, voice)?.map(DesiredVoice::new),
             "http" => self.http = parse(value, http)?.map(Arc::new),
+            "media" => self.media = parse(value, portals::media)?.map(Arc::new),
+            "portals" => self.portals = parse(value, portals::portals)?.map(Arc::new),
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }

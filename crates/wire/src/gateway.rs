@@ -1,6 +1,6 @@
+use crate::Secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fmt;
 use std::num::NonZeroU32;
 
 /// The gateway connections that Elixir wants: the part `"gateway"` of the desired state.
@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 #[serde(deny_unknown_fields)]
 pub struct Gateway {
     /// The bot's token.
-    pub token: Token,
+    pub token: Secret,
     /// Discord's intents, as bits.
     pub intents: u64,
     /// Where to connect, `ws://` or `wss://`; `None` is Discord itself.
@@ -37,28 +37,4 @@ pub struct Session {
     /// Where this session is resumed; `None` is the address of a new connection.
     #[serde(default)]
     pub resume_url: Option<String>,
-}
-
-/// A bot token. It shows itself to nobody by accident.
-#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(transparent)]
-pub struct Token(String);
-
-impl Token {
-    /// Wraps a token.
-    pub fn new(token: impl Into<String>) -> Self {
-        Self(token.into())
-    }
-
-    /// The token itself, for the one who sends it to Discord.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(..)")
-    }
 }

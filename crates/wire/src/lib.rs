@@ -5,18 +5,25 @@ pub mod etf;
 pub mod frame;
 mod gateway;
 mod http;
+mod media;
 mod message;
+mod portals;
+mod secret;
 mod voice;
 
-pub use gateway::{Gateway, Session, Token};
+pub use gateway::{Gateway, Session};
 pub use http::{Http, Tls};
+pub use media::{Media, MediaLimits};
 pub use message::{
     Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, HttpState,
-    HttpWaiting, InChannel, Level, Library, Listening, Panicked, Played, RequestHead, Stats,
-    Suppressed, ToBridge, User, Verdict, VoiceState,
+    InChannel, Level, Library, Listening, MediaListening, MediaState, Panicked, ParticipantStats,
+    PeerJoined, PeerLeft, Played, PortalSpeaker, PortalState, PortalStats, RequestHead, Side,
+    Stats, Suppressed, ToBridge, User, Verdict, VoiceState, Waiting,
 };
+pub use portals::{Portal, PortalParticipant, PortalSetting, Portals};
+pub use secret::Secret;
 pub use uro_discord_net::Snowflake;
 pub use voice::{Play, Voice, VoiceChannel};
 
 /// The version of the protocol that this crate speaks, said in both hellos.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
     Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, Http,
-    HttpState, HttpWaiting, InChannel, Level, Library, Listening, Panicked, RequestHead, Session,
-    Snowflake, Stats, Suppressed, ToBridge, Token, User, Verdict, Voice, VoiceState,
+    HttpState, InChannel, Level, Library, Listening, Media, MediaListening, MediaState, Panicked,
+    ParticipantStats, PeerJoined, PeerLeft, PortalSpeaker, PortalState, PortalStats, Portals,
+    RequestHead, Secret, Session, Side, Snowflake, Stats, Suppressed, ToBridge, User, Verdict,
+    Voice, VoiceState, Waiting,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -58,12 +60,40 @@ fn desired_http() -> Value {
     })
 }
 
+fn desired_media() -> Value {
+    json!({
+        "addresses": ["0.0.0.0:7882", "[::]:7882"],
+        "public": ["203.0.113.5", "2001:db8::5"],
+        "keys": [KEY],
+        "origins": ["https://uro.example"],
+        "limits": {"portal_peers": 64, "token_peers": 4, "address_peers": 16},
+    })
+}
+
+fn desired_portals() -> Value {
+    json!({
+        "open": [{
+            "id": "lobby",
+            "guild": "1300000000000000100",
+            "channel": "1300000000000000206",
+            "bots": false,
+            "names": {"1300000000000000003": "Zoë", "1300000000000000004": "Radio"},
+            "bot_users": ["1300000000000000004"],
+            "settings": [
+                {"participant": "discord:1300000000000000003", "gain": 0.5, "muted": false},
+                {"participant": "world:shard-7", "gain": 1.0, "muted": true},
+            ],
+        }],
+    })
+}
+
 fn snowflake(number: u64) -> Snowflake {
     Snowflake::new(number).unwrap()
 }
 
 const REQUEST: u64 = 1_795_000_000_000_001;
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
+const KEY: &str = "GOLDEN-not-a-real-key-of-32-bytes";
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 const OTHER_SESSION: &str = "fedcba9876543210fedcba9876543210";
 
@@ -84,7 +114,7 @@ fn every_message_to_the_bridge() {
         (
             "hello",
             ToBridge::Hello {
-                version: 3,
+                version: 4,
                 library: Library {
                     library: "0.1.0".into(),
                 },
@@ -130,6 +160,11 @@ fn every_message_to_the_bridge() {
         ("desired_unchanged", desired(json!({}))),
         ("desired_voice", desired(json!({"voice": desired_voice()}))),
         ("desired_http", desired(json!({"http": desired_http()}))),
+        ("desired_media", desired(json!({"media": desired_media()}))),
+        (
+            "desired_portals",
+            desired(json!({"portals": desired_portals()})),
+        ),
         (
             "read",
             ToBridge::Read {
@@ -194,6 +229,22 @@ fn the_desired_voice_has_a_type() {
 }
 
 #[test]
+fn the_desired_media_and_portals_have_types() {
+    let media: Media = serde_json::from_value(desired_media()).unwrap();
+    assert!(!format!("{media:?}").contains("GOLDEN"));
+    assert_eq!(serde_json::to_value(media).unwrap(), desired_media());
+    let portals: Portals = serde_json::from_value(desired_portals()).unwrap();
+    assert_eq!(serde_json::to_value(portals).unwrap(), desired_portals());
+    for nobody in ["discord:", "discord:0", "discord:x", "world:", "lobby", ""] {
+        let setting = json!({"participant": nobody, "gain": 1.0, "muted": true});
+        let mut portals = desired_portals();
+        portals["open"][0]["settings"] = json!([setting]);
+        let error = serde_json::from_value::<Portals>(portals).unwrap_err();
+        assert!(error.to_string().contains("a token's subject"), "{error}");
+    }
+}
+
+#[test]
 fn the_desired_gateway_has_a_type() {
     let golden = golden("to_bridge");
     let gateway = |name: &str| -> Gateway {
@@ -205,7 +256,7 @@ fn the_desired_gateway_has_a_type() {
     assert_eq!(
         gateway("desired"),
         Gateway {
-            token: Token::new(TOKEN),
+            token: Secret::new(TOKEN),
             intents: 4609,
             url: Some("ws://127.0.0.1:8080".into()),
             shards: 4.try_into().unwrap(),
@@ -243,7 +294,7 @@ fn the_token_is_in_no_debug_output() {
     let golden = golden("to_bridge");
     let message = ToBridge::decode(&golden["desired"]).unwrap();
     assert!(!format!("{message:?}").contains("GOLDEN"));
-    assert!(!format!("{:?}", Token::new(TOKEN)).contains("GOLDEN"));
+    assert!(!format!("{:?}", Secret::new(TOKEN)).contains("GOLDEN"));
 }
 
 #[test]
@@ -269,6 +320,22 @@ fn every_message_from_the_bridge() {
         guild: snowflake(1_300_000_000_000_000_100),
         state,
     };
+    let portal = |state| FromBridge::Portal {
+        id: "lobby".into(),
+        state,
+    };
+    let zoe = || PortalSpeaker {
+        side: Side::Discord,
+        id: "discord:1300000000000000003".into(),
+        peer: None,
+        name: "Zoë".into(),
+    };
+    let mara = || PortalSpeaker {
+        side: Side::World,
+        id: "world:shard-7/3".into(),
+        peer: Some(7),
+        name: "Mara".into(),
+    };
     let active = |resumed, user: Option<&str>| {
         gateway(GatewayState::Active(Active {
             session_id: SESSION.into(),
@@ -286,7 +353,7 @@ fn every_message_from_the_bridge() {
         (
             "hello",
             FromBridge::Hello {
-                version: 3,
+                version: 4,
                 bridge: Bridge {
                     bridge: "0.1.0".into(),
                     os_pid: 4_194_303,
@@ -398,6 +465,10 @@ fn every_message_from_the_bridge() {
             FromBridge::Panic(Panicked::Room(snowflake(1_300_000_000_000_000_100))),
         ),
         ("panic_shard", FromBridge::Panic(Panicked::Shard(3))),
+        (
+            "panic_portal",
+            FromBridge::Panic(Panicked::Portal("lobby".into())),
+        ),
         ("panic_connection", FromBridge::Panic(Panicked::Connection)),
         (
             "http_listening",
@@ -409,13 +480,93 @@ fn every_message_from_the_bridge() {
         ),
         (
             "http_waiting",
-            FromBridge::Http(HttpState::Waiting(HttpWaiting {
+            FromBridge::Http(HttpState::Waiting(Waiting {
                 reason: "127.0.0.1 port 80 cannot be listened on: Permission denied (os error 13)"
                     .into(),
                 retry_ms: 1_000,
             })),
         ),
         ("http_closed", FromBridge::Http(HttpState::Closed)),
+        (
+            "media_listening",
+            FromBridge::Media(MediaState::Listening(MediaListening {
+                addresses: vec![
+                    "0.0.0.0:7882".parse().unwrap(),
+                    "[::]:7882".parse().unwrap(),
+                ],
+            })),
+        ),
+        (
+            "media_waiting",
+            FromBridge::Media(MediaState::Waiting(Waiting {
+                reason: "0.0.0.0:7882 cannot be had: Address already in use (os error 98)".into(),
+                retry_ms: 1_000,
+            })),
+        ),
+        ("media_closed", FromBridge::Media(MediaState::Closed)),
+        ("portal_open", portal(PortalState::Open)),
+        ("portal_closed", portal(PortalState::Closed)),
+        (
+            "portal_peer_joined",
+            portal(PortalState::PeerJoined(PeerJoined {
+                peer: 7,
+                name: "Shard 7".into(),
+                role: "peer".into(),
+                subject: "shard-7".into(),
+                kind: "peer".into(),
+            })),
+        ),
+        (
+            "portal_peer_left",
+            portal(PortalState::PeerLeft(PeerLeft {
+                peer: 7,
+                reason: "it said bye".into(),
+            })),
+        ),
+        ("portal_speaking", portal(PortalState::Speaking(mara()))),
+        ("portal_silent", portal(PortalState::Silent(zoe()))),
+        (
+            "portal_stats",
+            portal(PortalState::Stats(PortalStats {
+                participants: vec![
+                    ParticipantStats {
+                        id: mara().id,
+                        peer: mara().peer,
+                        name: mara().name,
+                        side: Side::World,
+                        level: Some(-23.5),
+                        speaking: true,
+                        packets: 250,
+                        lost: 2,
+                        concealed: 3,
+                        delay_ms: 40.0,
+                        jitter_ms: 4.5,
+                        drift_ppm: -120.0,
+                        path: "passthrough".into(),
+                        dropped: 1,
+                    },
+                    ParticipantStats {
+                        id: zoe().id,
+                        peer: zoe().peer,
+                        name: zoe().name,
+                        side: Side::Discord,
+                        level: None,
+                        speaking: false,
+                        packets: 0,
+                        lost: 0,
+                        concealed: 0,
+                        delay_ms: 0.0,
+                        jitter_ms: 0.0,
+                        drift_ppm: 0.0,
+                        path: "unheard".into(),
+                        dropped: 0,
+                    },
+                ],
+                to_discord: 250,
+                from_discord: 500,
+                dropped: 1,
+            })),
+        ),
         (
             "request",
             FromBridge::Request {

@@ -2,7 +2,7 @@ defmodule UroDiscord.Bridge.Protocol do
   @moduledoc false
   # docs/bridge-protocol.md, Elixir's side: pure functions between bytes and messages.
 
-  @version 3
+  @version 4
   @max_frame 16 * 1024 * 1024
   # The bytes of the length before a frame.
   @prefix 4
@@ -15,11 +15,13 @@ defmodule UroDiscord.Bridge.Protocol do
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
 
   # What a panic may have ended.
-  @panicked [:room, :shard, :connection]
+  @panicked [:room, :shard, :portal, :connection]
 
   @log_levels [:error, :warning, :info, :debug]
-  # And of the HTTP listener.
-  @http_states [:listening, :waiting, :closed]
+  # And of the HTTP listener, and of the endpoint of portals' media.
+  @endpoint_states [:listening, :waiting, :closed]
+  # And of a portal.
+  @portal_states [:open, :closed, :peer_joined, :peer_left, :speaking, :silent, :stats]
 
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
@@ -42,10 +44,12 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:presence, non_neg_integer(), map()}
           | {:voice, String.t(), atom(), map()}
           | {:http, :listening | :waiting | :closed, map()}
+          | {:media, :listening | :waiting | :closed, map()}
+          | {:portal, String.t(), atom(), map()}
           | {:request, pos_integer(), map()}
           | {:body, pos_integer(), binary()}
           | {:gone, pos_integer()}
-          | {:panic, :room | :shard | :connection, String.t() | non_neg_integer() | nil}
+          | {:panic, :room | :shard | :portal | :connection, String.t() | non_neg_integer() | nil}
           | {:refused, String.t(), String.t()}
           | {:log, UroDiscord.Bridge.Log.level(), String.t(), String.t(), map()}
           | {:pong, term()}
@@ -150,7 +154,14 @@ defmodule UroDiscord.Bridge.Protocol do
        when is_binary(guild) and state in @voice_states and is_map(info),
        do: {:ok, fact}
 
-  defp message({:http, state, info} = fact) when state in @http_states and is_map(info), do: {:ok, fact}
+  defp message({kind, state, info} = fact)
+       when kind in [:http, :media] and state in @endpoint_states and is_map(info),
+       do: {:ok, fact}
+
+  defp message({:portal, id, state, info} = fact)
+       when is_binary(id) and state in @portal_states and is_map(info),
+       do: {:ok, fact}
+
   defp message({:request, id, %{}} = request) when is_integer(id), do: {:ok, request}
   defp message({:body, id, body} = message) when is_integer(id) and is_binary(body), do: {:ok, message}
   defp message({:gone, id} = gone) when is_integer(id), do: {:ok, gone}

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use uro_discord_wire::frame::AppendError;
-use uro_discord_wire::{FromBridge, Http, HttpState, HttpWaiting, Listening, Panicked};
+use uro_discord_wire::{FromBridge, Http, HttpState, Listening, Panicked, Waiting};
 
 /// Connections that the system holds until they are taken.
 const BACKLOG: u32 = 1024;
@@ -86,7 +86,7 @@ pub async fn run(
                         tracing::error!(reason, "HTTP is not served; it is tried until it is");
                         trouble = Some(reason.clone());
                     }
-                    let waiting = HttpWaiting {
+                    let waiting = Waiting {
                         reason,
                         retry_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
                     };

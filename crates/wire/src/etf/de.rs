@@ -2,7 +2,7 @@
 
 use super::{Error, Reader, tag};
 use serde::de::{
-    self, DeserializeSeed, Visitor,
+    self, Deserialize as _, DeserializeSeed, Visitor,
     value::{BorrowedStrDeserializer, SeqDeserializer},
 };
 use serde::forward_to_deserialize_any;
@@ -94,9 +94,20 @@ impl<'de> de::Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_newtype_struct(self)
     }
 
+    /// One of some words; none carries anything.
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let word = <&str>::deserialize(self)?;
+        visitor.visit_enum(BorrowedStrDeserializer::new(word))
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct enum identifier ignored_any
+        tuple_struct map struct identifier ignored_any
     }
 }
 

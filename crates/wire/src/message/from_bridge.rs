@@ -1,6 +1,8 @@
 //! From the bridge to Elixir.
 
-use super::{GatewayState, HttpState, Level, Panicked, RequestHead, VoiceState};
+use super::{
+    GatewayState, HttpState, Level, MediaState, Panicked, PortalState, RequestHead, VoiceState,
+};
 use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
@@ -82,6 +84,15 @@ pub enum FromBridge<'a> {
     },
     /// A fact about the HTTP listener.
     Http(HttpState),
+    /// A fact about the endpoint of portals' media.
+    Media(MediaState),
+    /// A fact about a portal.
+    Portal {
+        /// Its id.
+        id: Cow<'a, str>,
+        /// What has become of it, or what happened there.
+        state: PortalState,
+    },
     /// An HTTP request, of which only the head is there. It is answered once, whatever becomes of it.
     Request {
         /// Its number. No bridge of the same node uses it again.
@@ -161,6 +172,11 @@ impl<'a> FromBridge<'a> {
                 fields: term.value()?,
             },
             ("http", 3) => Self::Http(HttpState::decode(&mut term)?),
+            ("media", 3) => Self::Media(MediaState::decode(&mut term)?),
+            ("portal", 4) => Self::Portal {
+                id: Cow::Borrowed(term.value()?),
+                state: PortalState::decode(&mut term)?,
+            },
             ("request", 3) => Self::Request {
                 id: term.value()?,
                 head: term.value()?,
@@ -262,6 +278,17 @@ impl<'a> FromBridge<'a> {
             Self::Http(state) => {
                 term.tuple(3);
                 term.atom("http")?;
+                state.encode(&mut term)
+            }
+            Self::Media(state) => {
+                term.tuple(3);
+                term.atom("media")?;
+                state.encode(&mut term)
+            }
+            Self::Portal { id, state } => {
+                term.tuple(4);
+                term.atom("portal")?;
+                term.value(id)?;
                 state.encode(&mut term)
             }
             Self::Request { id, head } => {

@@ -1,5 +1,6 @@
 //! What Elixir hears about the HTTP listener.
 
+use super::Waiting;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ pub enum HttpState {
     /// Connections are taken.
     Listening(Listening),
     /// It could not begin, and tries again.
-    Waiting(HttpWaiting),
+    Waiting(Waiting),
     /// None is wanted.
     Closed,
 }
@@ -24,15 +25,6 @@ pub struct Listening {
     pub port: u16,
     /// Whether it speaks HTTPS.
     pub tls: bool,
-}
-
-/// Why it does not listen.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct HttpWaiting {
-    /// In words.
-    pub reason: String,
-    /// When it is tried again.
-    pub retry_ms: u64,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -1,0 +1,36 @@
+//! What Elixir wants of the endpoint at which portals' peers have their media.
+
+use crate::Secret;
+use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+
+/// The `"media"` part of the desired state.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Media {
+    /// A UDP socket each. Port 0 takes a free one.
+    pub addresses: Vec<SocketAddr>,
+    /// Under which addresses peers reach these; none: under their own.
+    #[serde(default)]
+    pub public: Vec<IpAddr>,
+    /// Each signs tokens. The first of several is Elixir's today; those behind it are on their way out.
+    pub keys: Vec<Secret>,
+    /// Web pages whose scripts may ask: `https://uro.example`, or `*`.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// How many peers there may be.
+    pub limits: MediaLimits,
+}
+
+/// How many peers there may be at once.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct MediaLimits {
+    /// In one portal.
+    pub portal_peers: NonZeroU32,
+    /// With one token.
+    pub token_peers: NonZeroU32,
+    /// From one address.
+    pub address_peers: NonZeroU32,
+}

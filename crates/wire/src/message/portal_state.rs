@@ -1,0 +1,171 @@
+//! What Elixir hears about a portal.
+
+use crate::etf::{Error, Reader, Writer};
+use serde::{Deserialize, Serialize};
+
+/// What a portal has become, or what happened there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PortalState {
+    /// Peers can come.
+    Open,
+    /// It is not wanted any more, or the endpoint is gone: its peers have been sent away.
+    Closed,
+    /// A peer of the world is there.
+    PeerJoined(PeerJoined),
+    /// It is gone.
+    PeerLeft(PeerLeft),
+    /// Somebody begins to speak.
+    Speaking(PortalSpeaker),
+    /// Somebody ends to speak.
+    Silent(PortalSpeaker),
+    /// How it does; every five seconds.
+    Stats(PortalStats),
+}
+
+/// A peer of the world.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PeerJoined {
+    /// Its number in this portal, which no other peer gets.
+    pub peer: u32,
+    /// What its token calls it.
+    pub name: String,
+    /// The role of its token: `publish`, `watch` or `peer`.
+    pub role: String,
+    /// Whom its token was made for.
+    pub subject: String,
+    /// By which way it came: `whip`, `whep` or `peer`.
+    pub kind: String,
+}
+
+/// A peer that is gone.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PeerLeft {
+    /// Its number.
+    pub peer: u32,
+    /// Why.
+    pub reason: String,
+}
+
+/// On which side of a portal somebody is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// The Godot world's.
+    World,
+    /// Discord's.
+    Discord,
+}
+
+/// Who begins or ends to speak.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PortalSpeaker {
+    /// Where.
+    pub side: Side,
+    /// Who, as [`PortalParticipant`](crate::PortalParticipant) has it: `discord:` and a user's id; or `world:` and the subject of a
+    /// token, and behind a `/` the sender's number where a peer forwards others.
+    pub id: String,
+    /// Through which peer, on the world's side.
+    pub peer: Option<u32>,
+    /// What he is called.
+    pub name: String,
+}
+
+/// How a portal does. Counts are from its beginning.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub struct PortalStats {
+    /// Everybody.
+    pub participants: Vec<ParticipantStats>,
+    /// Frames that went to Discord.
+    pub to_discord: u64,
+    /// Frames that came from there.
+    pub from_discord: u64,
+    /// Frames for Discord that were too many.
+    pub dropped: u64,
+}
+
+/// How one of a portal's participants does. Counts are from his beginning.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct ParticipantStats {
+    /// As in [`PortalSpeaker`].
+    pub id: String,
+    /// As in [`PortalSpeaker`].
+    pub peer: Option<u32>,
+    /// What he is called.
+    pub name: String,
+    /// Where he is.
+    pub side: Side,
+    /// How loud he is, in dBFS; `None`: there is nothing to hear.
+    pub level: Option<f64>,
+    /// Whether he speaks.
+    pub speaking: bool,
+    /// Packets that came.
+    pub packets: u64,
+    /// Packets that did not.
+    pub lost: u64,
+    /// Frames that the decoder made up.
+    pub concealed: u64,
+    /// What the jitter buffer holds back.
+    pub delay_ms: f64,
+    /// How irregularly packets come.
+    pub jitter_ms: f64,
+    /// How much faster than ours his clock is, in parts per million.
+    pub drift_ppm: f64,
+    /// How he is heard: `passthrough`, `mixed`, `each` or `unheard`.
+    pub path: String,
+    /// Packets that were too many or too late.
+    pub dropped: u64,
+}
+
+/// The info of the states that have nothing to say.
+#[derive(Deserialize, Serialize)]
+struct Nothing {}
+
+impl PortalState {
+    pub(super) fn decode(term: &mut Reader<'_>) -> Result<Self, Error> {
+        let plain = match term.atom()? {
+            "peer_joined" => return Ok(Self::PeerJoined(term.value()?)),
+            "peer_left" => return Ok(Self::PeerLeft(term.value()?)),
+            "speaking" => return Ok(Self::Speaking(term.value()?)),
+            "silent" => return Ok(Self::Silent(term.value()?)),
+            "stats" => return Ok(Self::Stats(term.value()?)),
+            "open" => Self::Open,
+            "closed" => Self::Closed,
+            other => return Err(Error::Atom(other.into())),
+        };
+        term.value::<Nothing>()?;
+        Ok(plain)
+    }
+
+    pub(super) fn encode(&self, term: &mut Writer<'_>) -> Result<(), Error> {
+        match self {
+            Self::Open => {
+                term.atom("open")?;
+                term.value(&Nothing {})
+            }
+            Self::Closed => {
+                term.atom("closed")?;
+                term.value(&Nothing {})
+            }
+            Self::PeerJoined(info) => {
+                term.atom("peer_joined")?;
+                term.value(info)
+            }
+            Self::PeerLeft(info) => {
+                term.atom("peer_left")?;
+                term.value(info)
+            }
+            Self::Speaking(info) => {
+                term.atom("speaking")?;
+                term.value(info)
+            }
+            Self::Silent(info) => {
+                term.atom("silent")?;
+                term.value(info)
+            }
+            Self::Stats(info) => {
+                term.atom("stats")?;
+                term.value(info)
+            }
+        }
+    }
+}
