@@ -1,0 +1,19 @@
+extends RefCounted
+## How long to wait before the next attempt, in seconds: twice as long each time, by chance a little less, so that many
+## worlds do not all come back at once.
+
+const FIRST := 0.5
+const LONGEST := 30.0
+
+var _failures := 0
+
+
+func reset() -> void:
+	_failures = 0
+
+
+## `at_least`: what the portal asked for.
+func next(at_least: float) -> float:
+	var wait := minf(FIRST * pow(2.0, _failures), LONGEST)
+	_failures = mini(_failures + 1, 16)
+	return maxf(wait * randf_range(0.75, 1.0), at_least)

@@ -1,0 +1,319 @@
+@icon("icon.svg")
+class_name UroPortal
+extends Node3D
+## Joins this world to a voice call in Discord: the world is heard there, and who speaks there is heard here, each from a place
+## that the world chooses. It connects by itself, and again when the connection is lost. See the README beside this file.
+
+## The portal has welcomed this world.
+signal connected()
+## What had been connected is so no longer; unless it was closed from here, another attempt follows.
+signal disconnected(reason: String)
+signal speaker_joined(speaker: UroPortalSpeaker)
+## The speaker's node is taken out of the world after this.
+signal speaker_left(speaker: UroPortalSpeaker)
+signal speaking_changed(speaker: UroPortalSpeaker, speaking: bool)
+## What went wrong, as a word for programs and a sentence for people.
+signal error(code: String, message: String)
+
+enum Mode {
+	## Any Godot project: a bus of the mixer is sent, and Discord's speakers are played, each by a player of its own.
+	STOCK,
+	## A V-Sekai client that is in a shard: its players' packets are sent as they are, and this peer speaks for the call.
+	VSEKAI,
+}
+
+const Advice := preload("advice.gd")
+const Backoff := preload("backoff.gd")
+const Capture := preload("capture.gd")
+const Connection := preload("connection.gd")
+const Microphone := preload("microphone.gd")
+const Roster := preload("roster.gd")
+const VSekai := preload("vsekai.gd")
+const MIX := 0
+## A connection that lasted so long was a good one, in milliseconds: the next attempt need not wait long.
+const GOOD_MS := 10_000
+
+## The portal's address, as UroDiscord.Portal.url/2 gives it, e.g. https://example.org/portal/lobby, or a link with a token,
+## https://example.org/portal/lobby/#TOKEN
+@export var address := ""
+## The token by which the portal knows this world, from UroDiscord.Portal.token/2 with the role "peer". Better: `token_provider`.
+@export var token := ""
+@export var mode := Mode.STOCK
+## How much sound is in a packet, in milliseconds. V-Sekai's voice takes 10, its newest engine 20.
+@export_enum("10:10", "20:20") var frame_ms := 10
+## Which shard this world is, where there are several. It is shown to whoever asks who is in the portal.
+@export var shard_id := ""
+## Connects as soon as the node is in the tree.
+@export var autostart := true
+## Connects again when the connection is lost.
+@export var reconnect := true
+## STUN and TURN servers, as WebRTCPeerConnection.initialize takes them. A portal with a public address needs none.
+@export var ice_servers: Array[Dictionary] = []
+@export_group("World to Discord", "send_")
+## The bus whose sound is sent. Empty: nothing is.
+@export var send_bus: StringName = &""
+## Puts the microphone on that bus, and mutes it here.
+@export var send_microphone := false
+## What is quieter than this is silence, in decibels.
+@export_range(-90, -20) var send_threshold := -60.0
+@export_group("Discord to world", "speaker_")
+## What is put into the world for each speaker; it has an audio player in it. None: an AudioStreamPlayer3D.
+@export var speaker_scene: PackedScene
+## Where they are put. None: under this node.
+@export var speaker_parent: Node
+## The bus of the players that are made without a scene.
+@export var speaker_bus: StringName = &"Master"
+
+## Gives a token, and may take its time: it is called, and awaited, before each connection.
+var token_provider := Callable()
+
+var _wanted := false
+var _is_connected := false
+## Counts the attempts, so that what comes late of an older one is known.
+var _attempt := 0
+var _wait := 0.0
+var _connected_at := 0
+var _sequence := 0
+var _backoff := Backoff.new()
+var _roster := Roster.new()
+var _connection: Connection
+var _capture: Capture
+var _microphone: Microphone
+var _vsekai: VSekai
+
+
+func _ready() -> void:
+	for warning in Advice.warnings(send_microphone):
+		push_warning("UroPortal: " + warning)
+	_roster.joined.connect(_on_speaker_joined)
+	_roster.left.connect(speaker_left.emit)
+	_roster.speaking_changed.connect(speaking_changed.emit)
+	if autostart:
+		open()
+
+
+func _exit_tree() -> void:
+	close()
+
+
+func _get_configuration_warnings() -> PackedStringArray:
+	var list := Advice.warnings(send_microphone)
+	if address == "":
+		list.push_back("The address is empty: it is the portal's, e.g. https://example.org/portal/lobby")
+	return list
+
+
+## Connects, and keeps the connection until `close`.
+func open() -> void:
+	if _wanted:
+		return
+	var problem := _begin_voice()
+	if problem != "":
+		_end_voice()
+		_fail("not_possible", problem)
+		return
+	_wanted = true
+	_backoff.reset()
+	_connect()
+
+
+func close() -> void:
+	if not _wanted:
+		return
+	_wanted = false
+	_attempt += 1
+	_drop_connection()
+	_end_voice()
+	_roster.clear()
+	_set_disconnected("closed")
+
+
+func is_connected_to_portal() -> bool:
+	return _is_connected
+
+
+## Who is in the call.
+func speakers() -> Array[UroPortalSpeaker]:
+	return _roster.speakers()
+
+
+## Gives a player whose voice this world forwards a name, by which Discord knows who speaks.
+func name_player(sender: int, player_name: String) -> void:
+	if _connection:
+		_connection.send_control({"type": "name", "sender": sender, "name": player_name})
+
+
+func _process(delta: float) -> void:
+	if _connection:
+		_connection.process(delta)
+	elif _wanted and _wait > 0.0:
+		_wait -= delta
+		if _wait <= 0.0:
+			_connect()
+	if _capture and _is_connected:
+		for frame in _capture.take():
+			_connection.send_voice(0, _sequence, frame)
+			_sequence = (_sequence + 1) & 0xFFFFFF
+	if _connection:
+		_connection.flush()
+	_roster.process()
+
+
+func _begin_voice() -> String:
+	if mode == Mode.VSEKAI:
+		_vsekai = VSekai.new()
+		_vsekai.name_known.connect(name_player)
+		_vsekai.voice.connect(_on_player_voice)
+		return _vsekai.begin(get_tree().root)
+	if send_bus == &"":
+		return "there is no bus for the microphone: set send_bus" if send_microphone else ""
+	var bus := AudioServer.get_bus_index(send_bus)
+	if bus < 0:
+		return "there is no bus \"%s\": add it to the project's bus layout, or change send_bus" % send_bus
+	if _flows_into(speaker_bus, send_bus):
+		return "the bus \"%s\" of Discord's speakers flows into \"%s\", which is sent: Discord would hear itself" % [speaker_bus, send_bus]
+	_capture = Capture.new(bus, frame_ms, send_threshold)
+	if send_microphone:
+		_microphone = Microphone.new(send_bus)
+		add_child(_microphone)
+	return ""
+
+
+func _end_voice() -> void:
+	if _vsekai:
+		_vsekai.end()
+	if _capture:
+		_capture.end()
+	if _microphone:
+		_microphone.queue_free()
+	_vsekai = null
+	_capture = null
+	_microphone = null
+
+
+func _connect() -> void:
+	_attempt += 1
+	var attempt := _attempt
+	_wait = 0.0
+	if token_provider.is_valid():
+		var fresh: Variant = await token_provider.call()
+		if attempt != _attempt:
+			return
+		if not fresh is String or fresh == "":
+			_on_ended("no_token", "token_provider gave no token", true, 0.0)
+			return
+		token = fresh
+	var place := address.get_slice("#", 0).trim_suffix("/").trim_suffix("/peer")
+	var key := token if token != "" else address.get_slice("#", 1) if address.contains("#") else ""
+	if place == "" or key == "":
+		_on_ended("not_configured", "the portal needs its address and a token", false, 0.0)
+		return
+	_connection = Connection.new(place + "/peer", key, _hello())
+	_connection.opened.connect(_on_opened)
+	_connection.control_received.connect(_on_control)
+	_connection.voice_received.connect(_on_voice)
+	_connection.ended.connect(_on_ended)
+	add_child(_connection)
+	_connection.begin(ice_servers)
+
+
+func _hello() -> Dictionary:
+	var is_vsekai := mode == Mode.VSEKAI
+	return {
+		"type": "hello",
+		"proto": 1,
+		"role": "world" if is_vsekai or _capture else "listener",
+		"shard_id": shard_id,
+		"voice": {"codec": "opus" if is_vsekai else "pcm_s16le", "frame_ms": frame_ms, "channels": 1, "rate": Advice.HERTZ},
+		"listens": "mix" if is_vsekai else "each",
+	}
+
+
+func _on_opened() -> void:
+	_is_connected = true
+	_connected_at = Time.get_ticks_msec()
+	if _capture:
+		_capture.forget()
+	if _vsekai:
+		_vsekai.tell_names()
+	connected.emit()
+
+
+func _on_control(message: Dictionary) -> void:
+	match message.get("type"):
+		"roster":
+			_roster.update(message.get("speakers"))
+		"speaking":
+			_roster.set_speaking(message.get("id"), message.get("speaking"))
+		"error":
+			_fail(str(message.get("code")), str(message.get("message")))
+
+
+func _on_voice(speaker: int, sequence: int, payload: PackedByteArray) -> void:
+	if not _vsekai:
+		_roster.voice(speaker, sequence, payload)
+	elif speaker == MIX:
+		_vsekai.speak(sequence, payload)
+
+
+func _on_player_voice(player: int, sequence: int, opus: PackedByteArray) -> void:
+	if _connection:
+		_connection.send_voice(player, sequence, opus)
+
+
+func _on_speaker_joined(speaker: UroPortalSpeaker) -> void:
+	if mode == Mode.STOCK:
+		var problem := speaker._place(speaker_parent if speaker_parent else self, speaker_scene, speaker_bus)
+		if problem != "":
+			_fail("bad_scene", problem)
+	speaker_joined.emit(speaker)
+
+
+func _on_ended(code: String, message: String, retry: bool, wait: float) -> void:
+	_drop_connection()
+	if code != "bye":
+		_fail(code, message)
+	if _is_connected and Time.get_ticks_msec() - _connected_at > GOOD_MS:
+		_backoff.reset()
+	_set_disconnected(message)
+	# Whoever heard of it may have closed the portal.
+	if not _wanted:
+		return
+	# With a provider a token that was refused may be replaced by a better one.
+	if reconnect and (retry or (token_provider.is_valid() and code != "no_webrtc")):
+		_wait = _backoff.next(wait)
+	else:
+		close()
+
+
+func _drop_connection() -> void:
+	if not _connection:
+		return
+	_connection.close()
+	_connection.queue_free()
+	_connection = null
+
+
+func _set_disconnected(reason: String) -> void:
+	if _is_connected:
+		_is_connected = false
+		_roster.silence()
+		disconnected.emit(reason)
+
+
+func _fail(code: String, message: String) -> void:
+	push_warning("UroPortal: %s (%s)" % [message, code])
+	error.emit(code, message)
+
+
+## Whether what a bus plays comes to another one.
+static func _flows_into(from: StringName, to: StringName) -> bool:
+	var bus := from
+	for step in AudioServer.bus_count:
+		if bus == to:
+			return true
+		var index := AudioServer.get_bus_index(bus)
+		if index <= 0:
+			return false
+		bus = AudioServer.get_bus_send(index)
+	return false
