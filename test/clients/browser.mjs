@@ -1,0 +1,56 @@
+// Chromium with one page, told what to do by lines of JSON on stdin; says by lines of JSON on stdout what the page says.
+// The page's own words are console lines that begin with "URO ": {"event": …}. Lines of ours go to its function `tell`, but for
+//   {"do": "run", "script": …}   evaluates it, and answers {"event": "ran", "value": …}
+//   {"do": "quit"}
+import { createRequire } from 'node:module';
+import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
+
+const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
+
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+/** Serves files from memory or by a function, each { type, body }, on loopback. */
+export function serve(find) {
+  const server = createServer((request, response) => {
+    const file = find(new URL(request.url, 'http://page').pathname);
+    response.writeHead(file ? 200 : 404, { 'content-type': file?.type ?? 'text/plain' });
+    response.end(file?.body);
+  });
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve({ origin: `http://127.0.0.1:${server.address().port}`, close: () => server.close() }));
+  });
+}
+
+/** Opens a page, and goes on until stdin ends or it is told to quit. */
+export async function browse(url, more = []) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--autoplay-policy=no-user-gesture-required',
+      '--use-fake-device-for-media-stream',
+      '--use-fake-ui-for-media-stream',
+      // Nobody here answers for a name by mDNS.
+      '--disable-features=WebRtcHideLocalIpsWithMdns',
+      ...more,
+    ],
+  });
+  const page = await browser.newPage();
+  page.on('console', (line) => {
+    const text = line.text();
+    if (text.startsWith('URO ')) say(JSON.parse(text.slice(4)));
+    else process.stderr.write(`${line.type()}: ${text}\n`);
+  });
+  page.on('pageerror', (error) => say({ event: 'failed', reason: String(error) }));
+  page.on('crash', () => say({ event: 'failed', reason: 'the page crashed' }));
+  await page.goto(url);
+  for await (const line of createInterface({ input: process.stdin })) {
+    const told = JSON.parse(line);
+    if (told.do === 'quit') break;
+    if (told.do === 'run') say({ event: 'ran', value: (await page.evaluate(told.script)) ?? null });
+    else await page.evaluate((what) => globalThis.tell(what), told);
+  }
+  process.stdin.destroy();
+  await browser.close();
+}
