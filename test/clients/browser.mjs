@@ -1,10 +1,13 @@
 // Chromium with one page, told what to do by lines of JSON on stdin; says by lines of JSON on stdout what the page says.
 // The page's own words are console lines that begin with "URO ": {"event": …}. Lines of ours go to its function `tell`, but for
-//   {"do": "run", "script": …}   evaluates it, and answers {"event": "ran", "value": …}
+//   {"do": "run", "script": …}     evaluates it, awaits what it promises, and answers {"event": "ran", "value": …}
+//   {"do": "until", "script": …}   the same when it has come true
 //   {"do": "quit"}
+// usage: browser.mjs URL FLAG…, or `browse` from another program.
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
 import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
 
 const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-core');
 
@@ -49,8 +52,11 @@ export async function browse(url, more = []) {
     const told = JSON.parse(line);
     if (told.do === 'quit') break;
     if (told.do === 'run') say({ event: 'ran', value: (await page.evaluate(told.script)) ?? null });
+    else if (told.do === 'until') say({ event: 'ran', value: await (await page.waitForFunction(told.script)).jsonValue() });
     else await page.evaluate((what) => globalThis.tell(what), told);
   }
   process.stdin.destroy();
   await browser.close();
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await browse(process.argv[2], process.argv.slice(3));

@@ -1,0 +1,151 @@
+// One browser in a portal's call: its microphone goes there and the call's mix comes back, by WebRTC; a data channel tells who is
+// there. It is set up by one request to `peer`, beside this page. Whoever makes a Session hears of everything by `tell(what, value)`:
+// "joined" | "people" Array | "speaking" {id, speaking} | "stream" MediaStream | "lost" reason | "refused" {status, message}
+
+const SETUP_MS = 20_000;
+/** A path that is interrupted may come back by itself. */
+const INTERRUPTION_MS = 5_000;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+/** A connection that lasted so long was a good one: the next attempt need not wait long. */
+const GOOD_MS = 10_000;
+
+export class Session {
+  #token;
+  #track;
+  #tell;
+  #failures = 0;
+  #attempt = null;
+  #timer;
+
+  /** `track`: the microphone's, or null to listen only. */
+  constructor(token, track, tell) {
+    this.#token = token;
+    this.#track = track;
+    this.#tell = tell;
+    this.#connect();
+  }
+
+  leave() {
+    clearTimeout(this.#timer);
+    this.#attempt?.end();
+    this.#attempt = null;
+  }
+
+  #connect() {
+    const attempt = new Attempt(this.#token, this.#track, (what, value) => {
+      if (attempt !== this.#attempt) return;
+      if (what === 'lost') this.#again(attempt, value);
+      else if (what === 'refused') this.#refused(attempt, value);
+      else this.#tell(what, value);
+    });
+    this.#attempt = attempt;
+  }
+
+  #refused(attempt, { status, message, wait }) {
+    // A portal that is not open may be so later, and one that is full has room later.
+    if (status >= 500 || [404, 408, 409, 429].includes(status)) this.#again(attempt, message, wait);
+    else {
+      this.leave();
+      this.#tell('refused', { status, message });
+    }
+  }
+
+  #again(attempt, reason, atLeast = 0) {
+    attempt.end();
+    if (attempt.lasted() > GOOD_MS) this.#failures = 0;
+    const wait = Math.max(Math.min(FIRST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS) * (0.75 + Math.random() / 4), atLeast);
+    this.#failures = Math.min(this.#failures + 1, 16);
+    this.#tell('lost', reason);
+    this.#timer = setTimeout(() => this.#connect(), wait);
+  }
+}
+
+class Attempt {
+  #headers;
+  #tell;
+  #peer = new RTCPeerConnection();
+  #control = this.#peer.createDataChannel('vsk-control');
+  /** Where the portal ends this session. */
+  #location = null;
+  #aborted = new AbortController();
+  #setup;
+  #interruption;
+  #joined = null;
+
+  constructor(token, track, tell) {
+    this.#headers = { authorization: `Bearer ${token}` };
+    this.#tell = tell;
+    this.#setup = setTimeout(() => this.#tell('lost', 'The portal did not welcome this page.'), SETUP_MS);
+    const peer = this.#peer;
+    if (track) peer.addTrack(track, new MediaStream([track]));
+    else peer.addTransceiver('audio', { direction: 'recvonly' });
+    peer.ontrack = ({ track: heard }) => this.#tell('stream', new MediaStream([heard]));
+    peer.onconnectionstatechange = () => this.#watch();
+    this.#control.onopen = () => this.#say({
+      type: 'hello', proto: 1, role: 'listener', voice: { codec: 'opus', frame_ms: 20, channels: 1, rate: 48000 }, listens: 'nothing',
+    });
+    this.#control.onmessage = ({ data }) => this.#hear(JSON.parse(data));
+    this.#control.onclose = () => this.#tell('lost', 'The connection was lost.');
+    this.#offer().catch((error) => this.#tell('lost', error instanceof TypeError ? 'The portal does not answer.' : error.message));
+  }
+
+  lasted() {
+    return this.#joined === null ? 0 : performance.now() - this.#joined;
+  }
+
+  end() {
+    clearTimeout(this.#setup);
+    clearTimeout(this.#interruption);
+    this.#aborted.abort();
+    if (this.#control.readyState === 'open') this.#say({ type: 'bye' });
+    // Also when the page is being left.
+    if (this.#location) fetch(this.#location, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => {});
+    this.#location = null;
+    this.#peer.close();
+  }
+
+  async #offer() {
+    await this.#peer.setLocalDescription();
+    // Our candidates need not be in it: the portal sees where the checks come from.
+    const answer = await fetch('peer', {
+      method: 'POST',
+      headers: { ...this.#headers, 'content-type': 'application/sdp' },
+      body: this.#peer.localDescription.sdp,
+      signal: this.#aborted.signal,
+    });
+    if (answer.status !== 201) {
+      const { message } = await answer.json().catch(() => ({}));
+      const wait = 1000 * (Number(answer.headers.get('retry-after')) || 0);
+      this.#tell('refused', { status: answer.status, message: message ?? `The portal answered ${answer.status}.`, wait });
+      return;
+    }
+    this.#location = new URL(answer.headers.get('location'), answer.url).href;
+    await this.#peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
+  }
+
+  #watch() {
+    clearTimeout(this.#interruption);
+    const state = this.#peer.connectionState;
+    if (state === 'failed') this.#tell('lost', 'There is no way to the portal: its UDP port may be closed on the way.');
+    if (state === 'disconnected') this.#interruption = setTimeout(() => this.#tell('lost', 'The connection was lost.'), INTERRUPTION_MS);
+  }
+
+  #say(message) {
+    this.#control.send(JSON.stringify(message));
+  }
+
+  #hear(message) {
+    switch (message.type) {
+      case 'welcome':
+        clearTimeout(this.#setup);
+        this.#joined = performance.now();
+        this.#tell('joined');
+        break;
+      case 'roster': this.#tell('people', message.speakers); break;
+      case 'speaking': this.#tell('speaking', message); break;
+      case 'bye': this.#tell('lost', `The portal said good-bye: ${message.reason}`); break;
+      case 'error': console.warn(message.code, message.message); break;
+    }
+  }
+}
