@@ -53,7 +53,7 @@ pub struct Config {
     pub move_timeout: Duration,
     /// How often a broken connection to the voice gateway is tried again.
     pub attempts: u32,
-    /// Whether others' audio is wanted. Where nobody takes frames, it costs next to nothing: packets are counted
+    /// Whether others' audio is wanted, until [`Session::want_audio`](crate::Session::want_audio) says otherwise. Where nobody takes frames, it costs next to nothing: packets are counted
     /// ([`ReceiveStats::unread`](crate::ReceiveStats::unread)) and not decrypted, but for the one with which somebody begins to
     /// speak, so that [`Event::Speaking`](crate::Event::Speaking) is told all the same.
     pub receive: bool,

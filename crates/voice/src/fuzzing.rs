@@ -128,6 +128,7 @@ pub fn core(data: &[u8]) {
             _ => match a % 8 {
                 0 => core.leave(),
                 1 => core.stop_video(),
+                2 => core.want_audio(b % 2 == 0),
                 _ => {
                     if let Some(frame) = frame(b, input.bytes(a)) {
                         core.video_frame(&frame, now);

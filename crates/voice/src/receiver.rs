@@ -93,6 +93,21 @@ impl Receiver {
         }
     }
 
+    /// From now on the frames are wanted, or no longer.
+    pub(crate) fn want(&mut self, wanted: bool) {
+        if self.wanted == wanted {
+            return;
+        }
+        self.wanted = wanted;
+        self.stats.held_too_long += self.held.len() as u64;
+        self.held.clear();
+        // Numbers that passed by unread are no loss.
+        for stream in self.streams.values_mut() {
+            stream.window = Window::default();
+            stream.lost = 0;
+        }
+    }
+
     pub(crate) fn stats(&self) -> ReceiveStats {
         self.stats
     }
@@ -463,10 +478,14 @@ mod tests {
 
         fn frames(&mut self, frames: u16, frame: &[u8]) {
             for sequence in 0..frames {
-                let packet = sealed(&mut self.transport, sequence, frame);
-                self.packet(packet);
-                self.pass(Duration::from_millis(20));
+                self.one(sequence, frame);
             }
+        }
+
+        fn one(&mut self, sequence: u16, frame: &[u8]) {
+            let packet = sealed(&mut self.transport, sequence, frame);
+            self.packet(packet);
+            self.pass(Duration::from_millis(20));
         }
 
         fn pass(&mut self, time: Duration) {
@@ -501,6 +520,46 @@ mod tests {
         listening.frames(1_000, b"opus");
         let stats = listening.receiver.stats();
         assert_eq!((stats.delivered, stats.unread), (1_000, 0));
+    }
+
+    #[test]
+    fn who_begins_to_listen_hears_and_misses_nothing_of_what_passed_by() {
+        let mut heard = Heard::new(false);
+        let delivered = |heard: &mut Heard| {
+            let frames = heard.out.drain(..).filter_map(|output| match output {
+                Output::Frame(frame) => Some((frame.sequence, frame.lost_before)),
+                Output::Speaking { .. } => None,
+            });
+            frames.collect::<Vec<_>>()
+        };
+        heard.one(1, b"opus");
+        heard.one(2, b"opus");
+        heard.receiver.want(true);
+        heard.one(500, b"opus");
+        heard.one(502, b"opus");
+        assert_eq!(delivered(&mut heard), [(500, 0), (502, 1)]);
+        heard.receiver.want(false);
+        heard.one(503, b"opus");
+        heard.receiver.want(true);
+        heard.one(9_000, b"opus");
+        assert_eq!(delivered(&mut heard), [(9_000, 0)]);
+        let stats = heard.receiver.stats();
+        assert_eq!((stats.unread, stats.delivered, stats.lost), (3, 3, 1));
+    }
+
+    #[test]
+    fn what_waits_is_not_kept_for_nobody() {
+        let mut heard = Heard::new(true);
+        heard.receiver.gone(USER, &mut Vec::new());
+        // Nobody knows yet whose it is.
+        heard.one(1, b"opus");
+        assert_eq!(heard.receiver.sizes().0, 1);
+        heard.receiver.want(false);
+        assert_eq!(heard.receiver.sizes().0, 0);
+        let stats = heard.receiver.stats();
+        assert_eq!((stats.received, stats.held_too_long), (1, 1));
+        heard.pass(QUIET);
+        assert_eq!(heard.receiver.deadline(), None);
     }
 
     #[test]

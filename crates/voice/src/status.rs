@@ -144,7 +144,7 @@ pub struct VideoReceiveStats {
 }
 
 /// Others' frames, counted. Of those sent to us, each is in `received`, `lost`, `too_late` or `malformed`; of those
-/// received, each is in `delivered`, `undecryptable` or `held_too_long`, or waits. Without [`Config::receive`](crate::Config::receive)
+/// received, each is in `delivered`, `undecryptable` or `held_too_long`, or waits. While [nobody listens](crate::Session::want_audio)
 /// each of Opus is in `unread` or `malformed`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceiveStats {
@@ -167,7 +167,7 @@ pub struct ReceiveStats {
     pub too_late: u64,
     /// Frames that no key opened.
     pub undecryptable: u64,
-    /// Frames that waited for their key in vain.
+    /// Frames that waited for their key in vain, or until nobody listened any more.
     pub held_too_long: u64,
     /// Datagrams that the voice server did not encrypt, or that are no RTP.
     pub malformed: u64,

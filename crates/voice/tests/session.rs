@@ -49,6 +49,37 @@ async fn frames_go_both_ways() {
     }
 }
 
+/// What nobody listens to is not opened, and whoever begins to listen hears from then on.
+#[tokio::test]
+async fn others_are_heard_while_they_are_wanted() {
+    let discord = Discord::start(false).await;
+    let mut uro = discord.bot("uro", "world").await;
+    let mut peer = discord.bot("peer", "world").await;
+    talk(&mut [&mut uro, &mut peer]).await;
+    let before = soon(uro.session.status()).await.unwrap().received;
+    uro.session.want_audio(false).await;
+    for number in 0..20 {
+        peer.session.try_send_opus(frame(b'x', number)).unwrap();
+    }
+    let unheard = soon(async {
+        loop {
+            let received = uro.session.status().await.unwrap().received;
+            if received.unread >= before.unread + 20 {
+                return received;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
+    let unheard = unheard.await;
+    assert_eq!(unheard.delivered, before.delivered);
+    assert_eq!(unheard.lost, before.lost);
+    uro.session.want_audio(true).await;
+    talk(&mut [&mut uro, &mut peer]).await;
+    let after = soon(uro.session.status()).await.unwrap().received;
+    assert_eq!(after.lost, before.lost);
+    discord.no_violations().await;
+}
+
 /// The voice gateway goes away and comes back; nobody hears of it.
 #[tokio::test]
 async fn a_broken_connection_is_resumed_while_audio_flows() {

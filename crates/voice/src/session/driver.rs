@@ -39,6 +39,7 @@ const BURST: usize = 64;
 pub(crate) enum Command {
     UpdateServer(Box<JoinInfo>, oneshot::Sender<Result<(), ConfigError>>),
     ServerGone,
+    WantAudio(bool),
     StopVideo,
     WantVideo { user: Option<u64>, quality: u8 },
     RequestKeyframe(u64),
@@ -187,6 +188,7 @@ impl Driver {
                 // It fails if nobody waits for the answer any more.
                 let _ = answer.send(self.core.update_server(*info, now));
             }
+            Command::WantAudio(wanted) => self.core.want_audio(wanted),
             Command::StopVideo => self.core.stop_video(),
             Command::WantVideo { user, quality } => self.core.want_video(user, quality),
             Command::RequestKeyframe(user) => self.core.request_keyframe(user, now),

@@ -147,6 +147,11 @@ impl Session {
         self.queue.push(frame).await
     }
 
+    /// Others' audio is wanted from now on, or no longer: what [`Config::receive`] says at the beginning.
+    pub async fn want_audio(&self, wanted: bool) {
+        self.command(Command::WantAudio(wanted)).await;
+    }
+
     /// Sends a frame of video: a whole access unit, as the encoder made it. The first one, and the first after any that was
     /// dropped, must be a keyframe; [`Event::KeyframeWanted`](crate::Event::KeyframeWanted) asks for one. Without a connection, a
     /// key or somebody who watches, frames are dropped and [counted](crate::VideoSendStats).

@@ -102,14 +102,14 @@ pub struct ParticipantStats {
     pub packets: u64,
     /// Packets that did not.
     pub lost: u64,
-    /// Frames that the decoder made up.
-    pub concealed: u64,
+    /// What was made up for them.
+    pub concealed_ms: u64,
     /// What the jitter buffer holds back.
-    pub delay_ms: f64,
-    /// How irregularly packets come.
-    pub jitter_ms: f64,
-    /// How much faster than ours his clock is, in parts per million.
-    pub drift_ppm: f64,
+    pub delay_ms: u32,
+    /// How unevenly packets come.
+    pub jitter_ms: u32,
+    /// How fast his clock is against ours, in parts per million.
+    pub drift_ppm: i32,
     /// How he is heard: `passthrough`, `mixed`, `each` or `unheard`.
     pub path: String,
     /// Packets that were too many or too late.

@@ -239,6 +239,11 @@ impl Core {
         self.stats.socket += 1;
     }
 
+    /// Others' audio is wanted from now on, or no longer.
+    pub(crate) fn want_audio(&mut self, wanted: bool) {
+        self.receiver.want(wanted);
+    }
+
     /// Nobody took the last frame.
     pub(crate) fn overflowed(&mut self) {
         self.receiver.overflowed();
