@@ -25,6 +25,15 @@ export function serve(find) {
   });
 }
 
+/** Playwright's own waiting is not for pages whose policy forbids eval. */
+async function until(page, script) {
+  for (;;) {
+    const value = await page.evaluate(script);
+    if (value) return value;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
 /** Opens a page, and goes on until stdin ends or it is told to quit. */
 export async function browse(url, more = []) {
   const browser = await chromium.launch({
@@ -52,7 +61,7 @@ export async function browse(url, more = []) {
     const told = JSON.parse(line);
     if (told.do === 'quit') break;
     if (told.do === 'run') say({ event: 'ran', value: (await page.evaluate(told.script)) ?? null });
-    else if (told.do === 'until') say({ event: 'ran', value: await (await page.waitForFunction(told.script)).jsonValue() });
+    else if (told.do === 'until') say({ event: 'ran', value: await until(page, told.script) });
     else await page.evaluate((what) => globalThis.tell(what), told);
   }
   process.stdin.destroy();

@@ -15,7 +15,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const state = { guild: null, presences: new Map(), messages: [], interactions: [], channel: null, seen: new Map() };
+const state = { guild: null, presences: new Map(), messages: [], interactions: [], channel: null, seen: new Map(), speaking: new Set() };
 
 const getJson = async (path) => {
   const answer = await fetch(`control/${path}`);
@@ -325,7 +325,7 @@ function showChannels() {
     make('div', { class: 'channel voice' }, sign(channel), channel.name),
     channel.status ? make('div', { class: 'status', title: channel.status }, channel.status) : null,
     guild.voice_states.filter((v) => v.channel_id === channel.id)
-      .map((v) => make('div', { class: 'speaker' }, avatar(member(v.user_id).user), userName(v.user_id), v.self_mute || v.mute ? icon('muted') : null))));
+      .map((v) => make('div', { class: `speaker${state.speaking.has(v.user_id) ? ' speaks' : ''}`, 'data-user': v.user_id }, avatar(member(v.user_id).user), userName(v.user_id), v.self_mute || v.mute ? icon('muted') : null))));
   $('guild').textContent = guild.name;
   $('channels').replaceChildren(make('h2', {}, 'Text channels'), ...text, make('h2', {}, 'Voice channels'), ...voice);
 }
@@ -379,6 +379,32 @@ function show() {
   showMembers();
 }
 
+// Who speaks.
+
+const LOOK_MS = 300;
+/** How many frames each had sent when it was last looked. */
+let frames = new Map();
+
+/** Marks those in the calls from whom audio came since the last time; the event log does not tell of it. */
+async function listen() {
+  const inCall = state.guild?.voice_states.some((v) => v.channel_id);
+  if (inCall && !document.hidden) {
+    const { channels } = await getJson('voice');
+    const now = new Map(channels.flatMap((c) => c.users).filter((u) => u.frames).map((u) => [u.user_id, u.frames.received]));
+    state.speaking = new Set([...now.keys()].filter((user) => frames.has(user) && now.get(user) > frames.get(user)));
+    for (const shown of document.querySelectorAll('.speaker')) shown.classList.toggle('speaks', state.speaking.has(shown.dataset.user));
+    frames = now;
+  }
+}
+
+async function watch() {
+  for (;;) {
+    // `follow` shows that the simulator is away.
+    await listen().catch((error) => console.warn(error));
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  }
+}
+
 async function load() {
   const [guild, presences, messages, interactions] = await Promise.all(['guild', 'presence', 'messages', 'interactions'].map(getJson));
   state.guild = guild;
@@ -408,3 +434,4 @@ async function follow() {
 
 addEventListener('hashchange', () => state.guild && show());
 follow();
+watch();
