@@ -1,10 +1,20 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod channel;
+mod endpoint;
+mod peer;
 mod room;
+mod server;
+pub mod token;
 
+pub use endpoint::ClientAddress;
 pub use room::{
     Codec, DiscordMember, Event, Format, Health, JoinError, Listens, MAX_PEERS, MAX_SENDERS, MIX,
     Member, Options, Output, Packet, Participant, Path, PeerId, Room, Sequence, Setting, Side,
     Source, Status,
+};
+pub use server::{
+    BindError, Counters, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
+    PortalEvent, Portals,
 };

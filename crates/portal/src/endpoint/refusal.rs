@@ -1,0 +1,155 @@
+//! What is answered to what cannot be done: a word for programs, and what to do.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{Response, StatusCode};
+
+use crate::peer::OfferError;
+use crate::server::{Full, Kind};
+use crate::token::TokenError;
+
+#[derive(Debug)]
+pub(super) enum Refusal {
+    NotFound,
+    Method(&'static str),
+    NoToken,
+    Token(TokenError),
+    OtherPortal,
+    Role(Kind),
+    MediaType(&'static str),
+    NotAcceptable,
+    NoPortal,
+    NoSession,
+    TooLarge,
+    Broken,
+    NotText,
+    Offer(OfferError),
+    Wants(Kind),
+    Fragment,
+    NoCredentials,
+    Precondition,
+    Restart(String),
+    Full(Full),
+    Busy,
+    Internal,
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotFound | Self::NoPortal | Self::NoSession => StatusCode::NOT_FOUND,
+            Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
+            Self::OtherPortal | Self::Role(_) => StatusCode::FORBIDDEN,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Broken
+            | Self::NotText
+            | Self::Offer(_)
+            | Self::Wants(_)
+            | Self::Fragment
+            | Self::NoCredentials
+            | Self::Restart(_) => StatusCode::BAD_REQUEST,
+            Self::Precondition => StatusCode::PRECONDITION_FAILED,
+            Self::Full(Full::Portal) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full(Full::Token | Full::Address) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    fn error(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::Method(_) => "method_not_allowed",
+            Self::NoToken => "no_token",
+            Self::Token(TokenError::Expired) => "token_expired",
+            Self::Token(_) => "bad_token",
+            Self::OtherPortal => "other_portal",
+            Self::Role(_) => "other_role",
+            Self::MediaType(_) => "unsupported_media_type",
+            Self::NotAcceptable => "not_acceptable",
+            Self::NoPortal => "no_portal",
+            Self::NoSession => "no_session",
+            Self::TooLarge => "too_large",
+            Self::Broken | Self::NotText => "bad_request",
+            Self::Offer(_) | Self::Wants(_) => "bad_offer",
+            Self::Fragment | Self::NoCredentials | Self::Restart(_) => "bad_fragment",
+            Self::Precondition => "other_ice_session",
+            Self::Full(Full::Portal) => "portal_full",
+            Self::Full(Full::Token) => "token_in_use",
+            Self::Full(Full::Address) => "too_many_peers",
+            Self::Busy => "unavailable",
+            Self::Internal => "internal",
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::NotFound => "there is nothing here; POST to /portal/ID/whip, /portal/ID/whep or /portal/ID/peer",
+            Self::Method(methods) => return format!("this takes {methods}"),
+            Self::NoToken => {
+                "there is no token; send Authorization: Bearer with one of UroDiscord.Portal.token/2"
+            }
+            Self::Token(error) => return error.to_string(),
+            Self::OtherPortal => "the token is for another portal; get one for this one",
+            Self::Role(kind) => {
+                return format!(
+                    "the token's role does not let it {}; publish is for whip, watch for whep, peer for all",
+                    match kind {
+                        Kind::Whip => "publish",
+                        Kind::Whep => "listen",
+                        Kind::Peer => "do both",
+                    }
+                );
+            }
+            Self::MediaType(wanted) => return format!("send the body with Content-Type: {wanted}"),
+            Self::NotAcceptable => "the answer is application/sdp; accept that",
+            Self::NoPortal => "the portal is not open; open it with UroDiscord.Portal.open/2, or try again later",
+            Self::NoSession => "there is no such session with this token; it may have ended: POST a new offer",
+            Self::TooLarge => "a body may have 65536 bytes here, and has more",
+            Self::Broken => "the body did not come whole; send it again",
+            Self::NotText => "the body is not UTF-8; send the SDP as it is",
+            Self::Offer(error) => return error.to_string(),
+            Self::Wants(Kind::Whip) => {
+                "whip wants one m=audio that sends, and no data channels; for those there is /peer"
+            }
+            Self::Wants(Kind::Whep) => {
+                "whep wants one m=audio that receives, and no data channels; for those there is /peer"
+            }
+            Self::Wants(Kind::Peer) => "peer wants m=audio, m=application (data channels), or both",
+            Self::Fragment => "the body is no SDP fragment (RFC 8840); send lines as a=candidate:… or a=ice-ufrag:…",
+            Self::NoCredentials => "with If-Match: * ICE begins anew: send a=ice-ufrag and a=ice-pwd of the new offer",
+            Self::Precondition => "ICE has begun anew since; send candidates with the newest ETag as If-Match",
+            Self::Restart(why) => return format!("ICE does not begin anew: {why}; POST a new offer"),
+            Self::Full(Full::Portal) => "the portal has as many peers as it may; try again later",
+            Self::Full(Full::Token) => {
+                "this token has as many peers as it may; end one with DELETE, or get another token"
+            }
+            Self::Full(Full::Address) => "this address has as many peers as it may; try again later",
+            Self::Busy => "there is too much to do; try again",
+            Self::Internal => "something went wrong here; it is in the log of uro_discord",
+        }
+        .into()
+    }
+
+    pub(super) fn response(&self) -> Response<Body> {
+        let body = serde_json::json!({"error": self.error(), "message": self.message()});
+        let mut response = Response::new(Body::from(body.to_string()));
+        let status = self.status();
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        let later = [
+            StatusCode::SERVICE_UNAVAILABLE,
+            StatusCode::TOO_MANY_REQUESTS,
+        ];
+        if later.contains(&status) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        response
+    }
+}

@@ -1,0 +1,175 @@
+//! A portal as its owner holds it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::media::Command;
+use super::queue::{Queue, Worth};
+use super::session::Left;
+use super::{Kind, Shared};
+use crate::room::{DiscordMember, Options, Packet, Participant, PeerId, Setting, Status};
+use crate::token::Role;
+
+/// What happened in a portal.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Happened {
+    /// One Opus frame of 20 ms for Discord, at its time.
+    Frame(Bytes),
+    /// Something that a person wants to know.
+    Event(PortalEvent),
+    /// The room panicked. It is gone, with its peers; nothing comes after this.
+    Panicked,
+}
+
+/// What a person wants to know of a portal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PortalEvent {
+    /// A peer is in the room.
+    PeerJoined {
+        /// Its number, as in [`crate::Source`].
+        peer: PeerId,
+        /// For people.
+        name: String,
+        /// What its token lets it do.
+        role: Role,
+        /// Who it is, as its token has it (`sub`).
+        subject: String,
+        /// How it came.
+        kind: Kind,
+    },
+    /// A peer that had joined is not there any more.
+    PeerLeft {
+        /// Its number.
+        peer: PeerId,
+        /// Why.
+        reason: Left,
+    },
+    /// Somebody began to speak, or ended.
+    Speaking {
+        /// Who.
+        participant: Participant,
+        /// Which of both.
+        speaking: bool,
+    },
+    /// One of Discord's speakers, as peers know him; again when his name changes.
+    Speaker {
+        /// His streams' id.
+        id: u32,
+        /// Discord's.
+        user: u64,
+        /// For people.
+        name: String,
+    },
+    /// He is not in the call any more.
+    SpeakerGone {
+        /// The id that he had.
+        id: u32,
+    },
+}
+
+/// What goes into a room by its handle.
+pub(super) enum Input {
+    Voice(u64, Packet),
+    Joined(u64, DiscordMember),
+    Left(u64),
+    Set(Participant, Setting),
+    Options(Options),
+}
+
+/// What the handle and the loop of a room share.
+pub(crate) struct Hall {
+    pub(crate) id: String,
+    /// Another one for each room that ever was.
+    pub(super) key: u64,
+    /// Its loop, by number.
+    pub(super) home: usize,
+    pub(super) options: Options,
+    pub(super) inbox: Queue<Input>,
+    pub(super) outbox: Queue<Happened>,
+    /// The loop was told to look.
+    pub(super) woken: AtomicBool,
+}
+
+/// An open portal. When it is dropped its room closes, and its peers go.
+pub struct Portal {
+    hall: Arc<Hall>,
+    shared: Arc<Shared>,
+}
+
+impl Portal {
+    pub(super) fn new(hall: Arc<Hall>, shared: Arc<Shared>) -> Self {
+        let portal = Self { hall, shared };
+        portal.wake();
+        portal
+    }
+
+    fn wake(&self) {
+        if !self.hall.woken.swap(true, Ordering::AcqRel)
+            && let Some(home) = self.shared.homes.get(self.hall.home)
+        {
+            home.wake.look(self.hall.clone());
+        }
+    }
+
+    fn put(&self, worth: Worth, input: Input) {
+        self.hall.inbox.push(worth, input);
+        self.wake();
+    }
+
+    /// A packet of the call. It never waits: when there are too many, the oldest goes, which [`Status::dropped`] counts.
+    pub fn from_discord(&self, user: u64, packet: Packet) {
+        self.put(Worth::Frame, Input::Voice(user, packet));
+    }
+
+    /// Somebody is in the call; again when his name changes.
+    pub fn discord_joined(&self, user: u64, who: DiscordMember) {
+        self.put(Worth::Fact, Input::Joined(user, who));
+    }
+
+    /// He is not any more.
+    pub fn discord_left(&self, user: u64) {
+        self.put(Worth::Fact, Input::Left(user));
+    }
+
+    /// What is asked of a participant, who need not be there yet.
+    pub fn set(&self, participant: Participant, setting: Setting) {
+        self.put(Worth::Fact, Input::Set(participant, setting));
+    }
+
+    /// How the room is from now on.
+    pub fn options(&self, options: Options) {
+        self.put(Worth::Fact, Input::Options(options));
+    }
+
+    /// What happens next. `None`: its loop has ended, or it panicked; open it anew.
+    ///
+    /// Frames that are not taken are lost from the oldest on; events are not.
+    pub async fn next(&mut self) -> Option<Happened> {
+        self.hall.outbox.next().await
+    }
+
+    /// How everybody is. `None`: as [`next`](Self::next).
+    pub async fn status(&self) -> Option<Status> {
+        let home = self.shared.homes.get(self.hall.home)?;
+        let (reply, answer) = oneshot::channel();
+        let room = self.hall.key;
+        home.commands
+            .send(Command::Status { room, reply })
+            .await
+            .ok()?;
+        answer.await.ok()
+    }
+}
+
+impl Drop for Portal {
+    fn drop(&mut self) {
+        self.shared.forget(&self.hall);
+        self.hall.inbox.close();
+        self.wake();
+    }
+}

@@ -1,0 +1,167 @@
+//! A room and those who are in it, as its loop keeps them.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::handle::{Hall, Happened, Input, PortalEvent};
+use super::queue::Worth;
+use super::session::Spoken;
+use crate::channel::control::{self, Speaker};
+use crate::room::{Event, Output, Participant, PeerId, Room, Status};
+
+pub(super) struct Host {
+    pub(super) hall: Arc<Hall>,
+    room: Room,
+    /// Its peers' places in the loop, joined or not.
+    pub(super) peers: HashMap<PeerId, usize>,
+    next: u32,
+    pub(super) roster: Vec<Speaker>,
+    pub(super) due: Option<Instant>,
+    pub(super) dirty: bool,
+}
+
+/// The room panicked; it is not to be asked again.
+pub(super) struct Broken;
+
+/// What is to be done outside of a room.
+pub(super) enum Outward {
+    /// Voice for one peer.
+    Voice(PeerId, Spoken),
+    /// A message for all.
+    Say(String),
+    /// The roster is another one.
+    Roster,
+}
+
+impl Host {
+    pub(super) fn new(hall: Arc<Hall>, now: Instant) -> Self {
+        Self {
+            room: Room::new(hall.options, now),
+            hall,
+            peers: HashMap::new(),
+            next: 0,
+            roster: Vec::new(),
+            due: None,
+            dirty: false,
+        }
+    }
+
+    /// A number for a peer that nobody had before.
+    pub(super) fn number(&mut self) -> PeerId {
+        self.next = self.next.saturating_add(1);
+        PeerId(self.next)
+    }
+
+    /// Works with the room. A panic costs the room, and nothing else.
+    pub(super) fn with<T>(&mut self, work: impl FnOnce(&mut Room) -> T) -> Result<T, Broken> {
+        let room = &mut self.room;
+        catch_unwind(AssertUnwindSafe(|| work(room))).map_err(|_| Broken)
+    }
+
+    /// Takes what came in by the handle.
+    pub(super) fn take_inputs(&mut self, now: Instant) -> Result<(), Broken> {
+        while let Some(input) = self.hall.inbox.pop() {
+            self.with(|room| match input {
+                Input::Voice(user, packet) => room.from_discord(now, user, packet),
+                Input::Joined(user, who) => room.discord_joined(now, user, who),
+                Input::Left(user) => room.discord_left(now, user),
+                Input::Set(participant, setting) => room.set(participant, setting),
+                Input::Options(options) => room.options(options),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The next of what the room gives.
+    pub(super) fn output(&mut self) -> Result<Option<Outward>, Broken> {
+        loop {
+            let room = &mut self.room;
+            let output = catch_unwind(AssertUnwindSafe(|| room.poll())).map_err(|_| Broken)?;
+            match output {
+                None => return Ok(None),
+                Some(Output::ToDiscord(frame)) => {
+                    self.hall.outbox.push(Worth::Frame, Happened::Frame(frame));
+                }
+                Some(Output::ToPeer {
+                    peer,
+                    speaker,
+                    sequence,
+                    time,
+                    samples,
+                    payload,
+                }) => {
+                    let spoken = Spoken {
+                        speaker,
+                        sequence,
+                        time,
+                        samples,
+                        payload,
+                    };
+                    return Ok(Some(Outward::Voice(peer, spoken)));
+                }
+                Some(Output::Event(event)) => {
+                    if let Some(outward) = self.event(event) {
+                        return Ok(Some(outward));
+                    }
+                }
+            }
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Option<Outward> {
+        match event {
+            Event::Speaking {
+                participant,
+                speaking,
+            } => {
+                self.tell(PortalEvent::Speaking {
+                    participant,
+                    speaking,
+                });
+                let Participant::Discord(user) = participant else {
+                    return None;
+                };
+                let speaker = self.roster.iter().find(|speaker| speaker.user == user)?;
+                Some(Outward::Say(control::speaking(speaker.id, speaking)))
+            }
+            Event::Speaker { id, user, name } => {
+                self.roster.retain(|speaker| speaker.id != id);
+                self.roster.push(Speaker {
+                    id,
+                    user,
+                    name: name.clone(),
+                });
+                self.tell(PortalEvent::Speaker { id, user, name });
+                Some(Outward::Roster)
+            }
+            Event::SpeakerGone { id } => {
+                self.roster.retain(|speaker| speaker.id != id);
+                self.tell(PortalEvent::SpeakerGone { id });
+                Some(Outward::Roster)
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, event: PortalEvent) {
+        self.hall.outbox.push(Worth::Fact, Happened::Event(event));
+    }
+
+    pub(super) fn deadline(&mut self) -> Result<Option<Instant>, Broken> {
+        let room = &self.room;
+        catch_unwind(AssertUnwindSafe(|| room.deadline())).map_err(|_| Broken)
+    }
+
+    pub(super) fn status(&mut self, now: Instant) -> Result<Status, Broken> {
+        let mut status = self.with(|room| room.status(now))?;
+        // What never came so far.
+        let before = self
+            .hall
+            .inbox
+            .dropped()
+            .saturating_add(self.hall.outbox.dropped());
+        status.dropped = status.dropped.saturating_add(before);
+        Ok(status)
+    }
+}

@@ -1,0 +1,268 @@
+//! What is done after every input: peers' voice to rooms, rooms' voice to peers, datagrams out, timers anew.
+
+use std::cmp::Reverse;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::super::count;
+use super::super::handle::{Happened, PortalEvent};
+use super::super::host::{Host, Outward};
+use super::super::place::Path;
+use super::super::queue::Worth;
+use super::super::session::{Deed, Left, Session};
+use super::{Media, Timer, guarded};
+use crate::channel::control;
+
+impl Media {
+    /// Until nothing moves any more.
+    pub(super) fn work(&mut self, now: Instant) {
+        loop {
+            let peers = std::mem::take(&mut self.stirred_peers);
+            let rooms_before = self.stirred_rooms.len();
+            if peers.is_empty() && rooms_before == 0 {
+                return;
+            }
+            for index in peers {
+                self.peer(index, now);
+            }
+            for key in std::mem::take(&mut self.stirred_rooms) {
+                self.room(key, now);
+            }
+        }
+    }
+
+    fn peer(&mut self, index: usize, now: Instant) {
+        let Some(mut session) = self.peers.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        session.dirty = false;
+        while session.left.is_none() {
+            let deed = guarded(&self.counts, &mut session, |session| session.deed(now));
+            let Some(Some(deed)) = deed else { break };
+            self.do_in_room(&mut session, deed, now);
+        }
+        self.flush(&mut session, now);
+        if session.left.is_some() {
+            return self.remove(index, session, now);
+        }
+        let deadline = guarded(&self.counts, &mut session, Session::deadline);
+        if let Some(deadline) = deadline {
+            let deadline = deadline.max(now.checked_add(super::TICK).unwrap_or(now));
+            if session.due.is_none_or(|due| deadline < due) {
+                session.due = Some(deadline);
+                self.timers.push(Reverse((deadline, Timer::Peer(index))));
+            }
+        }
+        if let Some(place) = self.peers.get_mut(index) {
+            *place = Some(session);
+        }
+    }
+
+    fn do_in_room(&mut self, session: &mut Session, deed: Deed, now: Instant) {
+        let key = session.room;
+        let Some(host) = self.rooms.get_mut(&key) else {
+            return session.leave(Left::Closed);
+        };
+        let done = match deed {
+            Deed::Join(member) => host
+                .with(|room| room.join(now, session.id, member))
+                .map(|joined| Self::joined(host, session, joined.err(), now)),
+            Deed::Voice(source, packet) => host.with(|room| room.from_world(now, source, packet)),
+            Deed::Name(source, name) => host.with(|room| room.name(source, name)),
+        };
+        match done {
+            Ok(()) => self.stir_room(key),
+            Err(_) => {
+                session.leave(Left::Panic);
+                self.break_room(key, now);
+            }
+        }
+    }
+
+    fn joined(
+        host: &mut Host,
+        session: &mut Session,
+        refused: Option<crate::room::JoinError>,
+        now: Instant,
+    ) {
+        if let Some(refused) = refused {
+            session.say(now, control::error("refused", &refused.to_string()));
+            return session.leave(Left::Refused);
+        }
+        session.in_room = true;
+        host.tell(PortalEvent::PeerJoined {
+            peer: session.id,
+            name: session.name.clone(),
+            role: session.passport.claims.role,
+            subject: session.passport.claims.sub.clone(),
+            kind: session.passport.kind,
+        });
+        let id = host.hall.id.clone();
+        session.welcome(now, &id, &host.roster);
+    }
+
+    fn room(&mut self, key: u64, now: Instant) {
+        let Some(host) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        host.dirty = false;
+        loop {
+            let Some(host) = self.rooms.get_mut(&key) else {
+                return;
+            };
+            let outward = match host.output() {
+                Ok(Some(outward)) => outward,
+                Ok(None) => break,
+                Err(_) => return self.break_room(key, now),
+            };
+            match outward {
+                Outward::Voice(peer, spoken) => {
+                    let Some(&index) = host.peers.get(&peer) else {
+                        continue;
+                    };
+                    if let Some(Some(session)) = self.peers.get_mut(index) {
+                        guarded(&self.counts, session, |session| {
+                            session.deliver(now, spoken)
+                        });
+                    }
+                    self.stir(index);
+                }
+                Outward::Say(text) => self.say_all(key, &text, now),
+                Outward::Roster => {
+                    let roster = control::roster(&host.roster);
+                    self.say_all(key, &roster, now);
+                }
+            }
+        }
+        let Some(host) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        match host.deadline() {
+            Ok(Some(deadline)) => {
+                if host.due.is_none_or(|due| deadline < due) {
+                    host.due = Some(deadline);
+                    self.timers.push(Reverse((deadline, Timer::Room(key))));
+                }
+            }
+            Ok(None) => host.due = None,
+            Err(_) => self.break_room(key, now),
+        }
+    }
+
+    /// To all who have said hello.
+    fn say_all(&mut self, key: u64, text: &str, now: Instant) {
+        let Some(host) = self.rooms.get(&key) else {
+            return;
+        };
+        for index in host.peers.values().copied().collect::<Vec<_>>() {
+            if let Some(Some(session)) = self.peers.get_mut(index)
+                && session.in_room
+            {
+                guarded(&self.counts, session, |session| {
+                    session.say(now, text.to_owned());
+                });
+                self.stir(index);
+            }
+        }
+    }
+
+    /// What a peer's machine has for the network.
+    fn flush(&mut self, session: &mut Session, now: Instant) {
+        loop {
+            let transmit = guarded(&self.counts, session, |session| session.peer.transmit());
+            let Some(Some(transmit)) = transmit else {
+                return;
+            };
+            let same_family = |name: &std::net::SocketAddr| name.is_ipv4() == transmit.to.is_ipv4();
+            let socket = self
+                .names
+                .iter()
+                .position(|name| *name == transmit.local)
+                .or_else(|| self.names.iter().position(same_family));
+            let Some(socket) = socket else { continue };
+            let known = Path {
+                socket,
+                address: transmit.to,
+            };
+            // All but STUN, which is tried on every path.
+            if transmit.bytes.first().is_some_and(|first| *first > 3) {
+                session.place.sends_media(known);
+            }
+            let path = session.place.swapped(known);
+            // Nothing goes to an address that nobody proved to be his.
+            let Some(proved) = self.by_path.get(&path) else {
+                continue;
+            };
+            let Some(socket) = self.sockets.get(path.socket) else {
+                continue;
+            };
+            match socket.send(path.address, proved.to, &transmit.bytes) {
+                Ok(()) => count(&self.counts.sent),
+                Err(error) => {
+                    tracing::debug!(%error, at = ?now, "a datagram is not sent");
+                    count(&self.counts.unsent);
+                }
+            }
+        }
+    }
+
+    /// The end of a peer, which is out of its place already.
+    fn remove(&mut self, index: usize, mut session: Box<Session>, now: Instant) {
+        let why = session.left.unwrap_or(Left::Failed);
+        if why != Left::Panic {
+            guarded(&self.counts, &mut session, |session| {
+                session.farewell(now, why)
+            });
+            self.flush(&mut session, now);
+        }
+        for path in session.place.paths() {
+            if self.by_path.get(path).is_some_and(|it| it.peer == index) {
+                self.by_path.remove(path);
+            }
+        }
+        self.by_ufrag.retain(|_, it| *it != index);
+        self.by_session.remove(&session.passport.session);
+        self.free.push(index);
+        let key = session.room;
+        let Some(host) = self.rooms.get_mut(&key) else {
+            return;
+        };
+        host.peers.remove(&session.id);
+        if !session.in_room {
+            return;
+        }
+        let left = host.with(|room| room.leave(now, session.id));
+        host.tell(PortalEvent::PeerLeft {
+            peer: session.id,
+            reason: why,
+        });
+        match left {
+            Ok(()) => self.stir_room(key),
+            Err(_) => self.break_room(key, now),
+        }
+    }
+
+    /// A room that panicked. Its owner is told, and opens it anew.
+    pub(super) fn break_room(&mut self, key: u64, now: Instant) {
+        count(&self.counts.panics);
+        if let Some(host) = self.rooms.get(&key) {
+            host.hall.outbox.push(Worth::Fact, Happened::Panicked);
+        }
+        self.close_room(key, Left::Panic, now);
+    }
+
+    /// The end of a room and of its peers.
+    pub(super) fn close_room(&mut self, key: u64, why: Left, _now: Instant) {
+        let Some(host) = self.rooms.remove(&key) else {
+            return;
+        };
+        host.hall.outbox.close();
+        host.hall.woken.store(false, Ordering::Release);
+        for index in host.peers.into_values() {
+            if let Some(Some(session)) = self.peers.get_mut(index) {
+                session.leave(why);
+            }
+            self.stir(index);
+        }
+    }
+}

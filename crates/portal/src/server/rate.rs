@@ -1,0 +1,54 @@
+//! Token buckets.
+
+use std::time::Instant;
+
+/// So much a second, and as much at once.
+#[derive(Debug)]
+pub(super) struct Rate {
+    per_second: f64,
+    left: f64,
+    at: Instant,
+}
+
+impl Rate {
+    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+        let per_second = f64::from(per_second);
+        Self {
+            per_second,
+            left: per_second,
+            at: now,
+        }
+    }
+
+    /// Takes `amount` if it is there.
+    pub(super) fn take(&mut self, amount: u32, now: Instant) -> bool {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.at = self.at.max(now);
+        self.left = (self.left + passed * self.per_second).min(self.per_second);
+        let amount = f64::from(amount);
+        let there = self.left >= amount;
+        if there {
+            self.left -= amount;
+        }
+        there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn so_much_a_second() {
+        let start = Instant::now();
+        let mut rate = Rate::new(10, start);
+        let taken = (0..20).filter(|_| rate.take(1, start)).count();
+        assert_eq!(taken, 10);
+        let later = start + Duration::from_millis(500);
+        assert!(rate.take(5, later));
+        assert!(!rate.take(1, later));
+        // Time that goes back changes nothing.
+        assert!(!rate.take(1, start));
+    }
+}

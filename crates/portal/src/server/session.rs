@@ -1,0 +1,480 @@
+//! One peer of a room: what its connection tells, as what the room is to do; and what the room gives, as what its connection carries.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::census::Seat;
+use super::place::Place;
+use super::rate::Rate;
+use super::{Kind, Limits};
+use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};
+use crate::channel::{self, voice};
+use crate::peer::{Channel, Closed, Event, Message, Peer, Rtp};
+use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
+use crate::token::Claims;
+
+/// How long a peer with data channels may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Messages of `vsk-control` a second.
+const CONTROL_RATE: u32 = 20;
+
+/// Packets of `vsk-voice` a second: ten players at 10 ms.
+const VOICE_RATE: u32 = 1000;
+
+/// What was dropped of what a peer sends, a second; beyond it, and beyond ten times as much at once, it is abuse.
+const EXCESS_RATE: u32 = 500;
+
+/// Voice that SCTP could not send yet: a second of one speaker. More is stale.
+const VOICE_UNSENT: usize = 16 * 1024;
+
+/// Words that a peer does not read.
+const CONTROL_UNSENT: usize = 256 * 1024;
+
+/// How voice on tracks is.
+const TRACK: Format = Format {
+    codec: Codec::Opus,
+    frame_ms: 20,
+    channels: 2,
+};
+
+/// Why a peer is not there any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Left {
+    /// It said so: by DELETE, `bye`, or by closing.
+    Said,
+    /// Nothing was heard from it.
+    Vanished,
+    /// It never connected.
+    NeverConnected,
+    /// Its connection broke.
+    Failed,
+    /// It has data channels, and did not say `hello`.
+    NoHello,
+    /// It sent far more than it may, for long.
+    TooMuch,
+    /// It does not read.
+    Stuck,
+    /// The room does not take it.
+    Refused,
+    /// The portal closed.
+    Closed,
+    /// Something went wrong here.
+    Panic,
+}
+
+impl fmt::Display for Left {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Said => "left",
+            Self::Vanished => "vanished",
+            Self::NeverConnected => "never_connected",
+            Self::Failed => "failed",
+            Self::NoHello => "no_hello",
+            Self::TooMuch => "too_much",
+            Self::Stuck => "stuck",
+            Self::Refused => "refused",
+            Self::Closed => "closed",
+            Self::Panic => "panic",
+        })
+    }
+}
+
+/// What a room is to do for a peer.
+#[derive(Debug)]
+pub(super) enum Deed {
+    Join(Member),
+    Voice(Source, Packet),
+    Name(Source, String),
+}
+
+/// What a peer's offer asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants {
+    /// Voice on a track of its own.
+    pub(super) sends: bool,
+    /// The mix on a track.
+    pub(super) hears: bool,
+    /// Data channels.
+    pub(super) data: bool,
+}
+
+/// Who a peer is, as the endpoint found out.
+pub(crate) struct Passport {
+    pub(crate) session: String,
+    pub(crate) claims: Claims,
+    pub(crate) kind: Kind,
+    /// Its place among those that are counted, until it goes.
+    pub(crate) _seat: Seat,
+}
+
+pub(super) struct Session {
+    pub(super) peer: Box<dyn Peer>,
+    pub(super) id: PeerId,
+    /// The key of its room.
+    pub(super) room: u64,
+    pub(super) name: String,
+    pub(super) passport: Passport,
+    pub(super) place: Place,
+    /// When something last came from where it is.
+    pub(super) heard: Instant,
+    /// When its next timer is due; what the heap has of others does not count.
+    pub(super) due: Option<Instant>,
+    pub(super) dirty: bool,
+    /// Why it is to go.
+    pub(super) left: Option<Left>,
+    /// The room has it.
+    pub(super) in_room: bool,
+    born: Instant,
+    silence: Duration,
+    connected: Option<Instant>,
+    wants: Wants,
+    control: Option<Channel>,
+    voice: Option<Channel>,
+    hello: Option<Hello>,
+    joined: Option<Way>,
+    deeds: VecDeque<Deed>,
+    packets: Rate,
+    bytes: Rate,
+    words: Rate,
+    voices: Rate,
+    excess: Rate,
+    /// When the next packet of the track begins, unless there was silence.
+    next_time: u32,
+    /// What did not come to the room.
+    pub(super) dropped: u64,
+}
+
+/// How voice comes to a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Nowhere,
+    Track,
+    Channel,
+}
+
+impl Session {
+    pub(super) fn new(
+        now: Instant,
+        limits: &Limits,
+        (id, room): (PeerId, u64),
+        peer: Box<dyn Peer>,
+        place: Place,
+        passport: Passport,
+        wants: Wants,
+    ) -> Self {
+        Self {
+            peer,
+            id,
+            room,
+            name: control::name(&passport.claims.name).unwrap_or_else(|| "somebody".into()),
+            passport,
+            place,
+            heard: now,
+            due: None,
+            dirty: false,
+            left: None,
+            in_room: false,
+            born: now,
+            silence: limits.silence,
+            connected: None,
+            wants,
+            control: None,
+            voice: None,
+            hello: None,
+            joined: None,
+            deeds: VecDeque::new(),
+            packets: Rate::new(limits.packets, now),
+            bytes: Rate::new(limits.bits / 8, now),
+            words: Rate::new(CONTROL_RATE, now),
+            voices: Rate::new(VOICE_RATE, now),
+            excess: Rate::new(EXCESS_RATE, now),
+            next_time: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Whether a datagram is within what a peer may send.
+    pub(super) fn admits(&mut self, now: Instant, bytes: usize) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let admitted = self.packets.take(1, now) && self.bytes.take(bytes, now);
+        if !admitted {
+            self.drop_one(now);
+        }
+        admitted
+    }
+
+    fn drop_one(&mut self, now: Instant) {
+        self.dropped = self.dropped.saturating_add(1);
+        if !self.excess.take(1, now) {
+            self.leave(Left::TooMuch);
+        }
+    }
+
+    pub(super) fn leave(&mut self, why: Left) {
+        self.left.get_or_insert(why);
+    }
+
+    /// The next thing to do in the room.
+    pub(super) fn deed(&mut self, now: Instant) -> Option<Deed> {
+        loop {
+            if let Some(deed) = self.deeds.pop_front() {
+                return Some(deed);
+            }
+            let event = self.peer.event()?;
+            self.note(now, event);
+        }
+    }
+
+    fn note(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Connected => {
+                self.connected = Some(now);
+                if !self.wants.data {
+                    self.join();
+                }
+            }
+            Event::Rtp(rtp) if self.wants.sends && self.joined.is_some() => {
+                self.deeds.push_back(Deed::Voice(
+                    self.source(0),
+                    Packet {
+                        sequence: Sequence::Rtp(rtp.sequence),
+                        time: Some(rtp.time),
+                        payload: rtp.payload,
+                    },
+                ));
+            }
+            Event::Rtp(_) => self.dropped = self.dropped.saturating_add(1),
+            Event::Opened { channel, label } => match label.as_str() {
+                channel::CONTROL => self.control = Some(channel),
+                channel::VOICE => self.voice = Some(channel),
+                _ => {}
+            },
+            Event::Message { channel, message } => self.message(now, channel, message),
+            Event::ChannelClosed(channel) => {
+                if [self.control, self.voice].contains(&Some(channel)) {
+                    self.leave(Left::Said);
+                }
+            }
+            Event::Closed(Closed::ByPeer) => self.leave(Left::Said),
+            Event::Closed(Closed::Failed) => self.leave(Left::Failed),
+        }
+    }
+
+    fn source(&self, sender: u32) -> Source {
+        Source {
+            peer: self.id,
+            sender,
+        }
+    }
+
+    fn message(&mut self, now: Instant, channel: Channel, message: Message) {
+        match message {
+            Message::Text(text) if self.control == Some(channel) => {
+                if !self.words.take(1, now) {
+                    return self.drop_one(now);
+                }
+                match FromPeer::parse(&text) {
+                    Ok(said) => self.said(now, said),
+                    Err(error) => self.say(now, control::error(error.code(), &error.to_string())),
+                }
+            }
+            Message::Bytes(bytes) if self.voice == Some(channel) => {
+                self.voices(now, bytes.freeze());
+            }
+            // Text where bytes are wanted, bytes where text is, or a channel that is not known.
+            _ => self.drop_one(now),
+        }
+    }
+
+    fn said(&mut self, now: Instant, said: FromPeer) {
+        match said {
+            FromPeer::Hello(_) if self.hello.is_some() => {
+                let message = "hello is said once; connect anew to change what it says";
+                self.say(now, control::error("again", message));
+            }
+            FromPeer::Hello(hello) => {
+                self.hello = Some(hello);
+                self.join();
+            }
+            FromPeer::Name { sender, name } => {
+                let source = self.source(sender);
+                self.deeds.push_back(Deed::Name(source, name));
+            }
+            FromPeer::Bye => self.leave(Left::Said),
+        }
+    }
+
+    fn voices(&mut self, now: Instant, mut message: bytes::Bytes) {
+        let Some(hello) = self.hello.as_ref().filter(|_| self.joined.is_some()) else {
+            return self.drop_one(now);
+        };
+        let largest = match hello.voice.codec {
+            Codec::Opus => voice::LARGEST_OPUS,
+            Codec::Pcm => voice::LARGEST_PCM,
+        };
+        if !hello.speaks || message.len() > largest {
+            return self.drop_one(now);
+        }
+        while let Some(packet) = voice::next(&mut message) {
+            match packet {
+                Ok(packet) if self.voices.take(1, now) => {
+                    let source = self.source(packet.sender);
+                    let packet = Packet {
+                        sequence: Sequence::Voice(packet.sequence),
+                        time: None,
+                        payload: packet.payload,
+                    };
+                    self.deeds.push_back(Deed::Voice(source, packet));
+                }
+                _ => self.drop_one(now),
+            }
+        }
+    }
+
+    /// Asks the room for a place, when enough is known.
+    fn join(&mut self) {
+        if self.joined.is_some() || self.connected.is_none() {
+            return;
+        }
+        let hello = self.hello.as_ref();
+        let by_track = |format| match self.wants.hears {
+            true => (Way::Track, Listens::Mix(TRACK)),
+            false => match format {
+                Some(format) => (Way::Channel, Listens::Mix(format)),
+                None => (Way::Nowhere, Listens::Nothing),
+            },
+        };
+        let (way, listens) = match hello.map(|hello| (hello.listens, hello.voice)) {
+            None => by_track(None),
+            Some((Listen::Mix, format)) => by_track(Some(format)),
+            Some((Listen::Each, format)) => (Way::Channel, Listens::Each(format)),
+            Some((Listen::Nothing, _)) => (Way::Nowhere, Listens::Nothing),
+        };
+        let speaks = match hello {
+            Some(hello) if !hello.speaks => None,
+            _ if self.wants.sends => Some(TRACK),
+            Some(hello) => Some(hello.voice),
+            None => None,
+        };
+        self.joined = Some(way);
+        self.deeds.push_back(Deed::Join(Member {
+            name: self.name.clone(),
+            listens,
+            speaks,
+        }));
+    }
+
+    /// The room has taken it.
+    pub(super) fn welcome(&mut self, now: Instant, portal: &str, roster: &[Speaker]) {
+        let Some(hello) = &self.hello else { return };
+        let welcome = control::welcome(portal, self.id.0, hello.voice);
+        self.say(now, welcome);
+        self.say(now, control::roster(roster));
+    }
+
+    /// A message on `vsk-control`, if it has that.
+    pub(super) fn say(&mut self, now: Instant, text: String) {
+        let Some(control) = self.control else { return };
+        if self.peer.unsent(control) > CONTROL_UNSENT {
+            return self.leave(Left::Stuck);
+        }
+        if let Err(error) = self.peer.send(now, control, Message::Text(text)) {
+            tracing::debug!(%error, "a peer does not hear");
+        }
+    }
+
+    /// Voice of the room.
+    pub(super) fn deliver(&mut self, now: Instant, spoken: Spoken) {
+        match self.joined {
+            Some(Way::Track) => {
+                let marker = spoken.time != self.next_time;
+                self.next_time = spoken.time.wrapping_add(spoken.samples.into());
+                let [.., high, low] = spoken.sequence.to_be_bytes();
+                self.peer.send_rtp(
+                    now,
+                    Rtp {
+                        sequence: u16::from_be_bytes([high, low]),
+                        time: spoken.time,
+                        marker,
+                        payload: spoken.payload,
+                    },
+                );
+            }
+            Some(Way::Channel) => {
+                let Some(channel) = self.voice else { return };
+                if self.peer.unsent(channel) > VOICE_UNSENT {
+                    self.dropped = self.dropped.saturating_add(1);
+                    return;
+                }
+                let message = voice::write(spoken.speaker, spoken.sequence, &spoken.payload);
+                let Some(message) = message else { return };
+                if let Err(error) = self.peer.send(now, channel, Message::Bytes(message)) {
+                    tracing::debug!(%error, "a peer does not hear");
+                }
+            }
+            Some(Way::Nowhere) | None => {}
+        }
+    }
+
+    /// When [`timeout`](Self::timeout) is to be called.
+    pub(super) fn deadline(&mut self) -> Instant {
+        let own = self.own_deadline();
+        self.peer
+            .deadline()
+            .map_or(own, |deadline| deadline.min(own))
+    }
+
+    fn own_deadline(&self) -> Instant {
+        let vanished = self.heard.checked_add(self.silence);
+        let hello = self
+            .connected
+            .filter(|_| self.joined.is_none())
+            .and_then(|connected| connected.checked_add(HELLO));
+        [vanished, hello]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.heard)
+    }
+
+    pub(super) fn timeout(&mut self, now: Instant) {
+        self.peer.timeout(now);
+        if now.saturating_duration_since(self.heard) >= self.silence {
+            self.leave(match self.connected {
+                Some(_) => Left::Vanished,
+                None => Left::NeverConnected,
+            });
+        }
+        // Checks alone, without a connection, are not for ever.
+        let age = now.saturating_duration_since(self.born);
+        if self.connected.is_none() && age >= self.silence.saturating_mul(2) {
+            self.leave(Left::NeverConnected);
+        }
+        let waits = self.connected.filter(|_| self.joined.is_none());
+        if waits.is_some_and(|since| now.saturating_duration_since(since) >= HELLO) {
+            if self.wants.sends || self.wants.hears {
+                self.join();
+            } else {
+                self.leave(Left::NoHello);
+            }
+        }
+    }
+
+    /// The last words.
+    pub(super) fn farewell(&mut self, now: Instant, why: Left) {
+        self.say(now, control::bye(&why.to_string()));
+        self.peer.close();
+    }
+}
+
+/// A room's packet for a peer.
+pub(super) struct Spoken {
+    pub(super) speaker: u32,
+    pub(super) sequence: u32,
+    pub(super) time: u32,
+    pub(super) samples: u16,
+    pub(super) payload: bytes::Bytes,
+}
