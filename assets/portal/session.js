@@ -83,7 +83,7 @@ class Attempt {
     peer.ontrack = ({ track: heard }) => this.#tell('stream', new MediaStream([heard]));
     peer.onconnectionstatechange = () => this.#watch();
     this.#control.onopen = () => this.#say({
-      type: 'hello', proto: 1, role: 'listener', voice: { codec: 'opus', frame_ms: 20, channels: 1, rate: 48000 }, listens: 'nothing',
+      type: 'hello', proto: 1, role: 'listener', voice: { codec: 'opus', frame_ms: 20, channels: 1, rate: 48000 }, listens: 'mix',
     });
     this.#control.onmessage = ({ data }) => this.#hear(JSON.parse(data));
     this.#control.onclose = () => this.#tell('lost', 'The connection was lost.');

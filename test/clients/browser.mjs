@@ -45,6 +45,8 @@ export async function browse(url, more = []) {
       '--use-fake-ui-for-media-stream',
       // Nobody here answers for a name by mDNS.
       '--disable-features=WebRtcHideLocalIpsWithMdns',
+      // ICE leaves loopback out otherwise.
+      '--allow-loopback-in-peer-connection',
       ...more,
     ],
   });

@@ -103,6 +103,7 @@ func _do_close(_told: Dictionary) -> void:
 ## 0: silence.
 func _do_tone(told: Dictionary) -> void:
 	_hertz = told["hertz"]
+	_say({"event": "speaks"})
 
 
 ## What the speakers' bus has played since the last time, as samples of 16 bits.
@@ -114,13 +115,19 @@ func _do_heard(_told: Dictionary) -> void:
 	_heard = PackedByteArray()
 
 
-## A V-Sekai player's packet, as the network brings it.
+## A V-Sekai player comes into the shard.
 func _do_player(told: Dictionary) -> void:
-	var manager: Node = get_node("/root/NetworkManager")
-	if told.has("name"):
-		manager.emit_signal("received_client_info", int(told["player"]), {"display_name": told["name"]})
-	else:
-		manager.emit_signal("voice_packet_compressed", int(told["player"]), int(told["sequence"]), Marshalls.base64_to_raw(told["opus"]))
+	get_node("/root/NetworkManager").emit_signal("received_client_info", int(told["player"]), {"display_name": told["name"]})
+	_say({"event": "played"})
+
+
+## And speaks: packets, as the network brings them.
+func _do_say(told: Dictionary) -> void:
+	var sequence := int(told["sequence"])
+	for opus: String in told["opus"]:
+		get_node("/root/NetworkManager").emit_signal("voice_packet_compressed", int(told["player"]), sequence, Marshalls.base64_to_raw(opus))
+		sequence += 1
+	_say({"event": "said"})
 
 
 ## What V-Sekai has sent for this peer since the last time.

@@ -28,7 +28,8 @@ func _process(_delta: float) -> void:
 	for buffer: Dictionary in voice.get("get_voice_buffers").call():
 		if not voice.get("should_send_audio").call():
 			buffer = {"byte_array": PackedByteArray(), "buffer_size": 0}
-		_sent.push_back([sequence, Marshalls.raw_to_base64(buffer["byte_array"].slice(0, buffer["buffer_size"]))])
+		var opus: PackedByteArray = buffer["byte_array"].slice(0, buffer["buffer_size"])
+		_sent.push_back([sequence, "" if opus.is_empty() else Marshalls.raw_to_base64(opus)])
 		sequence += 1
 
 
