@@ -75,6 +75,7 @@ enum Do {
     },
     Text(String),
     Bytes(Bytes),
+    Raw(SocketAddr, Vec<u8>),
     Rebind(oneshot::Sender<SocketAddr>),
     Offer(oneshot::Sender<String>),
     Answer(String),
@@ -198,6 +199,21 @@ impl Client {
 
     pub fn voice(&self, message: impl Into<Bytes>) {
         let _ = self.todo.send(Do::Bytes(message.into()));
+    }
+
+    /// Any bytes, from the socket of this peer.
+    pub fn raw(&self, to: SocketAddr, bytes: Vec<u8>) {
+        let _ = self.todo.send(Do::Raw(to, bytes));
+    }
+
+    /// Says what makes the portal answer on `vsk-control`, and waits for that.
+    pub async fn echo(&mut self) {
+        self.say_text(r#"{"type":"name","sender":1,"name":""}"#);
+        self.see(|seen| match seen {
+            Seen::Text(text) if text.contains("bad_name") => Some(()),
+            _ => None,
+        })
+        .await;
     }
 
     /// Another port from now on, as after a NAT forgot.
@@ -420,6 +436,9 @@ async fn run(
                     Some(Do::Bytes(bytes)) => {
                         let id = channels["vsk-voice"];
                         connection.data_channel(id).unwrap().send(now, BytesMut::from(bytes)).unwrap();
+                    }
+                    Some(Do::Raw(to, bytes)) => {
+                        let _ = socket.send_to(&bytes, to).await;
                     }
                     Some(Do::Rebind(tell)) => {
                         socket = UdpSocket::bind((local.ip(), 0)).await.unwrap();
