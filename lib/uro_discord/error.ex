@@ -20,11 +20,12 @@ defmodule UroDiscord.Error do
     * `:weather`: Discord, or what stands before it (Cloudflare, a proxy), cannot answer now, which says nothing about the request;
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
-    * `:unknown`: there is no such notification, or the bot is in no voice channel there;
+    * `:unknown`: there is no such notification or portal, or the bot is in no voice channel there;
+    * `:conflict`: the bot is wanted in another channel of that guild, by a portal or by the host; or of `UroDiscord.Store`;
     * `:voice`: the bot did not get into a voice channel;
     * `:full`: there are as many already as are kept, or as may wait;
     * `:disabled`: UroDiscord is configured with `enabled: false`;
-    * `:conflict`, `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
+    * `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
     * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker` …).
   """
   @type kind :: atom()

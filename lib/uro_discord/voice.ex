@@ -13,6 +13,10 @@ defmodule UroDiscord.Voice do
   was moved stays where it was put, and one that was thrown out comes again only when `join/3` is called again. A
   restart of Uro forgets what was wanted; a crash of a process of ours does not. Of several nodes, the one that holds the gateway is in voice.
 
+  A portal (`UroDiscord.Portal`) wants the bot in a channel too. While one is open, `join/3` takes no other channel of that guild, and `play/3` plays
+  nothing there (`:conflict`); `leave/1` ends what the host wanted, and the bot stays for the portal. The other way round, a portal waits
+  while the host has the bot in another channel of its guild.
+
   Audio is end-to-end encrypted (DAVE) wherever Discord wants it, and that is in every channel but stages; without a key nothing is
   sent. The bot's intents must have `:guild_voice_states`; it needs the permissions View Channel, Connect, and Speak. On a stage Discord puts who
   comes into the audience: the bot makes itself a speaker, which needs Mute Members. Where it may not, `status/1` says so, and it stays
@@ -72,6 +76,7 @@ defmodule UroDiscord.Voice do
 
     * `:invalid`: an id, the channel or an option is none, or the intent `:guild_voice_states` is missing; the message says which and what
       there is. Nothing was changed;
+    * `:conflict`: a portal holds the bot in another channel of the guild; the message says which;
     * `:voice`, with `:wait`: the bot did not get in, and the message says why: the channel is full, or the bot may not see it or connect to it (make
       room, or give it View Channel and Connect), or somebody threw it out. `status/1` has the same `reason`, and the time of the next attempt is in
       the event `:ended`; it is tried again as long as it is wanted (`leave/1`), unless somebody decided it;
@@ -88,7 +93,10 @@ defmodule UroDiscord.Voice do
          do: Server.call(Calls, {:join, guild_id, channel_id, shown, wait_ms}, :infinity)
   end
 
-  @doc "The bot shall be in no voice channel of this guild. Errors: `:invalid` (it is no guild's id), `:disabled`, `:not_started`."
+  @doc """
+  The bot shall be in no voice channel of this guild; where a portal is open, it stays for that until it closes. Errors: `:invalid` (it is
+  no guild's id), `:disabled`, `:not_started`.
+  """
   @spec leave(Snowflake.t() | integer()) :: :ok | {:error, Error.t()}
   def leave(guild) do
     with {:ok, _config} <- config(),
@@ -102,7 +110,7 @@ defmodule UroDiscord.Voice do
   an encrypted channel the bot has no key yet, and nobody to hear it.
 
   Errors: `:invalid` (there is no such file, an option is none, it is no guild's id); `:unknown` (the bot is wanted in no voice channel of that guild: join one
-  first); `:disabled`, `:not_started`. What turns out later, such as a file that is not Ogg Opus, is in the event `{:played, path, error}`.
+  first); `:conflict` (a portal is open there); `:disabled`, `:not_started`. What turns out later, such as a file that is not Ogg Opus, is in the event `{:played, path, error}`.
   """
   @spec play(Snowflake.t() | integer(), Path.t() | nil, keyword()) :: :ok | {:error, Error.t()}
   def play(guild, path, options \\ []) do

@@ -19,6 +19,24 @@ defmodule UroDiscord.Voice.Calls do
   @spec fact(Snowflake.t(), atom(), map()) :: :ok
   def fact(guild_id, fact, info), do: GenServer.cast(__MODULE__, {:fact, guild_id, fact, info})
 
+  @typedoc "A portal that wants its guild's voice session. Another attempt is another wish, as when the host joins again."
+  @type hold :: %{id: String.t(), channel_id: Snowflake.t(), attempt: term()}
+
+  @doc "All the channels that portals hold, by guild."
+  @spec hold(%{Snowflake.t() => hold()}) :: :ok
+  def hold(holds), do: GenServer.cast(__MODULE__, {:hold, holds})
+
+  @doc "How the call of a portal's guild is; `{:taken, channel_id}` while the host wants another channel there. Waits for nobody."
+  @spec held(Snowflake.t()) :: {:ok, Voice.status()} | {:taken, Snowflake.t()} | :none
+  def held(guild_id) do
+    case {Runtime.lookup({:voice, guild_id}), Map.fetch(Runtime.lookup(:voice_holds) || %{}, guild_id)} do
+      {nil, _hold} -> :none
+      {call, {:ok, hold}} -> if taken?(call, hold), do: {:taken, call.channel_id}, else: {:ok, call.status}
+      {%{host?: true} = call, :error} -> {:taken, call.channel_id}
+      {_call, :error} -> :none
+    end
+  end
+
   # A call is `over` when it is not tried again unless it is wanted anew: false, true, or `:before`, of a bridge that is not there any
   # more, so that the next one need not know of it.
   @impl true
@@ -26,7 +44,9 @@ defmodule UroDiscord.Voice.Calls do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
     {attempts, left} = Runtime.lookup(:voice) || {0, %{}}
-    {:ok, %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left} |> resume() |> desire()}
+    holds = Runtime.lookup(:voice_holds) || %{}
+    state = %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left, holds: holds}
+    {:ok, state |> resume() |> desire()}
   end
 
   # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
@@ -44,45 +64,30 @@ defmodule UroDiscord.Voice.Calls do
 
   @impl true
   def handle_call({:join, guild_id, channel_id, shown, wait_ms}, from, state) do
-    new = %{
-      channel_id: channel_id,
-      play: nil,
-      status: nil,
-      spoke_up: false,
-      stale: false,
-      over: false,
-      waiting: []
-    }
+    case elsewhere(state, guild_id, channel_id) do
+      nil ->
+        {call, state} = join(state, guild_id, channel_id)
+        call = %{call | shown: shown, host?: true}
 
-    call = Map.get(state.calls, guild_id, new)
-    elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
-    call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
-    state = %{state | attempts: state.attempts + 1, left: Map.delete(state.left, guild_id)}
-    # Whoever asks anew wants it heard, whatever was decided before.
-    call =
-      Map.merge(call, %{
-        channel_id: channel_id,
-        shown: shown,
-        attempt: state.attempts,
-        spoke_up: false,
-        over: false
-      })
+        if joined?(call) or wait_ms == 0 do
+          {:reply, :ok, want(state, guild_id, call)}
+        else
+          Process.send_after(self(), {:waited, guild_id, from}, wait_ms)
+          {:noreply, want(state, guild_id, %{call | waiting: [from | call.waiting]})}
+        end
 
-    if joined?(call) or wait_ms == 0 do
-      {:reply, :ok, want(state, guild_id, call)}
-    else
-      Process.send_after(self(), {:waited, guild_id, from}, wait_ms)
-      {:noreply, want(state, guild_id, %{call | waiting: [from | call.waiting]})}
+      error ->
+        {:reply, {:error, error}, state}
     end
   end
 
-  def handle_call({:leave, guild_id}, _from, state) do
-    with %{^guild_id => call} <- state.calls,
-         do: answer(call, {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}})
+  def handle_call({:leave, guild_id}, _from, state), do: {:reply, :ok, leave(state, guild_id)}
 
-    :ok = Runtime.delete({:voice, guild_id})
-    left = Map.put(state.left, guild_id, monotonic() + @left_ms)
-    {:reply, :ok, desire(%{state | calls: Map.delete(state.calls, guild_id), left: left})}
+  def handle_call({:play, guild_id, _file}, _from, %{holds: holds} = state) when is_map_key(holds, guild_id) do
+    id = holds[guild_id].id
+
+    {:reply, {:error, conflict("portal #{id} is open there, and what is said in its world is heard: close it first")},
+     state}
   end
 
   def handle_call({:play, guild_id, file}, _from, state) do
@@ -105,6 +110,14 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   @impl true
+  def handle_cast({:hold, holds}, %{holds: before} = state) do
+    :ok = Runtime.put(:voice_holds, holds)
+    gone = Map.keys(before) -- Map.keys(holds)
+    state = Enum.reduce(gone, %{state | holds: holds}, &release/2)
+    changed = for {guild_id, hold} <- holds, before[guild_id] != hold, do: guild_id
+    {:noreply, changed |> Enum.reduce(state, &seize/2) |> desire()}
+  end
+
   def handle_cast({:fact, guild_id, :left, _info}, state) do
     Events.publish(:voice, {guild_id, :left})
     {:noreply, state}
@@ -117,6 +130,99 @@ defmodule UroDiscord.Voice.Calls do
       _ -> {:noreply, state}
     end
   end
+
+  ## Who wants what
+
+  # The call as it is when this channel is wanted, from now on.
+  defp join(state, guild_id, channel_id) do
+    new = %{
+      channel_id: channel_id,
+      play: nil,
+      status: nil,
+      shown: %{self_mute: false, self_deaf: false},
+      host?: false,
+      stale: false,
+      waiting: []
+    }
+
+    call = Map.get(state.calls, guild_id, new)
+    elsewhere = {:error, %Error{kind: :voice, message: "another channel was wanted before the bot was there"}}
+    call = if call.channel_id == channel_id, do: call, else: answer(%{call | stale: true}, elsewhere)
+    state = %{state | attempts: state.attempts + 1, left: Map.delete(state.left, guild_id)}
+    # Whoever asks anew wants it heard, whatever was decided before.
+    wish = %{channel_id: channel_id, asked: channel_id, attempt: state.attempts, spoke_up: false, over: false}
+    {Map.merge(call, wish), state}
+  end
+
+  # The host leaves. A portal that holds the channel keeps the bot there; one that waited for another channel has its turn.
+  defp leave(state, guild_id) do
+    left = {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}}
+
+    case state do
+      %{calls: %{^guild_id => call}, holds: %{^guild_id => hold}} ->
+        taken? = taken?(call, hold)
+        state = keep(state, guild_id, %{answer(call, left) | host?: false, play: nil})
+        if taken?, do: guild_id |> seize(state) |> desire(), else: desire(state)
+
+      %{calls: calls} ->
+        with %{^guild_id => call} <- calls, do: answer(call, left)
+        state |> gone(guild_id) |> desire()
+    end
+  end
+
+  defp gone(state, guild_id) do
+    :ok = Runtime.delete({:voice, guild_id})
+    left = Map.put(state.left, guild_id, monotonic() + @left_ms)
+    %{state | calls: Map.delete(state.calls, guild_id), left: left}
+  end
+
+  # A portal has opened, or was opened anew.
+  defp seize(guild_id, state) do
+    hold = Map.fetch!(state.holds, guild_id)
+
+    case state.calls do
+      %{^guild_id => %{host?: true} = call} ->
+        if taken?(call, hold), do: state, else: state |> keep(guild_id, silenced(call, guild_id)) |> go(guild_id, hold)
+
+      _host_wants_nothing ->
+        go(state, guild_id, hold)
+    end
+  end
+
+  defp go(state, guild_id, hold) do
+    {call, state} = join(state, guild_id, hold.channel_id)
+    begin(state, guild_id, call)
+  end
+
+  # There is one voice.
+  defp silenced(%{play: nil} = call, _guild_id), do: call
+
+  defp silenced(%{play: %{"path" => path}} = call, guild_id) do
+    Events.publish(:voice, {guild_id, {:played, path, "a portal was opened, which speaks instead"}})
+    %{call | play: nil}
+  end
+
+  # A portal has closed.
+  defp release(guild_id, state) do
+    case state.calls do
+      %{^guild_id => %{host?: true}} -> state
+      %{^guild_id => _call} -> gone(state, guild_id)
+      _ -> state
+    end
+  end
+
+  # Whether the host had the guild first, with another channel: not one to which people have moved the bot since.
+  defp taken?(%{host?: true, asked: asked}, hold), do: asked != hold.channel_id
+  defp taken?(_call, _hold), do: false
+
+  defp elsewhere(state, guild_id, channel_id) do
+    with %{^guild_id => hold} <- state.holds,
+         true <- hold.channel_id != channel_id,
+         do: conflict("portal #{hold.id} holds the bot in channel #{hold.channel_id} of this server: close it first"),
+         else: (_ -> nil)
+  end
+
+  defp conflict(message), do: %Error{kind: :conflict, message: message}
 
   # Until the bridge has gone over to another channel, what it says is of the one before.
   defp current(fact, info, guild_id, %{stale: true} = call) do
@@ -157,9 +263,11 @@ defmodule UroDiscord.Voice.Calls do
     %{call | waiting: []}
   end
 
-  defp want(state, guild_id, call) do
+  defp want(state, guild_id, call), do: state |> begin(guild_id, call) |> desire()
+
+  defp begin(state, guild_id, call) do
     call = if joined?(call), do: call, else: %{call | status: blank(first_state(), call.channel_id)}
-    state |> keep(guild_id, call) |> desire()
+    keep(state, guild_id, call)
   end
 
   defp unknown(guild_id),
