@@ -20,6 +20,7 @@ defmodule UroDiscord.Rest do
           | :get_current_user_application_info
           | :get_gateway_bot
           | {:get_global_commands, application :: id()}
+          | {:get_member, guild :: id(), user :: id()}
           | {:get_message, channel :: id(), message :: id()}
           | {:get_messages, channel :: id(), before :: id() | nil, limit :: 1..100}
           | {:interaction_callback, interaction :: id(), token :: String.t()}

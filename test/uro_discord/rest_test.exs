@@ -12,6 +12,7 @@ defmodule UroDiscord.RestTest do
     {:get_current_user_application_info, "GET", "/applications/@me"},
     {:get_gateway_bot, "GET", "/gateway/bot"},
     {{:get_global_commands, "10"}, "GET", "/applications/10/commands"},
+    {{:get_member, "10", "11"}, "GET", "/guilds/10/members/11"},
     {{:get_message, "10", "11"}, "GET", "/channels/10/messages/11"},
     {{:get_messages, "10", nil, 100}, "GET", "/channels/10/messages?limit=100"},
     {{:get_messages, "10", "11", 5}, "GET", "/channels/10/messages?before=11&limit=5"},

@@ -2,7 +2,7 @@ defmodule UroDiscord.Interactions.Guilds do
   @moduledoc false
   # Which servers are ours: those of the channels that the configuration names. Discord is asked once for each channel.
 
-  alias UroDiscord.{Config, Error, Rest, Runtime}
+  alias UroDiscord.{Channels, Config, Error, Runtime}
 
   @spec ours?(String.t() | nil) :: {:ok, boolean()} | {:error, Error.t()}
   def ours?(nil), do: {:ok, false}
@@ -22,24 +22,14 @@ defmodule UroDiscord.Interactions.Guilds do
     end
   end
 
-  defp channels(%Config{channels: channels, board: board, announcements: announcements, feeds: feeds}) do
-    rules = for {_name, feed} <- feeds, rule <- feed.rules, do: rule.channel
-    ids = Map.values(channels) ++ board.channels ++ board.voice_channels ++ [announcements.channel | rules]
+  defp channels(%Config{channels: channels, board: board, announcements: announcements} = config) do
+    rules = for {_name, feed} <- config.feeds, rule <- feed.rules, do: rule.channel
+    portals = Enum.map(config.portal.open, & &1.channel)
+    ids = Map.values(channels) ++ board.channels ++ board.voice_channels ++ portals ++ [announcements.channel | rules]
     ids |> Enum.reject(&is_nil/1) |> Enum.uniq()
   end
 
   defp guild(channel_id, rest) do
-    key = {:guild, channel_id}
-
-    with nil <- Runtime.lookup(key),
-         {:ok, %{body: body}} <- Rest.call(rest, {:get_channel, channel_id}, retry: :safe, deadline_ms: 15_000) do
-      answer = {:ok, is_map(body) && body["guild_id"]}
-      Runtime.put(key, answer)
-      answer
-    else
-      # Not a channel that the bot can see.
-      {:error, %Error{status: status}} when status in [403, 404] -> {:ok, nil}
-      known -> known
-    end
+    with {:ok, channel} <- Channels.fetch(channel_id, rest), do: {:ok, channel && channel.guild_id}
   end
 end

@@ -209,6 +209,37 @@ defmodule UroDiscord.Store.Schema do
         "CREATE INDEX IF NOT EXISTS uro_discord_outbox_channel ON uro_discord_outbox (channel_id, status, position)"},
        {"DROP INDEX IF EXISTS uro_discord_outbox_finished",
         "CREATE INDEX IF NOT EXISTS uro_discord_outbox_finished ON uro_discord_outbox (status, finished_at)"}
+     ]},
+    {4,
+     [
+       # The portals that were opened, and of those that the configuration opens for people (origin: config) also the ones that wait for them
+       # (wanted: 0). Each opening is another attempt.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_portals (
+          id TEXT NOT NULL PRIMARY KEY,
+          guild_id TEXT NOT NULL,
+          channel_id TEXT NOT NULL,
+          world TEXT,
+          bots <integer> NOT NULL,
+          origin TEXT NOT NULL,
+          wanted <integer> NOT NULL,
+          attempt <integer> NOT NULL,
+          opened_at <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_portals"},
+       # A guild has one voice session.
+       {"CREATE UNIQUE INDEX IF NOT EXISTS uro_discord_portals_guild ON uro_discord_portals (guild_id) WHERE wanted = 1",
+        "DROP INDEX IF EXISTS uro_discord_portals_guild"},
+       # How loud somebody is there, in thousandths, and whether nobody hears him.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_portal_settings (
+          portal_id TEXT NOT NULL,
+          participant TEXT NOT NULL,
+          gain <integer> NOT NULL,
+          muted <integer> NOT NULL,
+          PRIMARY KEY (portal_id, participant)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_portal_settings"}
      ]}
   ]
 

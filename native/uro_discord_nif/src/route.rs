@@ -60,6 +60,10 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
             application_id: id("the application", application)?,
             with_localizations: None,
         },
+        ("get_member", &[guild, user]) => Route::GetMember {
+            guild_id: id("the guild", guild)?,
+            user_id: id("the user", user)?,
+        },
         ("get_message", &[channel, message]) => Route::GetMessage {
             channel_id: id("the channel", channel)?,
             message_id: id("the message", message)?,
