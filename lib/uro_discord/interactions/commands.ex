@@ -39,9 +39,12 @@ defmodule UroDiscord.Interactions.Commands do
 
   # A release in embedded mode has everything loaded; elsewhere a module is when it is first called.
   defp modules(%Config{commands: nil}), do: []
-  defp modules(%Config{commands: given}), do: Enum.filter(given ++ built_in(), &Code.ensure_loaded?/1)
+  defp modules(%Config{commands: given} = config), do: Enum.filter(given ++ built_in(config), &Code.ensure_loaded?/1)
 
-  defp built_in, do: [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro]
+  defp built_in(config) do
+    portal = if Config.Portal.keys_of(config.portal) == [], do: [], else: [__MODULE__.Portal]
+    [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal
+  end
 
   defp named(definition), do: {to_string(definition[:name] || definition["name"]), definition}
 

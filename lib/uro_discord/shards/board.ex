@@ -22,11 +22,14 @@ defmodule UroDiscord.Shards.Board do
 
   `voice_channels: [:world]` has the sum of it, such as "11 players in 2 worlds", as the status of voice channels. For that the bot needs
   View Channel, Set Voice Channel Status and Manage Channels, which Discord asks of those who are not in the channel.
+
+  While a portal (`UroDiscord.Portal`) is open, the message has a line with who is on its two sides, and the status of its voice channel says who of the world
+  speaks, if the bot has Set Voice Channel Status there.
   """
 
   use Supervisor
   alias UroDiscord.{Config, RestartableRegistry}
-  alias UroDiscord.Shards.Board.{Display, Message, VoiceStatus}
+  alias UroDiscord.Shards.Board.Displays
 
   @registry __MODULE__.Registry
 
@@ -36,25 +39,15 @@ defmodule UroDiscord.Shards.Board do
 
   @impl true
   def init(config) do
-    displays =
-      for(id <- config.board.channels, do: {Message, id}) ++
-        for(id <- config.board.voice_channels, do: {VoiceStatus, id})
-
     Supervisor.init(
       [
         {RestartableRegistry, keys: :unique, name: @registry},
         # It stops its children at the same time: the farewell of one does not wait for another's.
         {DynamicSupervisor, name: __MODULE__.Supervisor},
-        # Transient, so that it is there to be run again after that.
-        Supervisor.child_spec({Task, fn -> Enum.each(displays, &start(&1, config)) end}, restart: :transient)
+        {Displays, {config, @registry, __MODULE__.Supervisor}}
       ],
       strategy: :rest_for_one
     )
-  end
-
-  defp start({module, channel_id}, config) do
-    {:ok, _pid} =
-      DynamicSupervisor.start_child(__MODULE__.Supervisor, {Display, {module, channel_id, config, @registry}})
   end
 
   @doc false

@@ -4,6 +4,7 @@ defmodule UroDiscord.Shards.Board.Content do
 
   alias UroDiscord.{Length, Shards}
   alias UroDiscord.Shards.{JoinLink, Text}
+  alias UroDiscord.Shards.Board.Portals
 
   @typedoc """
     * `{:current, worlds}`: what is open now;
@@ -43,9 +44,11 @@ defmodule UroDiscord.Shards.Board.Content do
       {"**3 players in 1 world**\\nupdated <t:1700000000:R>",
        [%{"name" => "Plaza", "value" => "**3/16** players\\nmap plaza", "inline" => true}]}
   """
-  @spec embed(view(), title :: String.t(), join_link :: String.t() | nil, now :: integer()) :: map()
-  def embed(view, title, join_link, now) do
+  @spec embed(view(), title :: String.t(), join_link :: String.t() | nil, now :: integer(), [Portals.summary()]) ::
+          map()
+  def embed(view, title, join_link, now, portals \\ []) do
     {color, description, worlds} = say(view, now)
+    description = Enum.join([description | if(view == :offline, do: [], else: Portals.lines(portals, worlds))], "\n")
     room = @characters - Length.of(title) - Length.of(description)
     embed = %{"title" => title, "description" => description, "color" => color}
     if worlds == [], do: embed, else: Map.put(embed, "fields", fields(worlds, join_link, room))

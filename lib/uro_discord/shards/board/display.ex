@@ -11,15 +11,15 @@ defmodule UroDiscord.Shards.Board.Display do
 
   alias UroDiscord.{Backoff, Config, Error, Events, Rest, Runtime, Shards}
   alias UroDiscord.Gateway.Leader
-  alias UroDiscord.Shards.Board.Content
+  alias UroDiscord.Shards.Board.{Content, Portals}
 
   @type surface :: struct()
   @type request :: {Rest.route(), options :: keyword()}
   @type answer :: {:ok, Rest.response()} | {:error, Error.t()}
 
   @callback new(channel_id :: String.t(), Config.t()) :: surface()
-  @doc "What to say, at a time in Unix seconds. What says the same at another time need not be written."
-  @callback content(surface(), Content.view(), now :: integer()) :: term()
+  @doc "What to say, with the portals that are open, at a time in Unix seconds. What says the same at another time need not be written."
+  @callback content(surface(), Content.view(), [Portals.summary()], now :: integer()) :: term()
   @doc """
   Sees to it that there is something to write to: `:ready`; `:posted` with this content, and on its way; `:wait`, it is still on its
   way; or Discord is to be asked first.
@@ -86,7 +86,7 @@ defmodule UroDiscord.Shards.Board.Display do
   def init({module, channel_id, config, registry}) do
     # To say farewell.
     Process.flag(:trap_exit, true)
-    for topic <- [:status, :shards], do: :ok = Events.subscribe(topic)
+    for topic <- [:status, :shards, :portal_shown], do: :ok = Events.subscribe(topic)
     for type <- module.events(config), do: :ok = Events.subscribe({:gateway, type})
     {:ok, runtime} = Runtime.fetch()
 
@@ -106,7 +106,7 @@ defmodule UroDiscord.Shards.Board.Display do
   def handle_continue(:step, state), do: state |> step() |> noreply()
 
   @impl true
-  def handle_info({:uro_discord, :shards, _event}, state) do
+  def handle_info({:uro_discord, topic, _event}, state) when topic in [:shards, :portal_shown] do
     # One look at the shards serves all the changes that are waiting.
     drain()
     state |> step() |> noreply()
@@ -146,7 +146,7 @@ defmodule UroDiscord.Shards.Board.Display do
 
   defp drain do
     receive do
-      {:uro_discord, :shards, _event} -> drain()
+      {:uro_discord, topic, _event} when topic in [:shards, :portal_shown] -> drain()
     after
       0 -> :ok
     end
@@ -191,8 +191,9 @@ defmodule UroDiscord.Shards.Board.Display do
   end
 
   defp show(view, %{module: module, surface: surface} = state) do
-    timeless = module.content(surface, view, 0)
-    content = module.content(surface, view, unix())
+    portals = Portals.open()
+    timeless = module.content(surface, view, portals, 0)
+    content = module.content(surface, view, portals, unix())
 
     case module.ready(surface, content, state.runtime) do
       {:ready, surface} ->

@@ -22,7 +22,7 @@ defmodule UroDiscord.Shards.Board.Message do
     do: %__MODULE__{channel_id: channel_id, title: config.board.title, join_link: config.join_link}
 
   @impl true
-  def content(surface, view, now), do: Content.embed(view, surface.title, surface.join_link, now)
+  def content(surface, view, portals, now), do: Content.embed(view, surface.title, surface.join_link, now, portals)
 
   @impl true
   def ready(%{place: {:there, _delivery, _message}} = surface, _embed, _runtime), do: {:ready, surface}
@@ -120,7 +120,7 @@ defmodule UroDiscord.Shards.Board.Message do
   end
 
   def farewell(%{place: {:there, _delivery, _message}} = surface, _runtime, now),
-    do: write(surface, content(surface, :offline, now))
+    do: write(surface, content(surface, :offline, [], now))
 
   def farewell(_surface, _runtime, _now), do: nil
 

@@ -5,20 +5,31 @@ defmodule UroDiscord.Shards.Board.VoiceStatus do
 
   @behaviour UroDiscord.Shards.Board.Display
 
-  alias UroDiscord.Shards.Board.Content
+  alias UroDiscord.Shards.Board.{Content, Portals}
 
-  # `said`: what we last put there.
-  @enforce_keys [:channel_id]
-  defstruct [:channel_id, :said]
+  # `said`: what we last put there. `worlds?`: whether the channel is in the configuration, and not only one with a portal.
+  @enforce_keys [:channel_id, :worlds?]
+  defstruct [:channel_id, :worlds?, :said]
 
   @impl true
-  def new(channel_id, _config), do: %__MODULE__{channel_id: channel_id}
+  def new(channel_id, config),
+    do: %__MODULE__{channel_id: channel_id, worlds?: channel_id in config.board.voice_channels}
+
+  # Of a portal here it is said who speaks: that there is one, and where the voices come from, is to be seen in the channel.
+  @impl true
+  def content(surface, view, portals, _now) do
+    lines = [Portals.speaking(portals, surface.channel_id), if(surface.worlds?, do: worlds(view))]
+
+    case Enum.reject(lines, &is_nil/1) do
+      [] -> nil
+      lines -> Enum.join(lines, " · ")
+    end
+  end
 
   # A line that nobody can vouch for is none.
-  @impl true
-  def content(_surface, {:current, []}, _now), do: "no world is open"
-  def content(_surface, {:current, worlds}, _now), do: Content.summary(worlds)
-  def content(_surface, _view, _now), do: nil
+  defp worlds({:current, []}), do: "no world is open"
+  defp worlds({:current, worlds}), do: Content.summary(worlds)
+  defp worlds(_view), do: nil
 
   @impl true
   def ready(surface, _text, _runtime), do: {:ready, surface}
@@ -52,7 +63,7 @@ defmodule UroDiscord.Shards.Board.VoiceStatus do
   def describe(surface) do
     {"the status of voice channel #{surface.channel_id}",
      "The bot needs View Channel, Set Voice Channel Status and, as it is not in the channel, Manage Channels there; the id is " <>
-       "that of a voice channel, in `board: [voice_channels: …]`."}
+       "that of a voice channel, in `board: [voice_channels: …]`. Where a portal is open it does without Manage Channels."}
   end
 
   @impl true

@@ -6,6 +6,7 @@ defmodule UroDiscord.Shards.Board.ContentTest do
   alias UroDiscord.Shards.Board.Content
 
   doctest UroDiscord.Shards.Board.Content
+  doctest UroDiscord.Shards.Board.Portals
   doctest UroDiscord.Shards.JoinLink
 
   @now 1_700_000_000

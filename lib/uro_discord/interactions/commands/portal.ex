@@ -1,0 +1,264 @@
+defmodule UroDiscord.Interactions.Commands.Portal do
+  @moduledoc false
+  # /portal open, close, who, mute: voice between the server's channels and the worlds, for those who may manage channels, if it is a server of ours.
+
+  @behaviour UroDiscord.Command
+
+  alias UroDiscord.{Error, Interaction, Length, Portal, Shards}
+  alias UroDiscord.Interactions.Guilds
+  alias UroDiscord.Shards.Text
+
+  # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
+  @manage_channels "16"
+  # That one, and Administrator.
+  @manages 0x18
+  # Direct messages have no channels to manage.
+  @guild_only [0]
+  @voice [2, 13]
+
+  @name 48
+  @shown 20
+
+  @impl true
+  def command do
+    portal = %{
+      type: 3,
+      name: "portal",
+      description: "Which, where there are several",
+      autocomplete: true,
+      max_length: 64
+    }
+
+    channel = %{
+      type: 7,
+      name: "channel",
+      description: "The voice channel; without it, the one whose chat this is",
+      channel_types: @voice
+    }
+
+    world = %{type: 3, name: "world", description: "The world it belongs to", autocomplete: true, max_length: 100}
+
+    who = %{
+      type: 3,
+      name: "who",
+      description: "Who is not to be heard on the other side",
+      required: true,
+      autocomplete: true,
+      max_length: 200
+    }
+
+    off = %{type: 5, name: "off", description: "Let them be heard again"}
+
+    %{
+      name: "portal",
+      description: "Voice between this server and a world",
+      default_member_permissions: @manage_channels,
+      contexts: @guild_only,
+      options: [
+        %{type: 1, name: "open", description: "Open one to a voice channel", options: [channel, world]},
+        %{type: 1, name: "close", description: "Close it", options: [portal]},
+        %{type: 1, name: "who", description: "Who is on its two sides", options: [portal]},
+        %{
+          type: 1,
+          name: "mute",
+          description: "Let somebody not be heard on the other side",
+          options: [who, off, portal]
+        }
+      ]
+    }
+  end
+
+  @impl true
+  def handle(%Interaction{kind: :autocomplete} = interaction) do
+    with :ok <- may(interaction), do: {:choices, choices(interaction)}, else: (_no -> {:choices, []})
+  end
+
+  def handle(%Interaction{command: ["portal", what], options: options} = interaction) do
+    with :ok <- may(interaction) do
+      case answer(what, options, interaction) do
+        {:error, %Error{} = error} -> {:error, Length.cut(Exception.message(error), 1_500)}
+        answer -> answer
+      end
+    end
+  end
+
+  # Discord asks for it too, unless the server's admins allow the command to others.
+  defp may(%{permissions: permissions} = interaction) do
+    if Bitwise.band(permissions, @manages) != 0,
+      do: ours(interaction),
+      else: {:error, "This is for those who may manage channels."}
+  end
+
+  # Anybody may add a public bot to a server, and would hear the worlds there.
+  defp ours(%{guild_id: guild_id}) do
+    case Guilds.ours?(guild_id) do
+      {:ok, true} ->
+        :ok
+
+      {:ok, false} ->
+        {:error, "Portals are for the server of Uro only: the one with a channel of `config :uro_discord`."}
+
+      {:error, error} ->
+        {:error, "Discord does not say just now which server this is: #{Length.cut(Exception.message(error), 500)}"}
+    end
+  end
+
+  defp answer("open", options, interaction) do
+    channel_id = options["channel"] || interaction.channel_id
+
+    with {:ok, world} <- world(options["world"]),
+         {:ok, id} <- Portal.open(channel_id, world: world && world.id) do
+      between = if world, do: "**#{Text.markdown(world.name, @name)}**", else: "the worlds"
+      {:ok, "A portal is open between <##{channel_id}> and #{between} (`#{id}`). `/portal who` tells who is there."}
+    end
+  end
+
+  defp answer("close", options, interaction) do
+    with {:ok, portal} <- portal(options["portal"], interaction), :ok <- Portal.close(portal.id) do
+      {:ok, "The portal `#{portal.id}` to <##{portal.channel_id}> is closed."}
+    end
+  end
+
+  defp answer("who", options, interaction) do
+    with {:ok, portal} <- portal(options["portal"], interaction) do
+      summary = Enum.find(Portal.overview().open, %{peers: [], members: []}, &(&1.id == portal.id))
+
+      {:ok,
+       Enum.join(
+         [
+           "**Portal `#{portal.id}`** to <##{portal.channel_id}>: #{state(portal)}",
+           "World: #{people(summary.peers)}",
+           "Discord: #{people(summary.members)}"
+         ] ++ muted(portal),
+         "\n"
+       )}
+    end
+  end
+
+  defp answer("mute", %{"who" => who} = options, interaction) do
+    muted? = options["off"] != true
+
+    with {:ok, portal} <- portal(options["portal"], interaction),
+         {:ok, participant} <- participant(portal, who),
+         :ok <- Portal.mute(portal.id, participant.id, muted?) do
+      name = "**#{Text.markdown(participant.name, @name)}**"
+
+      {:ok,
+       if(muted?,
+         do: "#{name} is not heard on the other side any more.",
+         else: "#{name} is heard on the other side again."
+       )}
+    end
+  end
+
+  defp answer(_other, _options, _interaction),
+    do: {:error, "I do not know this any more. Please try the command again."}
+
+  defp state(%{state: :open, opened_at: opened_at}), do: "open since <t:#{DateTime.to_unix(opened_at)}:R>"
+  defp state(%{reason: nil, state: state}), do: "#{state}"
+  defp state(%{reason: reason, state: state}), do: "#{state}, #{Text.markdown(reason, 300)}"
+
+  defp people([]), do: "nobody"
+
+  defp people(names) do
+    {shown, more} = Enum.split(names, @shown)
+    rest = if more == [], do: [], else: ["#{length(more)} more"]
+    Enum.join(Enum.map(shown, &Text.markdown(&1, @name)) ++ rest, ", ")
+  end
+
+  defp muted(%{settings: settings} = portal) do
+    case for(%{participant: id, muted: true} <- settings, do: name(portal, id)) do
+      [] -> []
+      names -> ["Not heard on the other side: #{people(names)}"]
+    end
+  end
+
+  ## What is meant
+
+  defp world(nil), do: {:ok, nil}
+
+  defp world(wanted) do
+    case Enum.find(Shards.visible(), &(&1.id == wanted or String.downcase(&1.name) == String.downcase(wanted))) do
+      nil -> {:error, "No such world is open. `/worlds` lists those that are."}
+      world -> {:ok, world}
+    end
+  end
+
+  # Of this server.
+  defp portal(wanted, interaction) do
+    with {:ok, portals} <- Portal.list() do
+      here = Enum.filter(portals, &(&1.guild_id == interaction.guild_id))
+
+      case {wanted, here} do
+        {_any, []} -> {:error, "No portal is open here. `/portal open` opens one."}
+        {nil, [portal | _]} -> {:ok, portal}
+        {id, _} -> find(here, id)
+      end
+    end
+  end
+
+  defp find(portals, id) do
+    case Enum.find(portals, &(&1.id == id)) do
+      nil -> {:error, "No such portal is open here; there is #{Enum.map_join(portals, ", ", &"`#{&1.id}`")}."}
+      portal -> {:ok, portal}
+    end
+  end
+
+  # One who is there, by what was chosen or by the name; or one who is muted and has gone.
+  defp participant(portal, wanted) do
+    known = known(portal)
+
+    case Enum.find(known, &(&1.id == wanted)) ||
+           Enum.find(known, &(String.downcase(&1.name) == String.downcase(wanted))) do
+      nil -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
+      participant -> {:ok, participant}
+    end
+  end
+
+  defp known(portal) do
+    peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
+    heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
+    members = for {id, name} <- Portal.members(portal), do: %{id: "discord:#{id}", name: name}
+    gone = for %{participant: id} <- portal.settings, do: %{id: id, name: id}
+    Enum.uniq_by(peers ++ heard ++ members ++ gone, & &1.id)
+  end
+
+  defp name(portal, id), do: Enum.find(known(portal), %{name: id}, &(&1.id == id)).name
+
+  defp choices(%{focused: "world"} = interaction),
+    do: matching(for(world <- Shards.visible(), do: {world.name, world.id}), interaction)
+
+  defp choices(%{focused: "portal"} = interaction) do
+    portals = with {:ok, portals} <- Portal.list(), do: portals, else: (_ -> [])
+
+    matching(
+      for(%{guild_id: id} = portal <- portals, id == interaction.guild_id, do: {portal.id, portal.id}),
+      interaction
+    )
+  end
+
+  defp choices(%{focused: "who", options: options} = interaction) do
+    case portal(options["portal"], interaction) do
+      {:ok, portal} ->
+        matching(for(who <- known(portal), byte_size(who.id) <= 100, do: {label(who), who.id}), interaction)
+
+      _none ->
+        []
+    end
+  end
+
+  defp choices(_interaction), do: []
+
+  defp label(%{id: "discord:" <> _, name: name}), do: "#{Text.plain(name, @name)} (Discord)"
+  defp label(%{name: name}), do: "#{Text.plain(name, @name)} (world)"
+
+  defp matching(choices, interaction) do
+    typed = interaction.options[interaction.focused] |> to_string() |> String.downcase()
+
+    for {name, value} <- choices,
+        text = Text.plain(name, 100),
+        text != "",
+        text |> String.downcase() |> String.contains?(typed),
+        do: {text, value}
+  end
+end
