@@ -152,7 +152,7 @@ defmodule UroDiscord do
     * `:shards`: see `UroDiscord.Shards`;
     * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:panic, what, which}`, `{:lease, :held | :lost}`
       (see `UroDiscord.Gateway.Leader`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
-    * `:voice`: see `UroDiscord.Voice`;
+    * `:voice`: see `UroDiscord.Voice`; `:portal`: see `UroDiscord.Portal`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
 
@@ -237,7 +237,10 @@ defmodule UroDiscord do
     * `feeds`: of each what is `left` of its new messages `per_hour`, how many were `refused` since the start, and last when (`refused_at`); and
       of each project that is `polled` its `state` (`:well`, `:failing` with the `error`, or `:left_to_another_node`) and `next_at`;
     * `web`: of the HTTP listener that `config :uro_discord, web:` asks for, nil without one: `state` (`:starting`, `:listening`, `:waiting`
-      to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens.
+      to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens;
+    * `portal`: nil without `portal: [key: …]`; the endpoint of `media`: `state` (as that of `web`), `since`, its `addresses` while it listens, the `reason` while it
+      does not; and of each portal that is `open` its `id`, `guild_id`, `channel_id`, `world`, `state` and `reason` as `t:UroDiscord.Portal.status/0` has them, the
+      names of its `peers`, of `members` in the voice channel, and of `speakers` of the world.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   defdelegate status, to: Status, as: :fetch

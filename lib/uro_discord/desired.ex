@@ -7,15 +7,15 @@ defmodule UroDiscord.Desired do
 
   use UroDiscord.Server
 
-  alias UroDiscord.Runtime
+  alias UroDiscord.{Runtime, Secret}
 
   @type part :: String.t()
 
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_options), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "States a part: nil is not wanted. Of one part there is one process that states it."
-  @spec put(part(), map() | nil) :: :ok
+  @doc "States a part: nil is not wanted. Of one part there is one process that states it. What has secrets in it is wrapped."
+  @spec put(part(), map() | Secret.t() | nil) :: :ok
   def put(part, value) do
     Runtime.put({:desired, part}, value)
     GenServer.cast(__MODULE__, {:changed, part})
@@ -30,7 +30,10 @@ defmodule UroDiscord.Desired do
 
   @doc "What these parts are now; one that nobody has stated is nil."
   @spec fetch([part()]) :: %{part() => map() | nil}
-  def fetch(parts), do: Map.new(parts, &{&1, Runtime.lookup({:desired, &1})})
+  def fetch(parts), do: Map.new(parts, &{&1, reveal(Runtime.lookup({:desired, &1}))})
+
+  defp reveal(value) when is_function(value), do: Secret.reveal(value)
+  defp reveal(value), do: value
 
   @impl true
   def init(nil) do

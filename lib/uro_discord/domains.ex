@@ -3,7 +3,21 @@ defmodule UroDiscord.Domains do
   # The crash domains, and what belongs to each. A domain is not the reason for another one's end; `UroDiscord.Domain` starts it again
   # when it ends. Within one, processes that only work together are a group, the later ones of which end with the earlier.
 
-  alias UroDiscord.{Bridge, Config, Desired, Domain, Feeds, Gateway, Interactions, Notify, Shards, Store, Voice, Web}
+  alias UroDiscord.{
+    Bridge,
+    Config,
+    Desired,
+    Domain,
+    Feeds,
+    Gateway,
+    Interactions,
+    Notify,
+    Portal,
+    Shards,
+    Store,
+    Voice,
+    Web
+  }
 
   # A group that crashes so often ends, and counts as one crash of its domain.
   @group [strategy: :rest_for_one, max_restarts: 5, max_seconds: 10]
@@ -24,6 +38,7 @@ defmodule UroDiscord.Domains do
       {:core, core(config), shutdown: 11_000},
       {:worlds, worlds(config), []},
       {:voice, [{Task.Supervisor, name: Voice.Tasks}, {Voice, config}], []},
+      {:portal, portal(config), []},
       {:feeds, if(config.feeds == %{}, do: [], else: [{Feeds, config}]), []},
       # What others answer to polls costs no webhook: nobody sends one again.
       {:polling, Feeds.pollers(config), []},
@@ -37,15 +52,32 @@ defmodule UroDiscord.Domains do
       Store.Keeper,
       Notify,
       Desired,
-      group(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: [voice: Voice, http: Web.Listener]}}])
+      group(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: parts(config)}}])
     ]
 
-  defp worlds(%{shards: shards, board: board} = config) do
+  defp parts(config),
+    do: [voice: Voice, http: Web.Listener] ++ if(portals?(config), do: [portal: Portal], else: [])
+
+  defp portals?(config), do: Config.Portal.keys_of(config.portal) != []
+
+  defp portal(config) do
+    if portals?(config),
+      do: [
+        {Task.Supervisor, name: Portal.Tasks},
+        Portal.Members,
+        {Portal.Rooms, config},
+        Portal.Rows,
+        {Portal.Automatic, config}
+      ],
+      else: []
+  end
+
+  defp worlds(%{shards: shards} = config) do
     [group(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++
       if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
       [{Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
-      if(board.channels ++ board.voice_channels == [], do: [], else: [{Shards.Board, config}]) ++
+      if(Shards.Board.Displays.needed?(config), do: [{Shards.Board, config}], else: []) ++
       if(shards.source == :put, do: [], else: [{Shards.Source, config}])
   end
 

@@ -14,7 +14,7 @@ defmodule UroDiscord.Events do
                QUEST_USER_ENROLLMENT LOBBY_MESSAGE_CREATE LOBBY_MESSAGE_UPDATE LOBBY_MESSAGE_DELETE GAME_DIRECT_MESSAGE_CREATE
                GAME_DIRECT_MESSAGE_UPDATE GAME_DIRECT_MESSAGE_DELETE)
 
-  @type topic :: :shards | :status | :voice | {:gateway, String.t()} | {:webhook, String.t()}
+  @type topic :: :shards | :status | :voice | :portal | {:gateway, String.t()} | {:webhook, String.t()}
 
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: %{id: @registry, start: {__MODULE__, :start_link, [options]}, type: :supervisor}
@@ -39,8 +39,12 @@ defmodule UroDiscord.Events do
   @wait_ms 20
   @waits 100
 
+  # What processes of ours tell each other: `:portal_members`, a guild of whose voice channels something else is known now;
+  # `:portal_shown`, a portal of which something else is to be shown.
+  @typep inner :: {:delivery, String.t()} | :portal_members | :portal_shown
+
   @doc "Subscribes a process of ours, which knows what it does."
-  @spec subscribe(topic() | {:delivery, String.t()}) :: :ok | {:error, Error.t()}
+  @spec subscribe(topic() | inner()) :: :ok | {:error, Error.t()}
   def subscribe(topic), do: subscribe_soon(topic, @waits)
 
   defp subscribe_soon(topic, waits) do
@@ -70,7 +74,7 @@ defmodule UroDiscord.Events do
     end
   end
 
-  @topics ":shards, :status, :voice, {:gateway, type} or {:webhook, type}"
+  @topics ":shards, :status, :voice, :portal, {:gateway, type} or {:webhook, type}"
 
   defp topic(topic, _config) when topic in [:shards, :status], do: :ok
 
@@ -81,6 +85,11 @@ defmodule UroDiscord.Events do
   end
 
   defp topic(:voice, _disabled), do: :ok
+
+  defp topic(:portal, %{enabled: true, portal: %{key: nil, keys: []}}),
+    do: invalid("topic", "nothing comes of :portal without `config :uro_discord, portal: [key: …]`")
+
+  defp topic(:portal, _config), do: :ok
 
   defp topic({:gateway, type}, config) do
     # Nothing comes where it is disabled, whatever the intents are.
@@ -127,7 +136,7 @@ defmodule UroDiscord.Events do
 
   defp invalid(field, message), do: {:error, Error.invalid(field, message)}
 
-  @spec unsubscribe(topic() | {:delivery, String.t()}) :: :ok
+  @spec unsubscribe(topic() | inner()) :: :ok
   def unsubscribe(topic) do
     :ok = Registry.unregister(@registry, topic)
 
@@ -142,7 +151,7 @@ defmodule UroDiscord.Events do
   end
 
   @doc "Sends an event to every subscriber."
-  @spec publish(topic() | {:delivery, String.t()}, term()) :: :ok
+  @spec publish(topic() | inner(), term()) :: :ok
   def publish(topic, event) do
     for {pid, _value} <- lookup(topic), do: send(pid, {:uro_discord, topic, event})
     :ok

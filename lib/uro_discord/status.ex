@@ -2,7 +2,7 @@ defmodule UroDiscord.Status do
   @moduledoc false
   # How everything is, put together of what each part says of itself; `UroDiscord.status/0` documents it.
 
-  alias UroDiscord.{Bridge, Domain, Error, Feeds, Notify, Rest, Runtime, Shards, Store}
+  alias UroDiscord.{Bridge, Domain, Error, Feeds, Notify, Portal, Rest, Runtime, Shards, Store}
   alias UroDiscord.Gateway.Leader
 
   @spec fetch() :: {:ok, map()} | {:error, Error.t()}
@@ -23,7 +23,8 @@ defmodule UroDiscord.Status do
            shards: Shards.status(),
            board: Shards.Board.status(),
            feeds: Feeds.Status.all(),
-           web: Runtime.lookup(:web)
+           web: Runtime.lookup(:web),
+           portal: Portal.overview()
          }}
       else
         {:ok, %{enabled: false}}

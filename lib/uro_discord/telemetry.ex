@@ -11,6 +11,8 @@ defmodule UroDiscord.Telemetry do
   | `[:uro_discord, :web, :request]` | `duration_ms`: from its head to its answer | `method`, `route`, `status` |
   | `[:uro_discord, :feeds, :event]` | `count`: events | `feed`, `kind`, `state` |
   | `[:uro_discord, :bridge, :panic]` | `count`: panics | `bridge`: its name, `what`: `:room`, `:shard`, `:portal` or `:connection` of HTTP, `which`: the guild's id, the shard's number, the portal's id, or nil |
+  | `[:uro_discord, :portal, :open]`, `:closed`, `:peer_joined`, `:peer_left` | `count`: 1, `peers`: that are there now | `portal`: its id |
+  | `[:uro_discord, :portal, :stats]`, every 5 s | `participants`; frames `to_discord`, `from_discord`, `dropped`, since it opened | `portal` |
 
   `:telemetry` belongs to the host and is called at run time.
   """

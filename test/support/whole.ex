@@ -13,7 +13,8 @@ defmodule UroDiscord.Whole do
       announcements: [channel: :announcements],
       feeds: [hub: [source: :github, secret: "secret of the hub", rules: [[channel: :builds]]]],
       shards: [source: {:uro, __MODULE__, :shards, []}, poll: 100],
-      web: [port: 0]
+      web: [port: 0],
+      portal: [key: String.duplicate("key of portals ", 3), udp: [ip: "127.0.0.1", port: 0]]
     ]
     |> Keyword.merge(DiscordSim.config(sim), fn _key, ours, _sims -> ours end)
   end

@@ -3,7 +3,7 @@ defmodule UroDiscord.ApiTest do
   # there too. They are found by their documentation, so that one which comes later is asked as well.
   use UroDiscord.Case
 
-  alias UroDiscord.{Delivery, Error, Interaction, Keys, Notify, Secret, Shards, Voice}
+  alias UroDiscord.{Delivery, Error, Interaction, Keys, Notify, Portal, Secret, Shards, Voice}
 
   @id "1100000000000000001"
 
@@ -55,6 +55,14 @@ defmodule UroDiscord.ApiTest do
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
       {Keys, :revoke, 2} => ["ci", nil],
       {Keys, :rotate, 3} => ["ci", [], nil],
+      {Portal, :close, 1} => ["lobby"],
+      {Portal, :gain, 3} => ["lobby", "world:ada", 2],
+      {Portal, :list, 0} => [],
+      {Portal, :mute, 3} => ["lobby", "world:ada", true],
+      {Portal, :open, 2} => [@id, []],
+      {Portal, :status, 1} => ["lobby"],
+      {Portal, :token, 2} => ["lobby", [role: :peer, who: "ada"]],
+      {Portal, :url, 2} => ["lobby", :peer],
       {Shards, :delete, 1} => ["7"],
       {Shards, :hidden, 0} => [],
       {Shards, :hide, 1} => ["*casino*"],
@@ -177,6 +185,7 @@ defmodule UroDiscord.ApiTest do
             {{:webhook, "APPLICATION_DEAUTHORISED"}, [], "topic", ~s(did you mean "APPLICATION_DEAUTHORIZED"?)},
             {{:webhook, "APPLICATION_DEAUTHORIZED"}, [], "topic", "public_key:"},
             {:voice, [], "topic", ":guild_voice_states"},
+            {:portal, [], "topic", "portal: [key: …]"},
             {:shards, [acks: true], "options", ":acks is not an option"},
             {:shards, [ack: :yes], "ack", "true or false"},
             {:shards, :ack, "options", "[ack: true]"},

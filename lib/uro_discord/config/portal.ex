@@ -114,12 +114,14 @@ defmodule UroDiscord.Config.Portal do
     ]
   end
 
-  @doc "The secrets whose tokens are good; the first one signs."
+  @doc false
+  # The secrets whose tokens are good; the first one signs.
   @spec keys_of(t()) :: [Secret.t()]
   def keys_of(%{key: nil, keys: keys}), do: keys
   def keys_of(%{key: key, keys: keys}), do: [key | keys]
 
-  @doc "The portals of `open` with the ids of their channels; or the first whose channel is unknown, and another that has it already."
+  @doc false
+  # The portals of `open` with the ids of their channels; or the first whose channel is unknown, and another that has it already.
   @spec refer([open()], (atom() | String.t() -> {:ok, Snowflake.t()} | :error)) ::
           {:ok, [open()]}
           | {:error, String.t(), :unknown, atom() | String.t()}
@@ -136,11 +138,13 @@ defmodule UroDiscord.Config.Portal do
     end)
   end
 
-  @doc "Whether this can be a portal's id: it stands in addresses."
+  @doc false
+  # Whether this can be a portal's id: it stands in addresses.
   @spec id?(term()) :: boolean()
   def id?(id), do: is_binary(id) and id =~ ~r/\A[a-z0-9][a-z0-9_-]{0,63}\z/
 
-  @doc "What an id may be."
+  @doc false
+  # What an id may be.
   @spec an_id() :: String.t()
   def an_id, do: "1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit"
 
@@ -291,7 +295,8 @@ defmodule UroDiscord.Config.Portal do
   defp channel?(nil), do: false
   defp channel?(channel), do: is_atom(channel) or match?({:ok, _id}, Snowflake.cast(channel))
 
-  @doc "Whether this can be the id of a shard."
+  @doc false
+  # Whether this can be the id of a shard.
   @spec world?(term()) :: boolean()
   def world?(world),
     do:

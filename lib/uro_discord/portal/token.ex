@@ -76,7 +76,10 @@ defmodule UroDiscord.Portal.Token do
   defp who(who) when is_integer(who), do: who |> Integer.to_string() |> who()
 
   defp who(who) when is_binary(who) and byte_size(who) in 1..@who do
-    if String.printable?(who), do: {:ok, who}, else: {:error, Error.invalid("who", who, "printable text")}
+    # What follows a slash is a player whom a peer forwards.
+    if String.printable?(who) and not String.contains?(who, "/"),
+      do: {:ok, who},
+      else: {:error, Error.invalid("who", who, "printable text without a slash")}
   end
 
   defp who(who),

@@ -1,0 +1,363 @@
+defmodule UroDiscord.Portal do
+  @moduledoc """
+  Voice both ways between a Discord voice channel and a world.
+
+      # config :uro_discord, portal: [key: System.get_env("URO_DISCORD_PORTAL_KEY"), public_url: "https://uro.example"], web: [port: 4001]
+
+      :ok = UroDiscord.subscribe(:portal)
+      {:ok, "lobby"} = UroDiscord.Portal.open(:lobby, world: shard.id)
+      {:ok, url} = UroDiscord.Portal.url("lobby", :peer)
+      {:ok, token} = UroDiscord.Portal.token("lobby", role: :peer, who: user.id, name: user.username)
+      # Godot's, a browser's or OBS's: it offers WebRTC to the url, with the token
+
+  `open/2` says that a portal is wanted, and returns when that is stored. From then on it is open, whatever stops and starts again: the bot is kept in the voice
+  channel, as `UroDiscord.Voice` does it, and the bridge takes peers of the world. `close/1` ends that. `UroDiscord.Config.Portal` has the options, and how
+  portals open by themselves. docs/portal.md has the endpoints, ports and proxies, and the way of a packet.
+
+  What somebody in Discord decides is left alone: a bot that was moved takes its portal along, and of one that was thrown out the portal waits until `open/2` is
+  called again; `status/1` says so. A guild has one voice session, and so one portal. Of several nodes, the one that holds the gateway has the portals: peers must come to that
+  one's address. The bot's intents must have `:guild_voice_states`.
+
+  ## Events
+
+  `UroDiscord.subscribe(:portal)` hears `{portal_id, event}`, where `event` is one of
+
+    * `{:state, state, reason}`: see `t:status/0`; `:closed`: it is not wanted any more;
+    * `{:peer_joined, peer}`, `{:peer_left, peer, reason}`: see `t:peer/0`;
+    * `{:speaking, who}`, `{:silent, who}`, of both sides: see `t:who/0`.
+  """
+
+  @behaviour UroDiscord.Bridge.Part
+
+  alias UroDiscord.{Channels, Config, Error, Runtime, Snowflake}
+  alias UroDiscord.Portal.{Members, Rooms, Rows, Store, Token}
+  alias UroDiscord.Voice.Calls
+
+  @typedoc """
+    * `:open`: peers can come, and the bot is in the voice channel;
+    * `:opening`: the bridge has yet to open it, or its UDP port cannot be had, as `reason` says;
+    * `:waiting`: peers can come, and the bot is not in the channel, as `reason` says: it joins, somebody threw it out, or the host has it elsewhere;
+    * `:down`: another node has the gateway, or none.
+  """
+  @type state :: :open | :opening | :waiting | :down
+
+  @typedoc "A connection of the world's side: `who` and `name` are of its token, `kind` is the endpoint by which it came."
+  @type peer :: %{
+          peer: non_neg_integer(),
+          who: String.t(),
+          name: String.t(),
+          role: :publish | :watch | :peer,
+          kind: :whip | :whep | :peer
+        }
+
+  @typedoc ~S"""
+  Somebody who speaks: `id` is `"discord:"` and a user's id, or `"world:"` and whom the token was made for, with `"/"` and a number for a player whom a world's
+  peer forwards.
+  """
+  @type who :: %{id: String.t(), side: :world | :discord, peer: non_neg_integer() | nil, name: String.t()}
+
+  @typedoc """
+  How somebody is heard: `level` in dBFS (nil: not known, as of what passes through); `packets` that came, those `lost`, frames `concealed`; what the jitter buffer holds back
+  (`delay_ms`), how irregularly packets come (`jitter_ms`), how much faster than ours his clock is (`drift_ppm`); the `path`: `:passthrough` untouched, `:mixed`
+  with others, `:each` by himself to those who want him so, or `:unheard`; packets that were too many or too late (`dropped`).
+  """
+  @type participant :: %{
+          id: String.t(),
+          side: :world | :discord,
+          peer: non_neg_integer() | nil,
+          name: String.t(),
+          level: float() | nil,
+          speaking: boolean(),
+          packets: non_neg_integer(),
+          lost: non_neg_integer(),
+          concealed: non_neg_integer(),
+          delay_ms: number(),
+          jitter_ms: number(),
+          drift_ppm: number(),
+          path: :passthrough | :mixed | :each | :unheard | nil,
+          dropped: non_neg_integer()
+        }
+
+  @typedoc """
+  `users` are the people in the voice channel. `participants` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
+  for one that the configuration has opened.
+  """
+  @type status :: %{
+          id: String.t(),
+          guild_id: Snowflake.t(),
+          channel_id: Snowflake.t(),
+          world: String.t() | nil,
+          bots: boolean(),
+          origin: :host | :config,
+          opened_at: DateTime.t(),
+          state: state(),
+          reason: String.t() | nil,
+          peers: [peer()],
+          users: [Snowflake.t()],
+          participants: [participant()],
+          to_discord: non_neg_integer(),
+          from_discord: non_neg_integer(),
+          dropped: non_neg_integer(),
+          settings: [%{participant: String.t(), gain: float(), muted: boolean()}]
+        }
+
+  @type event ::
+          {:state, state(), String.t() | nil}
+          | :closed
+          | {:peer_joined, peer()}
+          | {:peer_left, peer(), reason :: String.t()}
+          | {:speaking, who()}
+          | {:silent, who()}
+
+  @most_gain 10
+
+  @doc """
+  A portal to this voice channel or stage shall be open. The channel is a name of `channels:`, or an id. Options:
+
+    * `:id`, its name in addresses and tokens, of a to z, 0 to 9, `_` and `-`: the channel's name if it is one, else its id;
+    * `:world` (or `:shard`), the id of the shard that it belongs to, for what is shown of it in Discord: nil;
+    * `:bots`, whether the voices of bots in the channel go to the world too: `false`.
+
+  One that is open to this channel already is opened anew, as if it had just been: with these options, and also if somebody threw the bot out.
+
+  Errors, by their `kind`:
+
+    * `:invalid`: the channel, an option or the configuration is none; the message says which and what there is. Nothing was changed;
+    * `:conflict`: another portal of this server is open, this id is open to another channel, or the host has the bot in another channel of
+      this server; the message says what to close or leave first;
+    * `:disabled`, `:not_started`; those of `UroDiscord.Store`, and of Discord's REST API, which is asked which server the channel is in.
+  """
+  @spec open(atom() | Snowflake.t() | integer(), keyword()) :: {:ok, String.t()} | {:error, Error.t()}
+  def open(channel, options \\ []), do: open(channel, options, :host)
+
+  @doc false
+  # `origin` is :config for what the configuration opens.
+  @spec open(term(), keyword(), :host | :config) :: {:ok, String.t()} | {:error, Error.t()}
+  def open(channel, options, origin) do
+    with {:ok, %{config: config, store: store, rest: rest}} <- runtime(),
+         {:ok, channel_id} <- channel(config, channel),
+         {:ok, options} <- options(options, default_id(channel, channel_id)),
+         {:ok, guild_id} <- guild(channel_id, rest),
+         portal = Map.merge(options, %{channel_id: channel_id, guild_id: guild_id, origin: origin}),
+         :ok <- free(portal),
+         :ok <- Store.open(store, portal) do
+      Rows.reload()
+      {:ok, portal.id}
+    end
+  end
+
+  @doc "The portal shall not be open any more: its peers are sent away, and who is muted there is forgotten. Errors: `:unknown`, `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`."
+  @spec close(String.t()) :: :ok | {:error, Error.t()}
+  def close(id) do
+    with {:ok, %{store: store}} <- runtime(), {:ok, id} <- id(id), :ok <- Store.close(store, id), do: Rows.reload()
+  end
+
+  @doc "The portals that are to be open, by their ids."
+  @spec list() :: {:ok, [status()]} | {:error, Error.t()}
+  def list, do: with({:ok, _runtime} <- runtime(), do: Rooms.list())
+
+  @doc "How a portal is. Errors: `:unknown` (no such portal is open), `:invalid`, `:disabled`, `:not_started`."
+  @spec status(String.t()) :: {:ok, status()} | {:error, Error.t()}
+  def status(id) do
+    with {:ok, _runtime} <- runtime(), {:ok, id} <- id(id), do: Rooms.status(id)
+  end
+
+  @doc """
+  A token for a peer of this portal, open or not: what `url/2` is asked with (`Authorization: Bearer …`). Whoever has it may use it until it is over, so hand it out
+  over HTTPS, to the one it is for. Options:
+
+    * `:role`, required: `:publish` may speak (WHIP), `:watch` may listen (WHEP), `:peer` may do both, and forward the voices of a world;
+    * `:who`, required: the id of the player or server that it is for, by which it is muted and counted: a text without a slash;
+    * `:name`: what others see: `who`;
+    * `:expires_in`, in seconds, a day at most: an hour. A connection that is there stays; a new one needs a token that is good.
+
+  Errors: `:invalid` (an option is none, or there is no `portal: [key: …]`), `:disabled`, `:not_started`.
+  """
+  @spec token(String.t(), [Token.option()]) :: {:ok, String.t()} | {:error, Error.t()}
+  def token(id, options) do
+    with {:ok, %{config: config}} <- runtime(), {:ok, id} <- id(id) do
+      Token.mint(config.portal, id, options, System.os_time(:second))
+    end
+  end
+
+  @doc """
+  Where peers of a portal offer WebRTC: `:whip` to publish, `:whep` to listen, `:peer` both ways and for data channels, as Godot's are; or `{:page, token}`, a link for a
+  person, to a page with which a browser is a peer (keep it as secret as the token). It begins with `public_url:` of the
+  configuration; without one, with the listener's own address, good on this machine.
+
+  Errors: `:invalid`; `:unavailable` (there is no `public_url:`, and the listener does not listen yet); `:disabled`, `:not_started`.
+  """
+  @spec url(String.t(), :whip | :whep | :peer | {:page, token :: String.t()}) :: {:ok, String.t()} | {:error, Error.t()}
+  def url(id, kind) do
+    with {:ok, %{config: config}} <- runtime(),
+         {:ok, id} <- id(id),
+         :ok <- kind(kind),
+         {:ok, base} <- base(config.portal) do
+      {:ok, "#{base}/portal/#{id}/#{path(kind)}"}
+    end
+  end
+
+  @doc ~S"""
+  Whether nobody on the other side hears this participant: `"discord:"` and a user's id, or `"world:"` and whom a token was made for, as in `status/1`. It holds until it is
+  taken back or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is open), `:invalid`, `:full`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  """
+  @spec mute(String.t(), String.t(), boolean()) :: :ok | {:error, Error.t()}
+  def mute(id, participant, muted \\ true)
+  def mute(id, participant, muted) when is_boolean(muted), do: set(id, participant, nil, muted)
+  def mute(_id, _participant, muted), do: {:error, Error.invalid("muted", muted, "true or false")}
+
+  @doc "By how much this participant's voice is multiplied on the other side, from 0 to #{@most_gain}; 1 leaves it as it is. As `mute/3`."
+  @spec gain(String.t(), String.t(), number()) :: :ok | {:error, Error.t()}
+  def gain(id, participant, gain) when is_number(gain) and gain >= 0 and gain <= @most_gain,
+    do: set(id, participant, round(gain * 1_000), nil)
+
+  def gain(_id, _participant, gain), do: {:error, Error.invalid("gain", gain, "a number from 0 to #{@most_gain}")}
+
+  defp set(id, participant, gain, muted) do
+    with {:ok, %{store: store}} <- runtime(),
+         {:ok, id} <- id(id),
+         {:ok, participant} <- participant(participant),
+         :ok <- Store.set(store, id, participant, gain, muted),
+         do: Rows.reload()
+  end
+
+  @doc false
+  # For `UroDiscord.status/0`, which waits for nobody.
+  @spec overview() :: %{media: map(), open: [map()]} | nil
+  def overview, do: with(%{} = media <- Runtime.lookup(:media), do: %{media: media, open: Rooms.summaries()})
+
+  @doc false
+  # Who is in the voice channel, by name.
+  @spec members(status()) :: [{Snowflake.t(), String.t()}]
+  def members(%{guild_id: guild_id, users: users}) do
+    known = Members.fetch(guild_id, users)
+    for id <- users, do: {id, with(%{^id => %{name: name}} <- known, do: name, else: (_ -> id))}
+  end
+
+  @doc false
+  @impl UroDiscord.Bridge.Part
+  def heard(fact) do
+    Rooms.fact(fact)
+    []
+  end
+
+  @doc false
+  @impl UroDiscord.Bridge.Part
+  def ended, do: Rooms.bridge_ended()
+
+  ## What is asked
+
+  defp runtime do
+    with {:ok, %{config: config} = runtime} <- Runtime.fetch_enabled() do
+      if Config.Portal.keys_of(config.portal) == [], do: {:error, Token.without_key()}, else: {:ok, runtime}
+    end
+  end
+
+  defp id(id) do
+    if Config.Portal.id?(id), do: {:ok, id}, else: {:error, Error.invalid("id", id, Config.Portal.an_id())}
+  end
+
+  defp channel(config, channel) do
+    with :error <- Config.channel_id(config, channel),
+         do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
+  end
+
+  # A name of `channels:` may be none of a portal.
+  defp default_id(channel, channel_id) do
+    name = if is_atom(channel), do: Atom.to_string(channel), else: channel_id
+    if Config.Portal.id?(name), do: name, else: channel_id
+  end
+
+  defp options(options, default_id) do
+    case Keyword.keyword?(options) && Keyword.split(options, [:id, :world, :shard, :bots]) do
+      {given, []} ->
+        id = Keyword.get(given, :id, default_id)
+        world = Keyword.get(given, :world, given[:shard])
+        bots = Keyword.get(given, :bots, false)
+
+        cond do
+          not Config.Portal.id?(id) -> {:error, Error.invalid("id", id, Config.Portal.an_id())}
+          not Config.Portal.world?(world) -> {:error, Error.invalid("world", world, "the id of a shard, or nil")}
+          not is_boolean(bots) -> {:error, Error.invalid("bots", bots, "true or false")}
+          true -> {:ok, %{id: id, world: world && to_string(world), bots: bots}}
+        end
+
+      {_given, [{unknown, _} | _]} ->
+        {:error, Error.invalid("options", "#{inspect(unknown)} is not an option: there are id, world, shard and bots")}
+
+      false ->
+        {:error, Error.invalid("options", options, "a keyword list")}
+    end
+  end
+
+  defp guild(channel_id, rest) do
+    case Channels.fetch(channel_id, rest) do
+      {:ok, %{kind: kind, guild_id: guild_id}} when kind != :other and is_binary(guild_id) ->
+        {:ok, guild_id}
+
+      {:ok, nil} ->
+        {:error, Error.invalid("channel", "the bot cannot see channel #{channel_id}: give it View Channel and Connect")}
+
+      {:ok, _other} ->
+        {:error, Error.invalid("channel", "channel #{channel_id} is neither a voice channel nor a stage of a server")}
+
+      {:error, error} ->
+        {:error, error}
+    end
+  end
+
+  # Two that ask at the same time may both be told that it is; then the portal waits, and says why.
+  defp free(portal) do
+    case Calls.held(portal.guild_id) do
+      {:taken, channel_id} when channel_id != portal.channel_id ->
+        {:error,
+         Store.conflict(
+           "the host has the bot in channel #{channel_id} of this server (UroDiscord.Voice.join/3): leave that first (UroDiscord.Voice.leave/1)"
+         )}
+
+      _free ->
+        :ok
+    end
+  end
+
+  defp kind(kind) when kind in [:whip, :whep, :peer], do: :ok
+  defp kind({:page, token}) when is_binary(token), do: :ok
+  # Perhaps with a token in it.
+  defp kind({_other, _token}), do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer or {:page, token}")}
+  defp kind(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer or {:page, token}")}
+
+  # What follows the # no browser sends to anybody.
+  defp path({:page, token}), do: "#" <> token
+  defp path(kind), do: Atom.to_string(kind)
+
+  defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
+
+  defp base(_portal) do
+    case Runtime.lookup(:web) do
+      %{url: url} when is_binary(url) ->
+        {:ok, String.replace_suffix(url, "/discord", "")}
+
+      _ ->
+        {:error,
+         %Error{
+           kind: :unavailable,
+           message: "the listener (`web:`) does not listen yet, and there is no portal: [public_url: …]"
+         }}
+    end
+  end
+
+  defp participant("discord:" <> id = participant) do
+    if match?({:ok, ^id}, Snowflake.cast(id)), do: {:ok, participant}, else: no_participant(participant)
+  end
+
+  defp participant("world:" <> who = participant) when byte_size(who) in 1..160 do
+    if String.printable?(who), do: {:ok, participant}, else: no_participant(participant)
+  end
+
+  defp participant(other), do: no_participant(other)
+
+  defp no_participant(other),
+    do:
+      {:error,
+       Error.invalid("participant", other, ~s("discord:" and a user's id, or "world:" and whom a token was made for))}
+end

@@ -1,0 +1,195 @@
+defmodule UroDiscord.Portal.Automatic do
+  @moduledoc false
+  # Opens the portals of the configuration, on the node that has the gateway: those for always once, and those for people while there is somebody on both sides.
+  # Nobody waits for this process, so it may wait for the store and for Discord.
+  #
+  # One that somebody closes stays closed: for always, until UroDiscord starts again; for people, until one side was empty.
+
+  use UroDiscord.Server
+  require Logger
+
+  alias UroDiscord.{Backoff, Channels, Error, Events, Portal, Runtime, Shards, Store}
+  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Portal.{Members, Occupancy, Rows}
+  alias UroDiscord.Portal.Store, as: Portals
+  alias UroDiscord.Voice.Calls
+
+  # What changes in a burst is looked at together.
+  @settle_ms 100
+  @pauses {1_000, 60_000}
+
+  @spec start_link(UroDiscord.Config.t()) :: GenServer.on_start()
+  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  # What has become of each is also a fact of `UroDiscord.Runtime`: one that somebody has closed stays so when this process ends.
+  @impl true
+  def init(config) do
+    for topic <- [:status, :shards, :voice, :portal, :portal_members], do: :ok = Events.subscribe(topic)
+
+    state = %{
+      wanted: config.portal.open,
+      close_after: config.portal.close_after,
+      known: Runtime.lookup(:portal_automatic) || Map.new(config.portal.open, &{&1.id, Occupancy.new()}),
+      forgotten?: false,
+      told: %{},
+      backoff: Backoff.new(@pauses),
+      timer: nil
+    }
+
+    {:ok, wake(state, 0)}
+  end
+
+  @impl true
+  def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, wake(state, @settle_ms)}
+  def handle_info(:look, state), do: {:noreply, look(%{state | timer: nil})}
+
+  # The earlier of two.
+  defp wake(%{timer: {timer, at}} = state, ms) do
+    if at <= now() + ms do
+      state
+    else
+      Process.cancel_timer(timer)
+      wake(%{state | timer: nil}, ms)
+    end
+  end
+
+  defp wake(state, ms), do: %{state | timer: {Process.send_after(self(), :look, ms), now() + ms}}
+
+  defp look(state) do
+    with true <- Leader.held?(),
+         {:ok, %{store: store, rest: rest}} <- Runtime.fetch(),
+         {:ok, state} <- forget(state, store),
+         {:ok, rows} <- Portals.all(store) do
+      state = Enum.reduce(state.wanted, state, &look(&2, &1, rows, store, rest))
+      :ok = Runtime.put(:portal_automatic, state.known)
+      state
+    else
+      false -> state
+      {:error, error} -> later(state, :store, error)
+    end
+  end
+
+  # What was in the configuration once, and is not any more.
+  defp forget(%{forgotten?: true} = state, _store), do: {:ok, state}
+
+  defp forget(state, store) do
+    ids = Enum.map(state.wanted, & &1.id)
+
+    with {:ok, rows} <- Portals.all(store),
+         gone = for({id, %{origin: :config}} <- rows, id not in ids, do: id),
+         :ok <- if(gone == [], do: :ok, else: Portals.forget(store, gone)) do
+      if gone != [], do: Rows.reload()
+      {:ok, %{state | forgotten?: true}}
+    end
+  end
+
+  defp look(state, wanted, rows, store, rest) do
+    case Channels.fetch(wanted.channel, rest) do
+      {:ok, %{guild_id: guild_id, kind: kind}} when kind != :other and is_binary(guild_id) ->
+        decide(state, wanted, guild_id, open?(rows[wanted.id], wanted), store)
+
+      {:ok, _other} ->
+        message = "channel #{wanted.channel} is no voice channel that the bot can see: give it View Channel and Connect"
+        later(state, wanted.id, Error.invalid("channel", message))
+
+      {:error, error} ->
+        later(state, wanted.id, error)
+    end
+  end
+
+  # One that the host has opened under this name is not ours, and may be to another channel.
+  defp open?(%{wanted?: true, origin: :config, channel_id: id}, %{channel: id}), do: true
+  defp open?(%{wanted?: true, origin: :config}, _wanted), do: :elsewhere
+  defp open?(%{wanted?: true}, _wanted), do: :others
+  defp open?(_none, _wanted), do: false
+
+  defp decide(state, _wanted, _guild_id, :others, _store), do: state
+
+  # The configuration names another channel since the last time.
+  defp decide(state, wanted, guild_id, :elsewhere, store) do
+    case Portals.forget(store, [wanted.id]) do
+      :ok -> decide(state, wanted, guild_id, false, store)
+      {:error, error} -> later(state, wanted.id, error)
+    end
+  end
+
+  defp decide(state, wanted, guild_id, open?, store) do
+    here = %{
+      open?: open?,
+      discord: if(wanted.when == :people, do: discord(guild_id, wanted.channel, open?)),
+      world: if(wanted.when == :people, do: world(wanted.world))
+    }
+
+    {what, known} = Occupancy.decide(state.known[wanted.id], wanted.when, here, state.close_after, now())
+    act(put_in(state.known[wanted.id], known), wanted, guild_id, what, store)
+  end
+
+  defp act(state, _wanted, _guild_id, :nothing, _store), do: state
+  defp act(state, _wanted, _guild_id, {:wait, ms}, _store), do: wake(state, ms)
+
+  defp act(state, wanted, _guild_id, :open, _store) do
+    case Portal.open(wanted.channel, [id: wanted.id, world: wanted.world, bots: wanted.bots], :config) do
+      {:ok, _id} -> well(put_in(state.known[wanted.id], Occupancy.opened(state.known[wanted.id])), wanted.id)
+      {:error, error} -> later(state, wanted.id, error)
+    end
+  end
+
+  defp act(state, wanted, guild_id, :close, store) do
+    # It has looked, and the gateway tells what changes.
+    with :unknown <- Members.in_channel(guild_id, wanted.channel),
+         {:ok, %{state: :joined, users: users, channel_id: channel_id}} <- Calls.held(guild_id),
+         do: Members.seen(guild_id, channel_id, users)
+
+    case Portals.rest(store, wanted.id) do
+      :ok ->
+        Rows.reload()
+        put_in(state.known[wanted.id], Occupancy.new())
+
+      {:error, error} ->
+        later(state, wanted.id, error)
+    end
+  end
+
+  defp well(state, id), do: %{state | told: Map.delete(state.told, id), backoff: Backoff.well(state.backoff)}
+
+  # Said once for each reason.
+  defp later(state, what, error) do
+    if state.told[what] != error.message do
+      name = if what == :store, do: "the portals of the configuration", else: "portal #{what} of the configuration"
+      Store.failed(error, "#{name} cannot be opened or closed now, which is tried again")
+    end
+
+    {pause, backoff} = Backoff.failed(state.backoff)
+    wake(%{state | backoff: backoff, told: Map.put(state.told, what, error.message)}, pause)
+  end
+
+  ## Who is there
+
+  # The gateway tells, or, after a start at which nothing was told anew, the bot looks: it is in the channel while the portal is open. Bots are nobody.
+  defp discord(guild_id, channel_id, open?) do
+    with :unknown <- Members.in_channel(guild_id, channel_id),
+         true <- open?,
+         {:ok, %{state: :joined, users: users}} <- Calls.held(guild_id) do
+      people?(guild_id, users)
+    else
+      {:ok, users} -> people?(guild_id, users)
+      _nobody_tells -> :unknown
+    end
+  end
+
+  defp people?(guild_id, users) do
+    members = Members.fetch(guild_id, users)
+    {:ok, %{bot_id: bot_id}} = Runtime.fetch()
+    Enum.any?(users, &(&1 != bot_id and not bot?(members[&1])))
+  end
+
+  defp bot?(member), do: member != nil and member.bot?
+
+  # Who tells no count may have players.
+  defp world(nil), do: Enum.any?(Shards.list(), &players?/1)
+  defp world(id), do: Enum.any?(Shards.list(), &(&1.id == id and players?(&1)))
+
+  defp players?(%{players: players}), do: players != 0
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,197 @@
+defmodule UroDiscord.Portal.Room do
+  @moduledoc false
+  # One portal, as the store has it and as the bridge says it is. Pure: what has happened comes back as events, for whoever has subscribed.
+
+  alias UroDiscord.Portal.Store
+
+  @enforce_keys [:row]
+  defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, stats: nil, users: []]
+
+  @typedoc """
+    * `phase`: `:down` (no bridge has it), `:opening`, `:open`: whether peers can come;
+    * `state` and `reason`: as `t:UroDiscord.Portal.status/0` has them, once they were told;
+    * `speaking`: who speaks, by the id of the participant; one who has just ended does so for a moment more;
+    * `users`: who is in the voice channel.
+  """
+  @type t :: %__MODULE__{
+          row: Store.row(),
+          phase: :down | :opening | :open,
+          state: UroDiscord.Portal.state() | nil,
+          reason: String.t() | nil,
+          peers: %{non_neg_integer() => UroDiscord.Portal.peer()},
+          speaking: %{String.t() => map()},
+          stats: map() | nil,
+          users: [UroDiscord.Snowflake.t()]
+        }
+
+  @health [:level, :speaking, :packets, :lost, :concealed, :delay_ms, :jitter_ms, :drift_ppm, :dropped]
+  @paths %{"passthrough" => :passthrough, "mixed" => :mixed, "each" => :each, "unheard" => :unheard}
+  @roles %{"publish" => :publish, "watch" => :watch, "peer" => :peer}
+  @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer}
+
+  @doc "Nothing is known of it any more, but what the store has."
+  @spec down(t(), :down | :opening) :: t()
+  def down(room, phase), do: %{room | phase: phase, peers: %{}, speaking: %{}, stats: nil}
+
+  @doc "What the bridge says of it (docs/bridge-protocol.md), and what to tell of that."
+  @spec fact(t(), atom(), map()) :: {[UroDiscord.Portal.event()], t()}
+  def fact(room, :open, _info), do: {gone(room, "the portal was opened anew"), %{down(room, :open) | phase: :open}}
+  def fact(room, :closed, _info), do: {gone(room, "the portal was closed"), down(room, :opening)}
+
+  def fact(room, :peer_joined, %{"peer" => number} = info) do
+    peer = %{
+      peer: number,
+      name: info["name"],
+      who: info["subject"],
+      role: @roles[info["role"]],
+      kind: @kinds[info["kind"]]
+    }
+
+    {[{:peer_joined, peer}], put_in(room.peers[number], peer)}
+  end
+
+  def fact(room, :peer_left, %{"peer" => number} = info) do
+    case Map.pop(room.peers, number) do
+      {nil, _peers} -> {[], room}
+      {peer, peers} -> {[{:peer_left, peer, info["reason"]}], %{room | peers: peers}}
+    end
+  end
+
+  def fact(room, :speaking, %{"id" => id} = info) do
+    who = speaker(info)
+    {[{:speaking, Map.delete(who, :silent?)}], put_in(room.speaking[id], who)}
+  end
+
+  # `faded/2` comes later.
+  def fact(room, :silent, %{"id" => id} = info) do
+    who = speaker(info)
+
+    speaking =
+      if is_map_key(room.speaking, id), do: Map.put(room.speaking, id, %{who | silent?: true}), else: room.speaking
+
+    {[{:silent, Map.delete(who, :silent?)}], %{room | speaking: speaking}}
+  end
+
+  def fact(room, :stats, info), do: {[], %{room | stats: stats(info)}}
+
+  @doc "The moment is over in which one who ended to speak is shown still."
+  @spec faded(t(), String.t()) :: t()
+  def faded(room, id) do
+    if match?(%{silent?: true}, room.speaking[id]), do: %{room | speaking: Map.delete(room.speaking, id)}, else: room
+  end
+
+  defp gone(room, reason), do: for({_number, peer} <- room.peers, do: {:peer_left, peer, reason})
+
+  defp speaker(info), do: %{id: info["id"], side: side(info), peer: info["peer"], name: info["name"], silent?: false}
+
+  defp side(%{"side" => "world"}), do: :world
+  defp side(_info), do: :discord
+
+  defp stats(info) do
+    %{
+      participants: for(given when is_map(given) <- List.wrap(info["participants"]), do: participant(given)),
+      to_discord: info["to_discord"] || 0,
+      from_discord: info["from_discord"] || 0,
+      dropped: info["dropped"] || 0
+    }
+  end
+
+  defp participant(info) do
+    health = for key <- @health, into: %{}, do: {key, info[Atom.to_string(key)]}
+
+    Map.merge(health, %{
+      id: info["id"],
+      side: side(info),
+      peer: info["peer"],
+      name: info["name"],
+      path: @paths[info["path"]]
+    })
+  end
+
+  @doc "The state, with its reason, from what is known of the bridge and of the guild's voice session (`UroDiscord.Voice.Calls.held/1`)."
+  @spec judge(t(), :ok | {:down, String.t()}, term(), String.t() | nil) :: t()
+  def judge(room, bridge, call, media_reason) do
+    {state, reason} = judged(room, bridge, call, media_reason)
+    %{room | state: state, reason: reason, users: users(call)}
+  end
+
+  defp judged(_room, {:down, reason}, _call, _media), do: {:down, reason}
+
+  defp judged(_room, :ok, {:taken, channel_id}, _media),
+    do:
+      {:waiting,
+       "the host has the bot in channel #{channel_id} of this server (UroDiscord.Voice.join/3): UroDiscord.Voice.leave/1 gives it free"}
+
+  defp judged(%{phase: :open}, :ok, {:ok, %{state: state}}, _media) when state in [:joined, :resuming], do: {:open, nil}
+  defp judged(%{phase: :open}, :ok, {:ok, %{state: :ended, reason: reason}}, _media), do: {:waiting, reason}
+
+  defp judged(%{phase: :open}, :ok, {:ok, %{reason: reason}}, _media),
+    do: {:waiting, reason || "the bot is joining the channel"}
+
+  defp judged(%{phase: :open}, :ok, :none, _media), do: {:waiting, "the bot is joining the channel"}
+  defp judged(_room, :ok, _call, reason), do: {:opening, reason}
+
+  defp users({:ok, %{users: users}}), do: users
+  defp users(_call), do: []
+
+  @doc "For `UroDiscord.status/0`, and for what shows portals in Discord."
+  @spec summary(t(), term(), (UroDiscord.Snowflake.t() -> String.t())) :: map()
+  def summary(room, call, name) do
+    %{
+      id: room.row.id,
+      guild_id: room.row.guild_id,
+      channel_id: channel_id(room, call),
+      world: room.row.world,
+      state: room.state,
+      reason: room.reason,
+      peers: Enum.uniq(for({_number, peer} <- Enum.sort(room.peers), do: peer.name) ++ forwarded(room.stats)),
+      members: Enum.map(room.users, name),
+      speakers: for({_id, %{side: :world, name: name}} <- Enum.sort(room.speaking), do: name)
+    }
+  end
+
+  # The players of a world whose voices one of its peers brings.
+  defp forwarded(nil), do: []
+  defp forwarded(%{participants: all}), do: for(%{side: :world, name: name} when is_binary(name) <- all, do: name)
+
+  # People may have moved the bot.
+  defp channel_id(_room, {:ok, %{state: state, channel_id: id}}) when state in [:joined, :resuming], do: id
+  defp channel_id(room, _call), do: room.row.channel_id
+
+  @doc "For `UroDiscord.Portal.status/1`."
+  @spec status(t(), term()) :: UroDiscord.Portal.status()
+  def status(room, call) do
+    stats = room.stats || %{participants: [], to_discord: 0, from_discord: 0, dropped: 0}
+
+    room.row
+    |> Map.take([:id, :guild_id, :world, :bots, :opened_at, :origin])
+    |> Map.merge(stats)
+    |> Map.merge(%{
+      channel_id: channel_id(room, call),
+      state: room.state,
+      reason: room.reason,
+      peers: for({_number, peer} <- Enum.sort(room.peers), do: peer),
+      users: room.users,
+      settings: for({who, setting} <- Enum.sort(room.row.settings), do: setting(who, setting))
+    })
+  end
+
+  defp setting(who, %{gain: gain, muted: muted}), do: %{participant: who, gain: gain / 1_000, muted: muted}
+
+  @doc "What the bridge is to have of it."
+  @spec desired(t(), term(), %{UroDiscord.Snowflake.t() => UroDiscord.Portal.Members.member()}) :: map()
+  def desired(room, call, members) do
+    %{
+      "id" => room.row.id,
+      "guild" => room.row.guild_id,
+      "channel" => channel_id(room, call),
+      "bots" => room.row.bots,
+      "names" => Map.new(members, fn {id, member} -> {id, member.name} end),
+      "bot_users" => for({id, %{bot?: true}} <- Enum.sort(members), do: id),
+      "settings" =>
+        for {who, %{gain: gain, muted: muted}} <- Enum.sort(room.row.settings) do
+          %{"participant" => who, "gain" => gain / 1_000, "muted" => muted}
+        end
+    }
+  end
+end

@@ -1,0 +1,231 @@
+defmodule UroDiscord.Portal.Rooms do
+  @moduledoc false
+  # The portals that are to be open, and what the bridge says of them. It states them in `UroDiscord.Desired`, and holds their voice channels. It waits for
+  # nobody. What it knows is also a fact of `UroDiscord.Runtime`, since the bridge does not say again what it has said.
+
+  use UroDiscord.Server
+  require Logger
+
+  alias UroDiscord.{Config, Desired, Events, Runtime, Secret, Server, Telemetry}
+  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Portal.{Members, Room, Store}
+  alias UroDiscord.Voice.Calls
+
+  # For so long somebody is shown who has ended to speak.
+  @fade_ms 3_000
+
+  @spec start_link(Config.t()) :: GenServer.on_start()
+  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  @doc "These are all that the store has."
+  @spec put(%{String.t() => Store.row()}) :: :ok | {:error, UroDiscord.Error.t()}
+  def put(rows), do: Server.call(__MODULE__, {:put, rows})
+
+  @doc "What the bridge says."
+  @spec fact(tuple()) :: :ok
+  def fact(fact), do: GenServer.cast(__MODULE__, {:fact, fact})
+
+  @spec bridge_ended() :: :ok
+  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+
+  @spec status(String.t()) :: {:ok, UroDiscord.Portal.status()} | {:error, UroDiscord.Error.t()}
+  def status(id), do: Server.call(__MODULE__, {:status, id})
+
+  @spec list() :: {:ok, [UroDiscord.Portal.status()]} | {:error, UroDiscord.Error.t()}
+  def list, do: Server.call(__MODULE__, :list)
+
+  @doc "The portals that are open for sure, and how; waits for nobody."
+  @spec summaries() :: [map()]
+  def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
+
+  # `told`: what the bridge was told of each.
+  @impl true
+  def init(config) do
+    for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
+    Desired.put("media", media(config.portal))
+    state = %{rooms: Runtime.all(:portal_room), told: %{}, media: Runtime.lookup(:media) || endpoint(:starting, %{})}
+    {:ok, desire(state)}
+  end
+
+  # It has the keys in it.
+  defp media(portal) do
+    Secret.wrap(%{
+      "addresses" => Enum.map(portal.udp.ip, &socket(&1, portal.udp.port)),
+      "public" => portal.public_addresses,
+      "keys" => portal |> Config.Portal.keys_of() |> Enum.map(&Secret.reveal/1),
+      "origins" => portal.origins,
+      "limits" => Map.new(portal.limits, fn {key, most} -> {Atom.to_string(key), most} end)
+    })
+  end
+
+  defp socket(ip, port) when tuple_size(ip) == 4, do: "#{:inet.ntoa(ip)}:#{port}"
+  defp socket(ip, port), do: "[#{:inet.ntoa(ip)}]:#{port}"
+
+  @impl true
+  def handle_call({:put, rows}, _from, state) do
+    open = Map.filter(rows, fn {_id, row} -> row.wanted? end)
+    gone = Map.keys(state.rooms) -- Map.keys(open)
+    rooms = Map.new(open, fn {id, row} -> {id, %{Map.get(state.rooms, id, %Room{row: row}) | row: row}} end)
+    state = desire(%{state | rooms: rooms})
+    Enum.each(gone, &closed/1)
+    {:reply, :ok, state}
+  end
+
+  def handle_call({:status, id}, _from, state) do
+    case state.rooms do
+      %{^id => room} -> {:reply, {:ok, Room.status(room, call(room))}, state}
+      _ -> {:reply, {:error, Store.unknown(id)}, state}
+    end
+  end
+
+  def handle_call(:list, _from, state) do
+    {:reply, {:ok, for({_id, room} <- Enum.sort(state.rooms), do: Room.status(room, call(room)))}, state}
+  end
+
+  @impl true
+  def handle_cast({:fact, {:media, phase, info}}, state),
+    do: {:noreply, judge_all(%{state | media: endpoint(phase, info)})}
+
+  def handle_cast({:fact, {:portal, id, fact, info}}, state) do
+    case state.rooms do
+      %{^id => room} -> {:noreply, judge(state, id, heard(room, id, fact, info))}
+      # It has just been closed.
+      _ -> {:noreply, state}
+    end
+  end
+
+  def handle_cast(:bridge_ended, state), do: {:noreply, down(state)}
+
+  @impl true
+  def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, desire(state)}
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: {:noreply, state |> down() |> desire()}
+
+  # Names, and where the bot is. The gateway tells of every guild that it knows.
+  def handle_info({:uro_discord, topic, event}, state) when topic in [:voice, :portal_members] do
+    guild_id = if topic == :voice, do: elem(event, 0), else: event
+
+    case Enum.find(state.rooms, fn {_id, room} -> room.row.guild_id == guild_id end) do
+      {id, room} -> {:noreply, state |> restate(id) |> judge(id, room)}
+      nil -> {:noreply, state}
+    end
+  end
+
+  def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
+
+  def handle_info({:fade, portal_id, who}, state) do
+    case state.rooms do
+      %{^portal_id => room} -> {:noreply, judge(state, portal_id, Room.faded(room, who))}
+      _ -> {:noreply, state}
+    end
+  end
+
+  # There is no bridge that has them.
+  defp down(state) do
+    rooms = Map.new(state.rooms, fn {id, room} -> {id, Room.down(room, :down)} end)
+    judge_all(%{state | rooms: rooms, media: endpoint(:starting, %{})})
+  end
+
+  defp closed(id) do
+    for key <- [:portal, :portal_room], do: :ok = Runtime.delete({key, id})
+    tell(id, :closed)
+    Events.publish(:portal_shown, id)
+  end
+
+  defp heard(room, id, fact, info) do
+    {events, room} = Room.fact(room, fact, info)
+    for event <- events, do: tell(id, event)
+    if fact == :silent, do: Process.send_after(self(), {:fade, id, info["id"]}, @fade_ms)
+    measure(id, fact, room)
+    room
+  end
+
+  defp measure(id, :stats, %{stats: stats}) do
+    counts = Map.take(stats, [:to_discord, :from_discord, :dropped])
+    participants = length(stats.participants)
+    Telemetry.execute([:portal, :stats], Map.put(counts, :participants, participants), %{portal: id})
+  end
+
+  defp measure(id, fact, room) when fact in [:open, :closed, :peer_joined, :peer_left],
+    do: Telemetry.execute([:portal, fact], %{count: 1, peers: map_size(room.peers)}, %{portal: id})
+
+  defp measure(_id, _fact, _room), do: :ok
+
+  defp tell(id, event), do: Events.publish(:portal, {id, event})
+
+  ## What is wanted
+
+  # Whichever node has the gateway, it holds the channels; that one tells the bridge of them.
+  defp desire(state) do
+    Calls.hold(
+      Map.new(state.rooms, fn {id, %{row: row}} ->
+        {row.guild_id, %{id: id, channel_id: row.channel_id, attempt: {id, row.attempt}}}
+      end)
+    )
+
+    told = if Leader.held?(), do: Map.new(state.rooms, fn {id, room} -> {id, wanted(room)} end), else: %{}
+    state |> state_all(told) |> judge_all()
+  end
+
+  # What has changed of one.
+  defp restate(state, id) when is_map_key(state.told, id),
+    do: state_all(state, %{state.told | id => wanted(state.rooms[id])})
+
+  defp restate(state, _id), do: state
+
+  defp state_all(%{told: told} = state, told), do: state
+
+  defp state_all(state, told) do
+    open = for {_id, wanted} <- Enum.sort(told), do: wanted
+    Desired.put("portals", if(open != [], do: %{"open" => open}))
+    %{state | told: told}
+  end
+
+  defp wanted(%{row: row} = room) do
+    call = call(room)
+    users = with {:ok, %{users: users}} <- call, do: users, else: (_ -> [])
+    Room.desired(room, call, Members.fetch(row.guild_id, users))
+  end
+
+  defp call(%{row: row}), do: Calls.held(row.guild_id)
+
+  # What has become of each, for those who look without asking us, and for those who subscribed.
+  defp judge_all(state), do: Enum.reduce(state.rooms, state, fn {id, room}, state -> judge(state, id, room) end)
+
+  defp judge(state, id, room) do
+    call = call(room)
+    judged = Room.judge(room, bridge(), call, state.media[:reason])
+    if {judged.state, judged.reason} != {room.state, room.reason}, do: tell(id, {:state, judged.state, judged.reason})
+    summary = Room.summary(judged, call, &name(judged.row.guild_id, &1))
+    :ok = Runtime.put({:portal_room, id}, judged)
+
+    if Runtime.lookup({:portal, id}) != summary do
+      :ok = Runtime.put({:portal, id}, summary)
+      Events.publish(:portal_shown, id)
+    end
+
+    put_in(state.rooms[id], judged)
+  end
+
+  defp name(guild_id, user_id) do
+    case Members.fetch(guild_id, [user_id]) do
+      %{^user_id => %{name: name}} -> name
+      _ -> user_id
+    end
+  end
+
+  defp bridge do
+    if Leader.held?(),
+      do: :ok,
+      else:
+        {:down, "another node holds Discord's gateway, and has it, or none does just now (UroDiscord.status/0 tells)"}
+  end
+
+  defp endpoint(phase, info) do
+    status = %{state: phase, since: DateTime.utc_now(), addresses: info["addresses"] || []}
+    status = if reason = info["reason"], do: Map.put(status, :reason, reason), else: status
+    if phase == :listening, do: Logger.info("portals' media is taken at UDP #{Enum.join(status.addresses, ", ")}")
+    :ok = Runtime.put(:media, status)
+    Events.publish(:status, {:media, status})
+    status
+  end
+end
