@@ -194,9 +194,11 @@ defmodule UroDiscord.Config.Portal do
   defp key(nil), do: {:ok, nil}
 
   defp key(value) when is_binary(value) do
-    if byte_size(value) >= @least_key,
-      do: {:ok, Secret.wrap(value)},
-      else: {:error, "has #{byte_size(value)} bytes (not shown)"}
+    cond do
+      byte_size(value) < @least_key -> {:error, "has #{byte_size(value)} bytes (not shown)"}
+      not String.valid?(value) -> {:error, "is not valid UTF-8 (not shown)"}
+      true -> {:ok, Secret.wrap(value)}
+    end
   end
 
   defp key(_value), do: {:error, "is not a string (not shown)"}

@@ -65,6 +65,7 @@ defmodule UroDiscord.Portal.ConfigTest do
 
     for {portal, key, wrong} <- [
           {[key: "hunter2"], "portal.key", "has 7 bytes (not shown)"},
+          {[key: @key <> <<0xFF>>], "portal.key", "is not valid UTF-8 (not shown)"},
           {[key: :hunter2], "portal.key", "is not a string (not shown)"},
           {[key: @key, keys: "swordfish"], "portal.keys", "is not a list (not shown)"},
           {[key: @key, keys: ["swordfish"]], "portal.keys", "one of them has 9 bytes (not shown)"},
