@@ -52,10 +52,9 @@ func set_speaking(id: Variant, speaking: Variant) -> void:
 		speaking_changed.emit(speaker, speaking)
 
 
-func voice(id: int, sequence: int, payload: PackedByteArray) -> void:
-	var speaker: UroPortalSpeaker = _by_id.get(id)
-	if speaker and speaker._playout:
-		speaker._playout.push(sequence, payload)
+## Null if nobody has this id now.
+func by_id(id: int) -> UroPortalSpeaker:
+	return _by_id.get(id)
 
 
 func process() -> void:

@@ -24,12 +24,11 @@ enum Mode {
 
 const Advice := preload("advice.gd")
 const Backoff := preload("backoff.gd")
-const Capture := preload("capture.gd")
 const Connection := preload("connection.gd")
-const Microphone := preload("microphone.gd")
+const Hook := preload("hook.gd")
 const Roster := preload("roster.gd")
+const Stock := preload("stock.gd")
 const VSekai := preload("vsekai.gd")
-const MIX := 0
 ## A connection that lasted so long was a good one, in milliseconds: the next attempt need not wait long.
 const GOOD_MS := 10_000
 
@@ -73,27 +72,29 @@ var _is_connected := false
 var _attempt := 0
 var _wait := 0.0
 var _connected_at := 0
-var _sequence := 0
 var _backoff := Backoff.new()
 var _roster := Roster.new()
 var _connection: Connection
-var _capture: Capture
-var _microphone: Microphone
-var _vsekai: VSekai
+var _hook: Hook
+
+
+func _init() -> void:
+	_roster.joined.connect(_on_speaker_joined)
+	_roster.left.connect(speaker_left.emit)
+	_roster.speaking_changed.connect(speaking_changed.emit)
 
 
 func _ready() -> void:
 	for warning in Advice.warnings(send_microphone):
 		push_warning("UroPortal: " + warning)
-	_roster.joined.connect(_on_speaker_joined)
-	_roster.left.connect(speaker_left.emit)
-	_roster.speaking_changed.connect(speaking_changed.emit)
 	if autostart:
 		open()
 
 
 func _exit_tree() -> void:
 	close()
+	# Whoever takes the node to another place wants it to go on there.
+	request_ready()
 
 
 func _get_configuration_warnings() -> PackedStringArray:
@@ -107,9 +108,12 @@ func _get_configuration_warnings() -> PackedStringArray:
 func open() -> void:
 	if _wanted:
 		return
-	var problem := _begin_voice()
+	_hook = VSekai.new() if mode == Mode.VSEKAI else Stock.new()
+	_hook.voice.connect(_on_voice_of_world)
+	_hook.name_known.connect(name_player)
+	var problem := _hook.begin(self)
 	if problem != "":
-		_end_voice()
+		_hook.end()
 		_fail("not_possible", problem)
 		return
 	_wanted = true
@@ -123,7 +127,7 @@ func close() -> void:
 	_wanted = false
 	_attempt += 1
 	_drop_connection()
-	_end_voice()
+	_hook.end()
 	_roster.clear()
 	_set_disconnected("closed")
 
@@ -150,45 +154,10 @@ func _process(delta: float) -> void:
 		_wait -= delta
 		if _wait <= 0.0:
 			_connect()
-	if _capture and _is_connected:
-		for frame in _capture.take():
-			_connection.send_voice(0, _sequence, frame)
-			_sequence = (_sequence + 1) & 0xFFFFFF
-	if _connection:
+	if _is_connected:
+		_hook.process()
 		_connection.flush()
 	_roster.process()
-
-
-func _begin_voice() -> String:
-	if mode == Mode.VSEKAI:
-		_vsekai = VSekai.new()
-		_vsekai.name_known.connect(name_player)
-		_vsekai.voice.connect(_on_player_voice)
-		return _vsekai.begin(get_tree().root)
-	if send_bus == &"":
-		return "there is no bus for the microphone: set send_bus" if send_microphone else ""
-	var bus := AudioServer.get_bus_index(send_bus)
-	if bus < 0:
-		return "there is no bus \"%s\": add it to the project's bus layout, or change send_bus" % send_bus
-	if _flows_into(speaker_bus, send_bus):
-		return "the bus \"%s\" of Discord's speakers flows into \"%s\", which is sent: Discord would hear itself" % [speaker_bus, send_bus]
-	_capture = Capture.new(bus, frame_ms, send_threshold)
-	if send_microphone:
-		_microphone = Microphone.new(send_bus)
-		add_child(_microphone)
-	return ""
-
-
-func _end_voice() -> void:
-	if _vsekai:
-		_vsekai.end()
-	if _capture:
-		_capture.end()
-	if _microphone:
-		_microphone.queue_free()
-	_vsekai = null
-	_capture = null
-	_microphone = null
 
 
 func _connect() -> void:
@@ -218,24 +187,21 @@ func _connect() -> void:
 
 
 func _hello() -> Dictionary:
-	var is_vsekai := mode == Mode.VSEKAI
+	var how := _hook.hello()
 	return {
 		"type": "hello",
 		"proto": 1,
-		"role": "world" if is_vsekai or _capture else "listener",
+		"role": how["role"],
 		"shard_id": shard_id,
-		"voice": {"codec": "opus" if is_vsekai else "pcm_s16le", "frame_ms": frame_ms, "channels": 1, "rate": Advice.HERTZ},
-		"listens": "mix" if is_vsekai else "each",
+		"voice": {"codec": how["codec"], "frame_ms": frame_ms, "channels": 1, "rate": Advice.HERTZ},
+		"listens": how["listens"],
 	}
 
 
 func _on_opened() -> void:
 	_is_connected = true
 	_connected_at = Time.get_ticks_msec()
-	if _capture:
-		_capture.forget()
-	if _vsekai:
-		_vsekai.tell_names()
+	_hook.opened()
 	connected.emit()
 
 
@@ -250,22 +216,18 @@ func _on_control(message: Dictionary) -> void:
 
 
 func _on_voice(speaker: int, sequence: int, payload: PackedByteArray) -> void:
-	if not _vsekai:
-		_roster.voice(speaker, sequence, payload)
-	elif speaker == MIX:
-		_vsekai.speak(sequence, payload)
+	_hook.hear(speaker, _roster.by_id(speaker), sequence, payload)
 
 
-func _on_player_voice(player: int, sequence: int, opus: PackedByteArray) -> void:
+func _on_voice_of_world(sender: int, sequence: int, payload: PackedByteArray) -> void:
 	if _connection:
-		_connection.send_voice(player, sequence, opus)
+		_connection.send_voice(sender, sequence, payload)
 
 
 func _on_speaker_joined(speaker: UroPortalSpeaker) -> void:
-	if mode == Mode.STOCK:
-		var problem := speaker._place(speaker_parent if speaker_parent else self, speaker_scene, speaker_bus)
-		if problem != "":
-			_fail("bad_scene", problem)
+	var problem := _hook.place(speaker)
+	if problem != "":
+		_fail("bad_scene", problem)
 	speaker_joined.emit(speaker)
 
 
@@ -304,16 +266,3 @@ func _set_disconnected(reason: String) -> void:
 func _fail(code: String, message: String) -> void:
 	push_warning("UroPortal: %s (%s)" % [message, code])
 	error.emit(code, message)
-
-
-## Whether what a bus plays comes to another one.
-static func _flows_into(from: StringName, to: StringName) -> bool:
-	var bus := from
-	for step in AudioServer.bus_count:
-		if bus == to:
-			return true
-		var index := AudioServer.get_bus_index(bus)
-		if index <= 0:
-			return false
-		bus = AudioServer.get_bus_send(index)
-	return false

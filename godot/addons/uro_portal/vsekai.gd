@@ -1,11 +1,10 @@
-extends RefCounted
+extends "hook.gd"
 ## Joins V-Sekai's voice to the portal: its players' packets go out as they are, and what comes back is spoken by the peer that
 ## this game is in the shard. V-Sekai's code is not changed: its NetworkManager is found by its name and used as it is.
 
-signal name_known(player: int, player_name: String)
-signal voice(player: int, sequence: int, opus: PackedByteArray)
-
 const VoicePacket := preload("voice_packet.gd")
+## The call as a whole.
+const MIX := 0
 ## The most that waits to be spoken, in packets. The oldest goes first.
 const LONGEST := 16
 ## So many lost packets in a row are told as lost, so that the listeners' decoders hide them.
@@ -20,8 +19,8 @@ var _expected := -1
 var _number := 0
 
 
-## Empty when it went well.
-func begin(root: Node) -> String:
+func begin(portal: UroPortal) -> String:
+	var root := portal.get_tree().root
 	_manager = root.get_node_or_null("NetworkManager")
 	_players = root.get_node_or_null("VSKNetworkManager")
 	if not _manager or not _manager.get("network_voice_manager"):
@@ -52,8 +51,12 @@ func end() -> void:
 	_callables.clear()
 
 
+func hello() -> Dictionary:
+	return {"role": "world", "codec": "opus", "listens": "mix"}
+
+
 ## Tells anew who plays, as a new session does not know.
-func tell_names() -> void:
+func opened() -> void:
 	if not is_instance_valid(_players):
 		return
 	var names: Dictionary = _players.get("player_display_names")
@@ -61,8 +64,9 @@ func tell_names() -> void:
 		name_known.emit(player, str(names[player]))
 
 
-## A packet of the call's mix.
-func speak(sequence: int, opus: PackedByteArray) -> void:
+func hear(id: int, _speaker: UroPortalSpeaker, sequence: int, opus: PackedByteArray) -> void:
+	if id != MIX:
+		return
 	var ahead := VoicePacket.distance(sequence, _expected)
 	if _expected >= 0 and ahead < 0 and ahead > -LONGEST:
 		# Its place may still be kept for it.
