@@ -1,4 +1,5 @@
 //! What the endpoint answers: to whom, and what to do about it.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Peers over real sockets: how they come, move, and go.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 mod common;
 

@@ -353,11 +353,11 @@ impl Session {
             Some((Listen::Each, format)) => (Way::Channel, Listens::Each(format)),
             Some((Listen::Nothing, _)) => (Way::Nowhere, Listens::Nothing),
         };
+        // A track that sends speaks; the role is of the data channels.
         let speaks = match hello {
-            Some(hello) if !hello.speaks => None,
             _ if self.wants.sends => Some(TRACK),
-            Some(hello) => Some(hello.voice),
-            None => None,
+            Some(hello) if hello.speaks => Some(hello.voice),
+            _ => None,
         };
         self.joined = Some(way);
         self.deeds.push_back(Deed::Join(Member {

@@ -1,5 +1,7 @@
 //! Tokens: JWTs (RFC 7519) with HS256 and nothing else, as `UroDiscord.Portal.token/2` makes them.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -34,6 +36,16 @@ pub enum Role {
     Watch,
     /// Both, and data channels: all endpoints.
     Peer,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Publish => "publish",
+            Self::Watch => "watch",
+            Self::Peer => "peer",
+        })
+    }
 }
 
 /// What a token says.
