@@ -11,7 +11,7 @@ defmodule UroDiscord.Bridge do
 
   alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Telemetry}
   alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
-  alias UroDiscord.Gateway.AckTracker
+  alias UroDiscord.Gateway.Sessions
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -110,7 +110,7 @@ defmodule UroDiscord.Bridge do
   def unsubscribed(pid, type), do: GenServer.cast(__MODULE__, {:unsubscribed, pid, type})
 
   @doc "A subscriber has handled an event."
-  @spec acknowledge(AckTracker.place(), pid()) :: :ok
+  @spec acknowledge(Sessions.place(), pid()) :: :ok
   def acknowledge(place, pid), do: GenServer.cast(__MODULE__, {:acknowledge, place, pid})
 
   @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.Leader.lease/0` has it."
