@@ -138,7 +138,8 @@ defmodule UroDiscord.Bridge.GatewayState do
 
   ## What the bridge says
 
-  @spec handle(t(), Protocol.from_bridge()) :: t()
+  # What is said of a shard comes with what is to be published of it.
+  @spec handle(t(), Protocol.from_bridge()) :: t() | {t(), term()}
   # Somebody waits for its answer: it costs no credit, waits for nobody, and is not kept.
   def handle(gateway, {:event, shard, session, seq, "INTERACTION_CREATE" = type, data}) do
     Events.dispatch(%{shard: shard, session: session, seq: seq, type: type, data: data})
@@ -157,15 +158,12 @@ defmodule UroDiscord.Bridge.GatewayState do
     fact = Fact.new(state, info, gateway.config)
     Fact.log(shard, fact)
     Leader.fact(shard, fact)
-    Events.publish(:status, {:gateway, shard, fact})
     with :new <- EventFlow.fact(gateway.flow, shard, state, info), do: Leader.store_soon()
-    %{gateway | shards: Map.put(gateway.shards, shard, fact)}
+    {%{gateway | shards: Map.put(gateway.shards, shard, fact)}, {:gateway, shard, fact}}
   end
 
-  def handle(gateway, {:presence, shard, data}) do
-    Events.publish(:status, {:presence, shard, data})
-    %{gateway | presences: Map.put(gateway.presences, shard, data)}
-  end
+  def handle(gateway, {:presence, shard, data}),
+    do: {%{gateway | presences: Map.put(gateway.presences, shard, data)}, {:presence, shard, data}}
 
   @doc "After whatever may have had events handled: the bridge may send more."
   @spec follow(t()) :: {:ok | :full, told()}
@@ -183,6 +181,10 @@ defmodule UroDiscord.Bridge.GatewayState do
   @doc "To be called now and then: whoever holds it back for long is told of."
   @spec watch(t()) :: t()
   def watch(gateway), do: %{gateway | flow: EventFlow.watch(gateway.flow)}
+
+  @doc "Whether something holds it back."
+  @spec stopped?(t()) :: boolean()
+  def stopped?(gateway), do: EventFlow.stopped?(gateway.flow)
 
   @doc "`shards` and `held_back` of `UroDiscord.status/0`."
   @spec status(t()) :: map()

@@ -285,6 +285,10 @@ defmodule UroDiscord.Gateway.EventFlow do
 
   ## Who holds it back
 
+  @doc "Whether the bridge may send nothing."
+  @spec stopped?(t()) :: boolean()
+  def stopped?(flow), do: flow.stopped_at != nil
+
   @doc "For `UroDiscord.status/0`: since how many ms the bridge may send nothing, and because of whom; nil when it may."
   @spec held_back(t()) :: %{for_ms: non_neg_integer(), by: [map()]} | nil
   def held_back(%{stopped_at: nil}), do: nil

@@ -13,7 +13,7 @@ defmodule UroDiscord.Gateway.Leader do
   use UroDiscord.Server, shutdown: 10_000
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Error, Events, JSON, Runtime, Server, Store}
+  alias UroDiscord.{Bridge, Config, Events, JSON, Runtime, Store}
   alias UroDiscord.Gateway.{Budget, Identify, Lease, Sessions}
 
   # How often there is a look at what is to be stored, or at whose the lease is.
@@ -62,12 +62,15 @@ defmodule UroDiscord.Gateway.Leader do
   def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
 
   @doc false
-  # `lease` and `identifies` of `UroDiscord.status/0`.
+  # `lease` and `identifies` of `UroDiscord.status/0`, as this process last said.
   @spec status() :: map()
   def status do
-    with {:error, %Error{}} <- Server.call(__MODULE__, :status) do
-      identifies = %{state: :unknown, remaining: nil, reset_at: nil, waiting: []}
-      %{lease: %{held: false, holder: nil}, identifies: identifies}
+    with %{leader: leader} = told <- Runtime.lookup(:leader), true <- Process.alive?(leader) do
+      Map.delete(told, :leader)
+    else
+      _gone ->
+        identifies = %{state: :unknown, remaining: nil, reset_at: nil, waiting: []}
+        %{lease: %{held: false, holder: nil}, identifies: identifies}
     end
   end
 
@@ -101,57 +104,55 @@ defmodule UroDiscord.Gateway.Leader do
        store_failed: false,
        # The identify budget as the store has it.
        budget: nil,
+       # The state of identifies as it was last published.
+       told: :ok,
        identify: %Identify{floor: config.gateway.identify_floor, rest: runtime.rest}
      }}
   end
 
   @impl true
-  def handle_call(:status, _from, state),
-    do: {:reply, %{lease: lease_status(state), identifies: Identify.status(state.identify)}, state}
-
-  @impl true
-  def handle_cast(:bridge_ended, state), do: {:noreply, %{state | identify: Identify.bridge_ended(state.identify)}}
+  def handle_cast(:bridge_ended, state), do: noreply(%{state | identify: Identify.bridge_ended(state.identify)})
   # What was said under a lease that is lost.
-  def handle_cast(_fact, %{lease: nil} = state), do: {:noreply, state}
+  def handle_cast(_fact, %{lease: nil} = state), do: noreply(state)
 
-  def handle_cast(:store, state), do: {:noreply, work(state)}
+  def handle_cast(:store, state), do: noreply(work(state))
 
   # Discord wants more shards than it recommended before: the sessions are of no use, and it is asked anew.
   def handle_cast({:too_few, _shard}, %{shards: :auto, lease: %{shards: shards} = lease} = state) when shards != nil do
     :ok = Sessions.forget(lease.fence)
-    {:noreply, %{state | too_few: shards} |> lease(%{lease | shards: nil}) |> ask_shards()}
+    noreply(%{state | too_few: shards} |> lease(%{lease | shards: nil}) |> ask_shards())
   end
 
   # Another shard has said so before.
-  def handle_cast({:too_few, _shard}, state), do: {:noreply, state}
+  def handle_cast({:too_few, _shard}, state), do: noreply(state)
 
-  def handle_cast({:waiting, shard}, state), do: {:noreply, identify(state, Identify.waiting(state.identify, shard))}
+  def handle_cast({:waiting, shard}, state), do: noreply(identify(state, Identify.waiting(state.identify, shard)))
 
   def handle_cast({:identifying, shard}, state),
-    do: {:noreply, identify(state, Identify.identifying(state.identify, shard, now()))}
+    do: noreply(identify(state, Identify.identifying(state.identify, shard, now())))
 
   @impl true
   def handle_info(:tick, state) do
     Process.send_after(self(), :tick, @tick_ms)
-    {:noreply, state |> check_end() |> work()}
+    noreply(state |> check_end() |> work())
   end
 
   def handle_info({ref, result}, %{task: {%Task{ref: ref}, what}} = state) do
     Process.demonitor(ref, [:flush])
-    {:noreply, done(what, result, %{state | task: nil})}
+    noreply(done(what, result, %{state | task: nil}))
   end
 
-  def handle_info(:identify, state), do: {:noreply, identify(state, state.identify)}
-  def handle_info(:ask, %{lease: %{}} = state), do: {:noreply, %{state | identify: Identify.ask(state.identify)}}
-  def handle_info({:EXIT, _from, :normal}, state), do: {:noreply, state}
+  def handle_info(:identify, state), do: noreply(identify(state, state.identify))
+  def handle_info(:ask, %{lease: %{}} = state), do: noreply(%{state | identify: Identify.ask(state.identify)})
+  def handle_info({:EXIT, _from, :normal}, state), do: noreply(state)
   def handle_info({:EXIT, _from, reason}, state), do: {:stop, reason, state}
 
   def handle_info(message, state) do
     case Identify.answered(state.identify, message) do
-      {:recommended, shards, identify} -> {:noreply, recommended(shards, store_permits(%{state | identify: identify}))}
-      {:failed, identify} -> {:noreply, %{state | identify: identify}}
+      {:recommended, shards, identify} -> noreply(recommended(shards, store_permits(%{state | identify: identify})))
+      {:failed, identify} -> noreply(%{state | identify: identify})
       # Of a time before.
-      :unrelated -> {:noreply, state}
+      :unrelated -> noreply(state)
     end
   end
 
@@ -260,6 +261,7 @@ defmodule UroDiscord.Gateway.Leader do
         identify: %{state.identify | budget: Budget.from_term(term), stopped: nil}
     }
     |> lease(%{fence: fence, until: asked_at + Lease.lease_ms(), shards: shards})
+    |> tell()
     |> tap(fn _ -> Events.publish(:status, {:lease, :held}) end)
     |> ask_shards()
   end
@@ -296,8 +298,9 @@ defmodule UroDiscord.Gateway.Leader do
     :ets.delete_all_objects(@table)
     :ok = Sessions.drop()
     Bridge.lease_changed()
+    state = tell(%{state | lease: nil, identify: Identify.bridge_ended(state.identify)})
     Events.publish(:status, {:lease, :lost})
-    %{state | lease: nil, identify: Identify.bridge_ended(state.identify)}
+    state
   end
 
   ## Identifying
@@ -328,6 +331,16 @@ defmodule UroDiscord.Gateway.Leader do
   defp ask_shards(state), do: state
 
   ## Status
+
+  defp noreply(state), do: {:noreply, tell(state)}
+
+  # For `status/0`; whoever hears an event finds it there.
+  defp tell(state) do
+    identifies = Identify.status(state.identify)
+    :ok = Runtime.put(:leader, %{leader: self(), lease: lease_status(state), identifies: identifies})
+    if identifies.state not in [:ok, state.told], do: Events.publish(:status, {:identifies, identifies})
+    %{state | told: identifies.state}
+  end
 
   defp lease_status(%{lease: %{}} = state), do: %{held: true, holder: state.runtime.owner}
   defp lease_status(%{seen: {row, _since}}), do: %{held: false, holder: row.owner}
