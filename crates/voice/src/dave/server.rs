@@ -5,6 +5,7 @@
     clippy::indexing_slicing,
     clippy::pedantic,
     clippy::unwrap_used,
+    unreachable_pub,
     missing_docs,
     reason = "it is for tests"
 )]
