@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod audio;
 mod channel;
+mod codec;
 mod endpoint;
 mod peer;
 mod room;
@@ -10,9 +12,9 @@ pub mod token;
 
 pub use endpoint::ClientAddress;
 pub use room::{
-    Codec, DiscordMember, Event, Format, Health, JoinError, Listens, MAX_PEERS, MAX_SENDERS, MIX,
-    Member, Options, Output, Packet, Participant, Path, PeerId, Room, Sequence, Setting, Side,
-    Source, Status,
+    Codec, DiscordMember, Event, Format, Health, JoinError, Listens, MAX_GAIN, MAX_PEERS,
+    MAX_SENDERS, MAX_SETTINGS, MAX_SPEAKERS, MAX_STREAMS, MIX, Member, Options, Output, Packet,
+    Participant, Path, PeerId, Room, Sequence, Setting, Side, Source, Status,
 };
 pub use server::{
     BindError, Counters, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,

@@ -10,7 +10,6 @@
     allow(
         clippy::pedantic,
         clippy::indexing_slicing,
-        unreachable_pub,
         reason = "a test that panics has failed"
     )
 )]

@@ -1,8 +1,4 @@
 //! Our own stream: RTP numbers, both encryptions, one packet for one frame.
-#![allow(
-    clippy::cast_possible_truncation,
-    reason = "the numbers of RTP and RTCP wrap"
-)]
 
 use std::time::Instant;
 

@@ -10,6 +10,21 @@ pub const MAX_PEERS: usize = 256;
 /// Senders of one peer: its own voice and the players whom it forwards.
 pub const MAX_SENDERS: usize = 64;
 
+/// Discord's members whom a room knows.
+pub const MAX_SPEAKERS: usize = 1_024;
+
+/// Streams of one room, from both sides.
+pub const MAX_STREAMS: usize = 512;
+
+/// Settings that are not the usual ones.
+pub const MAX_SETTINGS: usize = 1_024;
+
+/// The most that a [`Setting::gain`] can be: 12 dB.
+pub const MAX_GAIN: f32 = 4.0;
+
+/// Bytes of a name; what is longer is cut.
+pub(crate) const MAX_NAME: usize = 256;
+
 /// The speaker id of a mix, towards a peer.
 pub const MIX: u32 = 0;
 
@@ -36,6 +51,14 @@ pub enum Participant {
 }
 
 impl Participant {
+    /// Who brings him, if he is of the world.
+    pub(crate) fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::World(source) => Some(source.peer),
+            Self::Discord(_) => None,
+        }
+    }
+
     /// Where he is.
     #[must_use]
     pub fn side(self) -> Side {
@@ -145,7 +168,7 @@ pub struct Packet {
 /// What is asked of one participant.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Setting {
-    /// Times so much; 1 leaves it alone.
+    /// Times so much, up to [`MAX_GAIN`]; 1 leaves it alone.
     pub gain: f32,
     /// Not heard by anybody.
     pub muted: bool,

@@ -1,14 +1,7 @@
 //! The voice gateway's side of DAVE, for tests and fuzzing: it proposes, orders commits, and announces transitions
 //! ([whitepaper](https://daveprotocol.com/#delivery-service)). It has a real MLS external sender and no network.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::pedantic,
-    clippy::unwrap_used,
-    unreachable_pub,
-    missing_docs,
-    reason = "it is for tests"
-)]
+#![allow(clippy::unwrap_used, missing_docs, reason = "it is for tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

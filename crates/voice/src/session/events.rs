@@ -68,12 +68,13 @@ impl Events {
         if self.ended {
             return None;
         }
-        if let Some(event) = self.receiver.recv().await {
-            Some(event)
-        } else {
-            self.ended = true;
-            let end = self.end.get().cloned();
-            Some(Event::Ended(end.unwrap_or(End::Dropped)))
+        match self.receiver.recv().await {
+            Some(event) => Some(event),
+            None => {
+                self.ended = true;
+                let end = self.end.get().cloned();
+                Some(Event::Ended(end.unwrap_or(End::Dropped)))
+            }
         }
     }
 }
