@@ -90,14 +90,18 @@ defmodule Bench.Program do
     )
   end
 
-  @doc "Microseconds of CPU that its process has used, without its children and without threads that have ended."
-  def cpu_us(%{os_pid: os_pid}) do
+  @doc "What CPU each thread of its process has used, for `cpu_us/2`."
+  def cpu(%{os_pid: os_pid}) do
     # By the scheduler, which counts finer than the ticks of /proc's stat; a thread may end in between.
-    ns =
-      for path <- Path.wildcard("/proc/#{os_pid}/task/*/schedstat"), {:ok, text} <- [File.read(path)], do: first(text)
-
-    div(Enum.sum(ns), 1_000)
+    for path <- Path.wildcard("/proc/#{os_pid}/task/*/schedstat"),
+        {:ok, text} <- [File.read(path)],
+        into: %{},
+        do: {path, first(text)}
   end
+
+  @doc "Microseconds of CPU between two looks, without its children and without threads that have ended by the second."
+  def cpu_us(before, later),
+    do: later |> Enum.map(fn {thread, ns} -> ns - Map.get(before, thread, 0) end) |> Enum.sum() |> div(1_000)
 
   defp first(text), do: text |> String.split() |> hd() |> String.to_integer()
 

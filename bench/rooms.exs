@@ -108,10 +108,10 @@ defmodule Bench.Rooms do
 
   # The ms of CPU that the bridge takes a second, and what `fun` says.
   defp used(bridge, fun) do
-    {before, began} = {Program.cpu_us(bridge), System.monotonic_time(:microsecond)}
+    {before, began} = {Program.cpu(bridge), System.monotonic_time(:microsecond)}
     answer = fun.()
     took = System.monotonic_time(:microsecond) - began
-    {(Program.cpu_us(bridge) - before) / took * 1_000, answer}
+    {Program.cpu_us(before, Program.cpu(bridge)) / took * 1_000, answer}
   end
 
   defp row(name, bridge, empty, rooms, {cpu, _answer}) do

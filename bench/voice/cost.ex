@@ -46,11 +46,11 @@ defmodule Bench.Voice.Cost do
   # In ms of CPU a second.
   defp used(programs, ms) do
     began = System.monotonic_time(:microsecond)
-    before = Enum.map(programs, &Program.cpu_us/1)
+    before = Enum.map(programs, &Program.cpu/1)
     Process.sleep(ms)
-    after_ = Enum.map(programs, &Program.cpu_us/1)
+    after_ = Enum.map(programs, &Program.cpu/1)
     took = System.monotonic_time(:microsecond) - began
-    Enum.zip_with(before, after_, &((&2 - &1) / took * 1_000))
+    Enum.zip_with(before, after_, &(Program.cpu_us(&1, &2) / took * 1_000))
   end
 
   defp frames(listener) do

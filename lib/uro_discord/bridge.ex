@@ -9,9 +9,9 @@ defmodule UroDiscord.Bridge do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Error, Events, Server, Telemetry}
+  alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Server, Telemetry}
   alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
-  alias UroDiscord.Gateway.AckTracker
+  alias UroDiscord.Gateway.Sessions
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -60,6 +60,8 @@ defmodule UroDiscord.Bridge do
       telling: false,
       # Set while a full mailbox holds back the bridge.
       look_again: nil,
+      # Whether something holds it back, as it was last told.
+      held_back?: false,
       # What panics have ended, of all bridges of this owner.
       panics: nil
     ]
@@ -110,7 +112,7 @@ defmodule UroDiscord.Bridge do
   def unsubscribed(pid, type), do: GenServer.cast(__MODULE__, {:unsubscribed, pid, type})
 
   @doc "A subscriber has handled an event."
-  @spec acknowledge(AckTracker.place(), pid()) :: :ok
+  @spec acknowledge(Sessions.place(), pid()) :: :ok
   def acknowledge(place, pid), do: GenServer.cast(__MODULE__, {:acknowledge, place, pid})
 
   @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.Leader.lease/0` has it."
@@ -121,23 +123,52 @@ defmodule UroDiscord.Bridge do
   @spec identify(non_neg_integer()) :: :ok
   def identify(shard), do: GenServer.cast(__MODULE__, {:identify, shard})
 
-  @doc "What is up and since when; `UroDiscord.status/0` gives the shapes."
+  @doc "What is up and since when; `UroDiscord.status/0` gives the shapes. It is what the owner last said, and waits for nobody."
   @spec status(name()) :: map()
   def status(name \\ :local) do
-    with {:error, %Error{} = error} <- Server.call(server(name), :status) do
-      bridge = %{
-        state: :down,
-        since: nil,
-        os_pid: nil,
-        restarts: 0,
-        last_end: Exception.message(error),
-        presence: %{},
-        panics: @no_panics
-      }
-
-      %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
+    case Runtime.lookup({:bridge, name}) do
+      %{owner: owner} = told -> if Process.alive?(owner), do: until_now(told), else: gone(name)
+      nil -> gone(name)
     end
   end
+
+  defp until_now(%{bridge: bridge, gateway: gateway, at: at}) do
+    held_back = with %{for_ms: ms} = held_back <- gateway.held_back, do: %{held_back | for_ms: ms + monotonic() - at}
+    %{bridge: bridge, gateway: %{gateway | held_back: held_back}}
+  end
+
+  defp gone(name) do
+    bridge = %{
+      state: :down,
+      since: nil,
+      os_pid: nil,
+      restarts: 0,
+      last_end: "#{inspect(server(name))} is not running just now",
+      presence: %{},
+      panics: @no_panics
+    }
+
+    %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
+  end
+
+  # For `status/1`.
+  defp told(state) do
+    bridge = %{
+      state: state.phase,
+      since: state.since,
+      os_pid: state.os_pid,
+      restarts: max(state.run - 1, 0),
+      last_end: state.last_end,
+      presence: if(state.gateway, do: state.gateway.presences, else: %{}),
+      panics: state.panics
+    }
+
+    gateway = if state.gateway, do: GatewayState.status(state.gateway), else: %{shards: %{}, held_back: nil}
+    :ok = Runtime.put({:bridge, state.name}, %{owner: self(), at: monotonic(), bridge: bridge, gateway: gateway})
+    %{state | held_back?: gateway.held_back != nil}
+  end
+
+  defp monotonic, do: System.monotonic_time(:millisecond)
 
   @doc "A term to the bridge and back."
   @spec ping(name(), term()) :: {:ok, term()} | {:error, :down}
@@ -175,21 +206,6 @@ defmodule UroDiscord.Bridge do
   def handle_continue(:start, state), do: {:noreply, start(state)}
 
   @impl true
-  def handle_call(:status, _from, state) do
-    status = %{
-      state: state.phase,
-      since: state.since,
-      os_pid: state.os_pid,
-      restarts: max(state.run - 1, 0),
-      last_end: state.last_end,
-      presence: if(state.gateway, do: state.gateway.presences, else: %{}),
-      panics: state.panics
-    }
-
-    gateway = if state.gateway, do: GatewayState.status(state.gateway), else: %{shards: %{}, held_back: nil}
-    {:reply, %{bridge: status, gateway: gateway}, state}
-  end
-
   def handle_call({:ping, term}, from, %{phase: :up} = state) do
     {:noreply, ping(state, from, term)}
   end
@@ -210,7 +226,7 @@ defmodule UroDiscord.Bridge do
     do: {:noreply, follow(%{state | gateway: GatewayState.acknowledge(state.gateway, place, pid)})}
 
   def handle_cast(:lease_changed, state),
-    do: {:noreply, state.gateway |> GatewayState.lease_changed() |> tell_all(state)}
+    do: {:noreply, state.gateway |> GatewayState.lease_changed() |> tell_all(state) |> told()}
 
   def handle_cast({:identify, shard}, state),
     do: {:noreply, state.gateway |> GatewayState.identify(shard) |> tell_all(state)}
@@ -219,7 +235,7 @@ defmodule UroDiscord.Bridge do
   def handle_info({:desired, part}, state),
     do: {:noreply, tell_changed(%{state | changed: MapSet.put(state.changed, part)})}
 
-  def handle_info(:look_again, state), do: {:noreply, follow(%{state | look_again: nil})}
+  def handle_info(:look_again, state), do: {:noreply, told(follow(%{state | look_again: nil}))}
 
   def handle_info({:DOWN, _ref, :process, pid, reason}, state),
     do: {:noreply, follow(%{state | gateway: GatewayState.died(state.gateway, pid, reason)})}
@@ -235,7 +251,7 @@ defmodule UroDiscord.Bridge do
 
   def handle_info(:ping, state) do
     Process.send_after(self(), :ping, @ping_interval)
-    {:noreply, check_alive(watch(state))}
+    {:noreply, told(check_alive(watch(state)))}
   end
 
   def handle_info(message, %{transport: nil} = state), do: {:noreply, unknown(message, state)}
@@ -348,8 +364,8 @@ defmodule UroDiscord.Bridge do
   defp phase(state, phase) do
     state = %{state | phase: phase, since: DateTime.utc_now()}
 
+    state = told(state)
     Events.publish(:status, {:bridge, phase, Map.take(state, [:name, :roles, :os_pid, :since, :last_end])})
-
     state
   end
 
@@ -388,8 +404,15 @@ defmodule UroDiscord.Bridge do
     end
   end
 
-  defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:event, :sequence, :gateway, :presence],
+  defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:event, :sequence],
     do: %{state | gateway: GatewayState.handle(state.gateway, message)}
+
+  defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:gateway, :presence] do
+    {gateway, event} = GatewayState.handle(state.gateway, message)
+    state = told(%{state | gateway: gateway})
+    Events.publish(:status, event)
+    state
+  end
 
   defp handle(message, %{parts: %{voice: voice}} = state) when elem(message, 0) == :voice,
     do: heard(voice, message, state)
@@ -403,8 +426,9 @@ defmodule UroDiscord.Bridge do
   # What it has ended says so itself, and its log says why.
   defp handle({:panic, what, which}, state) do
     Telemetry.execute([:bridge, :panic], %{count: 1}, %{bridge: state.name, what: what, which: which})
+    state = told(%{state | panics: Map.update!(state.panics, what, &(&1 + 1))})
     Events.publish(:status, {:panic, what, which})
-    %{state | panics: Map.update!(state.panics, what, &(&1 + 1))}
+    state
   end
 
   defp handle({:refused, part, reason}, state) do
@@ -470,6 +494,7 @@ defmodule UroDiscord.Bridge do
   defp follow(state) do
     {room, told} = GatewayState.follow(state.gateway)
     state = tell_all(told, state)
+    state = if GatewayState.stopped?(state.gateway) == state.held_back?, do: state, else: told(state)
 
     if room == :full and state.look_again == nil,
       do: %{state | look_again: Process.send_after(self(), :look_again, @full_interval)},

@@ -34,6 +34,8 @@ defmodule UroDiscord.Domains do
 
   defp domains(config) do
     [
+      # What the gateway says at its start it says once.
+      {:members, if(portals?(config), do: [{Task.Supervisor, name: Portal.Tasks}, Portal.Members], else: []), []},
       # What it takes to give back the gateway is given to it when it stops.
       {:core, core(config), shutdown: 11_000},
       {:worlds, worlds(config), []},
@@ -62,13 +64,7 @@ defmodule UroDiscord.Domains do
 
   defp portal(config) do
     if portals?(config),
-      do: [
-        {Task.Supervisor, name: Portal.Tasks},
-        Portal.Members,
-        {Portal.Rooms, config},
-        Portal.Rows,
-        {Portal.Automatic, config}
-      ],
+      do: [{Portal.Rooms, config}, Portal.Rows, {Portal.Automatic, config}],
       else: []
   end
 

@@ -314,7 +314,7 @@ defmodule UroDiscord.BridgeTest do
           assert eventually(fn -> match?({:ok, %{bridge: %{state: :incompatible}}}, UroDiscord.status()) end)
         end)
 
-      assert log =~ "different versions of their protocol (ours is 3)"
+      assert log =~ "different versions of their protocol (ours is #{Bridge.Protocol.version()})"
       refute_receive {:uro_discord, :status, {:bridge, :starting, _}}, 300
       assert {:ok, %{bridge: %{state: :incompatible, restarts: 0}}} = UroDiscord.status()
     end
@@ -328,7 +328,7 @@ defmodule UroDiscord.BridgeTest do
         {:connection, nil}
       ]
 
-      hello = frame({:hello, 4, %{"bridge" => "9.9.9"}})
+      hello = frame({:hello, Bridge.Protocol.version(), %{"bridge" => "9.9.9"}})
       bridge = misbehaving([hello | for({what, which} <- panics, do: frame({:panic, what, which}))])
       :ok = :telemetry.attach(:panics, [:uro_discord, :bridge, :panic], &__MODULE__.tell/4, self())
       on_exit(fn -> :telemetry.detach(:panics) end)

@@ -2,7 +2,7 @@ defmodule UroDiscord.GatewayTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
   alias UroDiscord.Bridge
-  alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Gateway.{Leader, Sessions}
 
   @update {:gateway, "CHANNEL_UPDATE"}
   @create {:gateway, "CHANNEL_CREATE"}
@@ -105,7 +105,9 @@ defmodule UroDiscord.GatewayTest do
 
     test "goes on when its process crashes, and so do the sessions", %{sim: sim, options: options} do
       %{session: session} = start_connected!(sim, options)
-      assert eventually(fn -> map_size(:sys.get_state(Leader).kept.sessions) == 1 end)
+      %{fence: fence} = Leader.lease()
+      # The store has it.
+      assert eventually(fn -> map_size(Sessions.all(fence)) == 1 and Sessions.changes(fence) == %{} end)
       Process.exit(Process.whereis(Leader), :kill)
       wait_for(&(&1 == {:lease, :held}))
       assert {:gateway, 0, %{session: ^session}} = resumed()

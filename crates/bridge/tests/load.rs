@@ -72,3 +72,32 @@ async fn four_shards_without_credit_hold_no_more_than_one() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_that_is_busy_is_left_so_that_it_can_be_resumed() {
+    let discord = std::sync::Arc::new(Discord::start().await);
+    let mut bridge = Bridge::greeted().await;
+    bridge
+        .desire(json!({"gateway": discord.gateway(&[]), "presence": null}))
+        .await;
+    let session = bridge.active().await;
+    bridge.credit(100_000).await;
+    // More than can be read, without an end.
+    let flood = tokio::spawn({
+        let discord = discord.clone();
+        async move {
+            loop {
+                let event = json!({"type": "UNWANTED", "data": {"text": "x".repeat(4 << 10)}, "times": 2_000});
+                discord.post("dispatch", event).await;
+            }
+        }
+    });
+    // It has begun.
+    while bridge.paid().await.sequence < 2_000 {}
+    let ended = bridge.close().await;
+    assert_eq!(ended.code(), Some(0), "{:?}", ended.log);
+    assert_eq!(discord.logged("disconnect").await["code"], 4000);
+    flood.abort();
+    let sessions = discord.get("gateway").await["sessions"].clone();
+    assert_eq!(sessions[0]["id"], session);
+}

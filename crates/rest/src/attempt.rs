@@ -11,7 +11,7 @@ use crate::error::{ApiError, Error};
 use crate::gate::Turn;
 use crate::limiter::{Outcome, PROBE};
 use crate::prepared::Prepared;
-use crate::rate_limit::{Limited, Limits, retry_after};
+use crate::rate_limit::{Limited, Limits, Scope, retry_after};
 use crate::request::{Response, Retry};
 use crate::target::Account;
 use crate::transport::Transport;
@@ -65,7 +65,10 @@ pub(crate) async fn attempt(
     let (error, again) = match (limited, *status) {
         (Some(Limited { retry_after, scope }), _) => (
             Error::RateLimited { retry_after, scope },
-            Again::WhenPermitted,
+            match scope {
+                Scope::Message => Again::After(retry_after),
+                _ => Again::WhenPermitted,
+            },
         ),
         _ if !refusal.is_final() => (Error::Weather(refusal), Again::IfSafe(retry_after(headers))),
         // The client's own, which stops the others too.
@@ -119,6 +122,8 @@ pub(crate) enum Again {
     Yes,
     /// Discord rejected it for now; the limiter knows until when.
     WhenPermitted,
+    /// Discord rejected it for so long, and nothing else.
+    After(Duration),
     /// Discord may have acted upon it; it may have said how long to wait.
     IfSafe(Option<Duration>),
 }
@@ -127,7 +132,7 @@ impl Again {
     pub(crate) fn is_allowed(&self, retry: Retry) -> bool {
         match self {
             Self::No => false,
-            Self::Yes | Self::WhenPermitted => true,
+            Self::Yes | Self::WhenPermitted | Self::After(_) => true,
             Self::IfSafe(_) => retry == Retry::Safe,
         }
     }
@@ -137,6 +142,7 @@ impl Again {
         let asked = match self {
             Self::No | Self::WhenPermitted => return None,
             Self::Yes => None,
+            Self::After(asked) => Some(*asked),
             Self::IfSafe(asked) => *asked,
         };
         let pauses = Pauses {

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::attempt::attempt;
+use crate::attempt::{Again, attempt};
 use crate::config::{Config, ConfigError};
 use crate::error::{Error, Phase};
 use crate::gate::{Gate, Turn};
@@ -103,14 +103,18 @@ impl Client {
                     last: error,
                 });
             }
-            last = Some(error);
             if let Some(pause) = failed.again.pause(&self.0.config, attempts) {
                 let until = Instant::now() + pause;
                 if until >= deadline {
+                    if let Again::After(_) = failed.again {
+                        return Err(*error);
+                    }
+                    last = Some(error);
                     return Err(out_of_time(Phase::Pausing, attempts, last));
                 }
                 sleep_until(until).await;
             }
+            last = Some(error);
         }
     }
 

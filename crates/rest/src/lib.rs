@@ -10,6 +10,7 @@
     allow(
         clippy::pedantic,
         clippy::indexing_slicing,
+        unreachable_pub,
         reason = "a test that panics has failed"
     )
 )]

@@ -17,6 +17,9 @@ const LONGEST: Duration = Duration::from_hours(24);
 /// How long to stay away after a 429 that does not say.
 const UNSTATED: Duration = Duration::from_secs(30);
 
+/// Discord's error code for too many edits of a message that is older than an hour.
+const OLD_MESSAGE: i64 = 30046;
+
 /// The state of one bucket, from the `X-RateLimit-*` headers that accompany most responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -51,6 +54,8 @@ pub enum Scope {
     Shared,
     /// This bot's limit on all requests.
     Global,
+    /// A limit on one message, which others of its bucket are not held up by: edits of one that is old (error code 30046).
+    Message,
     /// The response has no scope, nor an error code of Discord's: it comes from the edge (Cloudflare), and concerns everything from this address.
     Address,
 }
@@ -63,6 +68,7 @@ impl Scope {
             Self::User => "user",
             Self::Shared => "shared",
             Self::Global => "global",
+            Self::Message => "message",
             Self::Address => "address",
         }
     }
@@ -97,10 +103,11 @@ impl Limited {
         let global = body.global || text(headers, "x-ratelimit-global") == Some("true");
         let scope = match text(headers, "x-ratelimit-scope") {
             _ if global => Scope::Global,
+            _ if body.code == Some(OLD_MESSAGE) => Scope::Message,
             Some("global") => Scope::Global,
             Some("user") => Scope::User,
             Some("shared") => Scope::Shared,
-            // An error of Discord's own, such as 30046 (too many edits of an old message): Cloudflare's has no such code.
+            // An error of Discord's own: Cloudflare's has no such code.
             _ if body.code.is_some() && body.message.is_some() => Scope::User,
             _ => Scope::Address,
         };
@@ -203,12 +210,25 @@ mod tests {
 
     #[test]
     fn an_error_of_discords_without_a_scope_concerns_its_bucket() {
-        let discords = br#"{"message": "Maximum number of edits to messages older than 1 hour reached.", "code": 30046}"#;
+        let discords =
+            br#"{"message": "This channel has hit the write rate limit.", "code": 20028}"#;
         let limited = Limited::from_response(&HeaderMap::new(), discords);
         assert_eq!(limited.scope, Scope::User);
         let edge = br#"{"cloudflare_error": true, "error_code": 1015, "title": "Error 1015: You are being rate limited"}"#;
         let limited = Limited::from_response(&HeaderMap::new(), edge);
         assert_eq!(limited.scope, Scope::Address);
+    }
+
+    #[test]
+    fn edits_of_an_old_message_concern_that_message() {
+        let body = br#"{"message": "Maximum number of edits to messages older than 1 hour reached. Try again later", "code": 30046, "retry_after": 600}"#;
+        for scope in [&[][..], &[("x-ratelimit-scope", "shared")]] {
+            let limited = Limited::from_response(&headers(scope), body);
+            assert_eq!(
+                (limited.scope, limited.retry_after),
+                (Scope::Message, Duration::from_secs(600))
+            );
+        }
     }
 
     #[test]

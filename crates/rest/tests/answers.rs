@@ -75,6 +75,42 @@ async fn the_longest_wait_counts() {
 }
 
 #[tokio::test]
+async fn too_many_edits_of_an_old_message_hold_up_no_other() {
+    let old = |seconds: f64| {
+        let body = format!(
+            r#"{{"message": "Maximum number of edits to messages older than 1 hour reached.", "code": 30046, "retry_after": {seconds}}}"#
+        );
+        Act::Answer(answer("429 Too Many Requests", "", &body))
+    };
+    let edit = |message_id| {
+        Request::new(&Route::UpdateMessage {
+            channel_id: 1,
+            message_id,
+        })
+        .json("{}")
+    };
+    let server = Server::start([old(600.0), Act::Answer(ok()), old(0.3), Act::Answer(ok())]).await;
+    let client = server.client();
+    let error = client.send(edit(2)).await.unwrap_err();
+    let Error::RateLimited {
+        retry_after,
+        scope: Scope::Message,
+    } = error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(retry_after, Duration::from_secs(600));
+    // Of the same bucket.
+    client.send(edit(3)).await.unwrap();
+    // What is soon over is waited for.
+    client.send(edit(2)).await.unwrap();
+    let seen = server.seen();
+    assert_eq!(seen.len(), 4);
+    assert!(seen[1].at - seen[0].at < Duration::from_secs(5));
+    assert!(seen[3].at - seen[2].at >= Duration::from_millis(300));
+}
+
+#[tokio::test]
 async fn a_page_from_the_edge_stops_everything() {
     let page = answer(
         "429 Too Many Requests",

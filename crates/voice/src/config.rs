@@ -14,7 +14,7 @@ use crate::video::VideoConfig;
 /// Where to join and as whom: what the main gateway gives. `Debug` does not show token and session id.
 #[derive(Clone, Debug)]
 pub struct JoinInfo {
-    /// The voice server as VOICE_SERVER_UPDATE has it: `host:port`, without a scheme. The port matters.
+    /// The voice server as `VOICE_SERVER_UPDATE` has it: `host:port`, without a scheme. The port matters.
     pub endpoint: String,
     /// The guild.
     pub guild_id: u64,
@@ -22,9 +22,9 @@ pub struct JoinInfo {
     pub channel_id: u64,
     /// The bot's own user.
     pub user_id: u64,
-    /// From our own VOICE_STATE_UPDATE.
+    /// From our own `VOICE_STATE_UPDATE`.
     pub session_id: SecretString,
-    /// From VOICE_SERVER_UPDATE.
+    /// From `VOICE_SERVER_UPDATE`.
     pub token: SecretString,
 }
 
@@ -79,6 +79,7 @@ impl Config {
     }
 
     /// The settings for Discord itself, and whom TLS trusts.
+    #[must_use]
     pub fn with_tls(tls: Tls) -> Self {
         Self {
             gateway_version: 8,

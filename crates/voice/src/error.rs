@@ -1,5 +1,8 @@
 //! What can go wrong, and what to do next. Nothing here holds a token or a key.
 
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,6 +26,36 @@ pub enum ConfigError {
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
+
+/// What went wrong below: the error with its own sources, or words where there is none. Two that say the same are equal.
+#[derive(Clone, Debug)]
+pub struct Cause(Arc<dyn StdError + Send + Sync>);
+
+impl Cause {
+    pub(crate) fn new(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()
+    }
+}
+
+impl PartialEq for Cause {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for Cause {}
 
 /// Why a session ended; [`End::next`] says what to do about it.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -80,7 +113,8 @@ pub enum End {
         /// How often it was tried.
         attempts: u32,
         /// Why the last attempt failed.
-        last: String,
+        #[source]
+        last: Cause,
     },
     /// The server sent something that makes no sense.
     #[error("the voice server sent a {what}: join again")]
@@ -95,7 +129,7 @@ pub enum End {
     NoUdp,
     /// The UDP socket failed.
     #[error("UDP: {0}")]
-    Socket(String),
+    Socket(#[source] Cause),
     /// No encryption mode is known to both.
     #[error("no common encryption mode; the server offers {offered:?}: update this program")]
     NoMode {
@@ -107,7 +141,7 @@ pub enum End {
     KeyExhausted,
     /// MLS failed in itself.
     #[error("end-to-end encryption failed: {0}")]
-    Encryption(String),
+    Encryption(#[source] Cause),
 }
 
 /// What to do after a session's end.
@@ -123,6 +157,7 @@ pub enum Next {
 
 impl End {
     /// What to do now.
+    #[must_use]
     pub fn next(&self) -> Next {
         match self {
             Self::Dropped

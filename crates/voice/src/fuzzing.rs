@@ -1,5 +1,10 @@
 //! What the fuzz targets call: whatever the bytes, nothing panics. And the voice server's side of DAVE, for `bench/voice`.
-#![allow(clippy::unwrap_used, missing_docs, reason = "it is for fuzzing")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    reason = "it is for fuzzing"
+)]
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -10,6 +15,7 @@ use uro_discord_media::VideoCodec;
 use crate::config::{Config, JoinInfo, Scheme, Tls};
 use crate::dave::server::deliver;
 use crate::dave::{Dave, Step};
+use crate::error::Cause;
 use crate::gateway::message::{Binary, Text};
 use crate::media::crypto::{Mode, Transport};
 use crate::media::discovery;
@@ -104,7 +110,7 @@ pub fn core(data: &[u8]) {
     while let Some([what, a, b]) = input.take() {
         match what % 16 {
             0 => core.opened(now),
-            1 => core.failed("no".into(), now),
+            1 => core.failed(Cause::new("no"), now),
             2 => core.closed(Some(4000 + u16::from(a % 32)).filter(|_| b != 0), now),
             3 => drop(core.update_server(info(), now)),
             4 => core.server_gone(now),

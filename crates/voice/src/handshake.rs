@@ -19,7 +19,7 @@ const NEXT_SERVER: Duration = Duration::from_secs(1);
 /// What the main gateway tells about our own voice connection, put together.
 ///
 /// Whoever holds the main gateway sends op 4 (Update Voice State) for a channel, makes one of these, and gives it each
-/// VOICE_STATE_UPDATE and VOICE_SERVER_UPDATE that is about the bot and the guild, in any order, and the time. It says what
+/// `VOICE_STATE_UPDATE` and `VOICE_SERVER_UPDATE` that is about the bot and the guild, in any order, and the time. It says what
 /// to do with the [`Session`](crate::Session). It has no clock: `now` is an argument.
 ///
 /// ```
@@ -92,6 +92,7 @@ pub enum NotInChannel {
 
 impl Handshake {
     /// Op 4 for the channel has just been sent.
+    #[must_use]
     pub fn new(guild_id: u64, channel_id: u64, user_id: u64, now: Instant) -> Self {
         Self {
             guild_id,
@@ -104,16 +105,18 @@ impl Handshake {
     }
 
     /// The channel that was asked for, or that we are in now: others can move us.
+    #[must_use]
     pub fn channel_id(&self) -> u64 {
         self.channel_id
     }
 
-    /// Our own user: VOICE_STATE_UPDATEs of others are none of this.
+    /// Our own user: `VOICE_STATE_UPDATEs` of others are none of this.
+    #[must_use]
     pub fn user_id(&self) -> u64 {
         self.user_id
     }
 
-    /// Our own VOICE_STATE_UPDATE.
+    /// Our own `VOICE_STATE_UPDATE`.
     pub fn voice_state(
         &mut self,
         channel_id: Option<u64>,
@@ -150,7 +153,7 @@ impl Handshake {
         if moved { None } else { self.join() }
     }
 
-    /// VOICE_SERVER_UPDATE for the guild.
+    /// `VOICE_SERVER_UPDATE` for the guild.
     pub fn voice_server(
         &mut self,
         endpoint: Option<&str>,
@@ -185,6 +188,7 @@ impl Handshake {
     }
 
     /// When to call [`timeout`](Self::timeout).
+    #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.until
     }

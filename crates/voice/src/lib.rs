@@ -1,5 +1,18 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
+#![warn(clippy::pedantic, clippy::indexing_slicing, unreachable_pub)]
+#![allow(
+    clippy::duration_suboptimal_units,
+    reason = "seconds are what is counted in"
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::pedantic,
+        clippy::indexing_slicing,
+        reason = "a test that panics has failed"
+    )
+)]
 
 mod config;
 mod dave;
@@ -19,7 +32,7 @@ mod status;
 mod video;
 
 pub use config::{Config, JoinInfo, Scheme, Tls};
-pub use error::{ConfigError, End, Next, SendError, VideoError};
+pub use error::{Cause, ConfigError, End, Next, SendError, VideoError};
 pub use event::Event;
 pub use handshake::{Handshake, NotInChannel, Step};
 pub use media::crypto::Mode;

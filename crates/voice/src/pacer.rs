@@ -69,7 +69,7 @@ impl Pacer {
                     self.state = State::Speaking(following(due, now));
                     Some(Slot::Frame(frame))
                 }
-                None if now >= due + FRAME => self.silence(SILENCE, now, now),
+                None if now >= due + FRAME => Some(self.silence(SILENCE, now, now)),
                 None => {
                     self.state = State::Starved(due + FRAME);
                     None
@@ -81,7 +81,7 @@ impl Pacer {
                     self.state = State::Speaking(now + FRAME);
                     Some(Slot::Frame(frame))
                 }
-                None if now >= until => self.silence(SILENCE, until, now),
+                None if now >= until => Some(self.silence(SILENCE, until, now)),
                 None => None,
             },
             State::Ending(left, due) if now >= due => match next() {
@@ -89,22 +89,19 @@ impl Pacer {
                     self.state = State::Speaking(following(due, now));
                     Some(Slot::Frame(frame))
                 }
-                None => self.silence(left, due, now),
+                None => Some(self.silence(left, due, now)),
             },
             State::Speaking(_) | State::Ending(..) => None,
         }
     }
 
-    fn silence<T>(&mut self, left: u8, due: Instant, now: Instant) -> Option<Slot<T>> {
-        match left.checked_sub(1) {
-            Some(left) => {
-                self.state = State::Ending(left, following(due, now));
-                Some(Slot::Silence)
-            }
-            None => {
-                self.state = State::Idle;
-                Some(Slot::End)
-            }
+    fn silence<T>(&mut self, left: u8, due: Instant, now: Instant) -> Slot<T> {
+        if let Some(left) = left.checked_sub(1) {
+            self.state = State::Ending(left, following(due, now));
+            Slot::Silence
+        } else {
+            self.state = State::Idle;
+            Slot::End
         }
     }
 }

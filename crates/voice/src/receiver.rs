@@ -402,8 +402,8 @@ impl Receiver {
                         });
                     }
                 } else {
-                    let at = self.quiet_at.map_or(heard, |at| at - QUIET).min(heard);
-                    self.quiet_at = Some(at + QUIET);
+                    let at = heard + QUIET;
+                    self.quiet_at = Some(self.quiet_at.map_or(at, |first| first.min(at)));
                 }
             }
         }

@@ -1,4 +1,8 @@
 //! Our own stream: RTP numbers, both encryptions, one packet for one frame.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of RTP and RTCP wrap"
+)]
 
 use std::time::Instant;
 

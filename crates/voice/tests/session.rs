@@ -373,7 +373,13 @@ async fn an_unknown_authority_is_not_trusted() {
     let Some(Event::Ended(End::Unreachable { last, .. })) = soon(events.next()).await else {
         panic!("no end");
     };
-    assert!(last.contains("TLS"), "{last}");
+    assert!(last.to_string().contains("TLS"), "{last}");
+    // Down to what rustls says of the certificate.
+    let mut cause: &dyn std::error::Error = &last;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    assert!(cause.to_string().contains("UnknownIssuer"), "{cause:?}");
 }
 
 /// On a stage there is no end-to-end encryption.

@@ -5,15 +5,14 @@ defmodule UroDiscord.Bridge.GatewayState do
 
   alias UroDiscord.{Config, Events, Secret}
   alias UroDiscord.Bridge.{Fact, Protocol}
-  alias UroDiscord.Gateway.{AckTracker, EventFlow, Leader}
+  alias UroDiscord.Gateway.{EventFlow, Leader, Sessions}
 
   @enforce_keys [:config, :flow]
   defstruct [
     :config,
     :flow,
-    # The lease as the bridge knows it; the sessions as they were last passed on to be stored; the events that cross to us.
+    # The lease as the bridge knows it; the events that cross to us.
     lease: nil,
-    kept: %{},
     events: [],
     # What the bridge last said of each shard, and the presence it sent there.
     shards: %{},
@@ -53,7 +52,7 @@ defmodule UroDiscord.Bridge.GatewayState do
         "intents" => Config.Checks.intent_bits(config.intents),
         "url" => config.gateway_url,
         "shards" => shards,
-        "sessions" => for({n, session} <- AckTracker.received(gateway.flow.acks), do: Map.put(session, "shard", n)),
+        "sessions" => for({n, session} <- Sessions.all(gateway.lease.fence), do: Map.put(session, "shard", n)),
         "events" => gateway.events
       }
     end
@@ -89,20 +88,15 @@ defmodule UroDiscord.Bridge.GatewayState do
   # While Discord is asked how many shards there should be, what it closed for good for their number is over.
   # And a session is one of so many.
   defp uncounted(%{lease: %{shards: nil}} = gateway) do
-    shards = Map.reject(gateway.shards, fn {_shard, fact} -> Map.get(fact, :asks_again, false) end)
-    %{gateway | shards: shards, kept: %{}, flow: EventFlow.sessions(gateway.flow, %{})}
+    :ok = Sessions.forget(gateway.lease.fence)
+    %{gateway | shards: Map.reject(gateway.shards, fn {_shard, fact} -> Map.get(fact, :asks_again, false) end)}
   end
 
   defp uncounted(gateway), do: gateway
 
   # A new lease brings the sessions of whoever had it before; without one they are another node's.
-  defp take_lease(gateway, nil), do: %{gateway | lease: nil, kept: %{}, flow: EventFlow.sessions(gateway.flow, %{})}
-  defp take_lease(%{lease: %{fence: fence}} = gateway, %{fence: fence} = lease), do: %{gateway | lease: lease}
-
-  defp take_lease(gateway, lease) do
-    sessions = Leader.sessions(lease.fence)
-    %{gateway | lease: lease, kept: sessions, flow: EventFlow.sessions(gateway.flow, sessions)}
-  end
+  defp take_lease(gateway, lease),
+    do: %{gateway | lease: lease, flow: EventFlow.lease(gateway.flow, lease && lease.fence)}
 
   defp time(%{lease: nil}), do: []
   defp time(%{lease: lease}), do: [{:lease, max(lease.until - System.monotonic_time(:millisecond), 0)}]
@@ -139,12 +133,13 @@ defmodule UroDiscord.Bridge.GatewayState do
   @spec died(t(), pid(), term()) :: t()
   def died(gateway, pid, reason), do: %{gateway | flow: EventFlow.died(gateway.flow, pid, reason)}
 
-  @spec acknowledge(t(), AckTracker.place(), pid()) :: t()
+  @spec acknowledge(t(), Sessions.place(), pid()) :: t()
   def acknowledge(gateway, place, pid), do: %{gateway | flow: EventFlow.acknowledge(gateway.flow, place, pid)}
 
   ## What the bridge says
 
-  @spec handle(t(), Protocol.from_bridge()) :: t()
+  # What is said of a shard comes with what is to be published of it.
+  @spec handle(t(), Protocol.from_bridge()) :: t() | {t(), term()}
   # Somebody waits for its answer: it costs no credit, waits for nobody, and is not kept.
   def handle(gateway, {:event, shard, session, seq, "INTERACTION_CREATE" = type, data}) do
     Events.dispatch(%{shard: shard, session: session, seq: seq, type: type, data: data})
@@ -163,21 +158,18 @@ defmodule UroDiscord.Bridge.GatewayState do
     fact = Fact.new(state, info, gateway.config)
     Fact.log(shard, fact)
     Leader.fact(shard, fact)
-    Events.publish(:status, {:gateway, shard, fact})
-    flow = EventFlow.fact(gateway.flow, shard, state, info)
-    %{gateway | shards: Map.put(gateway.shards, shard, fact), flow: flow}
+    with :new <- EventFlow.fact(gateway.flow, shard, state, info), do: Leader.store_soon()
+    {%{gateway | shards: Map.put(gateway.shards, shard, fact)}, {:gateway, shard, fact}}
   end
 
-  def handle(gateway, {:presence, shard, data}) do
-    Events.publish(:status, {:presence, shard, data})
-    %{gateway | presences: Map.put(gateway.presences, shard, data)}
-  end
+  def handle(gateway, {:presence, shard, data}),
+    do: {%{gateway | presences: Map.put(gateway.presences, shard, data)}, {:presence, shard, data}}
 
-  @doc "After whatever may have had events handled: the store has something to keep, and the bridge may send more."
+  @doc "After whatever may have had events handled: the bridge may send more."
   @spec follow(t()) :: {:ok | :full, told()}
   def follow(gateway) do
     {grant, flow} = EventFlow.grant(gateway.flow)
-    gateway = keep_sessions(%{gateway | flow: flow})
+    gateway = %{gateway | flow: flow}
 
     case grant do
       {:grant, credit} -> {:ok, {[{:credit, credit}], gateway}}
@@ -186,22 +178,13 @@ defmodule UroDiscord.Bridge.GatewayState do
     end
   end
 
-  defp keep_sessions(%{lease: nil} = gateway), do: gateway
-
-  defp keep_sessions(gateway) do
-    case AckTracker.handled(gateway.flow.acks) do
-      sessions when sessions == gateway.kept ->
-        gateway
-
-      sessions ->
-        Leader.put_sessions(gateway.lease.fence, gateway.kept, sessions)
-        %{gateway | kept: sessions}
-    end
-  end
-
   @doc "To be called now and then: whoever holds it back for long is told of."
   @spec watch(t()) :: t()
   def watch(gateway), do: %{gateway | flow: EventFlow.watch(gateway.flow)}
+
+  @doc "Whether something holds it back."
+  @spec stopped?(t()) :: boolean()
+  def stopped?(gateway), do: EventFlow.stopped?(gateway.flow)
 
   @doc "`shards` and `held_back` of `UroDiscord.status/0`."
   @spec status(t()) :: map()

@@ -27,7 +27,8 @@ defmodule UroDiscord.Config.Portal do
       world. A world that does not tell how many players it has counts as one with players;
     * `bots`: whether the voices of bots in the channel go to the world too: `false`.
 
-  A portal that opened for people closes when one side has been empty for `close_after` ms.
+  A portal that opened for people closes when one side has been empty for `close_after` ms. One that somebody closes (`UroDiscord.Portal.close/1`, `/portal close`) stays
+  closed: `:always` until UroDiscord starts again or another node takes over, `:people` until one side was empty.
   """
 
   import UroDiscord.Config.Checks

@@ -131,7 +131,8 @@ defmodule UroDiscord.Feeds.Edits do
   defp note({:retry, error, pauses}, card, message_id, edits, store) do
     {count, edits} = failed(key(card), edits)
     if count == 0, do: Logger.warning("a message of feed #{card.feed} is edited later: #{Exception.message(error)}")
-    {Store.retry(store, card, message_id, Backoff.delay(pauses, count)), edits}
+    delay = max(Backoff.delay(pauses, count), error.retry_after_ms || 0)
+    {Store.retry(store, card, message_id, delay), edits}
   end
 
   defp failed(key, edits) do

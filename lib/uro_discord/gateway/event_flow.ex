@@ -8,7 +8,7 @@ defmodule UroDiscord.Gateway.EventFlow do
   require Logger
 
   alias UroDiscord.Events
-  alias UroDiscord.Gateway.AckTracker
+  alias UroDiscord.Gateway.{AckTracker, Sessions}
 
   @credit 1_024
   # Granted in portions, so that not every event is answered.
@@ -24,6 +24,8 @@ defmodule UroDiscord.Gateway.EventFlow do
     # What the bridge may send yet; what was handled and is not granted again.
     credit: 0,
     due: 0,
+    # The lease under which sessions are.
+    fence: nil,
     acks: %AckTracker{},
     # Events that are not handled, by their place: `number` counts them, `waits_for` are the subscribers that have yet to acknowledge
     # it (none: it waits for somebody to subscribe), and it is `shared?` when others got it too.
@@ -56,41 +58,41 @@ defmodule UroDiscord.Gateway.EventFlow do
     {credit, note_stop(%{flow | credit: credit, due: 0})}
   end
 
-  @doc "These are the sessions now, by shard."
-  @spec sessions(t(), %{non_neg_integer() => AckTracker.session()}) :: t()
-  def sessions(flow, sessions) do
-    known = flow.acks.sessions
+  @doc "The lease is this one now; nil: there is none, and so no session."
+  @spec lease(t(), Sessions.fence()) :: t()
+  def lease(%{fence: fence} = flow, fence), do: flow
 
-    acks =
-      known
-      |> Map.keys()
-      |> Enum.reject(&is_map_key(sessions, &1))
-      |> Enum.reduce(flow.acks, &AckTracker.no_session(&2, &1))
-
-    acks = Enum.reduce(sessions, acks, fn {shard, session}, acks -> AckTracker.session(acks, shard, session) end)
-
-    %{flow | acks: acks}
+  def lease(flow, fence) do
+    # What is received and not handled comes again; some of it may still be with a subscriber.
+    :ok = Sessions.rewind(fence)
+    for {{shard, id}, _open} <- flow.acks.open, do: :ok = handled(%{flow | fence: fence}, shard, id)
+    %{flow | fence: fence}
   end
 
-  @doc "What the bridge says of a shard's session."
-  @spec fact(t(), non_neg_integer(), atom(), map()) :: t()
+  @doc "What the bridge says of a shard's session; `:new` when it is another one than before."
+  @spec fact(t(), non_neg_integer(), atom(), map()) :: :new | :known
   def fact(flow, shard, :active, %{"session_id" => id} = info) do
     session = %{"id" => id, "sequence" => info["sequence"], "resume_url" => info["resume_url"]}
-    %{flow | acks: AckTracker.session(flow.acks, shard, session)}
+    Sessions.put(flow.fence, shard, session, AckTracker.lowest(flow.acks, shard, id))
   end
 
   # A new session is being asked for, or there will be none.
-  def fact(flow, shard, state, _info) when state in [:waiting, :identifying, :fatal],
-    do: %{flow | acks: AckTracker.no_session(flow.acks, shard)}
+  def fact(flow, shard, state, _info) when state in [:waiting, :identifying, :fatal] do
+    :ok = Sessions.delete(flow.fence, shard)
+    :known
+  end
 
-  def fact(flow, _shard, _state, _info), do: flow
+  def fact(_flow, _shard, _state, _info), do: :known
+
+  # Up to where a session is handled.
+  defp handled(flow, shard, id), do: Sessions.lowest(flow.fence, shard, id, AckTracker.lowest(flow.acks, shard, id))
 
   @doc "An event from the bridge."
   @spec event(t(), map()) :: t()
   def event(flow, event) do
     flow = take_credit(flow)
 
-    if AckTracker.repeat?(flow.acks, place(event)),
+    if Sessions.repeat?(flow.fence, place(event)),
       do: %{flow | due: flow.due + 1},
       else: flow |> release(event.type) |> new_event(event)
   end
@@ -106,8 +108,10 @@ defmodule UroDiscord.Gateway.EventFlow do
       else: sent(%{flow | number: flow.number + 1}, flow.number, event, sent_to)
   end
 
-  defp pass(flow, event),
-    do: %{flow | due: flow.due + 1, acks: AckTracker.received(flow.acks, place(event))}
+  defp pass(flow, event) do
+    :ok = Sessions.received(flow.fence, place(event))
+    %{flow | due: flow.due + 1}
+  end
 
   defp sent(flow, number, event, {[], []}) do
     flow = open(flow, event, %{number: number, event: event, waits_for: [], shared?: false})
@@ -125,19 +129,25 @@ defmodule UroDiscord.Gateway.EventFlow do
     Enum.reduce(acknowledging, flow |> sent_to(others) |> open(event, entry), &monitor/2)
   end
 
+  # That it is open is known before it counts as received.
   defp open(flow, event, entry) do
-    %{flow | acks: AckTracker.open(flow.acks, place(event)), open: Map.put(flow.open, place(event), entry)}
+    {shard, id, _seq} = place = place(event)
+    flow = %{flow | acks: AckTracker.open(flow.acks, place), open: Map.put(flow.open, place, entry)}
+    :ok = handled(flow, shard, id)
+    :ok = Sessions.received(flow.fence, place)
+    flow
   end
 
   @doc "Nothing more was wanted up to this place."
-  @spec sequence(t(), AckTracker.place()) :: t()
+  @spec sequence(t(), Sessions.place()) :: t()
   def sequence(flow, place) do
     flow = take_credit(flow)
-    %{flow | due: flow.due + 1, acks: AckTracker.received(flow.acks, place)}
+    :ok = Sessions.received(flow.fence, place)
+    %{flow | due: flow.due + 1}
   end
 
   @doc "A subscriber has handled an event."
-  @spec acknowledge(t(), AckTracker.place(), pid()) :: t()
+  @spec acknowledge(t(), Sessions.place(), pid()) :: t()
   def acknowledge(flow, place, pid) do
     with %{^place => %{waits_for: [_ | _]} = entry} <- flow.open,
          [] <- List.delete(entry.waits_for, pid) do
@@ -149,14 +159,17 @@ defmodule UroDiscord.Gateway.EventFlow do
     end
   end
 
-  defp done(flow, place) do
-    %{
+  defp done(flow, {shard, id, _seq} = place) do
+    flow = %{
       flow
       | due: flow.due + 1,
         open: Map.delete(flow.open, place),
         suspects: MapSet.delete(flow.suspects, place),
         acks: AckTracker.done(flow.acks, place)
     }
+
+    :ok = handled(flow, shard, id)
+    flow
   end
 
   ## Subscribers that come and go
@@ -271,6 +284,10 @@ defmodule UroDiscord.Gateway.EventFlow do
   end
 
   ## Who holds it back
+
+  @doc "Whether the bridge may send nothing."
+  @spec stopped?(t()) :: boolean()
+  def stopped?(flow), do: flow.stopped_at != nil
 
   @doc "For `UroDiscord.status/0`: since how many ms the bridge may send nothing, and because of whom; nil when it may."
   @spec held_back(t()) :: %{for_ms: non_neg_integer(), by: [map()]} | nil

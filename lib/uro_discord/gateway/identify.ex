@@ -5,7 +5,7 @@ defmodule UroDiscord.Gateway.Identify do
 
   require Logger
 
-  alias UroDiscord.{Error, Events, Rest}
+  alias UroDiscord.{Error, Rest}
   alias UroDiscord.Gateway.Budget
 
   # Until Discord is asked again for its limit, if it did not answer.
@@ -179,9 +179,7 @@ defmodule UroDiscord.Gateway.Identify do
 
   defp stopped(identify, why, message) do
     Logger.error(message)
-    identify = %{identify | stopped: why}
-    Events.publish(:status, {:identifies, status(identify)})
-    identify
+    %{identify | stopped: why}
   end
 
   @doc "`identifies` of `UroDiscord.status/0`."

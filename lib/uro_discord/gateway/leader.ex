@@ -7,14 +7,14 @@ defmodule UroDiscord.Gateway.Leader do
   """
 
   # Holds the lease, stores the sessions and the identify budget under it, and lets shards identify. What talks to the store is a
-  # task, one at a time, so that the lease's time is kept whatever the store does; sessions come through a table, so that the bridge's
-  # owner waits for nobody.
+  # task, one at a time, so that the lease's time is kept whatever the store does; sessions are in a table (`UroDiscord.Gateway.Sessions`), so
+  # that the bridge's owner waits for nobody.
 
   use UroDiscord.Server, shutdown: 10_000
   require Logger
 
-  alias UroDiscord.{Bridge, Config, Error, Events, JSON, Runtime, Server, Store}
-  alias UroDiscord.Gateway.{Budget, Identify, Lease}
+  alias UroDiscord.{Bridge, Config, Events, JSON, Runtime, Store}
+  alias UroDiscord.Gateway.{Budget, Identify, Lease, Sessions}
 
   # How often there is a look at what is to be stored, or at whose the lease is.
   @tick_ms 500
@@ -44,21 +44,9 @@ defmodule UroDiscord.Gateway.Leader do
   end
 
   @doc false
-  # The sessions under a lease: as they were stored, and as `put_sessions/2` has changed them since.
-  @spec sessions(Lease.fence()) :: %{non_neg_integer() => map()}
-  def sessions(fence), do: @table |> :ets.match({{fence, :"$1"}, :"$2"}) |> Map.new(&List.to_tuple/1)
-
-  @doc false
-  # The sessions, up to where every event is handled, and what they were `before`. They are stored soon, and a new one at once.
-  @spec put_sessions(Lease.fence(), sessions, sessions) :: :ok when sessions: %{non_neg_integer() => map()}
-  def put_sessions(fence, before, sessions) do
-    for shard <- Map.keys(before), not is_map_key(sessions, shard), do: :ets.delete(@table, {fence, shard})
-    true = :ets.insert(@table, for({shard, session} <- sessions, do: {{fence, shard}, session}))
-
-    if Enum.any?(sessions, fn {shard, session} -> before[shard]["id"] != session["id"] end),
-      do: GenServer.cast(__MODULE__, :store),
-      else: :ok
-  end
+  # There is a session that the store should have at once; what becomes of the others it gets in its own time.
+  @spec store_soon() :: :ok
+  def store_soon, do: GenServer.cast(__MODULE__, :store)
 
   @doc false
   # What the bridge says of a shard, where that matters here.
@@ -74,12 +62,15 @@ defmodule UroDiscord.Gateway.Leader do
   def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
 
   @doc false
-  # `lease` and `identifies` of `UroDiscord.status/0`.
+  # `lease` and `identifies` of `UroDiscord.status/0`, as this process last said.
   @spec status() :: map()
   def status do
-    with {:error, %Error{}} <- Server.call(__MODULE__, :status) do
-      identifies = %{state: :unknown, remaining: nil, reset_at: nil, waiting: []}
-      %{lease: %{held: false, holder: nil}, identifies: identifies}
+    with %{leader: leader} = told <- Runtime.lookup(:leader), true <- Process.alive?(leader) do
+      Map.delete(told, :leader)
+    else
+      _gone ->
+        identifies = %{state: :unknown, remaining: nil, reset_at: nil, waiting: []}
+        %{lease: %{held: false, holder: nil}, identifies: identifies}
     end
   end
 
@@ -91,7 +82,8 @@ defmodule UroDiscord.Gateway.Leader do
   def init(config) do
     # To store the last sessions and to give the lease back.
     Process.flag(:trap_exit, true)
-    :ets.new(@table, [:named_table, :public, read_concurrency: true])
+    :ets.new(@table, [:named_table, read_concurrency: true])
+    :ok = Sessions.init()
     {:ok, runtime} = Runtime.fetch()
     send(self(), :tick)
 
@@ -110,59 +102,57 @@ defmodule UroDiscord.Gateway.Leader do
        task: nil,
        renewed_at: 0,
        store_failed: false,
-       # What is in the store.
-       kept: %{sessions: %{}, budget: nil},
+       # The identify budget as the store has it.
+       budget: nil,
+       # The state of identifies as it was last published.
+       told: :ok,
        identify: %Identify{floor: config.gateway.identify_floor, rest: runtime.rest}
      }}
   end
 
   @impl true
-  def handle_call(:status, _from, state),
-    do: {:reply, %{lease: lease_status(state), identifies: Identify.status(state.identify)}, state}
-
-  @impl true
-  def handle_cast(:bridge_ended, state), do: {:noreply, %{state | identify: Identify.bridge_ended(state.identify)}}
+  def handle_cast(:bridge_ended, state), do: noreply(%{state | identify: Identify.bridge_ended(state.identify)})
   # What was said under a lease that is lost.
-  def handle_cast(_fact, %{lease: nil} = state), do: {:noreply, state}
+  def handle_cast(_fact, %{lease: nil} = state), do: noreply(state)
 
-  def handle_cast(:store, state), do: {:noreply, work(state)}
+  def handle_cast(:store, state), do: noreply(work(state))
 
   # Discord wants more shards than it recommended before: the sessions are of no use, and it is asked anew.
   def handle_cast({:too_few, _shard}, %{shards: :auto, lease: %{shards: shards} = lease} = state) when shards != nil do
-    :ets.match_delete(@table, {{lease.fence, :_}, :_})
-    {:noreply, %{state | too_few: shards} |> lease(%{lease | shards: nil}) |> ask_shards()}
+    :ok = Sessions.forget(lease.fence)
+    noreply(%{state | too_few: shards} |> lease(%{lease | shards: nil}) |> ask_shards())
   end
 
   # Another shard has said so before.
-  def handle_cast({:too_few, _shard}, state), do: {:noreply, state}
+  def handle_cast({:too_few, _shard}, state), do: noreply(state)
 
-  def handle_cast({:waiting, shard}, state), do: {:noreply, identify(state, Identify.waiting(state.identify, shard))}
+  def handle_cast({:waiting, shard}, state), do: noreply(identify(state, Identify.waiting(state.identify, shard)))
 
   def handle_cast({:identifying, shard}, state),
-    do: {:noreply, identify(state, Identify.identifying(state.identify, shard, now()))}
+    do: noreply(identify(state, Identify.identifying(state.identify, shard, now())))
 
   @impl true
   def handle_info(:tick, state) do
     Process.send_after(self(), :tick, @tick_ms)
-    {:noreply, state |> check_end() |> work()}
+    noreply(state |> check_end() |> work())
   end
 
   def handle_info({ref, result}, %{task: {%Task{ref: ref}, what}} = state) do
     Process.demonitor(ref, [:flush])
-    {:noreply, done(what, result, %{state | task: nil})}
+    noreply(done(what, result, %{state | task: nil}))
   end
 
-  def handle_info(:identify, state), do: {:noreply, identify(state, state.identify)}
-  def handle_info(:ask, %{lease: %{}} = state), do: {:noreply, %{state | identify: Identify.ask(state.identify)}}
-  def handle_info({:EXIT, _from, :normal}, state), do: {:noreply, state}
+  def handle_info(:identify, state), do: noreply(identify(state, state.identify))
+  def handle_info(:ask, %{lease: %{}} = state), do: noreply(%{state | identify: Identify.ask(state.identify)})
+  def handle_info({:EXIT, _from, :normal}, state), do: noreply(state)
   def handle_info({:EXIT, _from, reason}, state), do: {:stop, reason, state}
 
   def handle_info(message, state) do
     case Identify.answered(state.identify, message) do
-      {:recommended, shards, identify} -> {:noreply, recommended(shards, store_permits(%{state | identify: identify}))}
-      {:failed, identify} -> {:noreply, %{state | identify: identify}}
+      {:recommended, shards, identify} -> noreply(recommended(shards, store_permits(%{state | identify: identify})))
+      {:failed, identify} -> noreply(%{state | identify: identify})
       # Of a time before.
-      :unrelated -> {:noreply, state}
+      :unrelated -> noreply(state)
     end
   end
 
@@ -177,7 +167,7 @@ defmodule UroDiscord.Gateway.Leader do
 
   def terminate(_reason, %{runtime: %{store: store, bot_id: bot_id}, lease: %{fence: fence}} = state) do
     with {task, _what} <- state.task, do: Task.yield(task, @farewell_ms) || Task.shutdown(task, :brutal_kill)
-    {changes, _kept} = changes(state)
+    changes = changes(state)
 
     farewell =
       Task.async(fn ->
@@ -198,12 +188,12 @@ defmodule UroDiscord.Gateway.Leader do
   end
 
   defp work(%{task: nil, runtime: runtime, lease: %{fence: fence}} = state) do
-    {changes, kept} = changes(state)
+    changes = changes(state)
 
     if changes == %{sessions: %{}, budget: nil} and monotonic() < state.renewed_at + @renew_ms do
       state
     else
-      what = {:renew, monotonic(), kept, state.identify.permitted}
+      what = {:renew, monotonic(), changes, state.identify.permitted}
       task(state, what, fn -> Lease.renew(runtime.store, runtime.bot_id, fence, changes) end)
     end
   end
@@ -212,19 +202,15 @@ defmodule UroDiscord.Gateway.Leader do
 
   defp task(state, what, ask_store), do: %{state | task: {Task.async(ask_store), what}}
 
-  # What the store does not have yet, and what it has then.
-  defp changes(%{lease: lease, kept: kept} = state) do
+  # What the store does not have yet.
+  defp changes(%{lease: lease} = state) do
     sessions =
-      Map.new(sessions(lease.fence), fn {shard, session} ->
-        {shard, %{session: session, shards: lease.shards, intents: state.intents}}
+      Map.new(Sessions.changes(lease.fence), fn {shard, session} ->
+        {shard, session && %{session: session, shards: lease.shards, intents: state.intents}}
       end)
 
-    gone = for shard <- Map.keys(kept.sessions), not is_map_key(sessions, shard), into: %{}, do: {shard, nil}
-    changed = Map.reject(sessions, fn {shard, session} -> kept.sessions[shard] == session end)
     {:ok, budget} = state.identify.budget |> Budget.to_term() |> JSON.encode()
-
-    {%{sessions: Map.merge(gone, changed), budget: if(budget != kept.budget, do: budget)},
-     %{sessions: sessions, budget: budget}}
+    %{sessions: sessions, budget: if(budget != state.budget, do: budget)}
   end
 
   defp done(what, {:error, error}, state) do
@@ -245,11 +231,14 @@ defmodule UroDiscord.Gateway.Leader do
   defp done({:take, _asked_at}, {:held, watch}, state), do: %{state | seen: watch}
 
   # It ended while the store was asked.
-  defp done({:renew, _asked_at, _kept, _permitted}, _result, %{lease: nil} = state), do: state
-  defp done({:renew, _asked_at, _kept, _permitted}, :lost, state), do: lost(state, "another node has taken it")
+  defp done({:renew, _asked_at, _changes, _permitted}, _result, %{lease: nil} = state), do: state
+  defp done({:renew, _asked_at, _changes, _permitted}, :lost, state), do: lost(state, "another node has taken it")
 
-  defp done({:renew, asked_at, kept, permitted}, :ok, state) do
-    state = lease(%{state | renewed_at: asked_at, kept: kept}, %{state.lease | until: asked_at + Lease.lease_ms()})
+  defp done({:renew, asked_at, changes, permitted}, :ok, state) do
+    sessions = Map.new(changes.sessions, fn {shard, kept} -> {shard, kept && kept.session} end)
+    :ok = Sessions.stored(state.lease.fence, sessions)
+    state = %{state | renewed_at: asked_at, budget: changes.budget || state.budget}
+    state = lease(state, %{state.lease | until: asked_at + Lease.lease_ms()})
     {granted, identify} = Identify.granted(state.identify, permitted)
     Enum.each(granted, &Bridge.identify/1)
     # What came up meanwhile.
@@ -260,37 +249,37 @@ defmodule UroDiscord.Gateway.Leader do
 
   # `asked_at` is from before the store was asked, so that the lease ends here before it does there.
   defp taken(asked_at, fence, stored, budget, state) do
-    kept = for {shard, kept} <- stored, usable?(kept, state), into: %{}, do: {shard, kept}
-    sessions = Map.new(kept, fn {shard, kept} -> {shard, kept.session} end)
-    # What the bridge's owner may have put there of a lease before.
-    :ets.delete_all_objects(@table)
-    :ets.insert(@table, for({shard, session} <- sessions, do: {{fence, shard}, session}))
+    {shards, usable, useless} = usable(stored, state)
+    :ok = Sessions.load(fence, usable, useless)
     {:ok, term} = if budget, do: JSON.decode(budget), else: {:ok, nil}
 
     %{
       state
       | seen: nil,
         renewed_at: asked_at,
-        kept: %{sessions: stored, budget: budget},
+        budget: budget,
         identify: %{state.identify | budget: Budget.from_term(term), stopped: nil}
     }
-    |> lease(%{fence: fence, until: asked_at + Lease.lease_ms(), shards: shards(state.shards, kept)})
+    |> lease(%{fence: fence, until: asked_at + Lease.lease_ms(), shards: shards})
+    |> tell()
     |> tap(fn _ -> Events.publish(:status, {:lease, :held}) end)
     |> ask_shards()
   end
 
-  # A session for other intents or another number of shards would not give what is wanted now.
-  defp usable?(kept, state), do: kept.intents == state.intents and state.shards in [:auto, kept.shards]
+  # Sessions for other intents or another number of shards would not give what is wanted now. How many shards there are: as configured, or as
+  # there were, or (nil) as Discord will say.
+  defp usable(stored, %{shards: wanted, intents: intents}) do
+    {good, others} =
+      Enum.split_with(stored, fn {_shard, kept} -> kept.intents == intents and wanted in [:auto, kept.shards] end)
 
-  defp shards(:auto, kept) do
-    case Enum.uniq(for {_shard, %{shards: shards}} <- kept, do: shards) do
-      [shards] -> shards
-      # Discord says how many.
-      _ -> nil
+    case Enum.uniq(for {_shard, kept} <- good, do: kept.shards) do
+      [shards] -> {shards, sessions(good), sessions(others)}
+      _none_or_mixed when wanted == :auto -> {nil, %{}, sessions(stored)}
+      [] -> {wanted, %{}, sessions(others)}
     end
   end
 
-  defp shards(shards, _kept), do: shards
+  defp sessions(kept), do: Map.new(kept, fn {shard, kept} -> {shard, kept.session} end)
 
   defp lease(state, lease) do
     :ets.insert(@table, {:lease, lease})
@@ -307,9 +296,11 @@ defmodule UroDiscord.Gateway.Leader do
   defp lost(state, why) do
     Logger.warning("this node no longer holds the gateway: #{why}")
     :ets.delete_all_objects(@table)
+    :ok = Sessions.drop()
     Bridge.lease_changed()
+    state = tell(%{state | lease: nil, identify: Identify.bridge_ended(state.identify)})
     Events.publish(:status, {:lease, :lost})
-    %{state | lease: nil, identify: Identify.bridge_ended(state.identify)}
+    state
   end
 
   ## Identifying
@@ -330,7 +321,7 @@ defmodule UroDiscord.Gateway.Leader do
 
   # Discord's recommendation, as long as there are no sessions that another number would end.
   defp recommended(shards, %{shards: :auto, lease: %{} = lease} = state) when lease.shards != shards do
-    if sessions(lease.fence) == %{}, do: lease(state, %{lease | shards: shards}), else: state
+    if Sessions.all(lease.fence) == %{}, do: lease(state, %{lease | shards: shards}), else: state
   end
 
   defp recommended(_shards, state), do: state
@@ -340,6 +331,16 @@ defmodule UroDiscord.Gateway.Leader do
   defp ask_shards(state), do: state
 
   ## Status
+
+  defp noreply(state), do: {:noreply, tell(state)}
+
+  # For `status/0`; whoever hears an event finds it there.
+  defp tell(state) do
+    identifies = Identify.status(state.identify)
+    :ok = Runtime.put(:leader, %{leader: self(), lease: lease_status(state), identifies: identifies})
+    if identifies.state not in [:ok, state.told], do: Events.publish(:status, {:identifies, identifies})
+    %{state | told: identifies.state}
+  end
 
   defp lease_status(%{lease: %{}} = state), do: %{held: true, holder: state.runtime.owner}
   defp lease_status(%{seen: {row, _since}}), do: %{held: false, holder: row.owner}

@@ -2,7 +2,7 @@ defmodule UroDiscord.Portal.Members do
   @moduledoc false
   # Who is in Discord's voice channels, and what they are called, as the gateway tells it: all of it in GUILD_CREATE, which comes with a new session, and
   # what changes in VOICE_STATE_UPDATE. After a resumed session's start nothing is known of a guild; the name of somebody is then asked for by REST.
-  # The process whose domain this is looks names up in the table, and waits for nobody.
+  # It is a domain of its own, which starts before the gateway does. Others look into its table, and wait for nobody.
 
   use UroDiscord.Server
   require Logger

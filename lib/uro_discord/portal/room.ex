@@ -52,8 +52,11 @@ defmodule UroDiscord.Portal.Room do
 
   def fact(room, :peer_left, %{"peer" => number} = info) do
     case Map.pop(room.peers, number) do
-      {nil, _peers} -> {[], room}
-      {peer, peers} -> {[{:peer_left, peer, info["reason"]}], %{room | peers: peers}}
+      {nil, _peers} ->
+        {[], room}
+
+      {peer, peers} ->
+        {[{:peer_left, peer, info["reason"]}], %{room | peers: peers, speaking: without(room.speaking, number)}}
     end
   end
 
@@ -79,6 +82,9 @@ defmodule UroDiscord.Portal.Room do
   def faded(room, id) do
     if match?(%{silent?: true}, room.speaking[id]), do: %{room | speaking: Map.delete(room.speaking, id)}, else: room
   end
+
+  # Nor do those speak any more whom a peer forwarded.
+  defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
 
   defp gone(room, reason), do: for({_number, peer} <- room.peers, do: {:peer_left, peer, reason})
 

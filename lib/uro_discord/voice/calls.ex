@@ -22,14 +22,17 @@ defmodule UroDiscord.Voice.Calls do
   @typedoc "A portal that wants its guild's voice session. Another attempt is another wish, as when the host joins again."
   @type hold :: %{id: String.t(), channel_id: Snowflake.t(), attempt: term()}
 
-  @doc "All the channels that portals hold, by guild."
+  @doc "All the channels that portals hold, by guild. A fact of `UroDiscord.Runtime`, so it holds also while this process is not there."
   @spec hold(%{Snowflake.t() => hold()}) :: :ok
-  def hold(holds), do: GenServer.cast(__MODULE__, {:hold, holds})
+  def hold(holds) do
+    :ok = Runtime.put(:voice_holds, holds)
+    GenServer.cast(__MODULE__, :held)
+  end
 
   @doc "How the call of a portal's guild is; `{:taken, channel_id}` while the host wants another channel there. Waits for nobody."
   @spec held(Snowflake.t()) :: {:ok, Voice.status()} | {:taken, Snowflake.t()} | :none
   def held(guild_id) do
-    case {Runtime.lookup({:voice, guild_id}), Map.fetch(Runtime.lookup(:voice_holds) || %{}, guild_id)} do
+    case {Runtime.lookup({:voice, guild_id}), Map.fetch(holds(), guild_id)} do
       {nil, _hold} -> :none
       {call, {:ok, hold}} -> if taken?(call, hold), do: {:taken, call.channel_id}, else: {:ok, call.status}
       {%{host?: true} = call, :error} -> {:taken, call.channel_id}
@@ -44,9 +47,8 @@ defmodule UroDiscord.Voice.Calls do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     :ok = Events.subscribe(:status)
     {attempts, left} = Runtime.lookup(:voice) || {0, %{}}
-    holds = Runtime.lookup(:voice_holds) || %{}
-    state = %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left, holds: holds}
-    {:ok, state |> resume() |> desire()}
+    state = %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left}
+    {:ok, state |> resume() |> share() |> desire()}
   end
 
   # What the bridge said meanwhile went unheard. Another attempt has it tell all of it anew.
@@ -64,7 +66,7 @@ defmodule UroDiscord.Voice.Calls do
 
   @impl true
   def handle_call({:join, guild_id, channel_id, shown, wait_ms}, from, state) do
-    case elsewhere(state, guild_id, channel_id) do
+    case elsewhere(guild_id, channel_id) do
       nil ->
         {call, state} = join(state, guild_id, channel_id)
         call = %{call | shown: shown, host?: true}
@@ -81,17 +83,25 @@ defmodule UroDiscord.Voice.Calls do
     end
   end
 
-  def handle_call({:leave, guild_id}, _from, state), do: {:reply, :ok, leave(state, guild_id)}
+  # A portal that holds the channel keeps the bot there; one that waited for another channel has its turn.
+  def handle_call({:leave, guild_id}, _from, state) do
+    left = {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}}
 
-  def handle_call({:play, guild_id, _file}, _from, %{holds: holds} = state) when is_map_key(holds, guild_id) do
-    id = holds[guild_id].id
+    state =
+      case state.calls do
+        %{^guild_id => call} -> keep(state, guild_id, %{answer(call, left) | host?: false, play: nil})
+        _ -> gone(state, guild_id)
+      end
 
-    {:reply, {:error, conflict("portal #{id} is open there, and what is said in its world is heard: close it first")},
-     state}
+    {:reply, :ok, state |> share() |> desire()}
   end
 
   def handle_call({:play, guild_id, file}, _from, state) do
     case state.calls do
+      %{^guild_id => %{held: held}} when held != nil ->
+        message = "a portal is open there, and what is said in its world is heard: close it first"
+        {:reply, {:error, conflict(message)}, state}
+
       %{^guild_id => call} ->
         state = %{state | attempts: state.attempts + 1}
         play = file && Map.put(file, "attempt", state.attempts)
@@ -110,13 +120,7 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   @impl true
-  def handle_cast({:hold, holds}, %{holds: before} = state) do
-    :ok = Runtime.put(:voice_holds, holds)
-    gone = Map.keys(before) -- Map.keys(holds)
-    state = Enum.reduce(gone, %{state | holds: holds}, &release/2)
-    changed = for {guild_id, hold} <- holds, before[guild_id] != hold, do: guild_id
-    {:noreply, changed |> Enum.reduce(state, &seize/2) |> desire()}
-  end
+  def handle_cast(:held, state), do: {:noreply, state |> share() |> desire()}
 
   def handle_cast({:fact, guild_id, :left, _info}, state) do
     Events.publish(:voice, {guild_id, :left})
@@ -141,6 +145,7 @@ defmodule UroDiscord.Voice.Calls do
       status: nil,
       shown: %{self_mute: false, self_deaf: false},
       host?: false,
+      held: nil,
       stale: false,
       waiting: []
     }
@@ -154,44 +159,43 @@ defmodule UroDiscord.Voice.Calls do
     {Map.merge(call, wish), state}
   end
 
-  # The host leaves. A portal that holds the channel keeps the bot there; one that waited for another channel has its turn.
-  defp leave(state, guild_id) do
-    left = {:error, %Error{kind: :voice, message: "the bot was told to leave before it was there"}}
+  # Brings the calls to what the host and portals want. `held` is the attempt of the portal that has the call.
+  defp share(state) do
+    holds = holds()
 
-    case state do
-      %{calls: %{^guild_id => call}, holds: %{^guild_id => hold}} ->
-        taken? = taken?(call, hold)
-        state = keep(state, guild_id, %{answer(call, left) | host?: false, play: nil})
-        if taken?, do: guild_id |> seize(state) |> desire(), else: desire(state)
+    state =
+      Enum.reduce(state.calls, state, fn
+        {guild_id, _call}, state when is_map_key(holds, guild_id) -> state
+        {guild_id, %{host?: false}}, state -> gone(state, guild_id)
+        {_guild_id, %{held: nil}}, state -> state
+        {guild_id, call}, state -> keep(state, guild_id, %{call | held: nil})
+      end)
 
-      %{calls: calls} ->
-        with %{^guild_id => call} <- calls, do: answer(call, left)
-        state |> gone(guild_id) |> desire()
-    end
+    Enum.reduce(holds, state, fn {guild_id, hold}, state ->
+      case state.calls do
+        %{^guild_id => %{held: held}} when held == hold.attempt ->
+          state
+
+        %{^guild_id => call} ->
+          if taken?(call, hold), do: state, else: seize(state, guild_id, hold, silenced(call, guild_id))
+
+        _ ->
+          seize(state, guild_id, hold, nil)
+      end
+    end)
+  end
+
+  # The host's file ends, and the bot is where the portal wants it.
+  defp seize(state, guild_id, hold, call) do
+    state = if call, do: keep(state, guild_id, call), else: state
+    {call, state} = join(state, guild_id, hold.channel_id)
+    begin(state, guild_id, %{call | held: hold.attempt})
   end
 
   defp gone(state, guild_id) do
     :ok = Runtime.delete({:voice, guild_id})
     left = Map.put(state.left, guild_id, monotonic() + @left_ms)
     %{state | calls: Map.delete(state.calls, guild_id), left: left}
-  end
-
-  # A portal has opened, or was opened anew.
-  defp seize(guild_id, state) do
-    hold = Map.fetch!(state.holds, guild_id)
-
-    case state.calls do
-      %{^guild_id => %{host?: true} = call} ->
-        if taken?(call, hold), do: state, else: state |> keep(guild_id, silenced(call, guild_id)) |> go(guild_id, hold)
-
-      _host_wants_nothing ->
-        go(state, guild_id, hold)
-    end
-  end
-
-  defp go(state, guild_id, hold) do
-    {call, state} = join(state, guild_id, hold.channel_id)
-    begin(state, guild_id, call)
   end
 
   # There is one voice.
@@ -202,21 +206,14 @@ defmodule UroDiscord.Voice.Calls do
     %{call | play: nil}
   end
 
-  # A portal has closed.
-  defp release(guild_id, state) do
-    case state.calls do
-      %{^guild_id => %{host?: true}} -> state
-      %{^guild_id => _call} -> gone(state, guild_id)
-      _ -> state
-    end
-  end
-
   # Whether the host had the guild first, with another channel: not one to which people have moved the bot since.
   defp taken?(%{host?: true, asked: asked}, hold), do: asked != hold.channel_id
   defp taken?(_call, _hold), do: false
 
-  defp elsewhere(state, guild_id, channel_id) do
-    with %{^guild_id => hold} <- state.holds,
+  defp holds, do: Runtime.lookup(:voice_holds) || %{}
+
+  defp elsewhere(guild_id, channel_id) do
+    with %{^guild_id => hold} <- holds(),
          true <- hold.channel_id != channel_id,
          do: conflict("portal #{hold.id} holds the bot in channel #{hold.channel_id} of this server: close it first"),
          else: (_ -> nil)

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Gateway.EventFlowTest do
   use ExUnit.Case
   alias UroDiscord.Events
-  alias UroDiscord.Gateway.{AckTracker, EventFlow}
+  alias UroDiscord.Gateway.{EventFlow, Sessions}
 
   @credit 1_024
   @types ["KEPT", "OTHER"]
@@ -22,11 +22,10 @@ defmodule UroDiscord.Gateway.EventFlowTest do
     pid
   end
 
-  defp session(id, sequence), do: %{0 => %{"id" => id, "sequence" => sequence, "resume_url" => nil}}
-
   defp start do
     {@credit, flow} = EventFlow.start(EventFlow.new(["KEPT"]))
-    %{flow: EventFlow.sessions(flow, session("s", 0)), seq: 0, subscribers: []}
+    :ok = Sessions.load(1, %{0 => %{"id" => "s", "sequence" => 0, "resume_url" => nil}}, %{})
+    %{flow: EventFlow.lease(flow, 1), seq: 0, subscribers: []}
   end
 
   # What may happen, at random: events and gaps, repeats, acknowledgements in any order, subscribers that come, go and die, another
@@ -65,13 +64,15 @@ defmodule UroDiscord.Gateway.EventFlowTest do
     {credit, flow} = EventFlow.start(state.flow)
     assert credit == @credit - map_size(flow.open)
     # Discord goes on after what was received.
-    %{state | flow: flow, seq: AckTracker.received(flow.acks)[0]["sequence"]}
+    %{state | flow: flow, seq: Sessions.all(flow.fence)[0]["sequence"]}
   end
 
   defp step(11, state) do
-    stored = AckTracker.handled(state.flow.acks)
-    flow = state.flow |> EventFlow.sessions(%{}) |> EventFlow.sessions(stored)
-    %{state | flow: flow, seq: stored[0]["sequence"]}
+    %{fence: fence} = flow = state.flow
+    stored = Sessions.handled(fence)
+    flow = EventFlow.lease(flow, nil)
+    :ok = Sessions.load(fence + 1, stored, %{})
+    %{state | flow: EventFlow.lease(flow, fence + 1), seq: stored[0]["sequence"]}
   end
 
   defp step(_other, state), do: state
@@ -98,13 +99,15 @@ defmodule UroDiscord.Gateway.EventFlowTest do
   end
 
   test "at random: credit is neither lost nor made, and what is open is not handled" do
+    :ok = Sessions.init()
+
     for round <- 1..40 do
       start_supervised!({Events, []}, id: round)
 
       Enum.reduce(1..250, start(), fn _, state ->
         %{flow: flow} = state = step(:rand.uniform(11), state)
         assert flow.credit + flow.due + map_size(flow.open) == @credit
-        handled = AckTracker.handled(flow.acks)[0]["sequence"]
+        handled = Sessions.handled(flow.fence)[0]["sequence"]
         assert Enum.all?(flow.open, fn {{0, "s", seq}, _entry} -> seq > handled end)
         # Who waits is alive, and what waits for nobody is of a kept type.
         for {_place, entry} <- flow.open do

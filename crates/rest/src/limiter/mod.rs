@@ -320,6 +320,8 @@ impl Limiter {
             match scope {
                 Scope::Global if key.account == Account::Bot => self.global.pause(until),
                 Scope::Address => self.pause.begin(until),
+                // The call itself waits.
+                Scope::Message => {}
                 _ => {
                     if let Some(bucket) = self.buckets.get_mut(key) {
                         bucket.block(until, scope);

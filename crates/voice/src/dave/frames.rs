@@ -1,6 +1,14 @@
 //! Frames: encrypting ours, decrypting others', or saying why not.
 //!
 //! Of a frame of video DAVE leaves in clear what packets are made by: the headers of its parts.
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 use std::time::Instant;
 
@@ -57,13 +65,12 @@ impl Dave {
             }
             return Err(NoKey);
         };
-        match session.encrypt(codec, frame, out) {
-            Some(result) => result.map_err(|_| NoKey),
-            None => {
-                self.session = None;
-                self.recovery = Some((self.next_recovery(now), self.last_transition));
-                Err(NoKey)
-            }
+        if let Some(result) = session.encrypt(codec, frame, out) {
+            result.map_err(|_| NoKey)
+        } else {
+            self.session = None;
+            self.recovery = Some((self.next_recovery(now), self.last_transition));
+            Err(NoKey)
         }
     }
 
@@ -129,7 +136,7 @@ impl Dave {
                     )
                 );
                 if refusal == Refusal::Undecryptable && encrypted {
-                    self.failures += 1;
+                    self.failures = self.failures.saturating_add(1);
                     if self.failures >= MAX_FAILURES {
                         self.failures = 0;
                         tracing::warn!("no frame can be decrypted: joining the group anew");

@@ -3,14 +3,28 @@
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use davey::errors::{DecryptError, EncryptError};
+use davey::errors::{CreateKeyPackageError, DecryptError, EncryptError, InitError, ReinitError};
 use davey::{Codec, DaveSession, MediaType};
+use thiserror::Error;
 use tracing::dispatcher::{Dispatch, with_default};
 
 const VERSION: NonZeroU16 = match NonZeroU16::new(super::VERSION) {
     Some(version) => version,
     None => NonZeroU16::MIN,
 };
+
+/// Why there is no session in which one could join a group.
+#[derive(Debug, Error)]
+pub(crate) enum DaveError {
+    #[error("{0}")]
+    Init(#[from] InitError),
+    #[error("{0}")]
+    Reinit(#[from] ReinitError),
+    #[error("{0}")]
+    KeyPackage(#[from] CreateKeyPackageError),
+    #[error("davey panicked")]
+    Panicked,
+}
 
 /// A DAVE session whose every call is guarded.
 pub(crate) struct Guarded {
@@ -19,10 +33,9 @@ pub(crate) struct Guarded {
 }
 
 impl Guarded {
-    pub(crate) fn new(user_id: u64, channel_id: u64) -> Result<Self, String> {
+    pub(crate) fn new(user_id: u64, channel_id: u64) -> Result<Self, DaveError> {
         let nobody = Dispatch::none();
-        let session = DaveSession::new(VERSION, user_id, channel_id, None)
-            .map_err(|error| error.to_string())?;
+        let session = DaveSession::new(VERSION, user_id, channel_id, None)?;
         Ok(Self { session, nobody })
     }
 
@@ -38,21 +51,14 @@ impl Guarded {
         .ok()
     }
 
-    pub(crate) fn renew(&mut self, user_id: u64, channel_id: u64) -> Result<(), String> {
+    pub(crate) fn renew(&mut self, user_id: u64, channel_id: u64) -> Result<(), DaveError> {
         let renewed = self.call(|dave| dave.reinit(VERSION, user_id, channel_id, None));
-        match renewed {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("davey panicked".into()),
-        }
+        Ok(renewed.ok_or(DaveError::Panicked)??)
     }
 
-    pub(crate) fn key_package(&mut self) -> Result<Vec<u8>, String> {
-        match self.call(DaveSession::create_key_package) {
-            Some(Ok(package)) => Ok(package),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("davey panicked".into()),
-        }
+    pub(crate) fn key_package(&mut self) -> Result<Vec<u8>, DaveError> {
+        let package = self.call(DaveSession::create_key_package);
+        Ok(package.ok_or(DaveError::Panicked)??)
     }
 
     pub(crate) fn passthrough(&mut self, on: bool, expiry: Option<u32>) {

@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use davey::ProposalsOperationType::{APPEND, REVOKE};
 use davey::errors::{ProcessCommitError, SetExternalSenderError};
 
+use crate::error::Cause;
 use crate::gateway::message::{self, Binary, Outgoing};
-use guard::Guarded;
+use guard::{DaveError, Guarded};
 use users::Users;
 
 /// The version of the protocol that we have.
@@ -46,7 +47,7 @@ pub(crate) enum Step {
     /// The server wants a version that we do not have.
     Unsupported(u16),
     /// It cannot go on.
-    Broken(String),
+    Broken(Cause),
 }
 
 /// Why a frame was not opened.
@@ -86,6 +87,7 @@ pub(crate) struct Dave {
     /// When to recover, and which transition failed.
     recovery: Option<(Instant, u16)>,
     /// Plaintext is taken; until when, if nothing else ends it.
+    #[allow(clippy::option_option, reason = "it may be open without an end")]
     passthrough: Option<Option<Instant>>,
 }
 
@@ -186,7 +188,7 @@ impl Dave {
         match binary {
             Binary::ExternalSender(sender) => self.external_sender(sender, now, steps),
             Binary::Proposals { revoke, proposals } => {
-                self.proposals(revoke, proposals, now, steps)
+                self.proposals(revoke, proposals, now, steps);
             }
             Binary::Commit { transition, commit } => self.commit(transition, commit, now, steps),
             Binary::Welcome {
@@ -376,26 +378,31 @@ impl Dave {
         self.proposed = false;
         self.failures = 0;
         self.recovery = None;
-        let renewed = match &mut self.session {
-            Some(session) => session.renew(self.user_id, self.channel_id),
-            None => Guarded::new(self.user_id, self.channel_id).map(|mut session| {
+        let package = self.renewed().and_then(Guarded::key_package);
+        steps.push(match package {
+            Ok(package) => Step::Binary(message::key_package(&package)),
+            Err(error) => Step::Broken(Cause::new(error)),
+        });
+    }
+
+    /// A session that is in no group.
+    fn renewed(&mut self) -> Result<&mut Guarded, DaveError> {
+        if let Some(session) = &mut self.session {
+            session.renew(self.user_id, self.channel_id)?;
+        }
+        match &mut self.session {
+            Some(session) => Ok(session),
+            none => {
+                let mut session = Guarded::new(self.user_id, self.channel_id)?;
                 session.passthrough(self.passthrough.is_some(), Some(0));
                 if let Some(sender) = &self.external_sender
                     && let Some(Err(error)) = session.call(|dave| dave.set_external_sender(sender))
                 {
                     tracing::warn!(%error, "the external sender was not taken");
                 }
-                self.session = Some(session);
-            }),
-        };
-        let package = renewed.and_then(|()| match &mut self.session {
-            Some(session) => session.key_package(),
-            None => Err("there is no session".into()),
-        });
-        steps.push(match package {
-            Ok(package) => Step::Binary(message::key_package(&package)),
-            Err(error) => Step::Broken(error),
-        });
+                Ok(none.insert(session))
+            }
+        }
     }
 
     /// Tells that a commit or welcome was of no use, and begins anew; later, if it was so lately.

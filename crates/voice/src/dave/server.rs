@@ -1,7 +1,14 @@
 //! The voice gateway's side of DAVE, for tests and fuzzing: it proposes, orders commits, and announces transitions
 //! ([whitepaper](https://daveprotocol.com/#delivery-service)). It has a real MLS external sender and no network.
 
-#![allow(clippy::unwrap_used, missing_docs, reason = "it is for tests")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::pedantic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    missing_docs,
+    reason = "it is for tests"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;

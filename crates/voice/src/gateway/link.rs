@@ -96,7 +96,11 @@ impl Link {
     }
 
     pub(crate) fn hello(&mut self, interval_ms: f64, now: Instant) {
-        // NaN and negative ones become zero.
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "NaN and negative ones become zero"
+        )]
         let interval = Duration::from_millis(interval_ms as u64).clamp(MIN_INTERVAL, MAX_INTERVAL);
         self.heartbeat = Some(Heartbeat {
             interval,
@@ -173,7 +177,7 @@ impl Link {
             return Some(Due::Dead);
         }
         heartbeat.due = now + heartbeat.interval;
-        heartbeat.nonce += 1;
+        heartbeat.nonce = heartbeat.nonce.wrapping_add(1);
         heartbeat.unanswered = Some(now);
         Some(Due::Heartbeat {
             t: heartbeat.nonce,

@@ -3,21 +3,6 @@
 //!
 //! A packet is its clear part, which is authenticated, the ciphertext, a tag of 16 bytes and a nonce of 4. The nonce is a
 //! counter of ours, and stands in front of zeroes.
-#![warn(
-    clippy::pedantic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    unreachable_pub
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::pedantic,
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "a test that panics has failed"
-    )
-)]
 
 use chacha20poly1305::aead::{AeadInPlace, KeyInit};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};

@@ -1,20 +1,5 @@
 //! IP discovery: the voice server tells what address and port our datagrams come from
 //! ([Discord](https://discord.com/developers/docs/topics/voice-connections#ip-discovery)).
-#![warn(
-    clippy::pedantic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    unreachable_pub
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::pedantic,
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "a test that panics has failed"
-    )
-)]
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

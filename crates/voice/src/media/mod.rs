@@ -1,4 +1,12 @@
 //! What is Discord's own about packets: transport encryption, discovery, and what shares the UDP socket with RTP and RTCP.
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 pub(crate) mod crypto;
 pub(crate) mod discovery;

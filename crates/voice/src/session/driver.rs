@@ -22,9 +22,9 @@ use super::length::at_length;
 use super::queue::Queue;
 use super::source::Source;
 use super::udp::Udp;
-use super::websocket::{self, WebSocket};
+use super::websocket::{self, ConnectError, WebSocket};
 use crate::config::{Config, JoinInfo};
-use crate::error::{ConfigError, End};
+use crate::error::{Cause, ConfigError, End};
 use crate::receiver::Received;
 use crate::status::Status;
 use crate::video::{ReceivedVideo, VideoFrame};
@@ -53,7 +53,7 @@ pub(crate) struct Video {
     pub received: mpsc::Sender<ReceivedVideo>,
 }
 
-type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, String>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectError>> + Send>>;
 
 enum Socket {
     None,
@@ -217,7 +217,7 @@ impl Driver {
                     }
                     Poll::Ready(Err(error)) => {
                         self.socket = Socket::None;
-                        self.core.failed(error, now);
+                        self.core.failed(Cause::new(error), now);
                     }
                 },
                 Socket::Open(socket) => match Pin::new(&mut **socket).poll_next(cx) {
@@ -236,7 +236,7 @@ impl Driver {
                     }
                     Poll::Ready(Some(Err(error))) => {
                         self.socket = Socket::None;
-                        self.core.failed(error.to_string(), now);
+                        self.core.failed(Cause::new(error), now);
                     }
                     Poll::Ready(None) => {
                         self.socket = Socket::None;
@@ -258,12 +258,13 @@ impl Driver {
             match udp.poll_receive(&mut self.buffer[..], &mut self.wakes.udp.context()) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(length)) => {
-                    let datagram = &mut self.buffer[..length];
-                    self.core.datagram(datagram, Instant::now());
+                    if let Some(datagram) = self.buffer.get_mut(..length) {
+                        self.core.datagram(datagram, Instant::now());
+                    }
                 }
                 // What was sent did not arrive: nobody listens there, or not yet.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-                Poll::Ready(Err(error)) => self.core.end(End::Socket(error.to_string())),
+                Poll::Ready(Err(error)) => self.core.end(End::Socket(Cause::new(error))),
             }
             self.act();
         }
@@ -327,7 +328,7 @@ impl Driver {
                         self.udp = Some(udp);
                         self.wakes.udp.wake();
                     }
-                    Err(error) => self.core.end(End::Socket(error.to_string())),
+                    Err(error) => self.core.end(End::Socket(Cause::new(error))),
                 },
                 // Those of the protocol are sent again, if nothing comes back.
                 Action::Datagram(datagram) => {
@@ -375,7 +376,7 @@ impl Driver {
         if let Socket::Open(socket) = &mut self.socket {
             if let Err(error) = Pin::new(&mut **socket).start_send(message) {
                 self.socket = Socket::None;
-                self.core.failed(error.to_string(), Instant::now());
+                self.core.failed(Cause::new(error), Instant::now());
                 self.wakes.socket.wake();
             }
             self.flush = true;

@@ -68,13 +68,12 @@ impl Events {
         if self.ended {
             return None;
         }
-        match self.receiver.recv().await {
-            Some(event) => Some(event),
-            None => {
-                self.ended = true;
-                let end = self.end.get().cloned();
-                Some(Event::Ended(end.unwrap_or(End::Dropped)))
-            }
+        if let Some(event) = self.receiver.recv().await {
+            Some(event)
+        } else {
+            self.ended = true;
+            let end = self.end.get().cloned();
+            Some(Event::Ended(end.unwrap_or(End::Dropped)))
         }
     }
 }

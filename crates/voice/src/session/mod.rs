@@ -88,7 +88,7 @@ impl Session {
         config: Config,
     ) -> Result<(Self, Connection, Events, Frames), ConfigError> {
         let core = Core::new(info, config.clone(), Instant::now())?;
-        let (commands, receiver) = mpsc::channel(8);
+        let (commands, commanded) = mpsc::channel(8);
         let (frame_sender, frames) = mpsc::channel(config.receive_queue.max(1));
         let (event_sender, events) = events::channel(config.event_queue);
         let queue = Arc::new(Queue::new(config.send_queue));
@@ -96,10 +96,10 @@ impl Session {
             None => (None, None),
             Some(video) => {
                 let (sender, to_send) = mpsc::channel(video.queue.max(1));
-                let (received, receiver) = mpsc::channel(video.queue.max(1));
+                let (received, to_read) = mpsc::channel(video.queue.max(1));
                 let ends = VideoEnds {
                     frames: sender,
-                    received: Some(VideoFrames(receiver)),
+                    received: Some(VideoFrames(to_read)),
                 };
                 let frames = to_send;
                 (Some(Video { frames, received }), Some(ends))
@@ -111,7 +111,7 @@ impl Session {
             let driver = Driver::new(
                 core,
                 config,
-                receiver,
+                commanded,
                 Arc::clone(&to_send.0),
                 frame_sender,
                 video,
@@ -238,7 +238,7 @@ impl Session {
         answered.await.unwrap_or(Ok(()))
     }
 
-    /// The main gateway has no voice server for us at present: VOICE_SERVER_UPDATE has a null endpoint. The session waits for
+    /// The main gateway has no voice server for us at present: `VOICE_SERVER_UPDATE` has a null endpoint. The session waits for
     /// [`update_server`](Self::update_server), for [`Config::move_timeout`].
     pub async fn server_gone(&self) {
         self.command(Command::ServerGone).await;

@@ -1,5 +1,8 @@
 //! The WebSocket to the voice gateway.
 
+use std::io;
+
+use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_websockets::{ClientBuilder, Connector, Limits, MaybeTlsStream, WebSocketStream};
@@ -11,17 +14,28 @@ pub(crate) type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 /// The largest message that is taken. A welcome to a full channel has some tens of kilobytes.
 const MAX_MESSAGE: usize = 1 << 20;
 
-/// Connects; what fails is told in words.
+/// Why it cannot be opened.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("{0}")]
+    Tcp(#[from] io::Error),
+    #[error("TLS: {0}")]
+    Tls(#[source] tokio_websockets::Error),
+    #[error("the address is none: {0}")]
+    Address(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("WebSocket: {0}")]
+    WebSocket(#[source] tokio_websockets::Error),
+}
+
+/// Connects.
 pub(crate) async fn connect(
     endpoint: Endpoint,
     version: u8,
     scheme: Scheme,
     tls: Tls,
-) -> Result<WebSocket, String> {
-    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port))
-        .await
-        .map_err(|error| error.to_string())?;
-    tcp.set_nodelay(true).map_err(|error| error.to_string())?;
+) -> Result<WebSocket, ConnectError> {
+    let tcp = TcpStream::connect((&*endpoint.host, endpoint.port)).await?;
+    tcp.set_nodelay(true)?;
     let (name, connector) = match scheme {
         Scheme::Wss => ("wss", Connector::Rustls(TlsConnector::from(tls.0))),
         Scheme::Ws => ("ws", Connector::Plain),
@@ -29,13 +43,13 @@ pub(crate) async fn connect(
     let stream = connector
         .wrap(&endpoint.host, tcp)
         .await
-        .map_err(|error| format!("TLS: {error}"))?;
+        .map_err(ConnectError::Tls)?;
     let (socket, _) = ClientBuilder::new()
         .uri(&format!("{name}://{}/?v={version}", endpoint.authority))
-        .map_err(|error| error.to_string())?
+        .map_err(|error| ConnectError::Address(error.into()))?
         .limits(Limits::default().max_payload_len(Some(MAX_MESSAGE)))
         .connect_on(stream)
         .await
-        .map_err(|error| format!("WebSocket: {error}"))?;
+        .map_err(ConnectError::WebSocket)?;
     Ok(socket)
 }

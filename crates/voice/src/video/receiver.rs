@@ -141,24 +141,25 @@ impl VideoReceiver {
             // One that probes for bandwidth (96), or a codec that we have not.
             return;
         };
-        let ssrc = match again {
-            false => Some(header.ssrc),
-            true => self
-                .streams
+        let ssrc = if again {
+            self.streams
                 .iter()
-                .find_map(|(ssrc, stream)| (stream.rtx_ssrc == header.ssrc).then_some(*ssrc)),
+                .find_map(|(ssrc, stream)| (stream.rtx_ssrc == header.ssrc).then_some(*ssrc))
+        } else {
+            Some(header.ssrc)
         };
         let found = ssrc.and_then(|ssrc| Some((ssrc, self.streams.get_mut(&ssrc)?)));
         let Some((ssrc, stream)) = found else {
             self.stats.stray += 1;
             return;
         };
-        let (sequence, payload) = match again {
-            false => (header.sequence, payload),
-            true => match rtx::original(payload) {
-                Some(original) => original,
-                None => return,
-            },
+        let original = if again {
+            rtx::original(payload)
+        } else {
+            Some((header.sequence, payload))
+        };
+        let Some((sequence, payload)) = original else {
+            return;
         };
         let packet = Packet {
             codec,

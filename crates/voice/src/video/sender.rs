@@ -1,4 +1,8 @@
 //! Our video: from frames to packets, paced, and kept for a while, in case they are wanted again.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "the numbers of RTP and RTCP wrap"
+)]
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -253,9 +257,10 @@ impl VideoSender {
         };
         let original = self.sequence.wrapping_sub(back as u16);
         let (payload_type, rtx_type) = payload_types(sent.codec);
-        let (payload_type, sequence, ssrc) = match again {
-            false => (payload_type, original, self.ssrc),
-            true => (rtx_type, self.rtx_sequence, self.rtx_ssrc),
+        let (payload_type, sequence, ssrc) = if again {
+            (rtx_type, self.rtx_sequence, self.rtx_ssrc)
+        } else {
+            (payload_type, original, self.ssrc)
         };
         let header = Header {
             marker: sent.marker,

@@ -4,21 +4,6 @@
 //!
 //! From the server, JSON is `{"op", "d", "seq"?}` and binary is `u16 seq | u8 op | payload`, big endian; to the server a
 //! binary message has no `seq`.
-#![warn(
-    clippy::pedantic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects,
-    unreachable_pub
-)]
-#![cfg_attr(
-    test,
-    allow(
-        clippy::pedantic,
-        clippy::indexing_slicing,
-        clippy::arithmetic_side_effects,
-        reason = "a test that panics has failed"
-    )
-)]
 
 mod outgoing;
 pub(crate) mod video;

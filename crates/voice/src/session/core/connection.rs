@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use super::{Action, Core, Identity, Stage};
 use crate::config::{Endpoint, JoinInfo};
 use crate::dave::{self, Dave};
-use crate::error::{ConfigError, End};
+use crate::error::{Cause, ConfigError, End};
 use crate::event::Event;
 use crate::gateway::Close;
 use crate::gateway::link::Link;
@@ -47,7 +47,7 @@ impl Core {
     }
 
     /// The WebSocket could not be opened, or broke.
-    pub(crate) fn failed(&mut self, error: String, now: Instant) {
+    pub(crate) fn failed(&mut self, error: Cause, now: Instant) {
         self.last_error = error;
         self.lost(now);
         self.settle(now);
@@ -59,8 +59,10 @@ impl Core {
         match Close::of(code) {
             Close::Resume => {
                 self.last_error = match code {
-                    Some(code) => format!("it closed the connection (close code {code})"),
-                    None => "it closed the connection".into(),
+                    Some(code) => {
+                        Cause::new(format!("it closed the connection (close code {code})"))
+                    }
+                    None => Cause::new("it closed the connection"),
                 };
                 self.lost(now);
             }
@@ -88,10 +90,9 @@ impl Core {
         }
         self.actions.push_back(Action::Disconnect { code: 4000 });
         if !self.link.lost(now, self.config.attempts) {
-            let last = std::mem::take(&mut self.last_error);
             self.end(End::Unreachable {
                 attempts: self.config.attempts + 1,
-                last,
+                last: self.last_error.clone(),
             });
         }
     }

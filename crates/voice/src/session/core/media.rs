@@ -169,19 +169,19 @@ impl Core {
         let Stage::Live { live, .. } = &mut self.stage else {
             return;
         };
-        let Ok(length) = live
-            .transport
-            .open(datagram, rtcp::CLEAR)
-            .map(|rest| rtcp::CLEAR + rest.len())
-        else {
+        let Ok(sealed) = live.transport.open(datagram, rtcp::CLEAR) else {
             return;
         };
-        for report in rtcp::reports(&datagram[..length]).unwrap_or_default() {
+        let length = rtcp::CLEAR.saturating_add(sealed.len());
+        let Some(datagram) = datagram.get(..length) else {
+            return;
+        };
+        for report in rtcp::reports(datagram).unwrap_or_default() {
             if report.ssrc == live.sender.ssrc() {
                 live.loss_at_server = Some(report.fraction_lost);
             }
         }
-        self.video_feedback(&datagram[..length], now);
+        self.video_feedback(datagram, now);
     }
 
     /// Makes the next packet to send now. To be called until there is [`Sending::Nothing`].

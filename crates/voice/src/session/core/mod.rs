@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::config::{Config, Endpoint, JoinInfo};
 use crate::dave::{self, Dave};
-use crate::error::{ConfigError, End};
+use crate::error::{Cause, ConfigError, End};
 use crate::event::Event;
 use crate::gateway::link::{Due, Link};
 use crate::gateway::message::Outgoing;
@@ -110,7 +110,7 @@ pub(crate) struct Core {
     clock: Clock,
     pacer: Pacer,
     stats: SendStats,
-    last_error: String,
+    last_error: Cause,
     actions: VecDeque<Action>,
     steps: Vec<dave::Step>,
     outputs: Vec<Output>,
@@ -135,7 +135,7 @@ impl Core {
             shown: DaveStatus::default(),
             pacer: Pacer::new(),
             stats: SendStats::default(),
-            last_error: "it closed the connection".into(),
+            last_error: Cause::new("it closed the connection"),
             actions: VecDeque::new(),
             steps: Vec::new(),
             outputs: Vec::new(),
@@ -196,7 +196,7 @@ impl Core {
                 }),
                 Due::Heartbeat { t, seq_ack } => self.text(&Outgoing::Heartbeat { t, seq_ack }),
                 Due::Dead => {
-                    self.last_error = "it did not answer in time".into();
+                    self.last_error = Cause::new("it did not answer in time");
                     self.lost(now);
                 }
             }
@@ -287,7 +287,7 @@ impl Core {
                     dave::Step::Binary(binary) => self.actions.push_back(Action::Binary(binary)),
                     dave::Step::Changed => changed = true,
                     dave::Step::Unsupported(version) => {
-                        self.end(End::EncryptionVersion { version })
+                        self.end(End::EncryptionVersion { version });
                     }
                     dave::Step::Broken(error) => self.end(End::Encryption(error)),
                 }

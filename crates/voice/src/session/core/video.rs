@@ -193,12 +193,11 @@ impl Core {
     /// How good we want somebody's video, or everybody's.
     pub(crate) fn want_video(&mut self, user: Option<u64>, quality: u8) {
         let Some(video) = &mut self.video else { return };
-        match user {
-            Some(user) => drop(video.users.insert(user, quality.min(100))),
-            None => {
-                video.any = quality.min(100);
-                video.users.clear();
-            }
+        if let Some(user) = user {
+            video.users.insert(user, quality.min(100));
+        } else {
+            video.any = quality.min(100);
+            video.users.clear();
         }
         let wants = video.wants();
         if self.is_connected() {
