@@ -114,7 +114,7 @@ defmodule UroDiscord.Portal do
   @doc """
   A portal to this voice channel or stage shall be open. The channel is a name of `channels:`, or an id. Options:
 
-    * `:id`, its name in addresses and tokens, of a to z, 0 to 9, `_` and `-`: the channel's name if it is one, else its id;
+    * `:id`, its name in addresses and tokens, of a to z, 0 to 9, `_` and `-`: the name that the channel has in the configuration, else the channel's id;
     * `:world` (or `:shard`), the id of the shard that it belongs to, for what is shown of it in Discord: nil;
     * `:bots`, whether the voices of bots in the channel go to the world too: `false`.
 
@@ -136,7 +136,7 @@ defmodule UroDiscord.Portal do
   def open(channel, options, origin) do
     with {:ok, %{config: config, store: store, rest: rest}} <- runtime(),
          {:ok, channel_id} <- channel(config, channel),
-         {:ok, options} <- options(options, default_id(channel, channel_id)),
+         {:ok, options} <- options(options, default_id(config, channel_id)),
          {:ok, guild_id} <- guild(channel_id, rest),
          portal = Map.merge(options, %{channel_id: channel_id, guild_id: guild_id, origin: origin}),
          :ok <- free(portal),
@@ -262,10 +262,11 @@ defmodule UroDiscord.Portal do
          do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
   end
 
-  # A name of `channels:` may be none of a portal.
-  defp default_id(channel, channel_id) do
-    name = if is_atom(channel), do: Atom.to_string(channel), else: channel_id
-    if Config.Portal.id?(name), do: name, else: channel_id
+  # As the configuration calls its portal to this channel, or the channel, if that can be the name of a portal.
+  defp default_id(config, channel_id) do
+    portals = for %{channel: ^channel_id, id: id} <- config.portal.open, do: id
+    names = for {name, ^channel_id} <- Enum.sort(config.channels), do: Atom.to_string(name)
+    Enum.find(portals ++ names, channel_id, &Config.Portal.id?/1)
   end
 
   defp options(options, default_id) do

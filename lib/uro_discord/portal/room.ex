@@ -29,14 +29,17 @@ defmodule UroDiscord.Portal.Room do
   @roles %{"publish" => :publish, "watch" => :watch, "peer" => :peer}
   @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer}
 
-  @doc "Nothing is known of it any more, but what the store has."
-  @spec down(t(), :down | :opening) :: t()
-  def down(room, phase), do: %{room | phase: phase, peers: %{}, speaking: %{}, stats: nil}
+  @doc "Nothing is known of it any more, but what the store has; and what to tell of that."
+  @spec down(t(), :down | :opening | :open, String.t()) :: {[UroDiscord.Portal.event()], t()}
+  def down(room, phase, reason) do
+    gone = for {_number, peer} <- Enum.sort(room.peers), do: {:peer_left, peer, reason}
+    {gone, %{room | phase: phase, peers: %{}, speaking: %{}, stats: nil}}
+  end
 
   @doc "What the bridge says of it (docs/bridge-protocol.md), and what to tell of that."
   @spec fact(t(), atom(), map()) :: {[UroDiscord.Portal.event()], t()}
-  def fact(room, :open, _info), do: {gone(room, "the portal was opened anew"), %{down(room, :open) | phase: :open}}
-  def fact(room, :closed, _info), do: {gone(room, "the portal was closed"), down(room, :opening)}
+  def fact(room, :open, _info), do: down(room, :open, "the portal was opened anew")
+  def fact(room, :closed, _info), do: down(room, :opening, "the portal was closed")
 
   def fact(room, :peer_joined, %{"peer" => number} = info) do
     peer = %{
@@ -85,8 +88,6 @@ defmodule UroDiscord.Portal.Room do
 
   # Nor do those speak any more whom a peer forwarded.
   defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
-
-  defp gone(room, reason), do: for({_number, peer} <- room.peers, do: {:peer_left, peer, reason})
 
   defp speaker(info), do: %{id: info["id"], side: side(info), peer: info["peer"], name: info["name"], silent?: false}
 

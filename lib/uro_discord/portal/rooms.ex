@@ -64,7 +64,7 @@ defmodule UroDiscord.Portal.Rooms do
   @impl true
   def handle_call({:put, rows}, _from, state) do
     open = Map.filter(rows, fn {_id, row} -> row.wanted? end)
-    gone = Map.keys(state.rooms) -- Map.keys(open)
+    gone = Map.drop(state.rooms, Map.keys(open))
     rooms = Map.new(open, fn {id, row} -> {id, %{Map.get(state.rooms, id, %Room{row: row}) | row: row}} end)
     state = desire(%{state | rooms: rooms})
     Enum.each(gone, &closed/1)
@@ -121,13 +121,20 @@ defmodule UroDiscord.Portal.Rooms do
 
   # There is no bridge that has them.
   defp down(state) do
-    rooms = Map.new(state.rooms, fn {id, room} -> {id, Room.down(room, :down)} end)
+    rooms =
+      Map.new(state.rooms, fn {id, room} ->
+        {events, room} = Room.down(room, :down, "the bridge has ended")
+        Enum.each(events, &tell(id, &1))
+        {id, room}
+      end)
+
     judge_all(%{state | rooms: rooms, media: endpoint(:starting, %{})})
   end
 
-  defp closed(id) do
+  defp closed({id, room}) do
     for key <- [:portal, :portal_room], do: :ok = Runtime.delete({key, id})
-    tell(id, :closed)
+    {events, _room} = Room.down(room, :down, "the portal was closed")
+    Enum.each(events ++ [:closed], &tell(id, &1))
     Events.publish(:portal_shown, id)
   end
 
