@@ -6,9 +6,10 @@ use crate::fault::Fault;
 use crate::gateway;
 use crate::http::{self, Exchange};
 use crate::media::Media;
+use crate::portal::{self, Served};
 use crate::sender::FrameSender;
 use crate::transport::Transport;
-use crate::voice::{self, ActiveSession, DesiredVoiceStates};
+use crate::voice::{self, ActiveSession, Calls, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
 use std::io;
 use std::sync::Arc;
@@ -97,6 +98,18 @@ async fn serve(
     forward.spawn(events.clone().forward());
     let states = DesiredVoiceStates::default();
     let (updates, updated) = mpsc::channel(VOICE_UPDATES);
+    let (served, serves) = watch::channel(Served::default());
+    let in_calls = Calls::default();
+    let mut portals = JoinSet::new();
+    portals.spawn(portal::run(
+        wanted.clone(),
+        portal::Surroundings {
+            sender: sender.clone(),
+            media: media.clone(),
+            calls: in_calls.clone(),
+            served,
+        },
+    ));
     let mut calls = JoinSet::new();
     calls.spawn(voice::run(
         wanted.clone(),
@@ -104,6 +117,7 @@ async fn serve(
         voice::Surroundings {
             sender: sender.clone(),
             states: states.clone(),
+            calls: in_calls,
             begin: Arc::new(move |info, scheme, play| {
                 ActiveSession::begin(&media, info, scheme, play)
             }),
@@ -111,7 +125,7 @@ async fn serve(
     ));
     let (http, wanted_http) = watch::channel(None);
     let exchange = Exchange::new(sender.clone());
-    let ended = http::spawn(wanted_http, sender.clone(), exchange.clone())?;
+    let ended = http::spawn(wanted_http, sender.clone(), exchange.clone(), serves)?;
     let mut listener = JoinSet::new();
     listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
     let mut gateway = JoinSet::new();
@@ -142,12 +156,19 @@ async fn serve(
         Some(ended) = calls.join_next() => ended.flatten().map_err(panicked),
         Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
         Some(ended) = listener.join_next() => ended.map_err(panicked).flatten(),
+        Some(ended) = portals.join_next() => ended.map_err(panicked)?.map_err(Fault::from),
     };
-    // With the owner the desired state is gone: the gateway closes its connections and ends, and answers that are there already
-    // go out.
-    let ends = async { tokio::join!(gateway.join_next(), listener.join_next()) };
+    // With the owner the desired state is gone: the gateway closes its connections and ends, answers that are there already go out,
+    // and portals' peers are told.
+    let ends = async {
+        tokio::join!(
+            gateway.join_next(),
+            listener.join_next(),
+            portals.join_next()
+        )
+    };
     match timeout(FAREWELL, ends).await {
-        Ok((Some(Err(error) | Ok(Err(error))), _)) => Err(panicked(error)),
+        Ok((Some(Err(error) | Ok(Err(error))), ..)) => Err(panicked(error)),
         Ok(_) => result,
         Err(_) => {
             tracing::warn!("not all connections could be closed in time");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uro_discord_voice::Scheme;
-use uro_discord_wire::{Gateway, Http, Media, Portals, Snowflake, Voice, VoiceChannel};
+use uro_discord_wire::{Gateway, Http, Media, Portal, Portals, Snowflake, Voice, VoiceChannel};
 
 /// The most shards: each is a connection of this process, and serves 2,500 guilds.
 const SHARDS: u32 = 1_000;
@@ -26,7 +26,7 @@ pub struct Desired {
     pub voice: Option<DesiredVoice>,
     pub http: Option<Arc<Http>>,
     pub media: Option<Arc<Media>>,
-    pub portals: Option<Arc<Portals>>,
+    pub portals: Option<DesiredPortals>,
     /// Until when gateway connections may be held.
     pub lease: Option<Instant>,
     /// How often each shard was allowed to identify.
@@ -57,6 +57,17 @@ impl DesiredVoice {
     }
 }
 
+/// The desired portals, by id.
+pub type DesiredPortals = Arc<BTreeMap<String, Arc<Portal>>>;
+
+fn by_id(portals: Portals) -> DesiredPortals {
+    let open = portals.open.into_iter();
+    Arc::new(
+        open.map(|portal| (portal.id.clone(), Arc::new(portal)))
+            .collect(),
+    )
+}
+
 impl Desired {
     /// How voice servers are reached: as the gateway is. Without TLS it is a simulator on this machine.
     pub fn voice_scheme(&self) -> Scheme {
@@ -83,7 +94,7 @@ impl Desired {
             "voice" => self.voice = parse(value, voice)?.map(DesiredVoice::new),
             "http" => self.http = parse(value, http)?.map(Arc::new),
             "media" => self.media = parse(value, portals::media)?.map(Arc::new),
-            "portals" => self.portals = parse(value, portals::portals)?.map(Arc::new),
+            "portals" => self.portals = parse(value, portals::portals)?.map(by_id),
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }

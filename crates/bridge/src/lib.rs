@@ -16,6 +16,7 @@ mod http;
 pub mod log;
 mod media;
 mod panics;
+mod portal;
 mod presence;
 mod sender;
 pub mod stdio;

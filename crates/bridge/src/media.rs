@@ -1,4 +1,4 @@
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 use tokio::task::{JoinHandle, JoinSet};
 use uro_discord_voice::{Config, ConfigError, Scheme, Tls};
 
@@ -21,13 +21,18 @@ impl Media {
         Ok(Self { workers, tls })
     }
 
-    /// The settings of a session in which nobody listens, since nobody does today.
+    /// The settings of a session in which nobody listens until a portal does.
     pub(crate) fn config(&self, scheme: Scheme) -> Config {
         Config {
             scheme,
             receive: false,
             ..Config::with_tls(self.tls.clone())
         }
+    }
+
+    /// What is made while this is held has its IO and time on the workers.
+    pub(crate) fn enter(&self) -> EnterGuard<'_> {
+        self.workers.enter()
     }
 
     /// Runs it on the workers. It goes on when the handle is dropped.

@@ -3,6 +3,8 @@
 //! - A **room's** panic, be it in its call, its session or its player, ends that room. Elixir is told that it ended and when it is
 //!   joined again, with the pauses of any other loss.
 //! - A **shard's** ends its gateway connection, which is opened again as any that was lost, and resumes.
+//! - A **portal's**, be it in its room or in what joins it to a voice session, ends that room, which is opened anew after a pause. One in a loop of the
+//!   endpoint ends all rooms of the endpoint, which is bound anew.
 //! - An **HTTP connection's** ends that connection.
 //!
 //! Each is a line of the log, on stderr, and a [`Panic`](uro_discord_wire::FromBridge::Panic) to Elixir, which counts them. Whatever else

@@ -16,6 +16,7 @@ pub enum Refusal {
     BodyBroken,
     Timeout,
     Busy,
+    Soon,
     NoAnswer,
     Internal,
 }
@@ -39,7 +40,7 @@ impl Refusal {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Soon | Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -52,14 +53,14 @@ impl Refusal {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge(_) => "too_large",
             Self::Timeout => "timeout",
-            Self::Busy | Self::NoAnswer => "unavailable",
+            Self::Busy | Self::Soon | Self::NoAnswer => "unavailable",
             Self::Internal => "internal",
         }
     }
 
     fn message(self) -> String {
         match self {
-            Self::NotFound => "there is nothing here; all paths begin with /discord/",
+            Self::NotFound => "there is nothing here; all paths begin with /discord/, or with /portal/ where portals are served",
             Self::BadRequest => "this is not a request of HTTP/1.1 or HTTP/2; look at what sends it",
             Self::BadHeader => "a header is not UTF-8; send it without what is not",
             Self::Chunked => "send the body with a Content-Length, not in chunks",
@@ -72,6 +73,7 @@ impl Refusal {
             Self::BodyBroken => "the body did not come whole; send it again",
             Self::Timeout => "the request did not come in time; send it again",
             Self::Busy => "there is too much to do; send it again",
+            Self::Soon => "portals are not served yet, or not at the moment; send it again",
             Self::NoAnswer => {
                 "there was no answer in time; perhaps it was done all the same: an Idempotency-Key makes it safe to send it again"
             }

@@ -1,28 +1,20 @@
 //! `/discord/…`: the head of a request goes to Elixir, which says whether the body is read; then the body; then its answer comes back.
 
+use super::body::read;
 use super::client::{Client, Work};
 use super::exchange::{Exchange, Reply, Word};
 use super::refusal::Refusal;
-use super::room::{Full, Room, Turn};
+use super::room::Room;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use http_body_util::BodyExt as _;
 use hyper::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
-use uro_discord_wire::{RequestHead, Verdict};
-
-/// From the end of a head to the end of its body.
-const BODY: Duration = Duration::from_secs(20);
+use uro_discord_wire::RequestHead;
 
 /// Bytes of bodies that are held at once, of those whose head says who sends them, and of the others.
 const KNOWN: usize = 32 * 1024 * 1024;
 const UNKNOWN: usize = 16 * 1024 * 1024;
-
-/// What a body costs beside its bytes.
-const OVERHEAD: usize = 4 * 1024;
 
 /// Under which path.
 pub const PATH: &str = "/discord/";
@@ -77,7 +69,7 @@ impl Relay {
                     &self.unknown
                 };
                 // Held until the answer is there: it takes as much room in Elixir.
-                let (bytes, _seat) = read(body, verdict, room, client, work).await?;
+                let (bytes, _seat) = read(body, verdict.limit, room, client, work).await?;
                 ticket.body(&bytes, work).await?;
                 drop(bytes);
                 match ticket.word().await? {
@@ -107,64 +99,6 @@ fn head(parts: &hyper::http::request::Parts, client: &Client) -> Result<RequestH
         headers,
         peer: client.peer.to_canonical().to_string(),
     })
-}
-
-async fn read(
-    mut body: Body,
-    verdict: Verdict,
-    room: &Room,
-    client: &Client,
-    work: &Work,
-) -> Result<(Vec<u8>, super::room::Seat), Refusal> {
-    let busy = |Full| Refusal::Busy;
-    let until = Instant::now() + BODY;
-    let limit = verdict.limit as usize;
-    let mut seat = room.enter(client.peer, OVERHEAD).await.map_err(busy)?;
-    let mut bytes = Vec::new();
-    let reading = Reading::new(work);
-    loop {
-        let frame = tokio::select! {
-            frame = timeout_at(until, body.frame()) => frame.map_err(|_| Refusal::Timeout)?,
-            () = seat.evicted() => return Err(Refusal::Busy),
-        };
-        let data = match frame {
-            None => break,
-            Some(Err(_)) => return Err(Refusal::BodyBroken),
-            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
-        };
-        let length = bytes.len() + data.len();
-        if length > limit {
-            return Err(Refusal::BodyTooLarge(verdict.limit));
-        }
-        if length > bytes.capacity() {
-            // Room is taken for what has come, not for what somebody says will.
-            let capacity = (bytes.capacity() * 2).min(limit).max(length);
-            let more = capacity - bytes.capacity();
-            seat.grow(more).await.map_err(busy)?;
-            bytes.reserve_exact(capacity - bytes.len());
-        }
-        bytes.extend_from_slice(&data);
-    }
-    drop(reading);
-    work.has_read();
-    seat.turn(Turn::Ours);
-    Ok((bytes, seat))
-}
-
-/// While the client's body is waited for.
-struct Reading<'a>(&'a Work);
-
-impl<'a> Reading<'a> {
-    fn new(work: &'a Work) -> Self {
-        work.reads(true);
-        Self(work)
-    }
-}
-
-impl Drop for Reading<'_> {
-    fn drop(&mut self) {
-        self.0.reads(false);
-    }
 }
 
 fn response(reply: Reply) -> Result<Response<Body>, Refusal> {

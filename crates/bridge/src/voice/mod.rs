@@ -4,6 +4,7 @@
 //! channel it is in ([`DesiredVoiceStates`]) and hears where its voice server is ([`Update`]).
 
 mod call;
+mod calls;
 mod desired;
 mod player;
 #[cfg(test)]
@@ -20,6 +21,7 @@ use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
 
 pub use call::ActiveSession;
+pub use calls::{Calls, InCall, Live};
 pub use desired::{Changes, DesiredVoiceState, DesiredVoiceStates};
 
 /// Updates that may wait for a guild's session. It takes them at once.
@@ -78,6 +80,7 @@ struct Running {
 pub struct Surroundings {
     pub sender: FrameSender,
     pub states: DesiredVoiceStates,
+    pub calls: Calls,
     pub begin: Begin,
 }
 

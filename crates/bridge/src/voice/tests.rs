@@ -86,12 +86,14 @@ fn begin(begun: Arc<[AtomicU32; 2]>) -> Begin {
         let number = if breaks { of_this } else { of_other }.fetch_add(1, Ordering::SeqCst);
         assert!(number > 0 || !breaks, "on purpose, as a session is made");
         let config = media.config(Scheme::Ws);
-        let (session, connection, events, _) = Session::join(info, config)?;
+        let (session, connection, events, frames) = Session::join(info, config)?;
         let running = tokio::spawn(async move {
             assert!(number != 1, "on purpose, as a session runs");
             connection.await;
         });
-        Ok(ActiveSession::new(&media, session, running, events, play))
+        Ok(ActiveSession::new(
+            &media, session, running, events, frames, play,
+        ))
     })
 }
 
@@ -108,6 +110,7 @@ async fn a_panic_ends_its_room_alone_which_is_joined_again() {
     let surroundings = Surroundings {
         sender,
         states: DesiredVoiceStates::default(),
+        calls: Calls::default(),
         begin: begin(begun.clone()),
     };
     let rooms = tokio::spawn(run(desires, updated, surroundings));

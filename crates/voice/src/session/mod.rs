@@ -138,6 +138,16 @@ impl Session {
         self.queue.try_push(frame)
     }
 
+    /// As [`try_send_opus`](Self::try_send_opus), for what is live and made at its own pace: no more than `most` frames wait, and beyond
+    /// these the oldest are dropped, so that a stall does not stay as delay. Returns how many were.
+    ///
+    /// # Errors
+    ///
+    /// When the session has ended, or the frame cannot be one.
+    pub fn send_latest_opus(&self, frame: Bytes, most: usize) -> Result<usize, SendError> {
+        self.queue.push_latest(frame, most)
+    }
+
     /// As [`try_send_opus`](Self::try_send_opus), but waits for room: for what is not live.
     ///
     /// # Errors

@@ -43,12 +43,7 @@ impl Queue {
     }
 
     pub(crate) fn try_push(&self, frame: Bytes) -> Result<(), SendError> {
-        if frame.is_empty() || frame.len() > MAX_FRAME {
-            return Err(SendError::Size {
-                size: frame.len(),
-                max: MAX_FRAME,
-            });
-        }
+        check(&frame)?;
         let waker = {
             let mut inner = self.lock();
             if inner.ended {
@@ -65,6 +60,26 @@ impl Queue {
             waker.wake();
         }
         Ok(())
+    }
+
+    /// Pushes, and drops the oldest beyond `most`. How many were dropped.
+    pub(crate) fn push_latest(&self, frame: Bytes, most: usize) -> Result<usize, SendError> {
+        check(&frame)?;
+        let most = most.clamp(1, self.capacity);
+        let (waker, dropped) = {
+            let mut inner = self.lock();
+            if inner.ended {
+                return Err(SendError::Ended);
+            }
+            inner.frames.push_back(frame);
+            let dropped = inner.frames.len().saturating_sub(most);
+            inner.frames.drain(..dropped);
+            (inner.waiting.take(), dropped)
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Ok(dropped)
     }
 
     pub(crate) async fn push(&self, mut frame: Bytes) -> Result<(), SendError> {
@@ -105,6 +120,16 @@ impl Queue {
         drop(inner);
         self.room.notify_waiters();
     }
+}
+
+fn check(frame: &Bytes) -> Result<(), SendError> {
+    if frame.is_empty() || frame.len() > MAX_FRAME {
+        return Err(SendError::Size {
+            size: frame.len(),
+            max: MAX_FRAME,
+        });
+    }
+    Ok(())
 }
 
 /// Ends the queue when it is dropped, with whoever would have taken the frames.
@@ -169,10 +194,28 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_live_the_oldest_goes() {
+        let queue = Queue::new(25);
+        let waker = Waker::noop();
+        let frame = |byte: u8| Bytes::from(vec![byte]);
+        let dropped = [0, 1, 2, 3, 4].map(|byte| queue.push_latest(frame(byte), 3).unwrap());
+        assert_eq!(dropped, [0, 0, 0, 1, 1]);
+        for byte in 2..5 {
+            assert_eq!(queue.pop(waker), Some(frame(byte)));
+        }
+        assert_eq!(queue.pop(waker), None);
+        queue.end();
+        assert_eq!(queue.push_latest(frame(5), 3), Err(SendError::Ended));
+    }
+
+    #[test]
     fn frames_have_a_size() {
         let queue = Queue::new(2);
         for size in [0, MAX_FRAME + 1] {
-            let refused = queue.try_push(Bytes::from(vec![0; size]));
+            let frame = Bytes::from(vec![0; size]);
+            let refused = queue.try_push(frame.clone());
+            assert!(matches!(refused, Err(SendError::Size { .. })));
+            let refused = queue.push_latest(frame, 1);
             assert!(matches!(refused, Err(SendError::Size { .. })));
         }
     }

@@ -1,14 +1,16 @@
 //! The side of the voice server: a session, and what is played into it.
 
+use super::super::calls::Live;
 use super::super::player::play;
 use crate::media::Media;
 use crate::panics;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use uro_discord_voice::{ConfigError, Event, Events, JoinInfo, Scheme, Session};
+use uro_discord_voice::{ConfigError, Event, Events, Frames, JoinInfo, Scheme, Session};
 use uro_discord_wire::{Play, Played};
 
 /// How often Elixir hears how a session does.
@@ -21,6 +23,7 @@ pub struct ActiveSession {
     /// Ends by itself with the session, after the voice server has been told.
     connection: JoinHandle<()>,
     events: Events,
+    frames: Arc<Mutex<Frames>>,
     stats: Interval,
     /// What is to be played, and whether frames could be sent so far: the beginning is not to be lost.
     play: Option<Play>,
@@ -37,10 +40,8 @@ impl ActiveSession {
         play: Option<&Play>,
     ) -> Result<Self, ConfigError> {
         let (session, connection, events, frames) = Session::join(info, media.config(scheme))?;
-        // Nobody wants others' frames.
-        drop(frames);
         let connection = media.spawn(connection);
-        Ok(Self::new(media, session, connection, events, play))
+        Ok(Self::new(media, session, connection, events, frames, play))
     }
 
     /// A session whose connection runs already.
@@ -49,6 +50,7 @@ impl ActiveSession {
         session: Session,
         connection: JoinHandle<()>,
         events: Events,
+        frames: Frames,
         play: Option<&Play>,
     ) -> Self {
         let mut stats = interval(STATS);
@@ -58,10 +60,19 @@ impl ActiveSession {
             session: Arc::new(session),
             connection,
             events,
+            frames: Arc::new(Mutex::new(frames)),
             stats,
             play: play.cloned(),
             can_send: false,
             playing: JoinSet::new(),
+        }
+    }
+
+    /// The session for those who join it.
+    pub fn live(&self) -> Live {
+        Live {
+            session: Arc::downgrade(&self.session),
+            frames: self.frames.clone(),
         }
     }
 

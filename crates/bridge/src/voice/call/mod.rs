@@ -4,6 +4,7 @@ mod active_session;
 mod facts;
 mod retry;
 
+use super::calls::Calls;
 use super::desired::{DesiredVoiceState, DesiredVoiceStates};
 use super::{Order, Surroundings, Update};
 use crate::panics;
@@ -41,6 +42,7 @@ pub struct Call {
     updates: mpsc::Receiver<Update>,
     sender: FrameSender,
     states: DesiredVoiceStates,
+    calls: Calls,
     begin: Begin,
     beginning: u64,
     /// Losses since the last good session.
@@ -69,6 +71,7 @@ impl Call {
         let Surroundings {
             sender,
             states,
+            calls,
             begin,
         } = surroundings;
         Self {
@@ -79,6 +82,7 @@ impl Call {
             updates,
             sender,
             states,
+            calls,
             begin,
             beginning: 0,
             retries: Retries::default(),
@@ -97,6 +101,7 @@ impl Call {
                 Ok(over) => over,
                 Err(panics::Panicked) => self.panicked().await,
             };
+            self.calls.over(self.guild);
             let (reason, delay) = match over {
                 Over::Bridge => break,
                 Over::Ordered => continue,
@@ -209,6 +214,7 @@ impl Call {
                         Update::NewSession => {
                             active = None;
                             handshake = None;
+                            self.calls.over(self.guild);
                             None
                         }
                     }
@@ -262,7 +268,10 @@ impl Call {
         match active {
             Some(active) => active.session.update_server(info).await,
             None => {
-                *active = Some((self.begin)(info, self.scheme, order.play.as_ref())?);
+                let begun = (self.begin)(info, self.scheme, order.play.as_ref())?;
+                let live = begun.live();
+                self.calls.change(self.guild, |call| call.live = Some(live));
+                *active = Some(begun);
                 Ok(())
             }
         }
@@ -287,6 +296,12 @@ impl Call {
             }
             Some(Event::Missed(count)) => {
                 tracing::warn!(guild = %self.guild, count, "Elixir reads too slowly: events of a voice session were dropped");
+                if let Some(active) = active
+                    && let Some(status) = active.session.status().await
+                {
+                    let users = status.users.into_iter().collect();
+                    self.calls.change(self.guild, |call| call.users = users);
+                }
             }
             Some(event) => {
                 if matches!(event, Event::Joined { .. }) {
@@ -296,6 +311,15 @@ impl Call {
                     (&event, active)
                 {
                     active.can_send();
+                }
+                match event {
+                    Event::UserJoined { user_id } => self.calls.change(self.guild, |call| {
+                        call.users.insert(user_id);
+                    }),
+                    Event::UserLeft { user_id } => self.calls.change(self.guild, |call| {
+                        call.users.remove(&user_id);
+                    }),
+                    _ => {}
                 }
                 if let Some(state) = fact(event, channel) {
                     self.report(state).await;
