@@ -103,6 +103,8 @@ impl Joint {
             Err(error) => return Over::Stopped(error.to_string()),
         };
         self.tell(PortalState::Open);
+        #[cfg(test)]
+        super::tests::opened(&self.id);
         let mut call = self.calls.follow(order.guild);
         let mut room = Room::new(portal, order, options);
         room.adjust();

@@ -7,6 +7,8 @@ mod facts;
 mod hearing;
 mod joint;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use crate::desired::{Desired, DesiredPortals};
 use crate::media::Media;
