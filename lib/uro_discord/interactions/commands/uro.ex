@@ -65,7 +65,7 @@ defmodule UroDiscord.Interactions.Commands.Uro do
       {"Gateway", gateway(status.gateway)},
       {"Notifications", notifications(status.notifications)},
       {"Worlds", worlds(status.shards)}
-    ]
+    ] ++ if(status.portal, do: [{"Portals", portals(status.portal)}], else: [])
   end
 
   defp bridge(%{since: nil, state: state}), do: "#{state}"
@@ -83,6 +83,13 @@ defmodule UroDiscord.Interactions.Commands.Uro do
 
   defp worlds(%{source: {:unreachable, _reason}} = shards), do: worlds(%{shards | source: :unreachable})
   defp worlds(shards), do: "#{shards.shards} known, #{shards.visible} shown; their source is #{shards.source}"
+
+  defp portals(%{media: media, open: portals}) do
+    states =
+      portals |> Enum.frequencies_by(& &1.state) |> Enum.map_join(", ", fn {state, count} -> "#{count} #{state}" end)
+
+    if(states == "", do: "none", else: states) <> "; their UDP port: #{media.state}"
+  end
 
   # As each reader's clock shows it.
   defp time(since), do: "<t:#{DateTime.to_unix(since)}:R>"
