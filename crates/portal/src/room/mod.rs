@@ -1,4 +1,4 @@
-//! A portal's room: a machine without sockets and clock.
+#![doc = include_str!("README.md")]
 
 mod clock;
 mod inputs;

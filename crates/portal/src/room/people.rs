@@ -87,9 +87,8 @@ impl Room {
 
     /// The streams of a peer.
     pub(super) fn of_peer(&self, peer: PeerId) -> Vec<Participant> {
-        let sender = |sender| Participant::World(Source { peer, sender });
         self.streams
-            .range(sender(0)..=sender(u32::MAX))
+            .range(peer.all())
             .map(|(who, _)| *who)
             .collect()
     }

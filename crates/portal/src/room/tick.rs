@@ -1,7 +1,5 @@
 //! The frame of one moment, for everybody.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::{Event, Format, Listens, MIX, Output, Participant, Path, PeerId, Room, Side};
@@ -70,16 +68,15 @@ impl Room {
         let mut sent: Vec<(PeerId, Format, Vec<Bytes>)> = Vec::new();
         let own = |peer: PeerId| move |who: Participant| who.peer() == Some(peer);
         let mut failed = 0;
-        let speaks = |streams: &BTreeMap<Participant, super::Stream>, peer| {
-            streams
-                .iter()
-                .any(|(who, stream)| who.peer() == Some(peer) && stream.active())
-        };
         for (id, peer) in &mut self.peers {
             let Listens::Mix(format) = peer.member.listens else {
                 continue;
             };
-            if !speaks(&self.streams, *id) {
+            if !self
+                .streams
+                .range(id.all())
+                .any(|(_, stream)| stream.active())
+            {
                 peer.own = None;
                 continue;
             }

@@ -1,6 +1,7 @@
 //! What goes into a room and comes out of it.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
@@ -31,6 +32,14 @@ pub const MIX: u32 = 0;
 /// A peer of the world side, numbered by the caller; never used again within a room's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PeerId(pub u32);
+
+impl PeerId {
+    /// It and those whom it forwards.
+    pub(crate) fn all(self) -> RangeInclusive<Participant> {
+        let sender = |sender| Participant::World(Source { peer: self, sender });
+        sender(0)..=sender(u32::MAX)
+    }
+}
 
 /// A stream of voice from the world: the peer's own (`sender` 0), or of a player whom a world's peer forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

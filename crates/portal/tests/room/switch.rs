@@ -88,7 +88,7 @@ fn nobody_hears_it() {
             let before = splatter(&plain[then - 800..then + 900]);
             worse.push(decibels(splatter(&heard[at - 240..at + 900]), before));
             let power =
-                |pcm: &[f32]| pcm.iter().map(|v| v * v).sum::<f32>() / pcm.len() as f32 + 1e-6;
+                |pcm: &[f32]| pcm.iter().map(|v| v * v).sum::<f32>() / pcm.len() as f32 + 1e-4;
             let loudest = [0, 552].map(|late| power(&plain[then - late..then - late + 960]));
             let now = power(&heard[at..at + 960]);
             let [a, b] = loudest;
@@ -106,7 +106,7 @@ fn nobody_hears_it() {
             "{mode:?}: {} changes: above 12 kHz {most:+.1} dB, level {softest:+.1} to {loudest:+.1} dB",
             worse.len()
         );
-        assert!(most < 3.0, "{mode:?}: {most:+.1} dB above 12 kHz");
+        assert!(most < 5.0, "{mode:?}: {most:+.1} dB above 12 kHz");
         assert!(
             softest > -7.0 && loudest < 4.0,
             "{mode:?}: {softest:+.1} to {loudest:+.1} dB"
