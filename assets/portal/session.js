@@ -52,6 +52,8 @@ export class Session {
   }
 
   #again(attempt, reason, atLeast = 0) {
+    // What it tells from now on, such as that its channel closes, is nobody's business.
+    this.#attempt = null;
     attempt.end();
     if (attempt.lasted() > GOOD_MS) this.#failures = 0;
     const wait = Math.max(Math.min(FIRST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS) * (0.75 + Math.random() / 4), atLeast);

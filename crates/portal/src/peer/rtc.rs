@@ -187,6 +187,8 @@ impl Rtc {
     }
 
     fn drain(&mut self) {
+        // A channel's first message may come in the packet that opens it; it is of no use before.
+        self.drain_events();
         while let Some(TaggedRTCMessage { message, .. }) = self.connection.poll_read() {
             match message {
                 RTCMessage::RtpPacket(_, packet) => self.events.push_back(Event::Rtp(Rtp {
@@ -212,6 +214,10 @@ impl Rtc {
                 _ => {}
             }
         }
+        self.drain_events();
+    }
+
+    fn drain_events(&mut self) {
         if !self.stirred {
             return;
         }
