@@ -1,19 +1,22 @@
 //! Opus, of one channel.
 
 use bytes::Bytes;
-use opus_pure::{Application, MAX_PACKET_BYTES, OpusDecoder, OpusEncoder};
+use uro_discord_opus::Application;
 
 /// What the codec says when it fails.
-pub type CodecError = opus_pure::Error;
+pub type CodecError = uro_discord_opus::Error;
 
-const RATE: i32 = 48_000;
 const BITS_A_SECOND: i32 = 64_000;
+const COMPLEXITY: i32 = 5;
 /// The longest packet there is, of 120 ms.
 const LONGEST: usize = 5_760;
+/// No packet is larger.
+const LARGEST: usize = 1_275;
 
 /// Makes packets.
+#[derive(Debug)]
 pub struct Encoder {
-    encoder: OpusEncoder,
+    encoder: uro_discord_opus::Encoder,
     packet: Vec<u8>,
 }
 
@@ -23,11 +26,14 @@ impl Encoder {
     /// # Errors
     /// When the codec cannot be had.
     pub fn new() -> Result<Self, CodecError> {
-        let mut encoder = OpusEncoder::new(RATE, 1, Application::Audio)?;
-        encoder.bitrate_bps = BITS_A_SECOND;
         Ok(Self {
-            encoder,
-            packet: vec![0; MAX_PACKET_BYTES],
+            encoder: uro_discord_opus::Encoder::new(
+                1,
+                Application::Audio,
+                BITS_A_SECOND,
+                COMPLEXITY,
+            )?,
+            packet: vec![0; LARGEST],
         })
     }
 
@@ -36,16 +42,15 @@ impl Encoder {
     /// # Errors
     /// When there are as many as no packet has.
     pub fn encode(&mut self, samples: &[f32]) -> Result<Bytes, CodecError> {
-        let length = self
-            .encoder
-            .encode(samples, samples.len(), &mut self.packet)?;
+        let length = self.encoder.encode(samples, &mut self.packet)?;
         Ok(Bytes::copy_from_slice(&self.packet[..length]))
     }
 }
 
 /// Reads packets; those of two channels become one.
+#[derive(Debug)]
 pub struct Decoder {
-    decoder: OpusDecoder,
+    decoder: uro_discord_opus::Decoder,
     samples: Vec<f32>,
 }
 
@@ -56,7 +61,7 @@ impl Decoder {
     /// When the codec cannot be had.
     pub fn new() -> Result<Self, CodecError> {
         Ok(Self {
-            decoder: OpusDecoder::new(RATE, 1)?,
+            decoder: uro_discord_opus::Decoder::new(1)?,
             samples: vec![0.0; LONGEST],
         })
     }
@@ -66,8 +71,18 @@ impl Decoder {
     /// # Errors
     /// When it is none.
     pub fn decode(&mut self, packet: &[u8]) -> Result<&[f32], CodecError> {
-        let samples = self.decoder.decode(packet, LONGEST, &mut self.samples)?;
+        let samples = self.decoder.decode(packet, &mut self.samples)?;
         Ok(&self.samples[..samples])
+    }
+
+    /// So many samples in place of those that were lost.
+    ///
+    /// # Errors
+    /// When there are as many as no packet has.
+    pub fn conceal(&mut self, samples: usize) -> Result<&[f32], CodecError> {
+        let samples = &mut self.samples[..samples.min(LONGEST)];
+        self.decoder.conceal(samples)?;
+        Ok(samples)
     }
 }
 

@@ -231,10 +231,14 @@ impl Connection {
             .is_ok_and(|state| *state == RTCPeerConnectionState::Connected)
     }
 
-    /// Waits until it has ended.
-    pub(crate) async fn ended(&mut self) {
-        // Nobody who tells: it has ended as well.
-        let _ = self.state.wait_for(|state| has_ended(*state)).await;
+    /// Waits until it has ended; when it is closed, until all is read that came over data channels.
+    pub(crate) async fn over(&mut self, closed: bool) {
+        if closed {
+            while self.tasks.join_next().await.is_some() {}
+        } else {
+            // Nobody who tells: it has ended as well.
+            let _ = self.state.wait_for(|state| has_ended(*state)).await;
+        }
     }
 
     /// Sends a packet on the track.
@@ -294,8 +298,8 @@ impl Connection {
             .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok())
     }
 
-    pub(crate) async fn close(mut self) -> Result<(), Failure> {
-        self.tasks.abort_all();
+    /// Closes it. What it had received is read all the same.
+    pub(crate) async fn stop(&self) -> Result<(), Failure> {
         self.peer.close().await
     }
 }

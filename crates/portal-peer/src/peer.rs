@@ -113,6 +113,8 @@ pub struct Peer {
     sequence: u32,
     time: u32,
     pausing: bool,
+    /// The connection is not there any more, but for what it had received.
+    closing: bool,
     ended: bool,
 }
 
@@ -137,6 +139,7 @@ impl Peer {
             sequence: fastrand::u32(..) & 0xffff,
             time: fastrand::u32(..),
             pausing: true,
+            closing: false,
             ended: false,
         };
         let answer = match join.media {
@@ -239,12 +242,29 @@ impl Peer {
         samples: u32,
         payload: Bytes,
     ) -> Result<(), Error> {
+        let (sequence, time) = (self.sequence, self.time);
+        self.sequence = self.sequence.wrapping_add(1);
+        self.time = self.time.wrapping_add(samples);
+        self.send(sender, sequence, time, payload).await
+    }
+
+    /// Sends a packet with a number and a time that the caller counts, as when a network has lost and mixed up what was before it.
+    ///
+    /// # Errors
+    /// When the connection has ended.
+    pub async fn send(
+        &mut self,
+        sender: u32,
+        sequence: u32,
+        time: u32,
+        payload: Bytes,
+    ) -> Result<(), Error> {
         let marker = std::mem::take(&mut self.pausing);
         match self.way {
             Way::Channels { .. } => {
                 let frame = Frame {
                     sender,
-                    sequence: self.sequence,
+                    sequence,
                     payload,
                 };
                 let mut message = Vec::with_capacity(crate::voice::HEADER + frame.payload.len());
@@ -252,14 +272,11 @@ impl Peer {
                 self.connection.send_voice(&message).await?;
             }
             Way::Publish | Way::Both | Way::Watch => {
-                let sequence = self.sequence as u16;
                 self.connection
-                    .send_rtp(sequence, self.time, marker, payload)
+                    .send_rtp(sequence as u16, time, marker, payload)
                     .await?;
             }
         }
-        self.sequence = self.sequence.wrapping_add(1);
-        self.time = self.time.wrapping_add(samples);
         Ok(())
     }
 
@@ -283,7 +300,8 @@ impl Peer {
             let arrived = tokio::select! {
                 biased;
                 arrived = self.arrived.recv() => arrived,
-                () = self.connection.ended() => None,
+                // What had come before the end is in the queue then.
+                () = self.connection.over(self.closing) => self.arrived.try_recv().ok(),
             };
             match arrived {
                 Some(Arrived::Rtp(packet)) => {
@@ -300,15 +318,23 @@ impl Peer {
                 },
                 Some(Arrived::Voice(message)) => self.message = message,
                 Some(Arrived::Open) => {}
-                Some(Arrived::Closed) => return self.end("the portal closed a data channel"),
-                None => return self.end("nothing comes from the portal any more"),
+                None if self.closing => return self.end(),
+                // By the portal, or by its silence. Its last words may still be on their way through the connection.
+                Some(Arrived::Closed) | None => {
+                    self.closing = true;
+                    if let Err(error) = self.connection.stop().await {
+                        tracing::debug!(%error, "a connection that does not close");
+                    }
+                }
             }
         }
     }
 
-    fn end(&mut self, reason: &str) -> Option<Happened> {
+    fn end(&mut self) -> Option<Happened> {
         self.ended = true;
-        Some(Happened::Ended(reason.to_owned()))
+        Some(Happened::Ended(
+            "the portal has closed it, or is out of reach".into(),
+        ))
     }
 
     /// The next packet of the message of voice that is being read.
@@ -338,12 +364,12 @@ impl Peer {
     /// # Errors
     /// When the portal does not hear it; the connection is closed all the same.
     pub async fn leave(self) -> Result<(), Error> {
-        if matches!(self.way, Way::Channels { .. }) && !self.ended {
+        if matches!(self.way, Way::Channels { .. }) && !self.closing {
             // A connection that cannot say it is as good as closed.
             let _ = self.say(&FromPeer::Bye).await;
         }
         let told = self.http.close(&self.session).await;
-        self.connection.close().await?;
+        self.connection.stop().await?;
         match told {
             // It was over already.
             Err(HttpError::Refused {
