@@ -13,6 +13,7 @@ mod bridge;
 mod json;
 mod media;
 mod rest;
+mod room;
 mod voice;
 mod wire;
 
@@ -22,11 +23,12 @@ use std::sync::LazyLock;
 /// Takes any bytes.
 type Target = fn(&[u8]);
 
-const TARGETS: [&[(&str, Target)]; 6] = [
+const TARGETS: [&[(&str, Target)]; 7] = [
     bridge::TARGETS,
     json::TARGETS,
     media::TARGETS,
     rest::TARGETS,
+    room::TARGETS,
     voice::TARGETS,
     wire::TARGETS,
 ];
