@@ -21,7 +21,7 @@ use uro_portal_peer::signal::{Signal, share};
 const FRAME: usize = 960;
 
 /// Samples in which a tone is looked for.
-const WINDOW: usize = 24_000;
+const WINDOW: usize = 9_600;
 
 pub struct Member {
     pub user: u64,
@@ -152,7 +152,7 @@ pub struct Ear {
 }
 
 impl Ear {
-    /// Takes a packet. Whether the last half second was this tone.
+    /// Takes a packet. Whether the last fifth of a second was this tone.
     pub fn hears(&mut self, speaker: u64, packet: &Bytes, hertz: f64) -> bool {
         if self.speaker != speaker {
             *self = Self {
@@ -166,7 +166,7 @@ impl Ear {
         self.samples.extend(decoder.decode(packet).unwrap());
         let old = self.samples.len().saturating_sub(WINDOW);
         self.samples.drain(..old);
-        self.samples.len() == WINDOW && share(self.samples.make_contiguous(), hertz) > 0.8
+        self.samples.len() == WINDOW && share(self.samples.make_contiguous(), hertz) > 0.7
     }
 }
 
@@ -182,7 +182,7 @@ async fn payload(gateway: &mut Shard) -> Value {
 fn place(handshake: &mut Handshake, payload: &Value, user: u64) -> Option<JoinInfo> {
     let (now, d) = (Instant::now(), &payload["d"]);
     let step = match payload["t"].as_str()? {
-        "VOICE_STATE_UPDATE" if d["user_id"] == user.to_string() => {
+        "VOICE_STATE_UPDATE" if d["user_id"].as_str() == Some(&user.to_string()) => {
             let channel = d["channel_id"].as_str().map(|id| id.parse().unwrap());
             let session = d["session_id"].as_str().unwrap();
             handshake.voice_state(channel, session, now)
