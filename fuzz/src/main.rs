@@ -12,6 +12,7 @@
 mod bridge;
 mod json;
 mod media;
+mod portal;
 mod rest;
 mod room;
 mod voice;
@@ -23,10 +24,11 @@ use std::sync::LazyLock;
 /// Takes any bytes.
 type Target = fn(&[u8]);
 
-const TARGETS: [&[(&str, Target)]; 7] = [
+const TARGETS: [&[(&str, Target)]; 8] = [
     bridge::TARGETS,
     json::TARGETS,
     media::TARGETS,
+    portal::TARGETS,
     rest::TARGETS,
     room::TARGETS,
     voice::TARGETS,

@@ -5,6 +5,8 @@ mod audio;
 mod channel;
 mod codec;
 mod endpoint;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod peer;
 mod room;
 mod server;

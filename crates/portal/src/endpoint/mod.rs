@@ -364,3 +364,19 @@ async fn delete(
     ended.map_err(|NoSession| Refusal::NoSession)?;
     Ok(empty(StatusCode::OK))
 }
+
+/// See [`crate::fuzzing`].
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use super::fragment::Fragment;
+
+    /// An SDP fragment.
+    pub fn fragment(data: &[u8]) {
+        if let Ok(text) = std::str::from_utf8(data)
+            && let Ok(fragment) = Fragment::parse(text)
+            && let Some((ufrag, password)) = fragment.credentials
+        {
+            assert!((4..=256).contains(&ufrag.len()) && (22..=256).contains(&password.len()));
+        }
+    }
+}

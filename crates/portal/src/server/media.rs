@@ -490,6 +490,7 @@ impl Media {
         let Some(Some(session)) = self.peers.get_mut(index) else {
             return Restarted::Refused("the session has ended".into());
         };
+        let before = session.peer.credentials().0.to_owned();
         let restarted = guarded(&self.counts, session, |session| {
             session.peer.restart(now, ufrag, password)
         });
@@ -501,7 +502,7 @@ impl Media {
         let (ours, password) = session.peer.credentials();
         let (ours, password) = (ours.to_owned(), password.to_owned());
         session.place.restart(&password);
-        self.by_ufrag.retain(|_, it| *it != index);
+        self.by_ufrag.remove(&before);
         self.by_ufrag.insert(ours.clone(), index);
         self.stir(index);
         Restarted::Done { lines, ufrag: ours }
@@ -630,4 +631,59 @@ async fn readable(sockets: &[Socket]) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::Options;
+    use crate::server::handle::Happened;
+    use crate::server::queue::Queue;
+
+    fn hall(key: u64) -> Arc<Hall> {
+        Arc::new(Hall {
+            id: format!("room-{key}"),
+            key,
+            home: 0,
+            options: Options::default(),
+            inbox: Queue::new(),
+            outbox: Queue::new(),
+            woken: AtomicBool::new(true),
+        })
+    }
+
+    #[tokio::test]
+    async fn a_panic_costs_its_room_and_no_other() {
+        let now = Instant::now();
+        let wake = Arc::new(Wake::default());
+        let identity = Identity::new().unwrap();
+        let counts = Arc::new(Counts::default());
+        let mut media = Media::new(
+            vec![],
+            &[],
+            identity,
+            Limits::default(),
+            counts,
+            wake.clone(),
+        );
+        let halls = [hall(1), hall(2)];
+        for hall in &halls {
+            wake.look(hall.clone());
+        }
+        media.look(now);
+        media.work(now);
+        let host = media.rooms.get_mut(&1).unwrap();
+        assert!(host.with(|_| panic!("a room's")).is_err());
+        media.break_room(1, now);
+        media.work(now);
+        assert_eq!(halls[0].outbox.next().await, Some(Happened::Panicked));
+        assert_eq!(halls[0].outbox.next().await, None);
+        assert_eq!(media.rooms.keys().collect::<Vec<_>>(), [&2]);
+        // What comes for it later finds nothing, and does not begin it anew.
+        wake.look(halls[0].clone());
+        media.look(now);
+        assert_eq!(media.rooms.len(), 1);
+        drop(media);
+        assert_eq!(halls[1].outbox.next().await, None);
+    }
 }

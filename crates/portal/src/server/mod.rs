@@ -1,6 +1,8 @@
 //! Media loops, each with one UDP port for all of its peers, and the handles to them.
 
 mod census;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod handle;
 mod host;
 mod media;

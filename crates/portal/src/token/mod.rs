@@ -159,14 +159,14 @@ fn decode<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, TokenError> {
 /// Makes a token, as Elixir does: for programs that have the key, and tests.
 #[must_use]
 pub fn mint(key: &SecretString, claims: &Claims) -> String {
-    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     // Strings and numbers always become JSON.
-    let claims = serde_json::to_vec(claims).unwrap_or_default();
-    let signed = format!(
-        "{}.{}",
-        encode(br#"{"alg":"HS256","typ":"JWT"}"#),
-        encode(&claims)
-    );
+    sign(key, &serde_json::to_vec(claims).unwrap_or_default())
+}
+
+pub(crate) fn sign(key: &SecretString, claims: &[u8]) -> String {
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let header = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let signed = format!("{header}.{}", encode(claims));
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
     let signature = hmac::sign(&key, signed.as_bytes());
     format!("{signed}.{}", encode(signature.as_ref()))

@@ -220,7 +220,7 @@ impl Media {
                 self.by_path.remove(path);
             }
         }
-        self.by_ufrag.retain(|_, it| *it != index);
+        self.by_ufrag.remove(session.peer.credentials().0);
         self.by_session.remove(&session.passport.session);
         self.free.push(index);
         let key = session.room;

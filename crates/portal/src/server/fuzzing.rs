@@ -1,0 +1,169 @@
+//! See [`crate::fuzzing`].
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+
+use super::census::Census;
+use super::place::Place;
+use super::session::{Deed, Passport, Session, Spoken, Wants};
+use super::stun::{Request, key};
+use super::{Kind, Limits};
+use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
+use crate::room::PeerId;
+use crate::token::{Claims, Role};
+
+/// A check of ICE.
+pub fn stun(data: &[u8]) {
+    if let Some(request) = Request::parse(data) {
+        assert!(!request.ufrag.is_empty());
+        let _ = request.signed_with(&key("0123456789012345678901"));
+    }
+}
+
+/// A connection that tells what it is told to.
+#[derive(Default)]
+struct Scripted {
+    events: VecDeque<Event>,
+}
+
+impl Peer for Scripted {
+    fn credentials(&self) -> (&str, &str) {
+        ("ours", "password")
+    }
+    fn restart(&mut self, _: Instant, _: &str, _: &str) -> Result<String, PeerError> {
+        Ok(String::new())
+    }
+    fn datagram(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, bytes: &[u8]) {
+        self.events.extend(event(bytes));
+    }
+    fn send_rtp(&mut self, _: Instant, _: Rtp) {}
+    fn send(&mut self, _: Instant, _: Channel, _: Message) -> Result<(), PeerError> {
+        Ok(())
+    }
+    fn unsent(&mut self, _: Channel) -> usize {
+        0
+    }
+    fn deadline(&mut self) -> Option<Instant> {
+        None
+    }
+    fn timeout(&mut self, _: Instant) {}
+    fn event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+    fn transmit(&mut self) -> Option<Transmit> {
+        None
+    }
+    fn close(&mut self) {}
+}
+
+/// The first byte says what happens.
+fn event(bytes: &[u8]) -> Option<Event> {
+    let (kind, rest) = bytes.split_first()?;
+    let channel = Channel(u64::from(kind >> 4) & 1);
+    Some(match kind & 7 {
+        0 => Event::Connected,
+        1 => Event::Rtp(Rtp {
+            sequence: 0,
+            time: 0,
+            marker: false,
+            payload: Bytes::copy_from_slice(rest),
+        }),
+        2 => Event::Opened {
+            channel: Channel(0),
+            label: "vsk-control".into(),
+        },
+        3 => Event::Opened {
+            channel: Channel(1),
+            label: "vsk-voice".into(),
+        },
+        4 => Event::Message {
+            channel,
+            message: Message::Text(String::from_utf8_lossy(rest).into()),
+        },
+        5 => Event::Message {
+            channel,
+            message: Message::Bytes(BytesMut::from(rest)),
+        },
+        6 => Event::ChannelClosed(channel),
+        _ => Event::Closed(Closed::ByPeer),
+    })
+}
+
+/// A peer joins once, and says nothing before.
+pub fn session(data: &[u8]) {
+    let Some((flags, mut rest)) = data.split_first() else {
+        return;
+    };
+    let mut now = Instant::now();
+    let limits = Limits::default();
+    let Ok(seat) = Census::default().seat(&limits, "lobby", "1", None) else {
+        return;
+    };
+    let passport = Passport {
+        session: "1".into(),
+        claims: Claims {
+            iss: String::new(),
+            portal: "lobby".into(),
+            role: Role::Peer,
+            sub: "1".into(),
+            name: "1".into(),
+            iat: 0,
+            exp: 0,
+            jti: "1".into(),
+        },
+        kind: Kind::Peer,
+        _seat: seat,
+    };
+    let wants = Wants {
+        sends: flags & 1 != 0,
+        hears: flags & 2 != 0,
+        data: flags & 4 != 0,
+    };
+    let peer = Box::<Scripted>::default();
+    let place = Place::new("password");
+    let mut session = Session::new(now, &limits, (PeerId(1), 0), peer, place, passport, wants);
+    let mut joined = false;
+    // Each input is behind its length; a length of 255 lets a second pass.
+    while let Some((length, after)) = rest.split_first() {
+        rest = after;
+        if *length == 255 {
+            now = now.checked_add(Duration::from_secs(1)).unwrap_or(now);
+            session.timeout(now);
+            session.deliver(
+                now,
+                Spoken {
+                    speaker: 0,
+                    sequence: 0,
+                    time: 0,
+                    samples: 960,
+                    payload: Bytes::from_static(b"opus"),
+                },
+            );
+        } else {
+            let (input, after) = rest.split_at(usize::from(*length).min(rest.len()));
+            rest = after;
+            let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
+            if session.admits(now, input.len()) {
+                session.peer.datagram(now, nowhere, nowhere, input);
+            }
+        }
+        while let Some(deed) = session.deed(now) {
+            match deed {
+                Deed::Join(_) => {
+                    assert!(!joined, "it joined twice");
+                    joined = true;
+                    session.welcome(now, "lobby", &[]);
+                }
+                Deed::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
+                Deed::Name(source, name) => {
+                    assert!(source.peer == PeerId(1) && !name.is_empty());
+                }
+            }
+        }
+        assert!(session.deadline() >= session.heard);
+    }
+    session.farewell(now, super::Left::Said);
+}

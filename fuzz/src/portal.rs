@@ -1,0 +1,15 @@
+//! What peers of a portal send: offers, tokens, checks of ICE, messages on data channels, voice; and a peer's session as a machine.
+
+use crate::Target;
+use uro_discord_portal::fuzzing;
+
+pub(crate) const TARGETS: &[(&str, Target)] = &[
+    ("portal-control", fuzzing::control),
+    ("portal-fragment", fuzzing::fragment),
+    ("portal-offer", fuzzing::offer),
+    ("portal-rtp", fuzzing::rtp),
+    ("portal-session", fuzzing::session),
+    ("portal-stun", fuzzing::stun),
+    ("portal-token", fuzzing::token),
+    ("portal-voice", fuzzing::voice),
+];
