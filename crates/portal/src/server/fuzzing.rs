@@ -94,13 +94,18 @@ fn event(bytes: &[u8]) -> Option<Event> {
 
 /// A peer joins once, and says nothing before.
 pub fn session(data: &[u8]) {
+    joins(data);
+}
+
+/// Whether it joins.
+fn joins(data: &[u8]) -> bool {
     let Some((flags, mut rest)) = data.split_first() else {
-        return;
+        return false;
     };
     let mut now = Instant::now();
     let limits = Limits::default();
     let Ok(seat) = Census::default().seat(&limits, "lobby", "1", None) else {
-        return;
+        return false;
     };
     let passport = Passport {
         session: "1".into(),
@@ -166,4 +171,34 @@ pub fn session(data: &[u8]) {
         assert!(session.deadline() >= session.heard);
     }
     session.farewell(now, super::Left::Said);
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(inputs: &[(u8, &str)]) -> Vec<u8> {
+        let mut data = vec![4];
+        for (kind, text) in inputs {
+            data.push(u8::try_from(text.len() + 1).unwrap());
+            data.push(*kind);
+            data.extend(text.as_bytes());
+        }
+        data
+    }
+
+    const HELLO: &str = r#"{"type":"hello","proto":1,"role":"world"}"#;
+
+    #[test]
+    fn a_hello_that_is_read_before_its_channel_is_known_counts() {
+        let (connected, opened, said) = ((0, ""), (2, ""), (4, HELLO));
+        assert!(joins(&script(&[connected, opened, said])));
+        assert!(joins(&script(&[connected, said, opened])));
+        assert!(joins(&script(&[said, opened, connected])));
+        // On a channel of another name it is none.
+        assert!(!joins(&script(&[connected, (0x14, HELLO), opened])));
+        session(&[]);
+        stun(&[]);
+    }
 }

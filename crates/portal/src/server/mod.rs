@@ -1,7 +1,7 @@
 //! Media loops, each with one UDP port for all of its peers, and the handles to them.
 
 mod census;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod handle;
 mod host;

@@ -32,6 +32,9 @@ const VOICE_UNSENT: usize = 16 * 1024;
 /// Words that a peer does not read.
 const CONTROL_UNSENT: usize = 256 * 1024;
 
+/// Messages that are kept until it is known what their channel is called.
+const EARLY: usize = 16;
+
 /// How voice on tracks is.
 const TRACK: Format = Format {
     codec: Codec::Opus,
@@ -136,6 +139,8 @@ pub(super) struct Session {
     hello: Option<Hello>,
     joined: Option<Way>,
     deeds: VecDeque<Deed>,
+    /// A page says hello right behind the opening of its channel, and it may be read before that.
+    early: VecDeque<(Channel, Message)>,
     packets: Rate,
     bytes: Rate,
     words: Rate,
@@ -186,6 +191,7 @@ impl Session {
             hello: None,
             joined: None,
             deeds: VecDeque::new(),
+            early: VecDeque::new(),
             packets: Rate::new(limits.packets, now),
             bytes: Rate::new(limits.bits / 8, now),
             words: Rate::new(CONTROL_RATE, now),
@@ -232,7 +238,7 @@ impl Session {
         match event {
             Event::Connected => {
                 self.connected = Some(now);
-                if !self.wants.data {
+                if !self.wants.data || self.hello.is_some() {
                     self.join();
                 }
             }
@@ -247,12 +253,29 @@ impl Session {
                 ));
             }
             Event::Rtp(_) => self.dropped = self.dropped.saturating_add(1),
-            Event::Opened { channel, label } => match label.as_str() {
-                channel::CONTROL => self.control = Some(channel),
-                channel::VOICE => self.voice = Some(channel),
-                _ => {}
-            },
-            Event::Message { channel, message } => self.message(now, channel, message),
+            Event::Opened { channel, label } => {
+                match label.as_str() {
+                    channel::CONTROL => self.control = Some(channel),
+                    channel::VOICE => self.voice = Some(channel),
+                    _ => {}
+                }
+                for (of, message) in std::mem::take(&mut self.early) {
+                    if of == channel {
+                        self.message(now, of, message);
+                    } else {
+                        self.early.push_back((of, message));
+                    }
+                }
+            }
+            Event::Message { channel, message } => {
+                let known = [self.control, self.voice].contains(&Some(channel));
+                let waits = self.control.is_none() || self.voice.is_none();
+                if !known && waits && self.early.len() < EARLY {
+                    self.early.push_back((channel, message));
+                } else {
+                    self.message(now, channel, message);
+                }
+            }
             Event::ChannelClosed(channel) => {
                 if [self.control, self.voice].contains(&Some(channel)) {
                     self.leave(Left::Said);
