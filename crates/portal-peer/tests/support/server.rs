@@ -6,9 +6,12 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{Request, State},
-    http::header::CONTENT_LENGTH,
-    middleware::{Next, from_fn_with_state},
-    response::Response,
+    http::{
+        Method,
+        header::{CONTENT_LENGTH, CONTENT_TYPE},
+    },
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
     routing::get,
 };
 use secrecy::SecretString;
@@ -25,6 +28,7 @@ use super::{
 };
 
 const KEY: &str = "a key of the tests, of 32 bytes at least";
+const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/portal");
 const PAGE: &str = include_str!("page.html");
 
 /// It ends when it is dropped.
@@ -48,7 +52,8 @@ impl Server {
             addresses: vec!["127.0.0.1:0".parse().unwrap()],
             public: Vec::new(),
             keys: vec![SecretString::from(KEY)],
-            origins: Vec::new(),
+            // Godot's page is of another origin.
+            origins: vec!["*".into()],
             limits: Limits::default(),
         })
         .unwrap();
@@ -67,6 +72,7 @@ impl Server {
         if let Some(Relay { address: relay, .. }) = relay {
             routes = routes.layer(from_fn_with_state(Detour { server, relay }, detour));
         }
+        let routes = routes.layer(from_fn(page));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
@@ -126,4 +132,24 @@ async fn detour(State(detour): State<Detour>, request: Request, next: Next) -> R
     let text = text.replace(&candidate(detour.server), &candidate(detour.relay));
     head.headers.remove(CONTENT_LENGTH);
     Response::from_parts(head, Body::from(text))
+}
+
+/// The portal's page, at `/portal/:id/` as the bridge has it.
+async fn page(request: Request, next: Next) -> Response {
+    let name = match request.uri().path().rsplit('/').next() {
+        Some("") => "index.html",
+        Some(name) => name,
+        None => return next.run(request).await,
+    };
+    let kind = match name.rsplit('.').next() {
+        Some("html") => "text/html",
+        Some("js") => "text/javascript",
+        Some("css") => "text/css",
+        _ => return next.run(request).await,
+    };
+    if request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let file = std::fs::read(format!("{ASSETS}/{name}")).unwrap();
+    ([(CONTENT_TYPE, kind)], file).into_response()
 }

