@@ -3,8 +3,8 @@
 /// Makes frames some samples shorter or longer, as one who reads a tape. The tone changes by a thousandth; there is no seam, neither
 /// within a frame nor between two.
 ///
-/// Cubic interpolation within the frame: two tones of 1 and 7 kHz come out 60 dB above what is added. Dropping or doubling single samples
-/// (as rubato's `Slip` does) costs as little and adds ten times as much; `rubato` itself brings seven crates.
+/// Cubic interpolation within the frame: two tones of 1 and 7 kHz come out 40 dB above what is added, and more. `rubato` would do the same, with seven
+/// crates.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Warp {
     /// The last stereo sample of the frame before.
