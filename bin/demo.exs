@@ -1,6 +1,7 @@
 # What bin/demo runs: the main job end to end, against discord-sim or, with DISCORD_BOT_TOKEN, against Discord.
 Code.require_file("test/support/http_client.ex")
 Code.require_file("test/support/discord_sim.ex")
+Code.require_file("bin/demo_portal.exs")
 
 defmodule Demo.Discord do
   @moduledoc "Where the demo posts: the simulator, which shows what it saw, or Discord, of which a bot can read its own message."
@@ -84,7 +85,8 @@ defmodule Demo.Discord do
 
   defp simulated do
     sim = DiscordSim.start!()
-    options = sim |> DiscordSim.config() |> Keyword.put(:database, database()) |> options()
+    config = sim |> DiscordSim.config() |> Keyword.put(:database, database())
+    options = config |> Keyword.merge(Demo.Portal.config()) |> options()
     %{sim: sim, config: Keyword.update!(options, :board, &Keyword.put(&1, :voice_channels, [:world]))}
   end
 
@@ -251,7 +253,7 @@ end
 
 defmodule Demo do
   @moduledoc false
-  alias Demo.{Discord, Http, Story, Worlds}
+  alias Demo.{Discord, Http, Portal, Story, Worlds}
 
   # How often something happens in the toy worlds.
   @pace 4_000
@@ -262,6 +264,8 @@ defmodule Demo do
     if discord.sim && arguments == [], do: IO.puts("\nThe simulated Discord: #{discord.sim.info["page"]}\n")
 
     steps = Story.steps(discord)
+    portals = if discord.sim, do: [Portal.open!("demo", "You"), Portal.start_other!(discord.sim)], else: []
+    steps = if arguments == ["--once"], do: steps ++ portal_steps(portals), else: steps
     IO.puts("")
     well? = Story.print(steps)
     UroDiscord.unsubscribe(:status)
@@ -276,8 +280,25 @@ defmodule Demo do
     )
 
     IO.puts("Post to it yourself:\n\n  #{Http.line("you", "Hello from my shell")}\n")
+    show(portals)
     live()
   end
+
+  defp portal_steps([ours, theirs]), do: [Portal.heard(ours, theirs), Portal.heard(theirs, ours)]
+  defp portal_steps([]), do: []
+
+  defp show([ours, theirs]) do
+    IO.puts("""
+    Two worlds meet in the simulated call. Open both pages, and speak into one: it is heard in the other, by way of Discord.
+
+      #{ours["page"]}
+      #{theirs["page"]}
+
+    Godot joins with either of them, see godot/example/README.md.
+    """)
+  end
+
+  defp show([]), do: :ok
 
   defp live do
     Process.sleep(@pace)
