@@ -112,7 +112,8 @@ defmodule Demo.Portal do
 
   defp peer(what, portal, arguments) do
     options = [env: [{"URO_PORTAL_TOKEN", portal["token"]}], stderr_to_stdout: true]
-    {output, _status} = System.cmd("target/debug/uro-portal-peer", [what, portal["url"] | arguments], options)
+    program = Path.join([System.get_env("CARGO_TARGET_DIR", "target"), "debug/uro-portal-peer"])
+    {output, _status} = System.cmd(program, [what, portal["url"] | arguments], options)
     output
   end
 end
