@@ -57,7 +57,7 @@ defmodule UroDiscord.Portal do
   @type who :: %{id: String.t(), side: :world | :discord, peer: non_neg_integer() | nil, name: String.t()}
 
   @typedoc """
-  How somebody is heard: `level` in dBFS (nil: not known, as of what passes through); `packets` that came, those `lost`, frames `concealed`; what the jitter buffer holds back
+  How somebody is heard: `level` in dBFS (nil: not known, as of what passes through); `packets` that came, those `lost`, how much was made up for them (`concealed_ms`); what the jitter buffer holds back
   (`delay_ms`), how irregularly packets come (`jitter_ms`), how much faster than ours his clock is (`drift_ppm`); the `path`: `:passthrough` untouched, `:mixed`
   with others, `:each` by himself to those who want him so, or `:unheard`; packets that were too many or too late (`dropped`).
   """
@@ -70,10 +70,10 @@ defmodule UroDiscord.Portal do
           speaking: boolean(),
           packets: non_neg_integer(),
           lost: non_neg_integer(),
-          concealed: non_neg_integer(),
-          delay_ms: number(),
-          jitter_ms: number(),
-          drift_ppm: number(),
+          concealed_ms: non_neg_integer(),
+          delay_ms: non_neg_integer(),
+          jitter_ms: non_neg_integer(),
+          drift_ppm: integer(),
           path: :passthrough | :mixed | :each | :unheard | nil,
           dropped: non_neg_integer()
         }

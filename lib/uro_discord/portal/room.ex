@@ -24,7 +24,7 @@ defmodule UroDiscord.Portal.Room do
           users: [UroDiscord.Snowflake.t()]
         }
 
-  @health [:level, :speaking, :packets, :lost, :concealed, :delay_ms, :jitter_ms, :drift_ppm, :dropped]
+  @health [:level, :speaking, :packets, :lost, :concealed_ms, :delay_ms, :jitter_ms, :drift_ppm, :dropped]
   @paths %{"passthrough" => :passthrough, "mixed" => :mixed, "each" => :each, "unheard" => :unheard}
   @roles %{"publish" => :publish, "watch" => :watch, "peer" => :peer}
   @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer}

@@ -1,0 +1,49 @@
+defmodule UroDiscord.PortalClient do
+  @moduledoc """
+  aiortc as a peer of a portal, which knows nothing of us (test/clients/portal_aiortc.py): it speaks in a tone, and says what it hears. It ends with
+  the process that started it.
+  """
+
+  alias UroDiscord.JSON
+
+  @program Path.expand("../clients/portal_aiortc.py", __DIR__)
+  # One step takes at most so long, on however busy a machine.
+  @patience 30_000
+
+  @doc "A peer with this token, which has yet to join."
+  def start!(token) do
+    python = System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
+
+    options = [
+      :binary,
+      :exit_status,
+      {:line, 1_000_000},
+      args: [@program, "ecdsa"],
+      env: [{to_charlist("URO_PORTAL_TOKEN"), to_charlist(token)}]
+    ]
+
+    Port.open({:spawn_executable, python}, options)
+  end
+
+  @doc "Offers WebRTC there, and speaks in a tone from then on."
+  def join(client, url, hertz), do: ask(client, %{do: "join", url: url, hertz: hertz}, "joined")
+  def leave(client), do: ask(client, %{do: "leave"}, "left")
+
+  defp ask(client, command, answer) do
+    {:ok, json} = JSON.encode(command)
+    true = Port.command(client, [json, "\n"])
+
+    receive do
+      {^client, {:data, {:eol, line}}} ->
+        case JSON.decode(line) do
+          {:ok, %{"event" => ^answer}} -> :ok
+          {:ok, said} -> raise "aiortc said #{inspect(said)}, where #{answer} was to come"
+        end
+
+      {^client, {:exit_status, status}} ->
+        raise "aiortc ended with status #{status}, where #{answer} was to come"
+    after
+      @patience -> raise "aiortc did not say #{answer} within #{@patience} ms"
+    end
+  end
+end

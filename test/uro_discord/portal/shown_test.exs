@@ -1,0 +1,210 @@
+defmodule UroDiscord.Portal.ShownTest do
+  # What people see of a portal in Discord: answers to /portal, the status board, and the voice channel's status.
+  use UroDiscord.Case, async: false
+
+  alias UroDiscord.{Portal, Shards}
+
+  setup context do
+    sim = start_sim!()
+
+    start_connected!(
+      sim,
+      Keyword.merge(
+        [
+          intents: [:guilds, :guild_voice_states],
+          web: [port: 0],
+          portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: 0]],
+          board: [channels: [:status], interval: 1_000]
+        ],
+        context[:options] || []
+      )
+    )
+
+    %{sim: sim, world: sim.info["channels"]["world"], guild: sim.info["guild_id"]}
+  end
+
+  defp use_command(sim, path, options \\ %{}, user \\ "alice") do
+    %{"id" => id} = DiscordSim.post(sim, "/interactions", %{user: user, command: ["portal" | path], options: options})
+
+    true = eventually(fn -> match?(%{"response" => %{"waiting" => false}}, interaction(sim, id)) end)
+
+    %{"response" => %{"private" => true, "message" => message}} = interaction(sim, id)
+    assert message["mention_everyone"] == false and message["mentions"] == []
+    message["content"]
+  end
+
+  defp choices(sim, path, options, focused) do
+    complete = %{user: "alice", command: ["portal" | path], options: options, focused: focused}
+    %{"id" => id} = DiscordSim.post(sim, "/interactions", complete)
+    true = eventually(fn -> interaction(sim, id)["response"] != nil end)
+    for choice <- interaction(sim, id)["response"]["data"]["choices"], do: {choice["name"], choice["value"]}
+  end
+
+  defp interaction(sim, id), do: sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == id))
+
+  defp open?(id), do: match?({:ok, %{state: :open}}, Portal.status(id))
+
+  # As the bridge says it.
+  defp peer(number, who, name) do
+    %{"peer" => number, "name" => name, "role" => "peer", "subject" => who, "kind" => "peer"}
+  end
+
+  defp joins(id, number, who, name), do: Portal.heard({:portal, id, :peer_joined, peer(number, who, name)})
+
+  defp speaks(id, fact, number, who, name) do
+    Portal.heard({:portal, id, fact, %{"side" => "world", "id" => "world:#{who}", "peer" => number, "name" => name}})
+  end
+
+  describe "/portal" do
+    test "opens, tells who is there, mutes and closes", %{sim: sim, world: world} do
+      :ok = Shards.put(id: 7, name: "Plaza *", players: 3)
+      assert use_command(sim, ["who"]) == "No portal is open here. `/portal open` opens one."
+      assert choices(sim, ["open"], %{world: "pla"}, "world") == [{"Plaza *", "7"}]
+
+      assert use_command(sim, ["open"], %{channel: world, world: "plaza *"}) ==
+               "A portal is open between <##{world}> and **Plaza \\*** (`world`). `/portal who` tells who is there."
+
+      assert eventually(fn -> open?("world") end)
+      assert {:ok, [%{id: "world", channel_id: ^world, world: "7", origin: :host}]} = Portal.list()
+      assert use_command(sim, ["who"]) =~ ~r/<##{world}>: open since <t:\d+:R>\nWorld: nobody\nDiscord: nobody\z/
+
+      joins("world", 0, "ada", "Ada @everyone")
+      joins("world", 1, "bob", "Bob")
+      assert use_command(sim, ["who"]) =~ "World: Ada \\@\u200Beveryone, Bob\n"
+      assert choices(sim, ["mute"], %{who: "b"}, "who") == [{"Bob (world)", "world:bob"}]
+      assert use_command(sim, ["mute"], %{who: "bob"}) == "**Bob** is not heard on the other side any more."
+      assert {:ok, %{settings: [%{participant: "world:bob", muted: true}]}} = Portal.status("world")
+      assert use_command(sim, ["who"]) =~ "Not heard on the other side: Bob"
+      assert use_command(sim, ["mute"], %{who: "nobody"}) == "Nobody of that name is there. `/portal who` tells who is."
+
+      # Also of one who has gone.
+      Portal.heard({:portal, "world", :peer_left, %{"peer" => 1, "reason" => "gone"}})
+      assert use_command(sim, ["mute"], %{who: "world:bob", off: true}) =~ "is heard on the other side again"
+      assert {:ok, %{settings: []}} = Portal.status("world")
+
+      assert use_command(sim, ["close"], %{portal: "other"}) == "No such portal is open here; there is `world`."
+      assert use_command(sim, ["close"]) == "The portal `world` to <##{world}> is closed."
+      assert Portal.list() == {:ok, []}
+    end
+
+    test "is in /uro status", %{sim: sim} do
+      {:ok, "world"} = Portal.open(:world)
+      assert eventually(fn -> open?("world") end)
+      %{"id" => id} = DiscordSim.post(sim, "/interactions", %{user: "alice", command: ["uro", "status"]})
+      true = eventually(fn -> match?(%{"response" => %{"waiting" => false}}, interaction(sim, id)) end)
+      %{"response" => %{"message" => %{"embeds" => [%{"fields" => fields}]}}} = interaction(sim, id)
+      assert %{"value" => "1 open; their UDP port: listening"} = Enum.find(fields, &(&1["name"] == "Portals"))
+    end
+
+    test "says what is wrong, and what to do", %{sim: sim, guild: guild} do
+      text = sim.info["channels"]["general"]
+      assert use_command(sim, ["open"]) =~ "channel #{text} is neither a voice channel nor a stage of a server"
+      assert use_command(sim, ["open"], %{world: "nowhere"}) =~ "No such world is open."
+      :ok = UroDiscord.Voice.join(guild, :lobby, wait: 20_000)
+      assert use_command(sim, ["open"], %{channel: sim.info["channels"]["world"]}) =~ "UroDiscord.Voice.leave/1"
+      assert Portal.list() == {:ok, []}
+    end
+
+    test "is for those who may manage channels, and for the server of Uro only", %{sim: sim, world: world} do
+      interaction = fn permissions, guild_id ->
+        %UroDiscord.Interaction{
+          id: world,
+          application_id: world,
+          token: UroDiscord.Secret.wrap("t"),
+          kind: :command,
+          user: %{id: world, name: "bob"},
+          data: %{},
+          command: ["portal", "open"],
+          options: %{"channel" => world},
+          guild_id: guild_id,
+          channel_id: world,
+          permissions: permissions
+        }
+      end
+
+      handle = &UroDiscord.Interactions.Commands.Portal.handle/1
+
+      assert handle.(interaction.(0x800, sim.info["guild_id"])) ==
+               {:error, "This is for those who may manage channels."}
+
+      assert {:error, "Portals are for the server of Uro only" <> _} =
+               handle.(interaction.(0x10, "1100000000000000999"))
+
+      assert handle.(%{interaction.(0, nil) | kind: :autocomplete, focused: "world"}) == {:choices, []}
+      assert Portal.list() == {:ok, []}
+      assert {:ok, _} = handle.(interaction.(0x10, sim.info["guild_id"]))
+    end
+  end
+
+  describe "without a key" do
+    @describetag options: [portal: []]
+
+    test "there is no /portal", %{sim: sim} do
+      DiscordSim.wait_for(sim, "commands")
+      {:ok, %{rest: rest}} = UroDiscord.Runtime.fetch()
+      route = {:get_global_commands, sim.info["application_id"]}
+      {:ok, %{body: commands}} = UroDiscord.Rest.call(rest, route)
+      assert commands |> Enum.map(& &1["name"]) |> Enum.sort() == ["uro", "who", "worlds"]
+      assert {:ok, %{portal: nil}} = UroDiscord.status()
+    end
+  end
+
+  defp wait_for_status(sim, channel, text, after_number),
+    do:
+      DiscordSim.wait_for(sim, "voice_channel_status", &(&1["id"] == channel and &1["status"] == text),
+        after: after_number
+      )
+
+  test "who of the world speaks is the voice channel's status, until the portal closes", %{sim: sim, world: world} do
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> open?("world") end)
+    joins("world", 0, "ada", "Ada")
+    joins("world", 1, "bob", "Bob")
+    speaks("world", :speaking, 0, "ada", "Ada")
+    %{"number" => ada} = wait_for_status(sim, world, "speaking: Ada", 0)
+    speaks("world", :speaking, 1, "bob", "Bob")
+    %{"number" => both} = wait_for_status(sim, world, "speaking: Ada, Bob", ada)
+
+    # A pause for breath is none, and is not written.
+    for _time <- 1..20, fact <- [:silent, :speaking], do: speaks("world", fact, 1, "bob", "Bob")
+    speaks("world", :silent, 0, "ada", "Ada")
+    %{"number" => bob} = wait_for_status(sim, world, "speaking: Bob", both)
+    speaks("world", :silent, 1, "bob", "Bob")
+    %{"number" => none} = wait_for_status(sim, world, nil, bob)
+
+    written =
+      for %{"method" => "PUT", "path" => path} <- DiscordSim.get(sim, "/requests"), path =~ "voice-status", do: path
+
+    assert length(written) == 4
+    assert {:ok, %{board: boards}} = UroDiscord.status()
+    assert Enum.any?(boards, &match?(%{kind: :voice_status, channel_id: ^world}, &1))
+
+    speaks("world", :speaking, 0, "ada", "Ada")
+    %{"number" => again} = wait_for_status(sim, world, "speaking: Ada", none)
+    :ok = Portal.close("world")
+    wait_for_status(sim, world, nil, again)
+    assert eventually(fn -> not Enum.any?(boards(), &match?(%{kind: :voice_status}, &1)) end)
+  end
+
+  defp boards do
+    {:ok, %{board: boards}} = UroDiscord.status()
+    boards
+  end
+
+  test "who is there is on the status board", %{sim: sim, world: world} do
+    :ok = Shards.put(id: 7, name: "Plaza", players: 3)
+    says = fn text, options -> DiscordSim.wait_for(sim, "message_update", &(described(&1) =~ text), options) end
+    DiscordSim.wait_for(sim, "message_create", &(described(&1) =~ "updated"))
+    {:ok, "world"} = Portal.open(:world, world: 7)
+    assert eventually(fn -> open?("world") end)
+    says.("Voices between Plaza (nobody) and <##{world}> (nobody)", [])
+    joins("world", 0, "ada", "*Ada*")
+    says.("Voices between Plaza (\\*Ada\\*) and <##{world}> (nobody)", [])
+    mark = DiscordSim.now(sim)
+    :ok = Portal.close("world")
+    DiscordSim.wait_for(sim, "message_update", &(not (described(&1) =~ "Voices between")), after: mark)
+  end
+
+  defp described(%{"message" => %{"embeds" => [embed | _]}}), do: embed["description"]
+  defp described(_other), do: ""
+end
