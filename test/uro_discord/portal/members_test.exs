@@ -62,12 +62,24 @@ defmodule UroDiscord.Portal.MembersTest do
     assert Members.in_channel(guild, sim.info["channels"]["world"]) == {:ok, [alice]}
   end
 
-  test "after a resumed start nobody knows, until somebody looks", context do
+  test "after a resumed start nobody knows, and names are asked for", context do
     %{sim: sim, guild: guild, stage: stage} = context
     assert eventually(fn -> Members.in_channel(guild, stage) == {:ok, []} end)
     restart!(context)
     assert Members.in_channel(guild, stage) == :unknown
-    alice = sim.info["users"]["alice"]["id"]
+    [alice, nobody] = [sim.info["users"]["alice"]["id"], "1100000000000009999"]
+    assert Members.fetch(guild, [alice, nobody]) == %{}
+    assert eventually(fn -> map_size(Members.fetch(guild, [alice, nobody])) == 2 end)
+
+    assert Members.fetch(guild, [alice, nobody]) == %{
+             alice => %{name: "Alice", bot?: false},
+             nobody => %{name: nobody, bot?: false}
+           }
+
+    # Each was asked for once.
+    asked = for %{"path" => path} <- DiscordSim.get(sim, "/requests"), path =~ "/members/", do: path
+    assert length(asked) == 2
+
     # Whoever looks into the channel tells who is there.
     :ok = Members.seen(guild, stage, [alice])
     assert eventually(fn -> Members.in_channel(guild, stage) == {:ok, [alice]} end)
