@@ -315,6 +315,8 @@ defmodule UroDiscord.BridgeTest do
         end)
 
       assert log =~ "different versions of their protocol (ours is #{Bridge.Protocol.version()})"
+      # The one start that there was is in the mailbox if the subscription came before it.
+      receive do: ({:uro_discord, :status, {:bridge, :starting, _}} -> :ok), after: (0 -> :ok)
       refute_receive {:uro_discord, :status, {:bridge, :starting, _}}, 300
       assert {:ok, %{bridge: %{state: :incompatible, restarts: 0}}} = UroDiscord.status()
     end
