@@ -167,13 +167,16 @@ defmodule UroDiscord.Portal.Automatic do
 
   # The gateway tells, or, after a start at which nothing was told anew, the bot looks: it is in the channel while the portal is open. Bots are nobody.
   defp discord(guild_id, channel_id, open?) do
-    with :unknown <- Members.in_channel(guild_id, channel_id),
-         true <- open?,
-         {:ok, %{state: :joined, users: users}} <- Calls.held(guild_id) do
-      people?(guild_id, users)
-    else
+    case Members.in_channel(guild_id, channel_id) do
       {:ok, users} -> people?(guild_id, users)
-      _nobody_tells -> :unknown
+      :unknown -> if open?, do: looked(guild_id), else: :unknown
+    end
+  end
+
+  defp looked(guild_id) do
+    case Calls.held(guild_id) do
+      {:ok, %{state: :joined, users: users}} -> people?(guild_id, users)
+      _not_there -> :unknown
     end
   end
 

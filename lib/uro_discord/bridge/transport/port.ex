@@ -68,7 +68,9 @@ defmodule UroDiscord.Bridge.Transport.Port do
 
   @impl true
   def finish(%{port: port} = transport, stop) do
-    with false <- send(transport, stop) == :ok and ended?(port, @farewell_ms) do
+    :ok = send(transport, stop)
+
+    unless ended?(port, @farewell_ms) do
       kill_process(transport)
       ended?(port, @killed_ms)
     end
