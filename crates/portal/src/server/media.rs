@@ -1,6 +1,8 @@
 //! A media loop: the sockets of one port, the peers that come by them, and their rooms. One task, which shares nothing and waits for
 //! nobody.
 
+mod arrivals;
+mod commands;
 mod work;
 
 use std::cmp::Reverse;
@@ -13,96 +15,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
 
 use super::handle::Hall;
 use super::host::Host;
-use super::place::{Path, Place, silent};
-use super::session::{Left, Passport, Session, Wants};
+use super::place::Path;
+use super::session::{Left, Session};
 use super::socket::{Buffers, Socket, candidates};
-use super::stun::Request;
-use super::{Counts, Kind, Limits, count};
-use crate::peer::{Identity, Offer, OfferError, Peer, Rtc};
-use crate::room::Status;
+use super::{Counts, Limits, count};
+use crate::peer::Identity;
 
-/// Batches that are read before the rest of the work is done.
-const BATCHES: usize = 8;
+pub(crate) use commands::{Command, NoSession, Refused, Restarted, SessionAddress};
 
 /// Commands that are taken before the rest of the work is done: each answer costs some milliseconds of cryptography.
 const COMMANDS: usize = 4;
-
-/// An address is not taken from a peer that showed itself there so recently.
-const HELD: Duration = Duration::from_secs(2);
 
 /// Timers are not finer than the runtime's.
 const TICK: Duration = Duration::from_millis(1);
 
 /// With no timer at all, one is looked for this late.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// What the endpoint asks of a loop.
-pub(crate) enum Command {
-    Join {
-        hall: Arc<Hall>,
-        offer: Offer,
-        passport: Passport,
-        reply: oneshot::Sender<Result<Answered, Refused>>,
-    },
-    /// A candidate of a session. They are not needed; whether it is there is.
-    Look {
-        session: SessionAddress,
-        /// Our ufrag.
-        reply: oneshot::Sender<Result<String, NoSession>>,
-    },
-    Restart {
-        session: SessionAddress,
-        ufrag: String,
-        password: String,
-        reply: oneshot::Sender<Result<Restarted, NoSession>>,
-    },
-    End {
-        session: SessionAddress,
-        reply: oneshot::Sender<Result<(), NoSession>>,
-    },
-    Status {
-        room: u64,
-        reply: oneshot::Sender<Status>,
-    },
-}
-
-/// A session, and who asks for it.
-pub(crate) struct SessionAddress {
-    pub(crate) portal: String,
-    pub(crate) kind: Kind,
-    pub(crate) session: String,
-    pub(crate) subject: String,
-}
-
-/// An answer, and our ufrag in it.
-pub(crate) type Answered = (String, String);
-
-/// Why an offer is not answered.
-pub(crate) enum Refused {
-    Offer(OfferError),
-    /// The portal has closed meanwhile.
-    Closed,
-    /// Something went wrong here.
-    Panic,
-}
-
-/// There is no such session, or it is somebody else's.
-pub(crate) struct NoSession;
-
-/// What ICE begins anew with.
-pub(crate) enum Restarted {
-    /// Lines of SDP, and the ufrag in them.
-    Done {
-        lines: String,
-        ufrag: String,
-    },
-    Refused(String),
-}
 
 /// How a loop is told of rooms that have something for it.
 #[derive(Default)]
@@ -245,267 +178,6 @@ impl Media {
             self.ring(now);
             self.work(now);
         }
-    }
-
-    fn receive(&mut self, buffers: &mut Buffers, now: Instant) {
-        let sockets = std::mem::take(&mut self.sockets);
-        for (index, socket) in sockets.iter().enumerate() {
-            for _ in 0..BATCHES {
-                let read = socket.receive(buffers, |bytes, address, to| {
-                    count(&self.counts.received);
-                    let path = Path {
-                        socket: index,
-                        address,
-                    };
-                    self.route(path, to, bytes, now);
-                });
-                // Not readable, or an error that the next readable one shows again.
-                if !matches!(read, Ok(true)) {
-                    break;
-                }
-            }
-        }
-        self.sockets = sockets;
-    }
-
-    /// Finds out whose a datagram is. Only signed Binding requests show where somebody is; all else that comes from elsewhere goes.
-    fn route(&mut self, path: Path, to: Option<IpAddr>, bytes: &[u8], now: Instant) {
-        let request = Request::parse(bytes);
-        let index = match &request {
-            Some(request) => match self.prove(path, to, request, now) {
-                Some(index) => index,
-                None => return,
-            },
-            None => match self.by_path.get_mut(&path) {
-                Some(known) => {
-                    known.heard = now;
-                    known.to = to;
-                    known.peer
-                }
-                None => return count(&self.counts.unknown),
-            },
-        };
-        let Some(Some(session)) = self.peers.get_mut(index) else {
-            return count(&self.counts.unknown);
-        };
-        session.heard = now;
-        if request.is_none() && !session.admits(now, bytes.len()) {
-            count(&self.counts.limited);
-        } else {
-            let known = session.place.swapped(path);
-            let local = self.names.get(known.socket).copied();
-            if let Some(local) = local {
-                guarded(&self.counts, session, |session| {
-                    session.peer.datagram(now, local, known.address, bytes);
-                });
-            }
-        }
-        self.stir(index);
-    }
-
-    /// A Binding request: whose it is, if it is signed.
-    fn prove(
-        &mut self,
-        path: Path,
-        to: Option<IpAddr>,
-        request: &Request<'_>,
-        now: Instant,
-    ) -> Option<usize> {
-        let Some(&index) = self.by_ufrag.get(request.ufrag) else {
-            count(&self.counts.unknown);
-            return None;
-        };
-        let session = self.peers.get_mut(index)?.as_mut()?;
-        if !request.signed_with(session.place.password()) {
-            count(&self.counts.unsigned);
-            return None;
-        }
-        let holder = self.by_path.get(&path);
-        if holder.is_some_and(|it| it.peer != index && silent(Some(it.heard), now) < HELD) {
-            // Whoever has a session of its own could take another one's voice by a forged address.
-            count(&self.counts.refused);
-            return None;
-        }
-        let current = session.place.current().and_then(|it| self.by_path.get(&it));
-        let quiet = silent(current.map(|known| known.heard), now);
-        let (forgotten, moved) = session.place.proved(path, request.nominates, quiet);
-        if moved {
-            count(&self.counts.moved);
-        }
-        if let Some(forgotten) = forgotten
-            && self
-                .by_path
-                .get(&forgotten)
-                .is_some_and(|it| it.peer == index)
-        {
-            self.by_path.remove(&forgotten);
-        }
-        self.by_path.insert(
-            path,
-            Known {
-                peer: index,
-                to,
-                heard: now,
-            },
-        );
-        Some(index)
-    }
-
-    fn command(&mut self, command: Command, now: Instant) {
-        // Whoever does not wait for an answer any more gets none.
-        match command {
-            Command::Join {
-                hall,
-                offer,
-                passport,
-                reply,
-            } => {
-                let session = passport.session.clone();
-                let answer = self.join(&hall, offer, passport, now);
-                let joined = answer.is_ok();
-                if reply.send(answer).is_err() && joined {
-                    self.end_session(&session);
-                }
-            }
-            Command::Look { session, reply } => {
-                let found = self.find(&session).and_then(|index| self.peers.get(index));
-                let ufrag = found
-                    .and_then(Option::as_ref)
-                    .map(|it| it.peer.credentials().0);
-                let _ = reply.send(ufrag.map(str::to_owned).ok_or(NoSession));
-            }
-            Command::Restart {
-                session,
-                ufrag,
-                password,
-                reply,
-            } => {
-                let restarted = match self.find(&session) {
-                    Some(index) => Ok(self.restart(index, &ufrag, &password, now)),
-                    None => Err(NoSession),
-                };
-                let _ = reply.send(restarted);
-            }
-            Command::End { session, reply } => {
-                let found = self.find(&session);
-                if found.is_some() {
-                    self.end_session(&session.session);
-                }
-                let _ = reply.send(found.map(|_| ()).ok_or(NoSession));
-            }
-            Command::Status { room, reply } => {
-                let Some(host) = self.rooms.get_mut(&room) else {
-                    return;
-                };
-                match host.status(now) {
-                    Ok(status) => {
-                        let _ = reply.send(status);
-                    }
-                    Err(_) => self.break_room(room, now),
-                }
-                self.stir_room(room);
-            }
-        }
-    }
-
-    fn find(&self, address: &SessionAddress) -> Option<usize> {
-        let index = *self.by_session.get(&address.session)?;
-        let session = self.peers.get(index)?.as_ref()?;
-        let host = self.rooms.get(&session.room)?;
-        let same = session.passport.claims.sub == address.subject
-            && session.passport.kind == address.kind
-            && host.hall.id == address.portal;
-        same.then_some(index)
-    }
-
-    fn end_session(&mut self, session: &str) {
-        if let Some(&index) = self.by_session.get(session) {
-            if let Some(Some(session)) = self.peers.get_mut(index) {
-                session.leave(Left::Said);
-            }
-            self.stir(index);
-        }
-    }
-
-    fn join(
-        &mut self,
-        hall: &Arc<Hall>,
-        offer: Offer,
-        passport: Passport,
-        now: Instant,
-    ) -> Result<Answered, Refused> {
-        // The room may be so new that nobody looked.
-        self.look(now);
-        let host = self.rooms.get_mut(&hall.key).ok_or(Refused::Closed)?;
-        let audio = offer.audio();
-        let wants = Wants {
-            sends: passport.kind != Kind::Whep && audio.is_some_and(|audio| audio.sends),
-            hears: passport.kind != Kind::Whip && audio.is_some_and(|audio| audio.receives),
-            data: passport.kind == Kind::Peer && offer.data(),
-        };
-        let identity = &self.identity;
-        let addresses = self.candidates.clone();
-        // An offer is what strangers wrote.
-        let accepted = catch_unwind(AssertUnwindSafe(|| {
-            Rtc::accept(now, identity, offer, addresses, wants.hears)
-        }));
-        let (peer, answer) = match accepted {
-            Ok(accepted) => accepted.map_err(Refused::Offer)?,
-            Err(_) => {
-                count(&self.counts.panics);
-                return Err(Refused::Panic);
-            }
-        };
-        let (ufrag, password) = peer.credentials();
-        let (ufrag, place) = (ufrag.to_owned(), Place::new(password));
-        if self.by_ufrag.contains_key(&ufrag) {
-            // Of 16 random letters.
-            return Err(Refused::Panic);
-        }
-        let id = host.number();
-        let index = self.free.pop().unwrap_or(self.peers.len());
-        if index == self.peers.len() {
-            self.peers.push(None);
-        }
-        host.peers.insert(id, index);
-        self.by_ufrag.insert(ufrag.clone(), index);
-        self.by_session.insert(passport.session.clone(), index);
-        let session = Session::new(
-            now,
-            &self.limits,
-            (id, hall.key),
-            Box::new(peer),
-            place,
-            passport,
-            wants,
-        );
-        if let Some(place) = self.peers.get_mut(index) {
-            *place = Some(Box::new(session));
-        }
-        self.stir(index);
-        Ok((answer, ufrag))
-    }
-
-    fn restart(&mut self, index: usize, ufrag: &str, password: &str, now: Instant) -> Restarted {
-        let Some(Some(session)) = self.peers.get_mut(index) else {
-            return Restarted::Refused("the session has ended".into());
-        };
-        let before = session.peer.credentials().0.to_owned();
-        let restarted = guarded(&self.counts, session, |session| {
-            session.peer.restart(now, ufrag, password)
-        });
-        let lines = match restarted {
-            Some(Ok(lines)) => lines,
-            Some(Err(error)) => return Restarted::Refused(error.to_string()),
-            None => return Restarted::Refused("something went wrong here".into()),
-        };
-        let (ours, password) = session.peer.credentials();
-        let (ours, password) = (ours.to_owned(), password.to_owned());
-        session.place.restart(&password);
-        self.by_ufrag.remove(&before);
-        self.by_ufrag.insert(ours.clone(), index);
-        self.stir(index);
-        Restarted::Done { lines, ufrag: ours }
     }
 
     /// Rooms that are new, have something in, or are to close.

@@ -1,0 +1,237 @@
+//! What the endpoint asks of a loop: peers that come, begin ICE anew, and go.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::super::handle::Hall;
+use super::super::place::Place;
+use super::super::session::{Left, Passport, Session, Wants};
+use super::super::{Kind, count};
+use super::{Media, guarded};
+use crate::peer::{Offer, OfferError, Peer, Rtc};
+use crate::room::Status;
+
+/// What the endpoint asks of a loop.
+pub(crate) enum Command {
+    Join {
+        hall: Arc<Hall>,
+        offer: Offer,
+        passport: Passport,
+        reply: oneshot::Sender<Result<Answered, Refused>>,
+    },
+    /// A candidate of a session. They are not needed; whether it is there is.
+    Look {
+        session: SessionAddress,
+        /// Our ufrag.
+        reply: oneshot::Sender<Result<String, NoSession>>,
+    },
+    Restart {
+        session: SessionAddress,
+        ufrag: String,
+        password: String,
+        reply: oneshot::Sender<Result<Restarted, NoSession>>,
+    },
+    End {
+        session: SessionAddress,
+        reply: oneshot::Sender<Result<(), NoSession>>,
+    },
+    Status {
+        room: u64,
+        reply: oneshot::Sender<Status>,
+    },
+}
+
+/// A session, and who asks for it.
+pub(crate) struct SessionAddress {
+    pub(crate) portal: String,
+    pub(crate) kind: Kind,
+    pub(crate) session: String,
+    pub(crate) subject: String,
+}
+
+/// An answer, and our ufrag in it.
+pub(crate) type Answered = (String, String);
+
+/// Why an offer is not answered.
+pub(crate) enum Refused {
+    Offer(OfferError),
+    /// The portal has closed meanwhile.
+    Closed,
+    /// Something went wrong here.
+    Panic,
+}
+
+/// There is no such session, or it is somebody else's.
+pub(crate) struct NoSession;
+
+/// What ICE begins anew with.
+pub(crate) enum Restarted {
+    /// Lines of SDP, and the ufrag in them.
+    Done {
+        lines: String,
+        ufrag: String,
+    },
+    Refused(String),
+}
+
+impl Media {
+    pub(super) fn command(&mut self, command: Command, now: Instant) {
+        // Whoever does not wait for an answer any more gets none.
+        match command {
+            Command::Join {
+                hall,
+                offer,
+                passport,
+                reply,
+            } => {
+                let session = passport.session.clone();
+                let answer = self.join(&hall, offer, passport, now);
+                let joined = answer.is_ok();
+                if reply.send(answer).is_err() && joined {
+                    self.end_session(&session);
+                }
+            }
+            Command::Look { session, reply } => {
+                let found = self.find(&session).and_then(|index| self.peers.get(index));
+                let ufrag = found
+                    .and_then(Option::as_ref)
+                    .map(|it| it.peer.credentials().0);
+                let _ = reply.send(ufrag.map(str::to_owned).ok_or(NoSession));
+            }
+            Command::Restart {
+                session,
+                ufrag,
+                password,
+                reply,
+            } => {
+                let restarted = match self.find(&session) {
+                    Some(index) => Ok(self.restart(index, &ufrag, &password, now)),
+                    None => Err(NoSession),
+                };
+                let _ = reply.send(restarted);
+            }
+            Command::End { session, reply } => {
+                let found = self.find(&session);
+                if found.is_some() {
+                    self.end_session(&session.session);
+                }
+                let _ = reply.send(found.map(|_| ()).ok_or(NoSession));
+            }
+            Command::Status { room, reply } => {
+                let Some(host) = self.rooms.get_mut(&room) else {
+                    return;
+                };
+                match host.status(now) {
+                    Ok(status) => {
+                        let _ = reply.send(status);
+                    }
+                    Err(_) => self.break_room(room, now),
+                }
+                self.stir_room(room);
+            }
+        }
+    }
+
+    fn find(&self, address: &SessionAddress) -> Option<usize> {
+        let index = *self.by_session.get(&address.session)?;
+        let session = self.peers.get(index)?.as_ref()?;
+        let host = self.rooms.get(&session.room)?;
+        let same = session.passport.claims.sub == address.subject
+            && session.passport.kind == address.kind
+            && host.hall.id == address.portal;
+        same.then_some(index)
+    }
+
+    fn end_session(&mut self, session: &str) {
+        if let Some(&index) = self.by_session.get(session) {
+            if let Some(Some(session)) = self.peers.get_mut(index) {
+                session.leave(Left::Said);
+            }
+            self.stir(index);
+        }
+    }
+
+    fn join(
+        &mut self,
+        hall: &Arc<Hall>,
+        offer: Offer,
+        passport: Passport,
+        now: Instant,
+    ) -> Result<Answered, Refused> {
+        // The room may be so new that nobody looked.
+        self.look(now);
+        let host = self.rooms.get_mut(&hall.key).ok_or(Refused::Closed)?;
+        let audio = offer.audio();
+        let wants = Wants {
+            sends: passport.kind != Kind::Whep && audio.is_some_and(|audio| audio.sends),
+            hears: passport.kind != Kind::Whip && audio.is_some_and(|audio| audio.receives),
+            data: passport.kind == Kind::Peer && offer.data(),
+        };
+        let identity = &self.identity;
+        let addresses = self.candidates.clone();
+        // An offer is what strangers wrote.
+        let accepted = catch_unwind(AssertUnwindSafe(|| {
+            Rtc::accept(now, identity, offer, addresses, wants.hears)
+        }));
+        let (peer, answer) = match accepted {
+            Ok(accepted) => accepted.map_err(Refused::Offer)?,
+            Err(_) => {
+                count(&self.counts.panics);
+                return Err(Refused::Panic);
+            }
+        };
+        let (ufrag, password) = peer.credentials();
+        let (ufrag, place) = (ufrag.to_owned(), Place::new(password));
+        if self.by_ufrag.contains_key(&ufrag) {
+            // Of 16 random letters.
+            return Err(Refused::Panic);
+        }
+        let id = host.number();
+        let index = self.free.pop().unwrap_or(self.peers.len());
+        if index == self.peers.len() {
+            self.peers.push(None);
+        }
+        host.peers.insert(id, index);
+        self.by_ufrag.insert(ufrag.clone(), index);
+        self.by_session.insert(passport.session.clone(), index);
+        let session = Session::new(
+            now,
+            &self.limits,
+            (id, hall.key),
+            Box::new(peer),
+            place,
+            passport,
+            wants,
+        );
+        if let Some(place) = self.peers.get_mut(index) {
+            *place = Some(Box::new(session));
+        }
+        self.stir(index);
+        Ok((answer, ufrag))
+    }
+
+    fn restart(&mut self, index: usize, ufrag: &str, password: &str, now: Instant) -> Restarted {
+        let Some(Some(session)) = self.peers.get_mut(index) else {
+            return Restarted::Refused("the session has ended".into());
+        };
+        let before = session.peer.credentials().0.to_owned();
+        let restarted = guarded(&self.counts, session, |session| {
+            session.peer.restart(now, ufrag, password)
+        });
+        let lines = match restarted {
+            Some(Ok(lines)) => lines,
+            Some(Err(error)) => return Restarted::Refused(error.to_string()),
+            None => return Restarted::Refused("something went wrong here".into()),
+        };
+        let (ours, password) = session.peer.credentials();
+        let (ours, password) = (ours.to_owned(), password.to_owned());
+        session.place.restart(&password);
+        self.by_ufrag.remove(&before);
+        self.by_ufrag.insert(ours.clone(), index);
+        self.stir(index);
+        Restarted::Done { lines, ufrag: ours }
+    }
+}
