@@ -1,7 +1,7 @@
 defmodule UroDiscord.PortalTest do
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{Error, Portal, Runtime, Shards, Voice}
+  alias UroDiscord.{Error, Portal, Runtime, Shards, Store, Voice}
 
   @key "a key that only this test knows, of this length"
 
@@ -101,6 +101,19 @@ defmodule UroDiscord.PortalTest do
     end
 
     assert in_voice(sim)["channel"] == stage
+  end
+
+  test "waits for the gateway while another node has it, and its UDP port stays", %{sim: sim, stage: stage} do
+    {:ok, "stage"} = Portal.open(:stage)
+    open!("stage")
+    {:ok, %{store: store, bot_id: bot_id}} = Runtime.fetch()
+    # One that takes the lease and gives it back at once.
+    taken = "UPDATE uro_discord_gateway SET fence = fence + 1, owner = '', lease_until = 0 WHERE bot_id = $1"
+    {:ok, _} = Store.run(store, [{taken, [bot_id]}], :write)
+    assert {:state, :down, "another node holds" <> _} = heard(&match?({:state, :down, _}, &1))
+    open!("stage")
+    assert in_voice(sim)["channel"] == stage
+    assert {:ok, %{portal: %{media: %{state: :listening}}}} = UroDiscord.status()
   end
 
   test "goes where people move the bot, and waits when they throw it out", %{sim: sim, guild: guild} do
@@ -321,6 +334,26 @@ defmodule UroDiscord.PortalTest do
       start!(%{context | portal: [open: [[id: "other", channel: :world]]]})
       open!("other")
       assert {:ok, [%{id: "other"}]} = Portal.list()
+    end
+  end
+
+  describe "what the configuration opens, to a channel that the bot cannot see" do
+    @describetag portal: [open: [[id: "round", channel: "1100000000000009999"]]]
+
+    test "is tried again in its time, whatever happens meanwhile", %{sim: sim} do
+      asked = fn ->
+        Enum.count(DiscordSim.get(sim, "/requests"), &String.ends_with?(&1["path"], "/channels/1100000000000009999"))
+      end
+
+      assert eventually(fn -> asked.() == 1 end)
+
+      # At every change there may be a look.
+      for players <- 1..12 do
+        :ok = Shards.put(id: 7, name: "Plaza", players: players)
+        refute_receive {:uro_discord, :portal, _event}, 120
+      end
+
+      assert asked.() in 2..4
     end
   end
 

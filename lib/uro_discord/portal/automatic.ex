@@ -31,15 +31,25 @@ defmodule UroDiscord.Portal.Automatic do
       close_after: config.portal.close_after,
       known: Runtime.lookup(:portal_automatic) || Map.new(config.portal.open, &{&1.id, Occupancy.new()}),
       forgotten?: false,
-      told: %{},
-      backoff: Backoff.new(@pauses),
+      # What could not be done, of each portal and of the store: why, and when it is tried again.
+      failing: %{},
       timer: nil
     }
 
     {:ok, wake(state, 0)}
   end
 
+  # Who speaks is no matter here, and there is much of it.
   @impl true
+  def handle_info({:uro_discord, _topic, {_of, {what, _who}}}, state) when what in [:speaking, :silent],
+    do: {:noreply, state}
+
+  # What was in the way may be gone.
+  def handle_info({:uro_discord, _topic, {_of, what}}, state) when what in [:closed, :left] do
+    failing = Map.new(state.failing, fn {id, failure} -> {id, %{failure | until: now()}} end)
+    {:noreply, wake(%{state | failing: failing}, @settle_ms)}
+  end
+
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, wake(state, @settle_ms)}
   def handle_info(:look, state), do: {:noreply, look(%{state | timer: nil})}
 
@@ -55,16 +65,21 @@ defmodule UroDiscord.Portal.Automatic do
 
   defp wake(state, ms), do: %{state | timer: {Process.send_after(self(), :look, ms), now() + ms}}
 
+  # There is nothing more to do.
+  defp look(%{wanted: [], forgotten?: true} = state), do: state
+
   defp look(state) do
     with true <- Leader.held?(),
+         0 <- pause(state, :store),
          {:ok, %{store: store, rest: rest}} <- Runtime.fetch(),
          {:ok, state} <- forget(state, store),
          {:ok, rows} <- Portals.all(store) do
-      state = Enum.reduce(state.wanted, state, &look(&2, &1, rows, store, rest))
+      state = Enum.reduce(state.wanted, well(state, :store), &look(&2, &1, rows, store, rest))
       :ok = Runtime.put(:portal_automatic, state.known)
       state
     else
       false -> state
+      ms when is_integer(ms) -> wake(state, ms)
       {:error, error} -> later(state, :store, error)
     end
   end
@@ -84,6 +99,13 @@ defmodule UroDiscord.Portal.Automatic do
   end
 
   defp look(state, wanted, rows, store, rest) do
+    case pause(state, wanted.id) do
+      0 -> ask(state, wanted, rows, store, rest)
+      ms -> wake(state, ms)
+    end
+  end
+
+  defp ask(state, wanted, rows, store, rest) do
     case Channels.fetch(wanted.channel, rest) do
       {:ok, %{guild_id: guild_id, kind: kind}} when kind != :other and is_binary(guild_id) ->
         decide(state, wanted, guild_id, open?(rows[wanted.id], wanted), store)
@@ -124,8 +146,8 @@ defmodule UroDiscord.Portal.Automatic do
     act(put_in(state.known[wanted.id], known), wanted, guild_id, what, store)
   end
 
-  defp act(state, _wanted, _guild_id, :nothing, _store), do: state
-  defp act(state, _wanted, _guild_id, {:wait, ms}, _store), do: wake(state, ms)
+  defp act(state, wanted, _guild_id, :nothing, _store), do: well(state, wanted.id)
+  defp act(state, wanted, _guild_id, {:wait, ms}, _store), do: state |> well(wanted.id) |> wake(ms)
 
   defp act(state, wanted, _guild_id, :open, _store) do
     case Portal.open(wanted.channel, [id: wanted.id, world: wanted.world, bots: wanted.bots], :config) do
@@ -150,17 +172,29 @@ defmodule UroDiscord.Portal.Automatic do
     end
   end
 
-  defp well(state, id), do: %{state | told: Map.delete(state.told, id), backoff: Backoff.well(state.backoff)}
+  ## What fails, and when it is tried again, whatever happens before
+
+  defp pause(state, what) do
+    case state.failing do
+      %{^what => %{until: until}} -> max(until - now(), 0)
+      _well -> 0
+    end
+  end
+
+  defp well(state, what), do: %{state | failing: Map.delete(state.failing, what)}
 
   # Said once for each reason.
   defp later(state, what, error) do
-    if state.told[what] != error.message do
+    failure = Map.get(state.failing, what, %{reason: nil, backoff: Backoff.new(@pauses), until: 0})
+
+    if failure.reason != error.message do
       name = if what == :store, do: "the portals of the configuration", else: "portal #{what} of the configuration"
       Store.failed(error, "#{name} cannot be opened or closed now, which is tried again")
     end
 
-    {pause, backoff} = Backoff.failed(state.backoff)
-    wake(%{state | backoff: backoff, told: Map.put(state.told, what, error.message)}, pause)
+    {pause, backoff} = Backoff.failed(failure.backoff)
+    failure = %{reason: error.message, backoff: backoff, until: now() + pause}
+    wake(%{state | failing: Map.put(state.failing, what, failure)}, pause)
   end
 
   ## Who is there

@@ -60,7 +60,7 @@ defmodule UroDiscord.Portal.Members do
     for topic <- [:status, {:gateway, "GUILD_CREATE"}, {:gateway, "VOICE_STATE_UPDATE"}],
         do: :ok = Events.subscribe(topic)
 
-    {:ok, %{asked: %{}, queue: :queue.new()}}
+    {:ok, %{asked: %{}, queue: :queue.new(), tasks: %{}}}
   end
 
   @impl true
@@ -78,12 +78,6 @@ defmodule UroDiscord.Portal.Members do
     put({:known, guild_id, channel_id}, true)
     changed(guild_id)
     {:noreply, state}
-  end
-
-  def handle_cast({:looked_up, {guild_id, id} = who, member}, state) do
-    learn(guild_id, id, member)
-    changed(guild_id)
-    {:noreply, ask(%{state | asked: Map.delete(state.asked, who)})}
   end
 
   @impl true
@@ -126,6 +120,22 @@ defmodule UroDiscord.Portal.Members do
 
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
 
+  def handle_info({ref, member}, %{tasks: tasks} = state) when is_map_key(tasks, ref) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, looked_up(state, ref, member)}
+  end
+
+  # It crashed, as is reported.
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{tasks: tasks} = state) when is_map_key(tasks, ref),
+    do: {:noreply, looked_up(state, ref, nameless())}
+
+  defp looked_up(state, ref, member) do
+    {{guild_id, id} = who, tasks} = Map.pop!(state.tasks, ref)
+    learn(guild_id, id, member)
+    changed(guild_id)
+    ask(%{state | tasks: tasks, asked: Map.delete(state.asked, who)})
+  end
+
   defp learn(guild_id, id, %{"user" => %{} = user} = member) do
     # They are asked for again.
     if :ets.info(@table, :size) > @most, do: forget({:member, :_, :_})
@@ -149,33 +159,31 @@ defmodule UroDiscord.Portal.Members do
   ## Names that nobody has told
 
   defp ask(state) do
-    waiting = :queue.len(state.queue)
-
-    if waiting > 0 and map_size(state.asked) - waiting < @asking do
+    if map_size(state.tasks) < @asking and not :queue.is_empty(state.queue) do
       {{:value, who}, queue} = :queue.out(state.queue)
-      {:ok, _pid} = Task.Supervisor.start_child(Portal.Tasks, fn -> look_up(who) end)
-      ask(%{state | queue: queue})
+      %Task{ref: ref} = Task.Supervisor.async_nolink(Portal.Tasks, fn -> look_up(who) end)
+      ask(%{state | queue: queue, tasks: Map.put(state.tasks, ref, who)})
     else
       state
     end
   end
 
-  # Whoever cannot be looked up has his id for a name, until the gateway tells of him.
-  defp look_up({guild_id, id} = who) do
+  defp look_up({guild_id, id}) do
     {:ok, %{rest: rest}} = Runtime.fetch()
 
-    member =
-      case Rest.call(rest, {:get_member, guild_id, id}, retry: :safe, priority: :low) do
-        {:ok, %{body: %{"user" => %{}} = member}} -> member
-        {:ok, _other} -> %{"user" => %{}}
-        {:error, error} -> nameless(who, error)
-      end
+    case Rest.call(rest, {:get_member, guild_id, id}, retry: :safe, priority: :low) do
+      {:ok, %{body: %{"user" => %{}} = member}} ->
+        member
 
-    GenServer.cast(__MODULE__, {:looked_up, who, member})
+      {:ok, _other} ->
+        nameless()
+
+      {:error, error} ->
+        Logger.warning("member #{id} of guild #{guild_id} has no name in portals: #{Exception.message(error)}")
+        nameless()
+    end
   end
 
-  defp nameless({guild_id, id}, error) do
-    Logger.warning("member #{id} of guild #{guild_id} has no name in portals: #{Exception.message(error)}")
-    %{"user" => %{}}
-  end
+  # Whoever cannot be looked up has his id for a name, until the gateway tells of him.
+  defp nameless, do: %{"user" => %{}}
 end

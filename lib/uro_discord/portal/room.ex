@@ -86,6 +86,10 @@ defmodule UroDiscord.Portal.Room do
     if match?(%{silent?: true}, room.speaking[id]), do: %{room | speaking: Map.delete(room.speaking, id)}, else: room
   end
 
+  @doc "It is so for all of them."
+  @spec faded(t()) :: t()
+  def faded(room), do: %{room | speaking: Map.reject(room.speaking, fn {_id, who} -> who.silent? end)}
+
   # Nor do those speak any more whom a peer forwarded.
   defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
 

@@ -43,8 +43,9 @@ defmodule UroDiscord.Portal.Rooms do
   def init(config) do
     for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
     Desired.put("media", media(config.portal))
-    state = %{rooms: Runtime.all(:portal_room), told: %{}, media: Runtime.lookup(:media) || endpoint(:starting, %{})}
-    {:ok, desire(state)}
+    # Who was about to fade has done so. What was told before us may be of another lease, so it is stated in any case.
+    rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, Room.faded(room)} end)
+    {:ok, desire(%{rooms: rooms, told: nil, media: Runtime.lookup(:media) || endpoint(:starting, %{})})}
   end
 
   # It has the keys in it.
@@ -94,7 +95,7 @@ defmodule UroDiscord.Portal.Rooms do
     end
   end
 
-  def handle_cast(:bridge_ended, state), do: {:noreply, down(state)}
+  def handle_cast(:bridge_ended, state), do: {:noreply, down(%{state | media: endpoint(:starting, %{})})}
 
   @impl true
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, desire(state)}
@@ -119,7 +120,7 @@ defmodule UroDiscord.Portal.Rooms do
     end
   end
 
-  # There is no bridge that has them.
+  # There is no bridge that has them. The endpoint of one that lost the gateway is as it was.
   defp down(state) do
     rooms =
       Map.new(state.rooms, fn {id, room} ->
@@ -128,7 +129,7 @@ defmodule UroDiscord.Portal.Rooms do
         {id, room}
       end)
 
-    judge_all(%{state | rooms: rooms, media: endpoint(:starting, %{})})
+    judge_all(%{state | rooms: rooms})
   end
 
   defp closed({id, room}) do

@@ -87,6 +87,18 @@ defmodule UroDiscord.Portal.MembersTest do
     assert eventually(fn -> Members.in_channel(guild, stage) == {:ok, []} end)
   end
 
+  test "look-ups that crash keep no other from being asked for", %{sim: sim, guild: guild} do
+    # The others wait for what Discord says of its limits in the first answer.
+    DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members/*", delay_ms: 30_000}])
+    strangers = for n <- 1..8, do: "110000000000000900#{n}"
+    alice = sim.info["users"]["alice"]["id"]
+    assert Members.fetch(guild, strangers ++ [alice]) == %{}
+    assert eventually(fn -> length(Task.Supervisor.children(Portal.Tasks)) == 8 end)
+    for pid <- Task.Supervisor.children(Portal.Tasks), do: Process.exit(pid, :kill)
+    assert eventually(fn -> map_size(Members.fetch(guild, strangers ++ [alice])) == 9 end)
+    assert %{^alice => %{name: "Alice"}} = Members.fetch(guild, [alice])
+  end
+
   @tag portal: [open: [[id: "round", channel: :stage, when: :people]], close_after: 200]
   test "where nobody knows, a portal for people is opened to look, once", %{guild: guild, stage: stage} = context do
     assert eventually(fn -> Members.in_channel(guild, stage) == {:ok, []} end)
