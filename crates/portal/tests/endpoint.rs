@@ -114,6 +114,8 @@ async fn requests_are_answered_with_what_to_do() {
     }
     let answer = post(&world, "/portal/lobby/peer/x", &[bearer, sdp], "").await;
     assert_eq!(answer, is(405, "method_not_allowed"));
+    let (response, _) = ask(&world.routes, Method::GET, path, &[bearer], "").await;
+    assert_eq!(response.headers()["allow"], "POST, OPTIONS");
     let headers = [bearer, ("content-type", "application/trickle-ice-sdpfrag")];
     let path = "/portal/lobby/peer/x";
     let (response, _) = ask(&world.routes, Method::PATCH, path, &headers, "a=x:y").await;

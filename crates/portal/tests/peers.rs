@@ -79,6 +79,17 @@ async fn a_world_says_hello_and_goodbye() {
 }
 
 #[tokio::test]
+async fn channels_that_are_bundled_with_a_track_are_welcome() {
+    let mut world = open(LOOPBACK, Limits::default());
+    let plan = Plan {
+        audio: "sendrecv",
+        max_bundle: true,
+        ..Plan::default()
+    };
+    world_peer(&mut world, plan).await.echo().await;
+}
+
+#[tokio::test]
 async fn a_closed_connection_is_noticed() {
     let mut world = open(LOOPBACK, Limits::default());
     let client = world_peer(&mut world, Plan::default()).await;
@@ -239,7 +250,8 @@ async fn ice_begins_anew() {
     let (response, body) = patch("*", candidate).await;
     assert_eq!(response.status(), 400, "{body}");
     let fragment = format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{password}\r\n");
-    let (response, answer) = patch("*", &fragment).await;
+    // As WHIP's own examples write it.
+    let (response, answer) = patch("\"*\"", &fragment).await;
     assert_eq!(response.status(), 200, "{answer}");
     let newer = response.headers()["etag"].to_str().unwrap().to_owned();
     assert_ne!(newer, client.etag);

@@ -79,8 +79,8 @@ async fn route(shared: &Shared, path: &str, request: Request) -> Answer {
         (Method::POST, None) => post(shared, id, kind, request).await,
         (Method::PATCH, Some(session)) => patch(shared, id, kind, session, request).await,
         (Method::DELETE, Some(session)) => delete(shared, id, kind, session, request).await,
-        (_, None) => Err(Refusal::Method("POST and OPTIONS")),
-        (_, Some(_)) => Err(Refusal::Method("PATCH, DELETE and OPTIONS")),
+        (_, None) => Err(Refusal::Method("POST, OPTIONS")),
+        (_, Some(_)) => Err(Refusal::Method("PATCH, DELETE, OPTIONS")),
     }
 }
 
@@ -295,6 +295,11 @@ fn etag(ufrag: &str) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(format!("\"{ufrag}\"")).map_err(|_| Refusal::Internal)
 }
 
+/// Whether ICE is to begin anew. HTTP writes a bare asterisk, the examples of WHIP one in quotes; clients send either.
+fn any_tag(tag: &HeaderValue) -> bool {
+    tag == "*" || tag == "\"*\""
+}
+
 async fn patch(
     shared: &Shared,
     id: String,
@@ -316,7 +321,7 @@ async fn patch(
         session,
         subject: claims.sub,
     };
-    if tag.as_ref().is_none_or(|tag| tag != "*") {
+    if !tag.as_ref().is_some_and(any_tag) {
         // Candidates: ICE-lite waits to be checked, and needs none of them.
         let looked = ask(shared, &hall, |reply| Command::Look { session, reply }).await?;
         let ufrag = looked.map_err(|NoSession| Refusal::NoSession)?;

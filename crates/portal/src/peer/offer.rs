@@ -132,6 +132,7 @@ impl Offer {
             return Err(OfferError::NoMid);
         }
         match section.kind {
+            _ if section.closed && !section.bundled => Ok(()),
             Kind::Audio if self.audio.is_some() => Err(OfferError::Several("audio")),
             Kind::Audio if !section.opus => Err(OfferError::NoOpus),
             Kind::Audio => {
@@ -192,6 +193,10 @@ enum Kind {
 struct Section {
     kind: Kind,
     direction: Direction,
+    /// Port 0: it is not wanted, unless it is `bundled`.
+    closed: bool,
+    /// It travels with another section only (RFC 8843), and has port 0 for that: so browsers offer by the policy max-bundle.
+    bundled: bool,
     mid: bool,
     opus: bool,
 }
@@ -201,8 +206,6 @@ impl Section {
         let mut words = media.split(' ');
         let (kind, port) = (words.next(), words.next());
         let kind = match kind {
-            // Port 0: the offerer does not want it.
-            _ if port == Some("0") => Kind::Other,
             Some("audio") => Kind::Audio,
             Some("application") => Kind::Data,
             _ => Kind::Other,
@@ -210,6 +213,8 @@ impl Section {
         Self {
             kind,
             direction,
+            closed: port == Some("0"),
+            bundled: false,
             mid: false,
             opus: false,
         }
@@ -221,6 +226,7 @@ impl Section {
             self.opus |= codec.to_ascii_lowercase().starts_with("opus/48000");
         }
         self.mid |= attribute.starts_with("mid:") && attribute.len() > 4;
+        self.bundled |= attribute == "bundle-only";
     }
 }
 
@@ -246,6 +252,14 @@ mod tests {
         let again = offer.restarted("wxyz", "p").text().to_owned();
         assert_eq!(again.matches("a=ice-ufrag:wxyz\r\n").count(), 2);
         assert!(!again.contains("abcd"));
+    }
+
+    #[test]
+    fn a_section_without_a_port_is_wanted_if_it_is_bundled() {
+        let closed = OFFER.replace("m=application 9", "m=application 0");
+        assert!(!Offer::parse(&closed).unwrap().data());
+        let bundled = closed.replace("a=mid:1", "a=mid:1\r\na=bundle-only");
+        assert!(Offer::parse(&bundled).unwrap().data());
     }
 
     #[test]

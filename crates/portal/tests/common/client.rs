@@ -38,6 +38,8 @@ pub struct Plan<'a> {
     pub audio: &'a str,
     pub video: bool,
     pub channels: bool,
+    /// Data channels travel with the audio section only, as browsers offer it by the policy max-bundle.
+    pub max_bundle: bool,
     pub bind: &'a str,
     pub certificate: Option<RTCCertificate>,
 }
@@ -50,6 +52,7 @@ impl Default for Plan<'_> {
             audio: "",
             video: false,
             channels: false,
+            max_bundle: false,
             bind: "127.0.0.1:0",
             certificate: None,
         }
@@ -110,7 +113,13 @@ impl Client {
         connection
             .set_local_description(Instant::now(), offer)
             .unwrap();
-        let offer = connection.local_description().unwrap().sdp;
+        let mut offer = connection.local_description().unwrap().sdp;
+        if plan.max_bundle {
+            offer = offer
+                .replace("m=application 9 ", "m=application 0 ")
+                .replace("a=sctp-port:", "a=bundle-only\r\na=sctp-port:");
+            assert!(offer.contains("m=application 0 ") && offer.contains("bundle-only"));
+        }
         let bearer = format!("Bearer {}", plan.token);
         let headers = [
             ("authorization", &*bearer),
