@@ -17,6 +17,8 @@ defmodule UroDiscord.Portal.Automatic do
   # What changes in a burst is looked at together.
   @settle_ms 100
   @pauses {1_000, 60_000}
+  # When it is not known yet what the store has.
+  @unread_ms 1_000
 
   @spec start_link(UroDiscord.Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
@@ -43,6 +45,10 @@ defmodule UroDiscord.Portal.Automatic do
   @impl true
   def handle_info({:uro_discord, _topic, {_of, {what, _who}}}, state) when what in [:speaking, :silent],
     do: {:noreply, state}
+
+  # What other nodes have opened meanwhile, and what was in the configuration of the one before.
+  def handle_info({:uro_discord, :status, {:lease, :held}}, state),
+    do: {:noreply, wake(%{state | forgotten?: false}, @settle_ms)}
 
   # What was in the way may be gone.
   def handle_info({:uro_discord, _topic, {_of, what}}, state) when what in [:closed, :left] do
@@ -73,12 +79,13 @@ defmodule UroDiscord.Portal.Automatic do
          0 <- pause(state, :store),
          {:ok, %{store: store, rest: rest}} <- Runtime.fetch(),
          {:ok, state} <- forget(state, store),
-         {:ok, rows} <- Portals.all(store) do
+         rows when rows != nil <- Rows.known() do
       state = Enum.reduce(state.wanted, well(state, :store), &look(&2, &1, rows, store, rest))
       :ok = Runtime.put(:portal_automatic, state.known)
       state
     else
       false -> state
+      nil -> wake(state, @unread_ms)
       ms when is_integer(ms) -> wake(state, ms)
       {:error, error} -> later(state, :store, error)
     end
@@ -93,7 +100,8 @@ defmodule UroDiscord.Portal.Automatic do
     with {:ok, rows} <- Portals.all(store),
          gone = for({id, %{origin: :config}} <- rows, id not in ids, do: id),
          :ok <- if(gone == [], do: :ok, else: Portals.forget(store, gone)) do
-      if gone != [], do: Rows.reload()
+      # Of which another node may have had the gateway until now.
+      :ok = Rows.reload()
       {:ok, %{state | forgotten?: true}}
     end
   end
