@@ -127,8 +127,7 @@ defmodule UroDiscord.Portal.ShownTest do
       assert handle.(interaction.(0x800, sim.info["guild_id"])) ==
                {:error, "This is for those who may manage channels."}
 
-      assert {:error, "Portals are for the server of Uro only" <> _} =
-               handle.(interaction.(0x10, "1100000000000000999"))
+      assert {:error, "This is for the server of Uro only" <> _} = handle.(interaction.(0x10, "1100000000000000999"))
 
       assert handle.(%{interaction.(0, nil) | kind: :autocomplete, focused: "world"}) == {:choices, []}
       assert Portal.list() == {:ok, []}

@@ -5,15 +5,9 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   @behaviour UroDiscord.Command
 
   alias UroDiscord.{Error, Interaction, Length, Portal, Shards}
-  alias UroDiscord.Interactions.Guilds
+  alias UroDiscord.Interactions.Admins
   alias UroDiscord.Shards.Text
 
-  # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
-  @manage_channels "16"
-  # That one, and Administrator.
-  @manages 0x18
-  # Direct messages have no channels to manage.
-  @guild_only [0]
   @voice [2, 13]
 
   @name 48
@@ -49,11 +43,9 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
     off = %{type: 5, name: "off", description: "Let them be heard again"}
 
-    %{
+    Map.merge(Admins.definition(:manage_channels), %{
       name: "portal",
       description: "Voice between this server and a world",
-      default_member_permissions: @manage_channels,
-      contexts: @guild_only,
       options: [
         %{type: 1, name: "open", description: "Open one to a voice channel", options: [channel, world]},
         %{type: 1, name: "close", description: "Close it", options: [portal]},
@@ -65,41 +57,22 @@ defmodule UroDiscord.Interactions.Commands.Portal do
           options: [who, off, portal]
         }
       ]
-    }
+    })
   end
 
   @impl true
   def handle(%Interaction{kind: :autocomplete} = interaction) do
-    with :ok <- may(interaction), do: {:choices, choices(interaction)}, else: (_no -> {:choices, []})
+    with :ok <- Admins.check(interaction, :manage_channels),
+         do: {:choices, choices(interaction)},
+         else: (_no -> {:choices, []})
   end
 
   def handle(%Interaction{command: ["portal", what], options: options} = interaction) do
-    with :ok <- may(interaction) do
+    with :ok <- Admins.check(interaction, :manage_channels) do
       case answer(what, options, interaction) do
         {:error, %Error{} = error} -> {:error, Length.cut(Exception.message(error), 1_500)}
         answer -> answer
       end
-    end
-  end
-
-  # Discord asks for it too, unless the server's admins allow the command to others.
-  defp may(%{permissions: permissions} = interaction) do
-    if Bitwise.band(permissions, @manages) != 0,
-      do: ours(interaction),
-      else: {:error, "This is for those who may manage channels."}
-  end
-
-  # Anybody may add a public bot to a server, and would hear the worlds there.
-  defp ours(%{guild_id: guild_id}) do
-    case Guilds.ours?(guild_id) do
-      {:ok, true} ->
-        :ok
-
-      {:ok, false} ->
-        {:error, "Portals are for the server of Uro only: the one with a channel of `config :uro_discord`."}
-
-      {:error, error} ->
-        {:error, "Discord does not say just now which server this is: #{Length.cut(Exception.message(error), 500)}"}
     end
   end
 

@@ -5,29 +5,20 @@ defmodule UroDiscord.Interactions.Commands.Uro do
   @behaviour UroDiscord.Command
 
   alias UroDiscord.{Error, Status}
-  alias UroDiscord.Interactions.Guilds
-
-  # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
-  @manage_guild "32"
-  # That one, and Administrator.
-  @manages 0x28
-  # Direct messages have no permissions to ask for.
-  @guild_only [0]
+  alias UroDiscord.Interactions.Admins
 
   @impl true
   def command do
-    %{
+    Map.merge(Admins.definition(:manage_guild), %{
       name: "uro",
       description: "Uro's connection to Discord",
-      default_member_permissions: @manage_guild,
-      contexts: @guild_only,
       options: [%{type: 1, name: "status", description: "Whether all is well"}]
-    }
+    })
   end
 
   @impl true
   def handle(%{command: ["uro", "status"]} = interaction) do
-    with :ok <- allowed(interaction), :ok <- ours(interaction), {:ok, status} <- Status.fetch() do
+    with :ok <- Admins.check(interaction, :manage_guild), {:ok, status} <- Status.fetch() do
       {:ok,
        embeds: [
          %{title: "Uro in Discord", fields: for({name, value} <- fields(status), do: %{name: name, value: value})}
@@ -35,27 +26,6 @@ defmodule UroDiscord.Interactions.Commands.Uro do
     else
       {:error, %Error{} = error} -> {:error, Exception.message(error)}
       {:error, text} -> {:error, text}
-    end
-  end
-
-  # Discord asks for it too, unless the server's admins allow the command to others.
-  defp allowed(%{permissions: permissions}) do
-    if Bitwise.band(permissions, @manages) != 0,
-      do: :ok,
-      else: {:error, "This is for those who may manage the server."}
-  end
-
-  # Anybody may add a public bot to a server, and manages it there.
-  defp ours(%{guild_id: guild_id}) do
-    case Guilds.ours?(guild_id) do
-      {:ok, true} ->
-        :ok
-
-      {:ok, false} ->
-        {:error, "This is told in the server of Uro only: the one with a channel of `config :uro_discord`."}
-
-      {:error, error} ->
-        {:error, error}
     end
   end
 
