@@ -45,6 +45,7 @@ defmodule UroDiscord.Domains do
       # What others answer to polls costs no webhook: nobody sends one again.
       {:polling, Feeds.pollers(config), []},
       {:interactions, [{Interactions, config}], []},
+      {:commands, if(config.commands, do: [{Interactions.Registration, config}], else: []), intensity: {1, 60}},
       {:web, [Web.RateLimit, Web.Waits] ++ if(config.web.port, do: [{Web.Listener, config.web}], else: []), []}
     ]
   end

@@ -1,12 +1,12 @@
 defmodule UroDiscord.Interactions do
   @moduledoc false
   # Commands and components, from wherever they come: `Interactions.GatewayListener` has them from the gateway, `Web.Interactions` by HTTP.
-  # `Interactions.Dispatcher` has each answered by a process of its own, `Interactions.Responder`.
+  # `Interactions.Dispatcher` has each answered by a process of its own, `Interactions.Responder`. `Interactions.Registration` tells Discord which there are.
 
   use Supervisor
 
   alias UroDiscord.Config
-  alias UroDiscord.Interactions.{Dispatcher, GatewayListener, Registration, ReplayGuard}
+  alias UroDiscord.Interactions.{Dispatcher, GatewayListener, ReplayGuard}
 
   @spec start_link(Config.t()) :: Supervisor.on_start()
   def start_link(config), do: Supervisor.start_link(__MODULE__, config, name: __MODULE__)
@@ -23,8 +23,8 @@ defmodule UroDiscord.Interactions do
       {Task.Supervisor, name: __MODULE__.Responders, max_children: Dispatcher.at_once()}
     ]
 
-    commands = if config.commands, do: [{Registration, config}], else: []
     gateway = if config.commands && config.interactions == :gateway, do: [GatewayListener], else: []
-    Supervisor.init(base ++ gateway ++ commands, strategy: :rest_for_one)
+    # Crashes of handlers are none of these processes'.
+    Supervisor.init(base ++ gateway, strategy: :rest_for_one, max_restarts: 5, max_seconds: 10)
   end
 end

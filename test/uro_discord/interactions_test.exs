@@ -371,8 +371,8 @@ defmodule UroDiscord.InteractionsTest do
       assert {:ok, _embeds} = status.(sim.info["guild_id"], 0x20)
       assert {:ok, _embeds} = status.(sim.info["guild_id"], 0x08)
       assert {:error, "This is for those who may manage" <> _} = status.(sim.info["guild_id"], 0x400)
-      assert {:error, "This is told in the server of Uro only" <> _} = status.("1100000000000000000", 0x20)
-      assert {:error, "This is told in the server of Uro only" <> _} = status.(nil, 0x20)
+      assert {:error, "This is for the server of Uro only" <> _} = status.("1100000000000000000", 0x20)
+      assert {:error, "This is for the server of Uro only" <> _} = status.(nil, 0x20)
     end
 
     defp stringified(term) do
@@ -515,6 +515,16 @@ defmodule UroDiscord.InteractionsTest do
       assert log =~ "will be tried again"
     end
 
+    test "is tried again when it crashes", %{sim: sim} do
+      {:ok, %{config: config}} = Runtime.fetch()
+      DiscordSim.post(sim, "/faults", [%{route: "/applications/@me", method: "GET", delay_ms: 30_000}])
+      mark = DiscordSim.now(sim)
+      restart(sim, config, [Plain])
+      Process.exit(registration(), :kill)
+      DiscordSim.wait_for(sim, "commands", fn _ -> true end, after: mark)
+      assert eventually(fn -> registered?() end)
+    end
+
     defp restart(sim, config, commands) do
       # This test subscribes, and would end with it.
       Process.flag(:trap_exit, true)
@@ -523,9 +533,11 @@ defmodule UroDiscord.InteractionsTest do
     end
 
     # The task ends when it is done, well or not.
-    defp registered? do
-      children = Supervisor.which_children(UroDiscord.Interactions)
-      not List.keymember?(children, UroDiscord.Interactions.Registration, 0)
+    defp registered?, do: registration() == :undefined
+
+    defp registration do
+      [{_id, pid, :worker, _modules}] = Supervisor.which_children(UroDiscord.Domain.supervisor(:commands))
+      pid
     end
   end
 

@@ -1,9 +1,10 @@
 defmodule UroDiscord.Interactions.Registration do
   @moduledoc false
   # Tells Discord which commands there are, when that has changed: Discord allows 200 new commands a day. What was registered
-  # last is in the store, as a hash.
+  # last is in the store, as a hash. It is a domain of its own: what goes wrong here in a way that nobody has thought of is tried again too, and
+  # costs no answer to a command.
 
-  use Task, restart: :temporary
+  use Task, restart: :transient
   require Logger
 
   alias UroDiscord.{Backoff, Error, Rest, Runtime, Store}
