@@ -33,7 +33,8 @@ defmodule Demo.Portal do
     wait(id, System.monotonic_time(:millisecond) + @timeout)
     # Who is subscribed ends with UroDiscord.
     :ok = UroDiscord.unsubscribe(:portal)
-    {:ok, token} = Portal.token(id, role: :peer, who: name, name: name)
+    # As long as tokens can be: a demo is left open.
+    {:ok, token} = Portal.token(id, role: :peer, who: name, name: name, expires_in: 86_400)
     {:ok, url} = Portal.url(id, :peer)
     {:ok, page} = Portal.url(id, {:page, token})
     %{"id" => id, "url" => String.replace_suffix(url, "/peer", ""), "token" => token, "page" => page}

@@ -107,7 +107,7 @@ function hear(what, value) {
       show('lost');
       break;
     case 'refused':
-      fail(value.status === 401 || value.status === 403 ? `The portal does not accept this link. ${value.message}` : value.message);
+      fail([401, 403].includes(value.status) ? `The portal does not accept this link (${value.message}). Ask for a new one.` : value.message);
       break;
   }
 }

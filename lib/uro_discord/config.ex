@@ -239,9 +239,12 @@ defmodule UroDiscord.Config do
   defp without_port(_config), do: []
 
   defp without_voice(config) do
-    if :guild_voice_states in config.intents,
-      do: [],
-      else: [Schema.options() |> option(:intents) |> problem("lacks :guild_voice_states, which portals need")]
+    if :guild_voice_states in config.intents do
+      []
+    else
+      problem = Schema.options() |> option(:intents) |> problem("lacks :guild_voice_states, which portals need")
+      [%{problem | example: "intents: [:guilds, :guild_voice_states]"}]
+    end
   end
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))

@@ -42,7 +42,7 @@ const GOOD_MS := 10_000
 @export_enum("10:10", "20:20") var frame_ms := 10
 ## Which shard this world is, where there are several. It is shown to whoever asks who is in the portal.
 @export var shard_id := ""
-## Connects as soon as the node is in the tree, if it has an address by then.
+## Connects as soon as the node and its parents are ready, if it has an address by then. One that comes later wants `open`.
 @export var autostart := true
 ## Connects again when the connection is lost.
 @export var reconnect := true
@@ -87,7 +87,13 @@ func _init() -> void:
 func _ready() -> void:
 	for warning in Advice.warnings(send_microphone):
 		push_warning("UroPortal: " + warning)
-	if autostart and address != "":
+	if autostart:
+		# Children are ready before their parents: what those set in their own _ready (the address, token_provider) counts.
+		_start.call_deferred()
+
+
+func _start() -> void:
+	if is_inside_tree() and address != "":
 		open()
 
 

@@ -68,7 +68,8 @@ defmodule UroDiscord.Config.Portal do
     [
       option(:key, &key/1,
         doc: "the secret that signs the tokens of peers; without it there are no portals",
-        allowed: "a text of #{@least_key} bytes or more that nobody can guess, or nil",
+        allowed:
+          "a text of #{@least_key} bytes or more that nobody can guess (`openssl rand -base64 48` makes one), or nil",
         example: ~s|portal: [key: System.get_env("URO_DISCORD_PORTAL_KEY")]|
       ),
       option(:keys, &keys/1,
@@ -77,10 +78,10 @@ defmodule UroDiscord.Config.Portal do
         allowed: "a list of at most #{@most_keys} texts of #{@least_key} bytes or more",
         example: ~s|portal: [keys: [System.get_env("URO_DISCORD_PORTAL_OLD_KEY")]]|
       ),
-      option(:public_url, &url(&1, ["https", "http"]),
+      option(:public_url, &public_url/1,
         doc:
           "where peers find the HTTP that `web:` serves, without /portal; unless said, its own address, which is good on this machine only",
-        allowed: "a http or https URL",
+        allowed: "a http or https URL, to which peers' clients add /portal and more",
         example: ~s|portal: [public_url: "https://uro.example"]|
       ),
       udp(),
@@ -88,7 +89,7 @@ defmodule UroDiscord.Config.Portal do
         default: [],
         doc:
           "the addresses of this machine as peers see them, where these are not what it listens on: behind NAT, or with udp: [ip: \"0.0.0.0\"]",
-        allowed: "a list of addresses, as strings",
+        allowed: "a list of IP addresses, as strings",
         example: ~s|portal: [public_addresses: ["203.0.113.5"]]|
       ),
       option(:origins, &origins/1,
@@ -153,17 +154,17 @@ defmodule UroDiscord.Config.Portal do
     group(
       :udp,
       [
-        option(:ip, &ips/1,
-          default: [{0, 0, 0, 0}],
-          doc: "the address to take media on, or several, such as one of IPv4 and one of IPv6",
-          allowed: "an address of this machine as a string, or a list of such",
-          example: ~s|portal: [udp: [ip: ["0.0.0.0", "::"]]]|
-        ),
         option(:port, &integer(&1, 0..65_535),
           default: 7_882,
           doc: "the UDP port for all peers; 0 takes a free one",
           allowed: "an integer from 0 to 65535",
           example: "portal: [udp: [port: 7_882]]"
+        ),
+        option(:ip, &ips/1,
+          default: [{0, 0, 0, 0}],
+          doc: "the address to take media on, or several, such as one of IPv4 and one of IPv6",
+          allowed: "an address of this machine as a string, or a list of such",
+          example: ~s|portal: [udp: [ip: ["0.0.0.0", "::"]]]|
         )
       ],
       "where media comes in and goes out"
@@ -217,32 +218,60 @@ defmodule UroDiscord.Config.Portal do
   defp keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
   defp keys(_value), do: {:error, "is not a list (not shown)"}
 
+  # `UroDiscord.Portal.url/2` adds /portal.
+  defp public_url(value) do
+    with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]) do
+      case URI.parse(url) do
+        %URI{query: nil, fragment: nil, path: path} ->
+          if String.ends_with?(path || "", "/portal"),
+            do: is_not(value, "a URL without /portal at its end"),
+            else: {:ok, url}
+
+        _ ->
+          is_not(value, "a URL without ? and #")
+      end
+    end
+  end
+
   defp ips(value) when is_binary(value), do: ips([value])
   defp ips([_ | _] = value), do: each(value, &ip/1)
-  defp ips(value), do: is_not(value, "an address")
+  defp ips(value), do: is_not(value, "an IP address")
 
   defp ip(text) when is_binary(text) do
-    with {:error, _} <- text |> String.to_charlist() |> :inet.parse_strict_address(), do: is_not(text, "an address")
+    with {:error, _} <- text |> String.to_charlist() |> :inet.parse_strict_address(),
+         do: is_not(text, "an IP address without a port")
   end
 
   defp ip(value), do: is_not(value, "a string")
 
   defp addresses(value) when is_list(value),
-    do: each(value, fn text -> with {:ok, ip} <- ip(text), do: {:ok, "#{:inet.ntoa(ip)}"} end)
+    do: each(value, &public_address/1)
 
   defp addresses(value), do: is_not(value, "a list")
+
+  # Nobody can send anything there.
+  defp public_address(text) when text in ["0.0.0.0", "::"],
+    do: is_not(text, "an IP address that peers can reach; as udp: [ip:] it may be #{inspect(text)}")
+
+  defp public_address(text), do: with({:ok, ip} <- ip(text), do: {:ok, "#{:inet.ntoa(ip)}"})
 
   defp origins(value) when is_list(value), do: each(value, &origin/1)
   defp origins(value), do: is_not(value, "a list")
 
   defp origin(value) do
     with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]),
-         %URI{path: nil, query: nil, fragment: nil} <- URI.parse(url) do
-      {:ok, String.downcase(url)}
+         %URI{path: nil, query: nil, fragment: nil} = uri <- URI.parse(url) do
+      # As a browser writes it: without the usual port.
+      {:ok, "#{uri.scheme}://#{host(uri)}#{if uri.port != URI.default_port(uri.scheme), do: ":#{uri.port}"}"}
     else
       {:error, wrong} -> {:error, wrong}
       _ -> is_not(value, "an origin such as \"https://v-sekai.org\", without a path")
     end
+  end
+
+  defp host(%URI{host: host}) do
+    host = String.downcase(host)
+    if String.contains?(host, ":"), do: "[#{host}]", else: host
   end
 
   defp each(values, check) do
@@ -253,6 +282,9 @@ defmodule UroDiscord.Config.Portal do
       end
     end)
   end
+
+  defp open([{key, _value} | _] = value) when is_atom(key),
+    do: is_not(value, "a list of portals: put one more pair of brackets around this one")
 
   defp open(value) when is_list(value) and length(value) <= @most_open do
     with {:ok, portals} <- each(value, &portal/1) do

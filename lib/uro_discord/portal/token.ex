@@ -37,13 +37,18 @@ defmodule UroDiscord.Portal.Token do
 
   @doc "There are no portals."
   @spec without_key() :: Error.t()
-  def without_key, do: Error.invalid("portal", "there are none without `config :uro_discord, portal: [key: …]`")
+  def without_key,
+    do:
+      Error.invalid(
+        "portal",
+        "there are none without `config :uro_discord, portal: [key: …]`; if that is there, it is nil: is the environment variable set that it is read from?"
+      )
 
   defp claims(portal, options, now) do
     with :ok <- known(options),
          {:ok, role} <- role(options[:role]),
          {:ok, who} <- who(options[:who]),
-         {:ok, name} <- name(Keyword.get(options, :name, who)),
+         {:ok, name} <- name(options[:name] || who),
          {:ok, seconds} <- seconds(Keyword.get(options, :expires_in, @usual_s)) do
       {:ok,
        %{

@@ -63,7 +63,11 @@ func _do_open(told: Dictionary) -> void:
 	_portal.speaker_bus = &"Discord"
 	_watch()
 	if told.has("fresh"):
+		# As a parent does in its _ready, which comes after its children's.
+		_portal.autostart = true
+		add_child(_portal)
 		_portal.token_provider = func() -> String: return told["fresh"]
+		return
 	add_child(_portal)
 	_portal.open()
 

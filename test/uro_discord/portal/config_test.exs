@@ -50,13 +50,14 @@ defmodule UroDiscord.Portal.ConfigTest do
                key: @key,
                udp: [ip: ["127.0.0.1", "::1"], port: 0],
                public_addresses: ["203.0.113.5", "2001:DB8::5"],
-               origins: ["https://V-Sekai.org", "http://127.0.0.1:8080/"],
+               origins: ["https://V-Sekai.org:443", "http://127.0.0.1:8080/", "http://[::1]"],
                public_url: "https://uro.example/"
              )
 
     assert portal.udp == %{ip: [{127, 0, 0, 1}, {0, 0, 0, 0, 0, 0, 0, 1}], port: 0}
     assert portal.public_addresses == ["203.0.113.5", "2001:db8::5"]
-    assert portal.origins == ["https://v-sekai.org", "http://127.0.0.1:8080"]
+    # As browsers write them, who leave the usual port out.
+    assert portal.origins == ["https://v-sekai.org", "http://127.0.0.1:8080", "http://[::1]"]
     assert portal.public_url == "https://uro.example"
   end
 
@@ -71,10 +72,17 @@ defmodule UroDiscord.Portal.ConfigTest do
           {[key: @key, keys: ["swordfish"]], "portal.keys", "one of them has 9 bytes (not shown)"},
           {[key: @key, keys: [nil]], "portal.keys", "one of them nil is in it"},
           {[key: @key, udp: [port: 70_000]], "portal.udp.port", "is 70000; it may be an integer from 0 to 65535"},
-          {[key: @key, udp: [ip: "localhost"]], "portal.udp.ip", ~s(is "localhost"; it may be an address)},
-          {[key: @key, udp: [ip: []]], "portal.udp.ip", "is []; it may be an address"},
+          {[key: @key, udp: [ip: "localhost"]], "portal.udp.ip",
+           ~s(is "localhost"; it may be an IP address without a port)},
+          {[key: @key, udp: [ip: []]], "portal.udp.ip", "is []; it may be an IP address"},
           {[key: @key, public_addresses: ["uro.example"]], "portal.public_addresses",
-           ~s(is "uro.example"; it may be an address)},
+           ~s(is "uro.example"; it may be an IP address without a port)},
+          {[key: @key, public_addresses: ["0.0.0.0"]], "portal.public_addresses",
+           ~s(is "0.0.0.0"; it may be an IP address that peers can reach; as udp: [ip:] it may be "0.0.0.0")},
+          {[key: @key, public_url: "https://uro.example/portal/"], "portal.public_url",
+           ~s(is "https://uro.example/portal/"; it may be a URL without /portal at its end)},
+          {[key: @key, public_url: "https://uro.example?a=b"], "portal.public_url",
+           ~s(is "https://uro.example?a=b"; it may be a URL without ? and #)},
           {[key: @key, origins: ["https://v-sekai.org/page"]], "portal.origins",
            ~s(is "https://v-sekai.org/page"; it may be an origin such as "https://v-sekai.org", without a path)},
           {[key: @key, limits: [token_peers: 0]], "portal.limits.token_peers",
@@ -88,6 +96,8 @@ defmodule UroDiscord.Portal.ConfigTest do
            "when: is :often; it may be :always or :people"},
           {[key: @key, open: [[id: "lobby", chanel: :lobby]]], "portal.open",
            ":chanel is none of id, channel, world, when, bots"},
+          {[key: @key, open: [id: "a", channel: :lobby]], "portal.open",
+           ~s(is [id: "a", channel: :lobby]; it may be a list of portals: put one more pair of brackets around this one)},
           {[key: @key, open: [[id: "a", channel: :lobby], [id: "a", channel: other]]], "portal.open",
            ~s("a" is there twice)},
           {[key: @key, open: [[id: "a", channel: :lobby], [id: "b", channel: @lobby]]], "portal.open",
@@ -103,6 +113,8 @@ defmodule UroDiscord.Portal.ConfigTest do
              {"web.port", "is missing, and portals need it: their peers come by HTTP first"}
 
     assert problem([key: @key], intents: [:guilds]) == {:intents, "lacks :guild_voice_states, which portals need"}
+    {:error, %{problems: [%{example: example}]}} = config([key: @key], intents: [:guilds])
+    assert example =~ ":guild_voice_states"
   end
 
   test "every option is printed, with the whole of its name" do

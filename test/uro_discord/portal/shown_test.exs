@@ -98,7 +98,11 @@ defmodule UroDiscord.Portal.ShownTest do
 
     test "says what is wrong, and what to do", %{sim: sim, guild: guild} do
       text = sim.info["channels"]["general"]
-      assert use_command(sim, ["open"]) =~ "channel #{text} is neither a voice channel nor a stage of a server"
+      assert use_command(sim, ["open"]) == "I see no voice channel here. Say which one: `/portal open channel:`"
+      # Discord lets nobody choose one; it is shown by its name.
+      assert use_command(sim, ["open"], %{channel: text}) ==
+               "<##{text}> is neither a voice channel nor a stage of a server"
+
       assert use_command(sim, ["open"], %{world: "nowhere"}) =~ "No such world is open."
       :ok = UroDiscord.Voice.join(guild, :lobby, wait: 20_000)
       assert use_command(sim, ["open"], %{channel: sim.info["channels"]["world"]}) =~ "UroDiscord.Voice.leave/1"

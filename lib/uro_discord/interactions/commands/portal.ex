@@ -70,11 +70,18 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   def handle(%Interaction{command: ["portal", what], options: options} = interaction) do
     with :ok <- Admins.check(interaction, :manage_channels) do
       case answer(what, options, interaction) do
-        {:error, %Error{} = error} -> {:error, Length.cut(Exception.message(error), 1_500)}
+        {:error, %Error{} = error} -> {:error, told(error, options)}
         answer -> answer
       end
     end
   end
+
+  # In Discord's words: an option that is missing, and channels by their names.
+  defp told(%Error{kind: :invalid, field: "channel"}, options) when not is_map_key(options, "channel"),
+    do: "I see no voice channel here. Say which one: `/portal open channel:`"
+
+  defp told(%Error{message: message}, _options),
+    do: ~r/channel (\d{17,20})/ |> Regex.replace(message, "<#\\1>") |> Length.cut(1_500)
 
   defp answer("open", options, interaction) do
     channel_id = options["channel"] || interaction.channel_id
