@@ -9,8 +9,8 @@ defmodule UroDiscord.Bridge do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Server, Telemetry}
-  alias UroDiscord.Bridge.{GatewayState, Log, Pings, Protocol, Transport}
+  alias UroDiscord.{Backoff, Config, Desired, Events, Server, Telemetry}
+  alias UroDiscord.Bridge.{Changes, GatewayState, Log, Pings, Protocol, Status, Transport}
   alias UroDiscord.Gateway.Sessions
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
@@ -23,8 +23,6 @@ defmodule UroDiscord.Bridge do
   @full_interval 50
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
-
-  @no_panics %{room: 0, shard: 0, portal: 0, connection: 0}
 
   # The parts of the desired state that belong to a role.
   @parts %{gateway: ["presence", "voice", "media", "portals"], http: ["http"]}
@@ -44,7 +42,7 @@ defmodule UroDiscord.Bridge do
       :open,
       # nil without this role.
       :gateway,
-      # The parts of the desired state that it has; and of these, which have changed since the bridge was told.
+      # The parts of the desired state that it has.
       :desires,
       :since,
       :backoff,
@@ -55,9 +53,8 @@ defmodule UroDiscord.Bridge do
       run: 0,
       buffer: Protocol.empty(),
       pings: %Pings{},
-      changed: MapSet.new(),
-      # Whether the bridge has yet to read what it was last told of them.
-      telling: false,
+      # Of these, what the bridge has yet to be told.
+      changes: Changes.none(),
       # Set while a full mailbox holds back the bridge.
       look_again: nil,
       # Whether something holds it back, as it was last told.
@@ -125,31 +122,7 @@ defmodule UroDiscord.Bridge do
 
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes. It is what the owner last said, and waits for nobody."
   @spec status(name()) :: map()
-  def status(name \\ :local) do
-    case Runtime.lookup({:bridge, name}) do
-      %{owner: owner} = told -> if Process.alive?(owner), do: until_now(told), else: gone(name)
-      nil -> gone(name)
-    end
-  end
-
-  defp until_now(%{bridge: bridge, gateway: gateway, at: at}) do
-    held_back = with %{for_ms: ms} = held_back <- gateway.held_back, do: %{held_back | for_ms: ms + monotonic() - at}
-    %{bridge: bridge, gateway: %{gateway | held_back: held_back}}
-  end
-
-  defp gone(name) do
-    bridge = %{
-      state: :down,
-      since: nil,
-      os_pid: nil,
-      restarts: 0,
-      last_end: "#{inspect(server(name))} is not running just now",
-      presence: %{},
-      panics: @no_panics
-    }
-
-    %{bridge: bridge, gateway: %{shards: %{}, held_back: nil}}
-  end
+  def status(name \\ :local), do: Status.fetch(name, server(name))
 
   # For `status/1`.
   defp told(state) do
@@ -163,12 +136,10 @@ defmodule UroDiscord.Bridge do
       panics: state.panics
     }
 
-    gateway = if state.gateway, do: GatewayState.status(state.gateway), else: %{shards: %{}, held_back: nil}
-    :ok = Runtime.put({:bridge, state.name}, %{owner: self(), at: monotonic(), bridge: bridge, gateway: gateway})
-    %{state | held_back?: gateway.held_back != nil}
+    gateway = state.gateway && GatewayState.status(state.gateway)
+    :ok = Status.put(state.name, bridge, gateway)
+    %{state | held_back?: gateway != nil and gateway.held_back != nil}
   end
-
-  defp monotonic, do: System.monotonic_time(:millisecond)
 
   @doc "A term to the bridge and back."
   @spec ping(name(), term()) :: {:ok, term()} | {:error, :down}
@@ -194,7 +165,7 @@ defmodule UroDiscord.Bridge do
       gateway: if(:gateway in roles, do: GatewayState.new(config)),
       desires: desires,
       backoff: Backoff.new(config.bridge_restart),
-      panics: @no_panics
+      panics: Status.no_panics()
     }
 
     {:ok, state, {:continue, :start}}
@@ -233,7 +204,7 @@ defmodule UroDiscord.Bridge do
 
   @impl true
   def handle_info({:desired, part}, state),
-    do: {:noreply, tell_changed(%{state | changed: MapSet.put(state.changed, part)})}
+    do: {:noreply, tell_changed(%{state | changes: Changes.changed(state.changes, part)})}
 
   def handle_info(:look_again, state), do: {:noreply, told(follow(%{state | look_again: nil}))}
 
@@ -350,7 +321,7 @@ defmodule UroDiscord.Bridge do
         os_pid: nil,
         gateway: state.gateway && GatewayState.ended(state.gateway),
         pings: %Pings{},
-        telling: false,
+        changes: Changes.read(state.changes),
         buffer: Protocol.empty()
     }
   end
@@ -452,7 +423,7 @@ defmodule UroDiscord.Bridge do
     state
   end
 
-  defp pong(:desired, _term, state), do: tell_changed(%{state | telling: false})
+  defp pong(:desired, _term, state), do: tell_changed(%{state | changes: Changes.read(state.changes)})
   defp pong(owner, _term, state) when owner in [nil, :alive], do: state
 
   defp pong(owner, term, state) do
@@ -470,19 +441,19 @@ defmodule UroDiscord.Bridge do
     tell_all(told, tell_desired(state, Map.put(Desired.fetch(state.desires), "gateway", gateway)))
   end
 
-  # A part is told whole, so a thousand changes in a burst would be a thousand times all of it. The bridge reads one before it is told the
-  # next, which is the newest then: its answer to a ping behind it says so.
-  defp tell_changed(%{phase: :up, telling: false} = state) do
-    if MapSet.size(state.changed) == 0,
-      do: state,
-      else: tell_desired(state, Desired.fetch(MapSet.to_list(state.changed)))
+  defp tell_changed(%{phase: :up} = state) do
+    case Changes.due(state.changes) do
+      [] -> state
+      parts -> tell_desired(state, Desired.fetch(parts))
+    end
   end
 
   defp tell_changed(state), do: state
 
+  # Its answer to the ping says that it has read them.
   defp tell_desired(state, parts) do
-    changed = Enum.reduce(Map.keys(parts), state.changed, &MapSet.delete(&2, &1))
-    %{state | changed: changed, telling: true} |> tell({:desired, parts}) |> ping(:desired, nil)
+    state = %{state | changes: Changes.told(state.changes, Map.keys(parts))}
+    state |> tell({:desired, parts}) |> ping(:desired, nil)
   end
 
   defp watch(%{gateway: nil} = state), do: state
@@ -504,8 +475,12 @@ defmodule UroDiscord.Bridge do
   defp tell_all({messages, gateway}, state), do: Enum.reduce(messages, %{state | gateway: gateway}, &tell(&2, &1))
 
   defp tell(%{phase: :up} = state, message) do
-    {:ok, frame} = Protocol.encode(message)
-    :ok = Transport.send(state.transport, frame)
+    case Protocol.encode(message) do
+      {:ok, frame} -> :ok = Transport.send(state.transport, frame)
+      # What it was told before stays. To end would be to say the same to the next bridge.
+      {:error, reason} -> Logger.error("the bridge is not told #{elem(message, 0)}: #{reason}")
+    end
+
     state
   end
 

@@ -186,6 +186,24 @@ defmodule UroDiscord.BridgeTest do
       assert eventually(fn -> Process.whereis(name) not in [pid, nil] end)
     end
 
+    test "what is too large to be told is said, and ends no bridge", %{sim: sim} do
+      start_connected!(sim)
+      os_pid = os_pid()
+
+      log =
+        capture_log(fn ->
+          :ok = Desired.follow(["after"])
+          Desired.put("portals", %{"open" => [String.duplicate("x", Bridge.Protocol.max_frame())]})
+          Desired.put("after", nil)
+          assert_receive {:desired, "after"}, 5_000
+          assert {:ok, :said} = Bridge.ping(:said)
+          Desired.put("portals", nil)
+        end)
+
+      assert log =~ "the bridge is not told desired: a message of"
+      assert os_pid() == os_pid
+    end
+
     test "another bridge beside it has a life of its own", %{sim: sim} do
       start_connected!(sim, @quick)
       local = os_pid()
