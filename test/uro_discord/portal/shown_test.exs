@@ -77,6 +77,11 @@ defmodule UroDiscord.Portal.ShownTest do
       assert use_command(sim, ["who"]) =~ "Not heard on the other side: Bob"
       assert use_command(sim, ["mute"], %{who: "nobody"}) == "Nobody of that name is there. `/portal who` tells who is."
 
+      joins("world", 2, "eve", "bob")
+      assert use_command(sim, ["mute"], %{who: "Bob"}) =~ "Several are called that."
+      assert {"bob (world, eve)", "world:eve"} in choices(sim, ["mute"], %{who: "bob"}, "who")
+      Portal.heard({:portal, "world", :peer_left, %{"peer" => 2, "reason" => "gone"}})
+
       # Also of one who has gone.
       Portal.heard({:portal, "world", :peer_left, %{"peer" => 1, "reason" => "gone"}})
       assert use_command(sim, ["mute"], %{who: "world:bob", off: true}) =~ "is heard on the other side again"

@@ -188,10 +188,14 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp participant(portal, wanted) do
     known = known(portal)
 
-    case Enum.find(known, &(&1.id == wanted)) ||
-           Enum.find(known, &(String.downcase(&1.name) == String.downcase(wanted))) do
-      nil -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
-      participant -> {:ok, participant}
+    named = Enum.filter(known, &(String.downcase(&1.name) == String.downcase(wanted)))
+
+    case {Enum.find(known, &(&1.id == wanted)), named} do
+      {nil, []} -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
+      {nil, [participant]} -> {:ok, participant}
+      # In a world anybody may call himself as somebody else.
+      {nil, [_ | _]} -> {:error, "Several are called that. Please take one of the names that are offered as you type."}
+      {participant, _named} -> {:ok, participant}
     end
   end
 
@@ -220,7 +224,13 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp choices(%{focused: "who", options: options} = interaction) do
     case portal(options["portal"], interaction) do
       {:ok, portal} ->
-        matching(for(who <- known(portal), byte_size(who.id) <= 100, do: {label(who), who.id}), interaction)
+        known = known(portal)
+        named = Enum.frequencies_by(known, &String.downcase(&1.name))
+
+        choices =
+          for who <- known, byte_size(who.id) <= 100, do: {label(who, named[String.downcase(who.name)] > 1), who.id}
+
+        matching(choices, interaction)
 
       _none ->
         []
@@ -229,8 +239,12 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   defp choices(_interaction), do: []
 
-  defp label(%{id: "discord:" <> _, name: name}), do: "#{Text.plain(name, @name)} (Discord)"
-  defp label(%{name: name}), do: "#{Text.plain(name, @name)} (world)"
+  # By the id too, where several are called so.
+  defp label(%{id: id, name: name}, several?) do
+    [side, who] = String.split(id, ":", parts: 2)
+    side = if side == "discord", do: "Discord", else: "world"
+    "#{Text.plain(name, @name)} (#{side}#{if several?, do: ", " <> who})"
+  end
 
   defp matching(choices, interaction) do
     typed = interaction.options[interaction.focused] |> to_string() |> String.downcase()
