@@ -101,6 +101,10 @@ defmodule UroDiscord.Portal.Rooms do
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, desire(state)}
   def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: {:noreply, state |> down() |> desire()}
 
+  # Of the world's side too the bridge tells who speaks.
+  def handle_info({:uro_discord, :voice, {_guild_id, {what, _user_id}}}, state) when what in [:speaking, :silent],
+    do: {:noreply, state}
+
   # Names, and where the bot is. The gateway tells of every guild that it knows.
   def handle_info({:uro_discord, topic, event}, state) when topic in [:voice, :portal_members] do
     guild_id = if topic == :voice, do: elem(event, 0), else: event
