@@ -49,6 +49,21 @@ defmodule UroDiscord.Domain do
   @spec start_link(t()) :: GenServer.on_start()
   def start_link(%__MODULE__{} = domain), do: GenServer.start_link(__MODULE__, domain, name: keeper(domain.name))
 
+  # A group that crashes so often ends, and counts as one crash of its domain.
+  @group [max_restarts: 5, max_seconds: 10]
+
+  @doc "A part of a domain whose processes only work together; `children` and how they do so, for a supervisor's `init/1`."
+  @spec group([Supervisor.child_spec() | {module(), term()} | module()], Supervisor.strategy()) ::
+          {:ok, {Supervisor.sup_flags(), [Supervisor.child_spec()]}}
+  def group(children, strategy), do: Supervisor.init(children, [strategy: strategy] ++ @group)
+
+  @doc "The same as a child, the later processes of which end with the earlier."
+  @spec group_spec(atom(), [Supervisor.child_spec() | {module(), term()} | module()]) :: Supervisor.child_spec()
+  def group_spec(name, children) do
+    options = [strategy: :rest_for_one] ++ @group
+    %{id: name, start: {Supervisor, :start_link, [children, options]}, type: :supervisor}
+  end
+
   @doc "The name of a domain's supervisor, such as `UroDiscord.Domain.Core`."
   @spec supervisor(atom()) :: module()
   def supervisor(name), do: Module.concat(__MODULE__, name |> Atom.to_string() |> Macro.camelize())

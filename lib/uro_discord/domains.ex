@@ -1,7 +1,7 @@
 defmodule UroDiscord.Domains do
   @moduledoc false
   # The crash domains, and what belongs to each. A domain is not the reason for another one's end; `UroDiscord.Domain` starts it again
-  # when it ends. Within one, processes that only work together are a group, the later ones of which end with the earlier.
+  # when it ends. Within one, processes that only work together are a group (`UroDiscord.Domain.group/2`).
 
   alias UroDiscord.{
     Bridge,
@@ -18,9 +18,6 @@ defmodule UroDiscord.Domains do
     Voice,
     Web
   }
-
-  # A group that crashes so often ends, and counts as one crash of its domain.
-  @group [strategy: :rest_for_one, max_restarts: 5, max_seconds: 10]
 
   @doc "In the order in which they start. All but the core stop together, before it does."
   @spec all(Config.t()) :: [Domain.t()]
@@ -55,7 +52,7 @@ defmodule UroDiscord.Domains do
       Store.Keeper,
       Notify,
       Desired,
-      group(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: parts(config)}}])
+      Domain.group_spec(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: parts(config)}}])
     ]
 
   defp parts(config),
@@ -70,14 +67,11 @@ defmodule UroDiscord.Domains do
   end
 
   defp worlds(%{shards: shards} = config) do
-    [group(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++
+    [Domain.group_spec(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++
       if(shards.pubsub, do: [{Shards.PubSub, shards.pubsub}], else: []) ++
       [{Shards.Presence, config}] ++
       if(config.announcements.channel, do: [{Shards.Announcements, config}], else: []) ++
       if(Shards.Board.Displays.needed?(config), do: [{Shards.Board, config}], else: []) ++
       if(shards.source == :put, do: [], else: [{Shards.Source, config}])
   end
-
-  defp group(name, children),
-    do: %{id: name, start: {Supervisor, :start_link, [children, @group]}, type: :supervisor}
 end

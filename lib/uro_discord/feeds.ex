@@ -39,7 +39,7 @@ defmodule UroDiscord.Feeds do
 
   use Supervisor
 
-  alias UroDiscord.Config
+  alias UroDiscord.{Config, Domain}
   alias UroDiscord.Feeds.{Editor, Poller, Status}
 
   @doc false
@@ -48,7 +48,7 @@ defmodule UroDiscord.Feeds do
   @impl true
   def init(%Config{feeds: feeds}) do
     :ok = Status.init(feeds)
-    Supervisor.init([Editor], strategy: :one_for_one)
+    Domain.group([Editor], :one_for_one)
   end
 
   @doc false

@@ -5,7 +5,7 @@ defmodule UroDiscord.Interactions do
 
   use Supervisor
 
-  alias UroDiscord.Config
+  alias UroDiscord.{Config, Domain}
   alias UroDiscord.Interactions.{Dispatcher, GatewayListener, ReplayGuard}
 
   @spec start_link(Config.t()) :: Supervisor.on_start()
@@ -24,7 +24,6 @@ defmodule UroDiscord.Interactions do
     ]
 
     gateway = if config.commands && config.interactions == :gateway, do: [GatewayListener], else: []
-    # Crashes of handlers are none of these processes'.
-    Supervisor.init(base ++ gateway, strategy: :rest_for_one, max_restarts: 5, max_seconds: 10)
+    Domain.group(base ++ gateway, :rest_for_one)
   end
 end

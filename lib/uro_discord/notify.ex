@@ -3,7 +3,22 @@ defmodule UroDiscord.Notify do
   # What `UroDiscord.notify/2` and its kin do; `UroDiscord` documents them.
 
   use Supervisor
-  alias UroDiscord.{Clock, Config, Delivery, Error, Events, JSON, Rest, RestartableRegistry, Runtime, Store, Telemetry}
+
+  alias UroDiscord.{
+    Clock,
+    Config,
+    Delivery,
+    Domain,
+    Error,
+    Events,
+    JSON,
+    Rest,
+    RestartableRegistry,
+    Runtime,
+    Store,
+    Telemetry
+  }
+
   alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer}
 
   # Another node may deliver, whose outcome only the store tells.
@@ -13,13 +28,14 @@ defmodule UroDiscord.Notify do
 
   @impl true
   def init(nil) do
-    Supervisor.init(
+    Domain.group(
       [
         {RestartableRegistry, keys: :unique, name: UroDiscord.Notify.Registry},
+        # The dispatcher starts a channel's process again.
         {DynamicSupervisor, name: UroDiscord.Notify.Supervisor},
         Dispatcher
       ],
-      strategy: :rest_for_one
+      :rest_for_one
     )
   end
 

@@ -28,7 +28,7 @@ defmodule UroDiscord.Shards.Board do
   """
 
   use Supervisor
-  alias UroDiscord.{Config, RestartableRegistry}
+  alias UroDiscord.{Config, Domain, RestartableRegistry}
   alias UroDiscord.Shards.Board.Displays
 
   @registry __MODULE__.Registry
@@ -39,14 +39,14 @@ defmodule UroDiscord.Shards.Board do
 
   @impl true
   def init(config) do
-    Supervisor.init(
+    Domain.group(
       [
         {RestartableRegistry, keys: :unique, name: @registry},
         # It stops its children at the same time: the farewell of one does not wait for another's.
-        {DynamicSupervisor, name: __MODULE__.Supervisor},
+        {DynamicSupervisor, name: __MODULE__.Supervisor, max_restarts: 5, max_seconds: 10},
         {Displays, {config, @registry, __MODULE__.Supervisor}}
       ],
-      strategy: :rest_for_one
+      :rest_for_one
     )
   end
 

@@ -7,6 +7,7 @@ defmodule UroDiscord.Web.Listener do
   use Supervisor
   @behaviour UroDiscord.Bridge.Part
 
+  alias UroDiscord.Domain
   alias UroDiscord.Web.Listener.Desk
 
   @type options :: %{
@@ -29,6 +30,6 @@ defmodule UroDiscord.Web.Listener do
   # Requests that are at work end after the desk has closed the listener: they are answered, if they take less than 5 s.
   @impl Supervisor
   def init(options) do
-    Supervisor.init([{Task.Supervisor, name: __MODULE__.Requests}, {Desk, options}], strategy: :one_for_all)
+    Domain.group([{Task.Supervisor, name: __MODULE__.Requests}, {Desk, options}], :one_for_all)
   end
 end
