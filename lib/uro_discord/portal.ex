@@ -34,7 +34,7 @@ defmodule UroDiscord.Portal do
   alias UroDiscord.Voice.Calls
 
   @typedoc """
-    * `:open`: peers can come, and the bot is in the voice channel;
+    * `:open`: peers can come, and the bot is in the voice channel; where Discord lets nobody hear it there, `reason` says so;
     * `:opening`: the bridge has yet to open it, or its UDP port cannot be had, as `reason` says;
     * `:waiting`: peers can come, and the bot is not in the channel, as `reason` says: it joins, somebody threw it out, or the host has it elsewhere;
     * `:down`: another node has the gateway, or none.

@@ -29,7 +29,7 @@ defmodule UroDiscord.Voice do
     * `{:joining, channel_id}`, `{:joined, channel_id}` (again after a move, with another channel, and with all that there is when `join/3` is called
       for the channel that it is in);
     * `:resuming` (the connection broke; audio flows on), `:waiting` (Discord is about to name another voice server);
-    * `{:ended, reason, retry_ms}`: it is over, and tried again after so many ms, or (nil) not before `join/3` is called again;
+    * `{:ended, reason, retry_ms}`: it is over, and tried again after so many ms, or (nil, when somebody in Discord decided it, or only a newer program could do better) not before `join/3` is called again;
     * `{:suppressed, reason}`: nobody hears the bot any more, because Discord does not let it speak; `:unsuppressed`;
     * `:left`;
     * `{:user_joined, user_id}`, `{:user_left, user_id}`, `{:speaking, user_id}`, `{:silent, user_id}`;
@@ -50,7 +50,7 @@ defmodule UroDiscord.Voice do
     * `encryption`: DAVE's `version` (0: none), MLS `epoch`, `privacy_code` (30 digits that everybody in the channel must see alike),
       and whether frames `can_send`;
     * `stats`: every five seconds `round_trip_ms` (UDP), `loss` (the share of our packets that the server missed, of 1), and frames `sent`,
-      `unsent`, `received`, `lost`, `undecryptable`, since the session's beginning. While nobody listens in Uro, and today nobody does, others' packets
+      `unsent`, `received`, `lost`, `undecryptable`, since the session's beginning. While no portal is open there, others' packets
       are not decrypted, and counted as `unread`.
   """
   @type status :: %{

@@ -1,6 +1,8 @@
 defmodule UroDiscord.PortalTest do
   use UroDiscord.Case, async: false
 
+  import ExUnit.CaptureLog
+
   alias UroDiscord.{Error, Portal, Runtime, Shards, Store, Voice}
 
   @key "a key that only this test knows, of this length"
@@ -207,10 +209,12 @@ defmodule UroDiscord.PortalTest do
   end
 
   test "what happens there is told, to subscribers and to :telemetry", %{sim: sim} do
-    for event <- [:open, :peer_joined, :stats],
+    events = [:open, :closed, :peer_joined, :peer_left, :stats]
+
+    for event <- events,
         do: :ok = :telemetry.attach({:portal, event}, [:uro_discord, :portal, event], &__MODULE__.tell/4, self())
 
-    on_exit(fn -> for event <- [:open, :peer_joined, :stats], do: :telemetry.detach({:portal, event}) end)
+    on_exit(fn -> for event <- events, do: :telemetry.detach({:portal, event}) end)
     {:ok, "stage"} = Portal.open(:stage)
     open!("stage")
     assert_receive {:telemetry, [_, :portal, :open], %{count: 1, peers: 0}, %{portal: "stage"}}
@@ -263,13 +267,48 @@ defmodule UroDiscord.PortalTest do
              dropped: 0
            }
 
+    # Who has left is in no list, whenever the next stats come.
+    bob = %{"peer" => 4, "name" => "Bob", "role" => "peer", "subject" => "bob", "kind" => "peer"}
+    say.(:peer_joined, bob)
+    say.(:stats, %{stats | "participants" => [Map.merge(health, %{who | "peer" => 4, "id" => "world:bob"})]})
+    say.(:peer_left, %{"peer" => 4, "reason" => "vanished"})
+    assert {:peer_left, %{who: "bob"}, "vanished"} = heard(&match?({:peer_left, _, _}, &1))
+    assert_receive {:telemetry, [_, :portal, :peer_left], %{count: 1, peers: 1}, %{portal: "stage"}}
+    assert {:ok, %{peers: [^ada], participants: []}} = Portal.status("stage")
+
     # The next bridge knows none of them.
     {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
     {"", 0} = System.cmd("kill", ["-KILL", Integer.to_string(os_pid)])
     assert {:peer_left, ^ada, "the bridge has ended"} = heard(&match?({:peer_left, _, _}, &1))
     open!("stage")
     assert {:ok, %{peers: [], participants: []}} = Portal.status("stage")
+    assert_receive {:telemetry, [_, :portal, :peer_left], %{count: 1, peers: 0}, %{portal: "stage"}}
+    assert_receive {:telemetry, [_, :portal, :closed], %{count: 1, peers: 0}, %{portal: "stage"}}
+    assert_receive {:telemetry, [_, :portal, :open], %{count: 1, peers: 0}, %{portal: "stage"}}
     assert in_voice(sim)
+
+    say.(:peer_joined, bob)
+    :ok = Portal.close("stage")
+    assert_receive {:telemetry, [_, :portal, :peer_left], %{count: 1, peers: 0}, %{portal: "stage"}}
+    assert_receive {:telemetry, [_, :portal, :closed], %{count: 1, peers: 0}, %{portal: "stage"}}
+  end
+
+  test "an admin reads in the log what becomes of it, and why it waits", %{sim: sim} do
+    log =
+      capture_log(fn ->
+        {:ok, "stage"} = Portal.open(:stage)
+        open!("stage")
+        DiscordSim.post(sim, "/voice", %{action: "disconnect", user: "uro"})
+        heard(&match?({:state, :waiting, _}, &1))
+        :ok = Portal.close("stage")
+        heard(&(&1 == :closed))
+      end)
+
+    assert log =~ "portal stage is open\n"
+    assert log =~ "portal stage waits: the bot was disconnected"
+    assert log =~ "portal stage is closed\n"
+    # That it joins is no trouble.
+    refute log =~ "waits: the bot is joining"
   end
 
   @doc false

@@ -59,7 +59,8 @@ defmodule UroDiscord.Portal.Room do
         {[], room}
 
       {peer, peers} ->
-        {[{:peer_left, peer, info["reason"]}], %{room | peers: peers, speaking: without(room.speaking, number)}}
+        room = %{room | peers: peers, speaking: without(room.speaking, number), stats: gone(room.stats, number)}
+        {[{:peer_left, peer, info["reason"]}], room}
     end
   end
 
@@ -89,6 +90,10 @@ defmodule UroDiscord.Portal.Room do
   @doc "It is so for all of them."
   @spec faded(t()) :: t()
   def faded(room), do: %{room | speaking: Map.reject(room.speaking, fn {_id, who} -> who.silent? end)}
+
+  # The next stats are up to five seconds away.
+  defp gone(nil, _number), do: nil
+  defp gone(stats, number), do: %{stats | participants: Enum.reject(stats.participants, &(&1.peer == number))}
 
   # Nor do those speak any more whom a peer forwarded.
   defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
@@ -133,14 +138,21 @@ defmodule UroDiscord.Portal.Room do
       {:waiting,
        "the host has the bot in channel #{channel_id} of this server (UroDiscord.Voice.join/3): UroDiscord.Voice.leave/1 gives it free"}
 
-  defp judged(%{phase: :open}, :ok, {:ok, %{state: state}}, _media) when state in [:joined, :resuming], do: {:open, nil}
+  # With a reason where Discord lets nobody hear the bot.
+  defp judged(%{phase: :open}, :ok, {:ok, %{state: state, reason: reason}}, _media) when state in [:joined, :resuming],
+    do: {:open, reason}
+
   defp judged(%{phase: :open}, :ok, {:ok, %{state: :ended, reason: reason}}, _media), do: {:waiting, reason}
 
   defp judged(%{phase: :open}, :ok, {:ok, %{reason: reason}}, _media),
-    do: {:waiting, reason || "the bot is joining the channel"}
+    do: {:waiting, reason || joining()}
 
-  defp judged(%{phase: :open}, :ok, :none, _media), do: {:waiting, "the bot is joining the channel"}
+  defp judged(%{phase: :open}, :ok, :none, _media), do: {:waiting, joining()}
   defp judged(_room, :ok, _call, reason), do: {:opening, reason}
+
+  @doc "The reason of one that waits for what is just being done."
+  @spec joining() :: String.t()
+  def joining, do: "the bot is joining the channel"
 
   defp users({:ok, %{users: users}}), do: users
   defp users(_call), do: []

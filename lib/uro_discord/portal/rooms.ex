@@ -128,9 +128,10 @@ defmodule UroDiscord.Portal.Rooms do
   defp down(state) do
     rooms =
       Map.new(state.rooms, fn {id, room} ->
-        {events, room} = Room.down(room, :down, "the bridge has ended")
-        Enum.each(events, &tell(id, &1))
-        {id, room}
+        {events, down} = Room.down(room, :down, "the bridge has ended")
+        tell_all(id, room, events)
+        over(id, room)
+        {id, down}
       end)
 
     judge_all(%{state | rooms: rooms})
@@ -138,31 +139,70 @@ defmodule UroDiscord.Portal.Rooms do
 
   defp closed({id, room}) do
     for key <- [:portal, :portal_room], do: :ok = Runtime.delete({key, id})
-    {events, _room} = Room.down(room, :down, "the portal was closed")
-    Enum.each(events ++ [:closed], &tell(id, &1))
+    {events, _down} = Room.down(room, :down, "the portal was closed")
+    tell_all(id, room, events)
+    over(id, room)
+    tell(id, :closed)
     Events.publish(:portal_shown, id)
   end
 
   defp heard(room, id, fact, info) do
-    {events, room} = Room.fact(room, fact, info)
-    for event <- events, do: tell(id, event)
+    {events, now} = Room.fact(room, fact, info)
+    tell_all(id, room, events)
+    # One that panicked is opened anew without having been closed.
+    if fact in [:open, :closed], do: over(id, room)
+    if fact == :open, do: measure(id, :open, 0)
     if fact == :silent, do: Process.send_after(self(), {:fade, id, info["id"]}, @fade_ms)
-    measure(id, fact, room)
-    room
+    if fact == :stats, do: measure_stats(id, now.stats)
+    now
   end
 
-  defp measure(id, :stats, %{stats: stats}) do
+  # What has happened in a room that was so.
+  defp tell_all(id, room, events) do
+    Enum.reduce(events, map_size(room.peers), fn event, peers ->
+      tell(id, event)
+      counted(id, elem(event, 0), peers)
+    end)
+  end
+
+  defp counted(id, :peer_joined, peers), do: measure(id, :peer_joined, peers + 1)
+  defp counted(id, :peer_left, peers), do: measure(id, :peer_left, peers - 1)
+  defp counted(_id, _event, peers), do: peers
+
+  defp over(id, %{phase: :open}), do: measure(id, :closed, 0)
+  defp over(_id, _room), do: :ok
+
+  defp measure(id, what, peers) do
+    Telemetry.execute([:portal, what], %{count: 1, peers: peers}, %{portal: id})
+    peers
+  end
+
+  defp measure_stats(id, stats) do
     counts = Map.take(stats, [:to_discord, :from_discord, :dropped])
-    participants = length(stats.participants)
-    Telemetry.execute([:portal, :stats], Map.put(counts, :participants, participants), %{portal: id})
+    Telemetry.execute([:portal, :stats], Map.put(counts, :participants, length(stats.participants)), %{portal: id})
   end
 
-  defp measure(id, fact, room) when fact in [:open, :closed, :peer_joined, :peer_left],
-    do: Telemetry.execute([:portal, fact], %{count: 1, peers: map_size(room.peers)}, %{portal: id})
+  defp tell(id, event) do
+    log(id, event)
+    Events.publish(:portal, {id, event})
+  end
 
-  defp measure(_id, _fact, _room), do: :ok
+  # What an admin looks for when nobody is heard. That a peer comes or goes is everyday, and may be often.
+  defp log(id, {:state, :open, nil}), do: Logger.info("portal #{id} is open")
+  defp log(id, {:state, :open, reason}), do: Logger.warning("portal #{id} is open, but #{reason}")
 
-  defp tell(id, event), do: Events.publish(:portal, {id, event})
+  defp log(id, {:state, :waiting, reason}),
+    do: if(reason != Room.joining(), do: Logger.warning("portal #{id} waits: #{reason}"))
+
+  defp log(id, :closed), do: Logger.info("portal #{id} is closed")
+
+  defp log(id, {:peer_joined, peer}),
+    do: Logger.debug("portal #{id}: peer #{peer.peer} joined by #{peer.kind}, of #{inspect(peer.who)}")
+
+  defp log(id, {:peer_left, peer, reason}),
+    do: Logger.debug("portal #{id}: peer #{peer.peer} of #{inspect(peer.who)} is gone (#{reason})")
+
+  defp log(_id, _event), do: :ok
 
   ## What is wanted
 
