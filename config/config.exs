@@ -136,7 +136,7 @@ config :uro_discord,
       # The UDP port for all peers; 0 takes a free one.
       port: 7_882
     ],
-    # The addresses of this machine as peers see them, where these are not what it listens on: behind NAT, or with udp: [ip: "0.0.0.0"].
+    # The addresses of this machine as peers see them, where these are not its own: behind NAT, or in a container.
     public_addresses: [],
     # The web pages that may open a portal's endpoints from a browser (CORS).
     origins: [],

@@ -88,7 +88,7 @@ defmodule UroDiscord.Config.Portal do
       option(:public_addresses, &addresses/1,
         default: [],
         doc:
-          "the addresses of this machine as peers see them, where these are not what it listens on: behind NAT, or with udp: [ip: \"0.0.0.0\"]",
+          "the addresses of this machine as peers see them, where these are not its own: behind NAT, or in a container",
         allowed: "a list of IP addresses, as strings",
         example: ~s|portal: [public_addresses: ["203.0.113.5"]]|
       ),
