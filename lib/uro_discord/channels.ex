@@ -2,7 +2,7 @@ defmodule UroDiscord.Channels do
   @moduledoc false
   # What Discord says of channels that the configuration or the host names. It is asked once for each.
 
-  alias UroDiscord.{Error, Rest, Runtime, Snowflake}
+  alias UroDiscord.{Config, Error, Rest, Runtime, Snowflake}
 
   # https://discord.com/developers/docs/resources/channel#channel-object-channel-types
   @voice 2
@@ -10,6 +10,31 @@ defmodule UroDiscord.Channels do
 
   @typedoc "`kind`: a `:stage` is for voice too, and has no status."
   @type channel :: %{guild_id: Snowflake.t() | nil, kind: :voice | :stage | :other}
+
+  @doc "The id of a channel as the host names it: by an alias of the configuration, or by its id."
+  @spec cast(Config.t(), term()) :: {:ok, Snowflake.t()} | {:error, Error.t()}
+  def cast(config, channel) do
+    with :error <- Config.channel_id(config, channel),
+         do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
+  end
+
+  @doc "The guild of a voice channel or stage; or what the channel is instead."
+  @spec voice_guild(Snowflake.t(), Rest.client()) :: {:ok, Snowflake.t()} | {:error, Error.t()}
+  def voice_guild(channel_id, rest) do
+    case fetch(channel_id, rest) do
+      {:ok, %{kind: kind, guild_id: guild_id}} when kind != :other and is_binary(guild_id) ->
+        {:ok, guild_id}
+
+      {:ok, nil} ->
+        {:error, Error.invalid("channel", "the bot cannot see channel #{channel_id}: give it View Channel and Connect")}
+
+      {:ok, _other} ->
+        {:error, Error.invalid("channel", "channel #{channel_id} is neither a voice channel nor a stage of a server")}
+
+      {:error, error} ->
+        {:error, error}
+    end
+  end
 
   @doc "nil of a channel that the bot cannot see."
   @spec fetch(Snowflake.t(), Rest.client()) :: {:ok, channel() | nil} | {:error, Error.t()}

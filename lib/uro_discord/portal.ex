@@ -30,7 +30,7 @@ defmodule UroDiscord.Portal do
   @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.{Channels, Config, Error, Runtime, Snowflake}
-  alias UroDiscord.Portal.{Members, Rooms, Rows, Store, Token}
+  alias UroDiscord.Portal.{Address, Arguments, Rooms, Rows, Store, Token}
   alias UroDiscord.Voice.Calls
 
   @typedoc """
@@ -135,9 +135,9 @@ defmodule UroDiscord.Portal do
   @spec open(term(), keyword(), :host | :config) :: {:ok, String.t()} | {:error, Error.t()}
   def open(channel, options, origin) do
     with {:ok, %{config: config, store: store, rest: rest}} <- runtime(),
-         {:ok, channel_id} <- channel(config, channel),
-         {:ok, options} <- options(options, default_id(config, channel_id)),
-         {:ok, guild_id} <- guild(channel_id, rest),
+         {:ok, channel_id} <- Channels.cast(config, channel),
+         {:ok, options} <- Arguments.options(options, config, channel_id),
+         {:ok, guild_id} <- Channels.voice_guild(channel_id, rest),
          portal = Map.merge(options, %{channel_id: channel_id, guild_id: guild_id, origin: origin}),
          :ok <- free(portal),
          :ok <- Store.open(store, portal) do
@@ -149,17 +149,20 @@ defmodule UroDiscord.Portal do
   @doc "The portal shall not be open any more: its peers are sent away, and who is muted there is forgotten. Errors: `:unknown`, `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`."
   @spec close(String.t()) :: :ok | {:error, Error.t()}
   def close(id) do
-    with {:ok, %{store: store}} <- runtime(), {:ok, id} <- id(id), :ok <- Store.close(store, id), do: Rows.reload()
+    with {:ok, %{store: store}} <- runtime(),
+         {:ok, id} <- Arguments.id(id),
+         :ok <- Store.close(store, id),
+         do: Rows.reload()
   end
 
-  @doc "The portals that are to be open, by their ids."
+  @doc "The portals that are to be open, by their ids. Errors: `:unavailable` (what has them is just being started again), `:disabled`, `:not_started`."
   @spec list() :: {:ok, [status()]} | {:error, Error.t()}
   def list, do: with({:ok, _runtime} <- runtime(), do: Rooms.list())
 
-  @doc "How a portal is. Errors: `:unknown` (no such portal is open), `:invalid`, `:disabled`, `:not_started`."
+  @doc "How a portal is. Errors: `:unknown` (no such portal is open), `:invalid`, and those of `list/0`."
   @spec status(String.t()) :: {:ok, status()} | {:error, Error.t()}
   def status(id) do
-    with {:ok, _runtime} <- runtime(), {:ok, id} <- id(id), do: Rooms.status(id)
+    with {:ok, _runtime} <- runtime(), {:ok, id} <- Arguments.id(id), do: Rooms.status(id)
   end
 
   @doc """
@@ -175,7 +178,7 @@ defmodule UroDiscord.Portal do
   """
   @spec token(String.t(), [Token.option()]) :: {:ok, String.t()} | {:error, Error.t()}
   def token(id, options) do
-    with {:ok, %{config: config}} <- runtime(), {:ok, id} <- id(id) do
+    with {:ok, %{config: config}} <- runtime(), {:ok, id} <- Arguments.id(id) do
       Token.mint(config.portal, id, options, System.os_time(:second))
     end
   end
@@ -190,11 +193,8 @@ defmodule UroDiscord.Portal do
   @spec url(String.t(), :whip | :whep | :peer | {:page, token :: String.t()}) :: {:ok, String.t()} | {:error, Error.t()}
   def url(id, kind) do
     with {:ok, %{config: config}} <- runtime(),
-         {:ok, id} <- id(id),
-         :ok <- kind(kind),
-         {:ok, base} <- base(config.portal) do
-      {:ok, "#{base}/portal/#{id}/#{path(kind)}"}
-    end
+         {:ok, id} <- Arguments.id(id),
+         do: Address.url(config.portal, id, kind)
   end
 
   @doc ~S"""
@@ -215,8 +215,8 @@ defmodule UroDiscord.Portal do
 
   defp set(id, participant, gain, muted) do
     with {:ok, %{store: store}} <- runtime(),
-         {:ok, id} <- id(id),
-         {:ok, participant} <- participant(participant),
+         {:ok, id} <- Arguments.id(id),
+         {:ok, participant} <- Arguments.participant(participant),
          :ok <- Store.set(store, id, participant, gain, muted),
          do: Rows.reload()
   end
@@ -225,14 +225,6 @@ defmodule UroDiscord.Portal do
   # For `UroDiscord.status/0`, which waits for nobody.
   @spec overview() :: %{media: map(), open: [map()]} | nil
   def overview, do: with(%{} = media <- Runtime.lookup(:media), do: %{media: media, open: Rooms.summaries()})
-
-  @doc false
-  # Who is in the voice channel, by name.
-  @spec members(status()) :: [{Snowflake.t(), String.t()}]
-  def members(%{guild_id: guild_id, users: users}) do
-    known = Members.fetch(guild_id, users)
-    for id <- users, do: {id, with(%{^id => %{name: name}} <- known, do: name, else: (_ -> id))}
-  end
 
   @doc false
   @impl UroDiscord.Bridge.Part
@@ -253,60 +245,6 @@ defmodule UroDiscord.Portal do
     end
   end
 
-  defp id(id) do
-    if Config.Portal.id?(id), do: {:ok, id}, else: {:error, Error.invalid("id", id, Config.Portal.an_id())}
-  end
-
-  defp channel(config, channel) do
-    with :error <- Config.channel_id(config, channel),
-         do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
-  end
-
-  # As the configuration calls its portal to this channel, or the channel, if that can be the name of a portal.
-  defp default_id(config, channel_id) do
-    portals = for %{channel: ^channel_id, id: id} <- config.portal.open, do: id
-    names = for {name, ^channel_id} <- Enum.sort(config.channels), do: Atom.to_string(name)
-    Enum.find(portals ++ names, channel_id, &Config.Portal.id?/1)
-  end
-
-  defp options(options, default_id) do
-    case Keyword.keyword?(options) && Keyword.split(options, [:id, :world, :shard, :bots]) do
-      {given, []} ->
-        id = Keyword.get(given, :id, default_id)
-        world = Keyword.get(given, :world, given[:shard])
-        bots = Keyword.get(given, :bots, false)
-
-        cond do
-          not Config.Portal.id?(id) -> {:error, Error.invalid("id", id, Config.Portal.an_id())}
-          not Config.Portal.world?(world) -> {:error, Error.invalid("world", world, "the id of a shard, or nil")}
-          not is_boolean(bots) -> {:error, Error.invalid("bots", bots, "true or false")}
-          true -> {:ok, %{id: id, world: world && to_string(world), bots: bots}}
-        end
-
-      {_given, [{unknown, _} | _]} ->
-        {:error, Error.invalid("options", "#{inspect(unknown)} is not an option: there are id, world, shard and bots")}
-
-      false ->
-        {:error, Error.invalid("options", options, "a keyword list")}
-    end
-  end
-
-  defp guild(channel_id, rest) do
-    case Channels.fetch(channel_id, rest) do
-      {:ok, %{kind: kind, guild_id: guild_id}} when kind != :other and is_binary(guild_id) ->
-        {:ok, guild_id}
-
-      {:ok, nil} ->
-        {:error, Error.invalid("channel", "the bot cannot see channel #{channel_id}: give it View Channel and Connect")}
-
-      {:ok, _other} ->
-        {:error, Error.invalid("channel", "channel #{channel_id} is neither a voice channel nor a stage of a server")}
-
-      {:error, error} ->
-        {:error, error}
-    end
-  end
-
   # Two that ask at the same time may both be told that it is; then the portal waits, and says why.
   defp free(portal) do
     case Calls.held(portal.guild_id) do
@@ -320,45 +258,4 @@ defmodule UroDiscord.Portal do
         :ok
     end
   end
-
-  defp kind(kind) when kind in [:whip, :whep, :peer], do: :ok
-  defp kind({:page, token}) when is_binary(token), do: :ok
-  # Perhaps with a token in it.
-  defp kind({_other, _token}), do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer or {:page, token}")}
-  defp kind(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer or {:page, token}")}
-
-  # What follows the # no browser sends to anybody.
-  defp path({:page, token}), do: "#" <> token
-  defp path(kind), do: Atom.to_string(kind)
-
-  defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
-
-  defp base(_portal) do
-    case Runtime.lookup(:web) do
-      %{url: url} when is_binary(url) ->
-        {:ok, String.replace_suffix(url, "/discord", "")}
-
-      _ ->
-        {:error,
-         %Error{
-           kind: :unavailable,
-           message: "the listener (`web:`) does not listen yet, and there is no portal: [public_url: …]"
-         }}
-    end
-  end
-
-  defp participant("discord:" <> id = participant) do
-    if match?({:ok, ^id}, Snowflake.cast(id)), do: {:ok, participant}, else: no_participant(participant)
-  end
-
-  defp participant("world:" <> who = participant) when byte_size(who) in 1..160 do
-    if String.printable?(who), do: {:ok, participant}, else: no_participant(participant)
-  end
-
-  defp participant(other), do: no_participant(other)
-
-  defp no_participant(other),
-    do:
-      {:error,
-       Error.invalid("participant", other, ~s("discord:" and a user's id, or "world:" and whom a token was made for))}
 end

@@ -39,7 +39,7 @@ defmodule UroDiscord.Voice do
 
   @behaviour UroDiscord.Bridge.Part
 
-  alias UroDiscord.{Config, Error, Runtime, Server, Snowflake}
+  alias UroDiscord.{Channels, Error, Runtime, Server, Snowflake}
   alias UroDiscord.Voice.Calls
 
   @typedoc """
@@ -87,7 +87,7 @@ defmodule UroDiscord.Voice do
   def join(guild, channel, options \\ []) do
     with {:ok, config} <- config(),
          {:ok, guild_id} <- guild(guild),
-         {:ok, channel_id} <- channel(config, channel),
+         {:ok, channel_id} <- Channels.cast(config, channel),
          {:ok, wait_ms, shown} <- shown(options),
          :ok <- intent(config),
          do: Server.call(Calls, {:join, guild_id, channel_id, shown, wait_ms}, :infinity)
@@ -153,11 +153,6 @@ defmodule UroDiscord.Voice do
   defp guild(guild) do
     with :error <- Snowflake.cast(guild),
          do: {:error, Error.invalid("guild", guild, "a guild's id (17 to 20 digits)")}
-  end
-
-  defp channel(config, channel) do
-    with :error <- Config.channel_id(config, channel),
-         do: {:error, Error.invalid("channel", channel, "a name of `channels:`, or a channel's id (17 to 20 digits)")}
   end
 
   defp shown(options) do

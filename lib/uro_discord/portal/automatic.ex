@@ -8,7 +8,7 @@ defmodule UroDiscord.Portal.Automatic do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Channels, Error, Events, Portal, Runtime, Shards, Store}
+  alias UroDiscord.{Backoff, Channels, Events, Portal, Runtime, Shards, Store}
   alias UroDiscord.Gateway.Leader
   alias UroDiscord.Portal.{Members, Occupancy, Rows}
   alias UroDiscord.Portal.Store, as: Portals
@@ -114,16 +114,9 @@ defmodule UroDiscord.Portal.Automatic do
   end
 
   defp ask(state, wanted, rows, store, rest) do
-    case Channels.fetch(wanted.channel, rest) do
-      {:ok, %{guild_id: guild_id, kind: kind}} when kind != :other and is_binary(guild_id) ->
-        decide(state, wanted, guild_id, open?(rows[wanted.id], wanted), store)
-
-      {:ok, _other} ->
-        message = "channel #{wanted.channel} is no voice channel that the bot can see: give it View Channel and Connect"
-        later(state, wanted.id, Error.invalid("channel", message))
-
-      {:error, error} ->
-        later(state, wanted.id, error)
+    case Channels.voice_guild(wanted.channel, rest) do
+      {:ok, guild_id} -> decide(state, wanted, guild_id, open?(rows[wanted.id], wanted), store)
+      {:error, error} -> later(state, wanted.id, error)
     end
   end
 

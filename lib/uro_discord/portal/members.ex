@@ -31,6 +31,13 @@ defmodule UroDiscord.Portal.Members do
     known
   end
 
+  @doc "What they are called, in this order; who is not known has his id for a name."
+  @spec names(Snowflake.t(), [Snowflake.t()]) :: [{Snowflake.t(), String.t()}]
+  def names(guild_id, user_ids) do
+    known = fetch(guild_id, user_ids)
+    for id <- user_ids, do: {id, with(%{^id => %{name: name}} <- known, do: name, else: (_ -> id))}
+  end
+
   @doc "Who is in a channel, as far as that is known; `:unknown` where nobody has told."
   @spec in_channel(Snowflake.t(), Snowflake.t()) :: {:ok, [Snowflake.t()]} | :unknown
   def in_channel(guild_id, channel_id) do

@@ -158,8 +158,8 @@ defmodule UroDiscord.Portal.Room do
   defp users(_call), do: []
 
   @doc "For `UroDiscord.status/0`, and for what shows portals in Discord."
-  @spec summary(t(), term(), (UroDiscord.Snowflake.t() -> String.t())) :: map()
-  def summary(room, call, name) do
+  @spec summary(t(), term(), [{UroDiscord.Snowflake.t(), String.t()}]) :: map()
+  def summary(room, call, members) do
     %{
       id: room.row.id,
       guild_id: room.row.guild_id,
@@ -168,7 +168,7 @@ defmodule UroDiscord.Portal.Room do
       state: room.state,
       reason: room.reason,
       peers: Enum.uniq(for({_number, peer} <- Enum.sort(room.peers), do: peer.name) ++ forwarded(room.stats)),
-      members: Enum.map(room.users, name),
+      members: for({_id, name} <- members, do: name),
       speakers: for({_id, %{side: :world, name: name}} <- Enum.sort(room.speaking), do: name)
     }
   end

@@ -247,7 +247,7 @@ defmodule UroDiscord.Portal.Rooms do
     call = call(room)
     judged = Room.judge(room, bridge(), call, state.media[:reason])
     if {judged.state, judged.reason} != {room.state, room.reason}, do: tell(id, {:state, judged.state, judged.reason})
-    summary = Room.summary(judged, call, &name(judged.row.guild_id, &1))
+    summary = Room.summary(judged, call, Members.names(judged.row.guild_id, judged.users))
     :ok = Runtime.put({:portal_room, id}, judged)
 
     if Runtime.lookup({:portal, id}) != summary do
@@ -256,13 +256,6 @@ defmodule UroDiscord.Portal.Rooms do
     end
 
     put_in(state.rooms[id], judged)
-  end
-
-  defp name(guild_id, user_id) do
-    case Members.fetch(guild_id, [user_id]) do
-      %{^user_id => %{name: name}} -> name
-      _ -> user_id
-    end
   end
 
   defp bridge do

@@ -6,6 +6,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   alias UroDiscord.{Error, Interaction, Length, Portal, Shards}
   alias UroDiscord.Interactions.Admins
+  alias UroDiscord.Portal.Members
   alias UroDiscord.Shards.Text
 
   @voice [2, 13]
@@ -202,7 +203,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp known(portal) do
     peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
     heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
-    members = for {id, name} <- Portal.members(portal), do: %{id: "discord:#{id}", name: name}
+    members = for {id, name} <- Members.names(portal.guild_id, portal.users), do: %{id: "discord:#{id}", name: name}
     gone = for %{participant: id} <- portal.settings, do: %{id: id, name: id}
     Enum.uniq_by(peers ++ heard ++ members ++ gone, & &1.id)
   end

@@ -1,0 +1,36 @@
+defmodule UroDiscord.Portal.Address do
+  @moduledoc false
+  # Where peers come to a portal.
+
+  alias UroDiscord.{Config, Error, Runtime}
+
+  @type kind :: :whip | :whep | :peer | {:page, token :: String.t()}
+
+  @spec url(Config.Portal.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
+  def url(config, id, kind) do
+    with {:ok, path} <- path(kind), {:ok, base} <- base(config), do: {:ok, "#{base}/portal/#{id}/#{path}"}
+  end
+
+  defp path(kind) when kind in [:whip, :whep, :peer], do: {:ok, Atom.to_string(kind)}
+  # What follows the # no browser sends to anybody.
+  defp path({:page, token}) when is_binary(token), do: {:ok, "#" <> token}
+  # Perhaps with a token in it.
+  defp path({_other, _token}), do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer or {:page, token}")}
+  defp path(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer or {:page, token}")}
+
+  defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
+
+  defp base(_portal) do
+    case Runtime.lookup(:web) do
+      %{url: url} when is_binary(url) ->
+        {:ok, String.replace_suffix(url, "/discord", "")}
+
+      _ ->
+        {:error,
+         %Error{
+           kind: :unavailable,
+           message: "the listener (`web:`) does not listen yet, and there is no portal: [public_url: …]"
+         }}
+    end
+  end
+end

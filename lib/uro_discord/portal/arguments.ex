@@ -1,0 +1,64 @@
+defmodule UroDiscord.Portal.Arguments do
+  @moduledoc false
+  # What the functions of `UroDiscord.Portal` are called with: as it is used, or an error that says what it may be.
+
+  alias UroDiscord.{Config, Error, Snowflake}
+
+  @spec id(term()) :: {:ok, String.t()} | {:error, Error.t()}
+  def id(id), do: if(Config.Portal.id?(id), do: {:ok, id}, else: {:error, not_an_id(id)})
+
+  defp not_an_id(id), do: Error.invalid("id", id, Config.Portal.an_id())
+
+  @doc "The options of `UroDiscord.Portal.open/2` for this channel."
+  @spec options(term(), Config.t(), Snowflake.t()) ::
+          {:ok, %{id: String.t(), world: String.t() | nil, bots: boolean()}} | {:error, Error.t()}
+  def options(options, config, channel_id) do
+    case Keyword.keyword?(options) && Keyword.split(options, [:id, :world, :shard, :bots]) do
+      {given, []} ->
+        check(%{
+          id: Keyword.get_lazy(given, :id, fn -> usual_id(config, channel_id) end),
+          world: Keyword.get(given, :world, given[:shard]),
+          bots: Keyword.get(given, :bots, false)
+        })
+
+      {_given, [{unknown, _} | _]} ->
+        {:error, Error.invalid("options", "#{inspect(unknown)} is not an option: there are id, world, shard and bots")}
+
+      false ->
+        {:error, Error.invalid("options", options, "a keyword list")}
+    end
+  end
+
+  defp check(%{id: id, world: world, bots: bots} = options) do
+    cond do
+      not Config.Portal.id?(id) -> {:error, not_an_id(id)}
+      not Config.Portal.world?(world) -> {:error, Error.invalid("world", world, "the id of a shard, or nil")}
+      not is_boolean(bots) -> {:error, Error.invalid("bots", bots, "true or false")}
+      true -> {:ok, %{options | world: world && to_string(world)}}
+    end
+  end
+
+  # As the configuration calls its portal to this channel, or the channel, if that can be the name of a portal.
+  defp usual_id(config, channel_id) do
+    portals = for %{channel: ^channel_id, id: id} <- config.portal.open, do: id
+    names = for {name, ^channel_id} <- Enum.sort(config.channels), do: Atom.to_string(name)
+    Enum.find(portals ++ names, channel_id, &Config.Portal.id?/1)
+  end
+
+  @spec participant(term()) :: {:ok, String.t()} | {:error, Error.t()}
+  def participant(participant) do
+    if participant?(participant),
+      do: {:ok, participant},
+      else:
+        {:error,
+         Error.invalid(
+           "participant",
+           participant,
+           ~s("discord:" and a user's id, or "world:" and whom a token was made for)
+         )}
+  end
+
+  defp participant?("discord:" <> id), do: match?({:ok, ^id}, Snowflake.cast(id))
+  defp participant?("world:" <> who), do: byte_size(who) in 1..160 and String.printable?(who)
+  defp participant?(_other), do: false
+end
