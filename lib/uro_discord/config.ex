@@ -190,7 +190,7 @@ defmodule UroDiscord.Config do
   end
 
   defp refer(:portal, config) do
-    case __MODULE__.Portal.refer(config.portal.open, &channel_id(config, &1)) do
+    case __MODULE__.Portal.Open.refer(config.portal.open, &channel_id(config, &1)) do
       {:ok, open} ->
         {[], put_in(config.portal.open, open)}
 

@@ -50,6 +50,17 @@ defmodule UroDiscord.Config.Checks do
   @spec status_length() :: pos_integer()
   def status_length, do: @status_length
 
+  @doc "All of a list, each by the same check; or what is wrong with the first that is not right."
+  @spec each([term()], (term() -> result())) :: result()
+  def each(values, check) do
+    Enum.reduce_while(values, {:ok, []}, fn value, {:ok, checked} ->
+      case check.(value) do
+        {:ok, value} -> {:cont, {:ok, checked ++ [value]}}
+        error -> {:halt, error}
+      end
+    end)
+  end
+
   def enabled(value) when value in [:auto, true, false], do: {:ok, value}
   def enabled(value), do: is_not(value, ":auto, true or false")
 

@@ -34,21 +34,12 @@ defmodule UroDiscord.Config.Portal do
   import UroDiscord.Config.Checks
   import UroDiscord.Config.Option, only: [option: 3]
   alias UroDiscord.Config.Option
-  alias UroDiscord.{Error, Secret, Snowflake}
+  alias UroDiscord.Config.Portal.Open
+  alias UroDiscord.Secret
 
   @least_key 32
   @most_keys 16
-  @most_open 100
   @day_ms 86_400_000
-
-  @typedoc "A portal of `open`; the channel is an id once the configuration is whole."
-  @type open :: %{
-          id: String.t(),
-          channel: atom() | Snowflake.t(),
-          world: String.t() | nil,
-          when: :always | :people,
-          bots: boolean()
-        }
 
   @type t :: %{
           key: Secret.t() | nil,
@@ -58,7 +49,7 @@ defmodule UroDiscord.Config.Portal do
           public_addresses: [String.t()],
           origins: [String.t()],
           limits: %{portal_peers: pos_integer(), token_peers: pos_integer(), address_peers: pos_integer()},
-          open: [open()],
+          open: [Open.t()],
           close_after: non_neg_integer()
         }
 
@@ -99,11 +90,11 @@ defmodule UroDiscord.Config.Portal do
         example: ~s|portal: [origins: ["https://v-sekai.org"]]|
       ),
       group(:limits, limits(), "how many peers there may be"),
-      option(:open, &open/1,
+      option(:open, &Open.check/1,
         default: [],
         doc: "portals that open by themselves, see `UroDiscord.Config.Portal`",
         allowed:
-          "a list of at most #{@most_open}, each [id:, channel:, world:, when: :always or :people, bots:] with other ids and channels than the others",
+          "a list of at most #{Open.most()}, each [id:, channel:, world:, when: :always or :people, bots:] with other ids and channels than the others",
         example: ~s|portal: [open: [[id: "lobby", channel: :lobby, when: :people]]]|
       ),
       option(:close_after, &integer(&1, 0..@day_ms),
@@ -121,34 +112,6 @@ defmodule UroDiscord.Config.Portal do
   @spec keys_of(t()) :: [Secret.t()]
   def keys_of(%{key: nil, keys: keys}), do: keys
   def keys_of(%{key: key, keys: keys}), do: [key | keys]
-
-  @doc false
-  # The portals of `open` with the ids of their channels; or the first whose channel is unknown, and another that has it already.
-  @spec refer([open()], (atom() | String.t() -> {:ok, Snowflake.t()} | :error)) ::
-          {:ok, [open()]}
-          | {:error, String.t(), :unknown, atom() | String.t()}
-          | {:error, String.t(), :taken, String.t()}
-  def refer(open, id) do
-    Enum.reduce_while(open, {:ok, []}, fn portal, {:ok, portals} ->
-      with {:ok, channel_id} <- id.(portal.channel),
-           nil <- Enum.find(portals, &(&1.channel == channel_id)) do
-        {:cont, {:ok, portals ++ [%{portal | channel: channel_id}]}}
-      else
-        :error -> {:halt, {:error, portal.id, :unknown, portal.channel}}
-        other -> {:halt, {:error, portal.id, :taken, other.id}}
-      end
-    end)
-  end
-
-  @doc false
-  # Whether this can be a portal's id: it stands in addresses.
-  @spec id?(term()) :: boolean()
-  def id?(id), do: is_binary(id) and id =~ ~r/\A[a-z0-9][a-z0-9_-]{0,63}\z/
-
-  @doc false
-  # What an id may be.
-  @spec an_id() :: String.t()
-  def an_id, do: "1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit"
 
   defp udp do
     group(
@@ -273,69 +236,4 @@ defmodule UroDiscord.Config.Portal do
     host = String.downcase(host)
     if String.contains?(host, ":"), do: "[#{host}]", else: host
   end
-
-  defp each(values, check) do
-    Enum.reduce_while(values, {:ok, []}, fn value, {:ok, checked} ->
-      case check.(value) do
-        {:ok, value} -> {:cont, {:ok, checked ++ [value]}}
-        error -> {:halt, error}
-      end
-    end)
-  end
-
-  defp open([{key, _value} | _] = value) when is_atom(key),
-    do: is_not(value, "a list of portals: put one more pair of brackets around this one")
-
-  defp open(value) when is_list(value) and length(value) <= @most_open do
-    with {:ok, portals} <- each(value, &portal/1) do
-      ids = Enum.map(portals, & &1.id)
-
-      case ids -- Enum.uniq(ids) do
-        [] -> {:ok, portals}
-        [twice | _] -> {:error, "#{inspect(twice)} is there twice"}
-      end
-    end
-  end
-
-  defp open(value) when is_list(value), do: {:error, "has #{length(value)}"}
-  defp open(value), do: is_not(value, "a list")
-
-  @portal [:id, :channel, :world, :when, :bots]
-
-  defp portal(given) do
-    with true <- Keyword.keyword?(given),
-         [] <- Keyword.keys(given) -- @portal,
-         portal = Map.merge(%{id: nil, channel: nil, world: nil, when: :always, bots: false}, Map.new(given)),
-         :ok <- field(portal),
-         do: {:ok, %{portal | world: portal.world && to_string(portal.world)}},
-         else:
-           (
-             false -> is_not(given, "a keyword list of #{Enum.join(@portal, ", ")}")
-             [unknown | _] -> {:error, "#{inspect(unknown)} is none of #{Enum.join(@portal, ", ")}"}
-             {:error, wrong} -> {:error, wrong}
-           )
-  end
-
-  defp field(portal) do
-    cond do
-      not id?(portal.id) -> wrong("id", portal.id, an_id())
-      not channel?(portal.channel) -> wrong("channel", portal.channel, "a name of `channels:`, or a channel's id")
-      not world?(portal.world) -> wrong("world", portal.world, "the id of a shard, or nil")
-      portal.when not in [:always, :people] -> wrong("when", portal.when, ":always or :people")
-      not is_boolean(portal.bots) -> wrong("bots", portal.bots, "true or false")
-      true -> :ok
-    end
-  end
-
-  defp channel?(nil), do: false
-  defp channel?(channel), do: is_atom(channel) or match?({:ok, _id}, Snowflake.cast(channel))
-
-  @doc false
-  # Whether this can be the id of a shard.
-  @spec world?(term()) :: boolean()
-  def world?(world),
-    do:
-      world == nil or is_integer(world) or (is_binary(world) and byte_size(world) in 1..64 and String.printable?(world))
-
-  defp wrong(key, value, allowed), do: {:error, "#{key}: #{Error.may_be(value, allowed)}"}
 end

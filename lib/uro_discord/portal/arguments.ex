@@ -3,11 +3,12 @@ defmodule UroDiscord.Portal.Arguments do
   # What the functions of `UroDiscord.Portal` are called with: as it is used, or an error that says what it may be.
 
   alias UroDiscord.{Config, Error, Snowflake}
+  alias UroDiscord.Config.Portal.Open
 
   @spec id(term()) :: {:ok, String.t()} | {:error, Error.t()}
-  def id(id), do: if(Config.Portal.id?(id), do: {:ok, id}, else: {:error, not_an_id(id)})
+  def id(id), do: if(Open.id?(id), do: {:ok, id}, else: {:error, not_an_id(id)})
 
-  defp not_an_id(id), do: Error.invalid("id", id, Config.Portal.an_id())
+  defp not_an_id(id), do: Error.invalid("id", id, Open.an_id())
 
   @doc "The options of `UroDiscord.Portal.open/2` for this channel."
   @spec options(term(), Config.t(), Snowflake.t()) ::
@@ -31,8 +32,8 @@ defmodule UroDiscord.Portal.Arguments do
 
   defp check(%{id: id, world: world, bots: bots} = options) do
     cond do
-      not Config.Portal.id?(id) -> {:error, not_an_id(id)}
-      not Config.Portal.world?(world) -> {:error, Error.invalid("world", world, "the id of a shard, or nil")}
+      not Open.id?(id) -> {:error, not_an_id(id)}
+      not Open.world?(world) -> {:error, Error.invalid("world", world, "the id of a shard, or nil")}
       not is_boolean(bots) -> {:error, Error.invalid("bots", bots, "true or false")}
       true -> {:ok, %{options | world: world && to_string(world)}}
     end
@@ -42,7 +43,7 @@ defmodule UroDiscord.Portal.Arguments do
   defp usual_id(config, channel_id) do
     portals = for %{channel: ^channel_id, id: id} <- config.portal.open, do: id
     names = for {name, ^channel_id} <- Enum.sort(config.channels), do: Atom.to_string(name)
-    Enum.find(portals ++ names, channel_id, &Config.Portal.id?/1)
+    Enum.find(portals ++ names, channel_id, &Open.id?/1)
   end
 
   @spec participant(term()) :: {:ok, String.t()} | {:error, Error.t()}
