@@ -318,6 +318,41 @@ async fn what_is_said_wrong_is_answered() {
     assert!(more < 20, "{more}");
 }
 
+/// What is opened beyond eight is closed again, and that makes no room for more.
+#[tokio::test]
+async fn channels_are_few() {
+    let mut world = open(LOOPBACK, Limits::default());
+    let mut client = world_peer(&mut world, Plan::default()).await;
+    for _ in 2..8 {
+        client.open("another");
+        client
+            .see(|seen| matches!(seen, Seen::Opened(_)).then_some(()))
+            .await;
+    }
+    client.echo().await;
+    for _ in 0..4 {
+        client.open("too many");
+        client
+            .see(|seen| matches!(seen, Seen::ChannelClosed).then_some(()))
+            .await;
+    }
+    client.echo().await;
+}
+
+/// `rtc` would keep something of each.
+#[tokio::test]
+async fn who_sends_ever_other_streams_has_to_go() {
+    let mut world = open(LOOPBACK, Limits::default());
+    let client = world_peer(&mut world, Plan::default()).await;
+    for ssrc in 0..800_u32 {
+        let mut packet = vec![0x80, 111, 0, 1, 0, 0, 0, 0];
+        packet.extend(ssrc.to_be_bytes());
+        packet.extend([0; 40]);
+        client.raw(world.address(), packet);
+    }
+    assert_eq!(world.left().await, Left::TooMuch);
+}
+
 /// A STUN Binding request.
 fn binding(user: &str, password: &[u8]) -> Vec<u8> {
     let mut attributes = vec![0, 6];

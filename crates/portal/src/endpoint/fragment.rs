@@ -9,7 +9,8 @@ const LINES: usize = 256;
 const UFRAG: std::ops::RangeInclusive<usize> = 4..=256;
 const PASSWORD: std::ops::RangeInclusive<usize> = 22..=256;
 
-#[derive(Debug, Default, PartialEq, Eq)]
+/// Shown to nobody: its credentials sign checks.
+#[derive(Default)]
 pub(super) struct Fragment {
     /// The user's part and the password, if both are there.
     pub(super) credentials: Option<(String, String)>,

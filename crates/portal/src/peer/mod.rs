@@ -1,6 +1,7 @@
 //! A WebRTC peer as a machine: datagrams in with their time, datagrams out. What a media loop needs of it is one small trait, so
 //! that the implementation can be another one.
 
+mod demux;
 mod offer;
 mod rtc;
 
@@ -9,6 +10,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+pub(crate) use demux::Datagram;
 pub(crate) use offer::{Offer, OfferError};
 pub(crate) use rtc::{Identity, Rtc};
 

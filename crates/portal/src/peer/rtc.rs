@@ -1,6 +1,6 @@
 //! The sans-IO `rtc` as a [`Peer`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rtc::crypto::{RTCCryptoProvider, SignatureScheme, default_provider};
+use rtc::data_channel::RTCDataChannelId;
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
@@ -34,7 +35,9 @@ use rtc::sansio::Protocol as _;
 use rtc::shared::error::Error;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
-use super::{Channel, Closed, Event, Message, Offer, OfferError, Peer, PeerError, Rtp, Transmit};
+use super::{
+    Channel, Closed, Datagram, Event, Message, Offer, OfferError, Peer, PeerError, Rtp, Transmit,
+};
 
 /// The largest message on a data channel: what `vsk-control` may have.
 const LARGEST_MESSAGE: u32 = 16 * 1024;
@@ -48,6 +51,9 @@ const ICE_TIMEOUTS: (Duration, Duration) = (Duration::from_secs(10), Duration::f
 
 /// Channels of one peer: two are of use.
 const CHANNELS: usize = 8;
+
+/// A record of DTLS by which a connection without data channels says goodbye.
+const ALERT: u8 = 21;
 
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
@@ -84,7 +90,8 @@ pub(crate) struct Rtc {
     ufrag: String,
     password: String,
     track: Option<Track>,
-    channels: usize,
+    /// Those that are open.
+    channels: BTreeSet<RTCDataChannelId>,
     connected: bool,
     closed: bool,
     events: VecDeque<Event>,
@@ -131,7 +138,7 @@ impl Rtc {
             ufrag: String::new(),
             password: String::new(),
             track,
-            channels: 0,
+            channels: BTreeSet::new(),
             connected: false,
             closed: false,
             events: VecDeque::new(),
@@ -242,13 +249,13 @@ impl Rtc {
                     let Some(mut channel) = self.connection.data_channel(id) else {
                         return;
                     };
-                    if self.channels >= CHANNELS {
+                    if self.channels.len() >= CHANNELS {
                         if let Err(error) = channel.close() {
                             tracing::debug!(%error, "a data channel too many");
                         }
                         return;
                     }
-                    self.channels = self.channels.saturating_add(1);
+                    self.channels.insert(id);
                     let label = channel.label().to_owned();
                     self.events.push_back(Event::Opened {
                         channel: Channel(id as u64),
@@ -256,9 +263,11 @@ impl Rtc {
                     });
                 }
                 RTCDataChannelEvent::OnClose(id) => {
-                    self.channels = self.channels.saturating_sub(1);
-                    self.events
-                        .push_back(Event::ChannelClosed(Channel(id as u64)));
+                    // One too many was never told of.
+                    if self.channels.remove(&id) {
+                        self.events
+                            .push_back(Event::ChannelClosed(Channel(id as u64)));
+                    }
                 }
                 _ => {}
             },
@@ -323,13 +332,10 @@ impl Peer for Rtc {
         if let Err(error) = read {
             tracing::debug!(%error, "a datagram that says nothing");
         }
+        let datagram = Datagram::of(bytes);
         // RTP raises nothing that cannot wait for the next timer. RTCP and what is no media can.
-        let first = bytes.first().copied().unwrap_or_default();
-        let second = bytes.get(1).copied().unwrap_or_default();
-        let rtp = (128..192).contains(&first) && !(64..96).contains(&(second & 0x7f));
-        self.stirred |= !rtp;
-        // An alert of DTLS is how a connection without data channels says goodbye.
-        if first == 21 {
+        self.stirred |= !matches!(datagram, Datagram::Rtp(_));
+        if datagram == Datagram::Dtls(ALERT) {
             self.drain();
             if self.dtls_closed() {
                 self.end(Closed::ByPeer);

@@ -186,7 +186,7 @@ impl Media {
             hall.woken.store(false, Ordering::Release);
             let key = hall.key;
             if hall.inbox.is_closed() {
-                self.close_room(key, Left::Closed, now);
+                self.close_room(key, Left::Closed);
                 continue;
             }
             if hall.outbox.is_closed() {
@@ -198,7 +198,7 @@ impl Media {
                 .or_insert_with(|| Host::new(hall, now));
             match host.take_inputs(now) {
                 Ok(()) => self.stir_room(key),
-                Err(_) => self.break_room(key, now),
+                Err(_) => self.break_room(key),
             }
         }
     }
@@ -225,7 +225,7 @@ impl Media {
                     host.due = None;
                     match host.with(|room| room.timeout(now)) {
                         Ok(()) => self.stir_room(key),
-                        Err(_) => self.break_room(key, now),
+                        Err(_) => self.break_room(key),
                     }
                 }
                 Timer::Peer(index) => {
@@ -346,7 +346,7 @@ mod tests {
         media.work(now);
         let host = media.rooms.get_mut(&1).unwrap();
         assert!(host.with(|_| panic!("a room's")).is_err());
-        media.break_room(1, now);
+        media.break_room(1);
         media.work(now);
         assert_eq!(halls[0].outbox.next().await, Some(Happened::Panicked));
         assert_eq!(halls[0].outbox.next().await, None);

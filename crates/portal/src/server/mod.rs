@@ -11,6 +11,7 @@ mod queue;
 mod rate;
 mod session;
 mod socket;
+mod ssrcs;
 mod stun;
 
 use std::collections::{BTreeMap, HashMap};

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use super::census::Seat;
 use super::place::Place;
 use super::rate::Rate;
+use super::ssrcs::Ssrcs;
 use super::{Kind, Limits};
 use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};
 use crate::channel::{self, voice};
-use crate::peer::{Channel, Closed, Event, Message, Peer, Rtp};
+use crate::peer::{Channel, Closed, Datagram, Event, Message, Peer, Rtp};
 use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
 use crate::token::Claims;
 
@@ -143,6 +144,7 @@ pub(super) struct Session {
     early: VecDeque<(Channel, Message)>,
     packets: Rate,
     bytes: Rate,
+    ssrcs: Ssrcs,
     words: Rate,
     voices: Rate,
     excess: Rate,
@@ -194,6 +196,7 @@ impl Session {
             early: VecDeque::new(),
             packets: Rate::new(limits.packets, now),
             bytes: Rate::new(limits.bits / 8, now),
+            ssrcs: Ssrcs::default(),
             words: Rate::new(CONTROL_RATE, now),
             voices: Rate::new(VOICE_RATE, now),
             excess: Rate::new(EXCESS_RATE, now),
@@ -203,9 +206,11 @@ impl Session {
     }
 
     /// Whether a datagram is within what a peer may send.
-    pub(super) fn admits(&mut self, now: Instant, bytes: usize) -> bool {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let admitted = self.packets.take(1, now) && self.bytes.take(bytes, now);
+    pub(super) fn admits(&mut self, now: Instant, datagram: &[u8]) -> bool {
+        let bytes = u32::try_from(datagram.len()).unwrap_or(u32::MAX);
+        let admitted = self.packets.take(1, now)
+            && self.bytes.take(bytes, now)
+            && self.ssrcs.admit(Datagram::of(datagram));
         if !admitted {
             self.drop_one(now);
         }

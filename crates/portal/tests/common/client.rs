@@ -78,6 +78,7 @@ enum Do {
     },
     Text(String),
     Bytes(Bytes),
+    Open(&'static str),
     Raw(SocketAddr, Vec<u8>),
     Rebind(oneshot::Sender<SocketAddr>),
     Offer(oneshot::Sender<String>),
@@ -208,6 +209,11 @@ impl Client {
 
     pub fn voice(&self, message: impl Into<Bytes>) {
         let _ = self.todo.send(Do::Bytes(message.into()));
+    }
+
+    /// One more channel.
+    pub fn open(&self, label: &'static str) {
+        let _ = self.todo.send(Do::Open(label));
     }
 
     /// Any bytes, from the socket of this peer.
@@ -445,6 +451,11 @@ async fn run(
                     Some(Do::Bytes(bytes)) => {
                         let id = channels["vsk-voice"];
                         connection.data_channel(id).unwrap().send(now, BytesMut::from(bytes)).unwrap();
+                    }
+                    Some(Do::Open(label)) => {
+                        connection.create_data_channel(label, None).unwrap();
+                        // Its OPEN goes out with a timer.
+                        let _ = connection.handle_timeout(now);
                     }
                     Some(Do::Raw(to, bytes)) => {
                         let _ = socket.send_to(&bytes, to).await;

@@ -58,7 +58,7 @@ impl Media {
             return count(&self.counts.unknown);
         };
         session.heard = now;
-        if request.is_none() && !session.admits(now, bytes.len()) {
+        if request.is_none() && !session.admits(now, bytes) {
             count(&self.counts.limited);
         } else {
             let known = session.place.swapped(path);
@@ -96,6 +96,8 @@ impl Media {
             return None;
         }
         let current = session.place.current().and_then(|it| self.by_path.get(&it));
+        // Another peer that has it by now is no sign of this one.
+        let current = current.filter(|known| known.peer == index);
         let quiet = silent(current.map(|known| known.heard), now);
         let (forgotten, moved) = session.place.proved(path, request.nominates, quiet);
         if moved {

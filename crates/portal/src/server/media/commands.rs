@@ -128,7 +128,7 @@ impl Media {
                     Ok(status) => {
                         let _ = reply.send(status);
                     }
-                    Err(_) => self.break_room(room, now),
+                    Err(_) => self.break_room(room),
                 }
                 self.stir_room(room);
             }

@@ -12,6 +12,7 @@ use super::super::queue::Worth;
 use super::super::session::{Deed, Left, Session};
 use super::{Media, Timer, guarded};
 use crate::channel::control;
+use crate::peer::Datagram;
 
 impl Media {
     /// Until nothing moves any more.
@@ -41,7 +42,7 @@ impl Media {
             let Some(Some(deed)) = deed else { break };
             self.do_in_room(&mut session, deed, now);
         }
-        self.flush(&mut session, now);
+        self.flush(index, &mut session, now);
         if session.left.is_some() {
             return self.remove(index, session, now);
         }
@@ -74,7 +75,7 @@ impl Media {
             Ok(()) => self.stir_room(key),
             Err(_) => {
                 session.leave(Left::Panic);
-                self.break_room(key, now);
+                self.break_room(key);
             }
         }
     }
@@ -113,7 +114,7 @@ impl Media {
             let outward = match host.output() {
                 Ok(Some(outward)) => outward,
                 Ok(None) => break,
-                Err(_) => return self.break_room(key, now),
+                Err(_) => return self.break_room(key),
             };
             match outward {
                 Outward::Voice(peer, spoken) => {
@@ -145,7 +146,7 @@ impl Media {
                 }
             }
             Ok(None) => host.due = None,
-            Err(_) => self.break_room(key, now),
+            Err(_) => self.break_room(key),
         }
     }
 
@@ -167,7 +168,7 @@ impl Media {
     }
 
     /// What a peer's machine has for the network.
-    fn flush(&mut self, session: &mut Session, now: Instant) {
+    fn flush(&mut self, index: usize, session: &mut Session, now: Instant) {
         loop {
             let transmit = guarded(&self.counts, session, |session| session.peer.transmit());
             let Some(Some(transmit)) = transmit else {
@@ -184,13 +185,13 @@ impl Media {
                 socket,
                 address: transmit.to,
             };
-            // All but STUN, which is tried on every path.
-            if transmit.bytes.first().is_some_and(|first| *first > 3) {
+            // STUN is tried on every path.
+            if Datagram::of(&transmit.bytes) != Datagram::Stun {
                 session.place.sends_media(known);
             }
             let path = session.place.swapped(known);
-            // Nothing goes to an address that nobody proved to be his.
-            let Some(proved) = self.by_path.get(&path) else {
+            // Nothing goes to an address that this peer did not prove to be its own, or that is another one's by now.
+            let Some(proved) = self.by_path.get(&path).filter(|it| it.peer == index) else {
                 continue;
             };
             let Some(socket) = self.sockets.get(path.socket) else {
@@ -213,7 +214,7 @@ impl Media {
             guarded(&self.counts, &mut session, |session| {
                 session.farewell(now, why)
             });
-            self.flush(&mut session, now);
+            self.flush(index, &mut session, now);
         }
         for path in session.place.paths() {
             if self.by_path.get(path).is_some_and(|it| it.peer == index) {
@@ -238,21 +239,21 @@ impl Media {
         });
         match left {
             Ok(()) => self.stir_room(key),
-            Err(_) => self.break_room(key, now),
+            Err(_) => self.break_room(key),
         }
     }
 
     /// A room that panicked. Its owner is told, and opens it anew.
-    pub(super) fn break_room(&mut self, key: u64, now: Instant) {
+    pub(super) fn break_room(&mut self, key: u64) {
         count(&self.counts.panics);
         if let Some(host) = self.rooms.get(&key) {
             host.hall.outbox.push(Worth::Fact, Happened::Panicked);
         }
-        self.close_room(key, Left::Panic, now);
+        self.close_room(key, Left::Panic);
     }
 
     /// The end of a room and of its peers.
-    pub(super) fn close_room(&mut self, key: u64, why: Left, _now: Instant) {
+    pub(super) fn close_room(&mut self, key: u64, why: Left) {
         let Some(host) = self.rooms.remove(&key) else {
             return;
         };
