@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 
+use super::request::BODY;
 use crate::peer::OfferError;
 use crate::server::{Full, Kind};
 use crate::token::TokenError;
@@ -107,7 +108,7 @@ impl Refusal {
             Self::NotAcceptable => "the answer is application/sdp; accept that",
             Self::NoPortal => "the portal is not open; open it with UroDiscord.Portal.open/2, or try again later",
             Self::NoSession => "there is no such session with this token; it may have ended: POST a new offer",
-            Self::TooLarge => "a body may have 65536 bytes here, and has more",
+            Self::TooLarge => return format!("a body may have {BODY} bytes here, and has more"),
             Self::Broken => "the body did not come whole; send it again",
             Self::NotText => "the body is not UTF-8; send the SDP as it is",
             Self::Offer(error) => return error.to_string(),

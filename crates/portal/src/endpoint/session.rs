@@ -1,0 +1,206 @@
+//! A peer's session: made by an offer, mended by fragments, ended by DELETE.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH, LOCATION};
+use axum::http::{HeaderMap, Response, StatusCode};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::fragment::Fragment;
+use super::refusal::Refusal;
+use super::request::{FRAGMENT, SDP, accepts, authorize, content_type, text};
+use super::{Answer, ClientAddress, empty};
+use crate::peer::Offer;
+use crate::server::{
+    Command, Hall, Kind, NoSession, Passport, Refused, Restarted, SessionAddress, Shared,
+};
+
+/// How long a loop may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An offer: 201, with the answer and where the session is.
+pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Request) -> Answer {
+    let claims = authorize(shared, request.headers(), &id, kind)?;
+    content_type(request.headers(), SDP)?;
+    if !accepts(request.headers()) {
+        return Err(Refusal::NotAcceptable);
+    }
+    let hall = shared.hall(&id).ok_or(Refusal::NoPortal)?;
+    let address = request.extensions().get::<ClientAddress>().copied();
+    let body = text(request.into_body()).await?;
+    let offer = Offer::parse(&body).map_err(Refusal::Offer)?;
+    check(&offer, kind)?;
+    let seat = shared
+        .census
+        .seat(
+            &shared.limits,
+            &id,
+            &claims.jti,
+            address.map(|ClientAddress(ip)| ip),
+        )
+        .map_err(Refusal::Full)?;
+    let session = name()?;
+    let passport = Passport {
+        session: session.clone(),
+        claims,
+        kind,
+        _seat: seat,
+    };
+    let joined = ask(shared, &hall, |reply| Command::Join {
+        hall: hall.clone(),
+        offer,
+        passport,
+        reply,
+    })
+    .await?;
+    let (answer, ufrag) = joined.map_err(|refused| match refused {
+        Refused::Offer(error) => Refusal::Offer(error),
+        Refused::Closed => Refusal::NoPortal,
+        Refused::Panic => Refusal::Internal,
+    })?;
+    let mut response = Response::new(Body::from(answer));
+    *response.status_mut() = StatusCode::CREATED;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
+    let location = format!("/portal/{id}/{kind}/{session}");
+    headers.insert(
+        LOCATION,
+        HeaderValue::try_from(location).map_err(|_| Refusal::Internal)?,
+    );
+    headers.insert(ETAG, etag(&ufrag)?);
+    Ok(response)
+}
+
+/// Candidates (204), or credentials with which ICE begins anew (200).
+pub(super) async fn patch(
+    shared: &Shared,
+    id: String,
+    kind: Kind,
+    session: String,
+    request: Request,
+) -> Answer {
+    let (hall, session) = find(shared, request.headers(), id, kind, session)?;
+    content_type(request.headers(), FRAGMENT)?;
+    let tag = request.headers().get(IF_MATCH).cloned();
+    let fragment = Fragment::parse(&text(request.into_body()).await?)?;
+    if tag.as_ref().is_some_and(any_tag) {
+        return restart(shared, &hall, session, fragment).await;
+    }
+    // Candidates: ICE-lite waits to be checked, and needs none of them.
+    let looked = ask(shared, &hall, |reply| Command::Look { session, reply }).await?;
+    let ufrag = looked.map_err(|NoSession| Refusal::NoSession)?;
+    if tag.is_some_and(|tag| etag(&ufrag).is_ok_and(|ours| ours != tag)) {
+        return Err(Refusal::Precondition);
+    }
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// Whether ICE is to begin anew. HTTP writes a bare asterisk, the examples of WHIP one in quotes; clients send either.
+fn any_tag(tag: &HeaderValue) -> bool {
+    tag == "*" || tag == "\"*\""
+}
+
+async fn restart(
+    shared: &Shared,
+    hall: &Hall,
+    session: SessionAddress,
+    fragment: Fragment,
+) -> Answer {
+    let (ufrag, password) = fragment.credentials.ok_or(Refusal::NoCredentials)?;
+    let restarted = ask(shared, hall, |reply| Command::Restart {
+        session,
+        ufrag,
+        password,
+        reply,
+    })
+    .await?;
+    match restarted.map_err(|NoSession| Refusal::NoSession)? {
+        Restarted::Refused(why) => Err(Refusal::Restart(why)),
+        Restarted::Done { lines, ufrag } => {
+            let mut response = Response::new(Body::from(lines));
+            let headers = response.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(FRAGMENT));
+            headers.insert(ETAG, etag(&ufrag)?);
+            Ok(response)
+        }
+    }
+}
+
+/// The end: 200.
+pub(super) async fn delete(
+    shared: &Shared,
+    id: String,
+    kind: Kind,
+    session: String,
+    request: Request,
+) -> Answer {
+    let (hall, session) = find(shared, request.headers(), id, kind, session)?;
+    let ended = ask(shared, &hall, |reply| Command::End { session, reply }).await?;
+    ended.map_err(|NoSession| Refusal::NoSession)?;
+    Ok(empty(StatusCode::OK))
+}
+
+/// The session that a request is about, as its bearer may name it, and the portal that it is in.
+fn find(
+    shared: &Shared,
+    headers: &HeaderMap,
+    id: String,
+    kind: Kind,
+    session: String,
+) -> Result<(Arc<Hall>, SessionAddress), Refusal> {
+    let claims = authorize(shared, headers, &id, kind)?;
+    let hall = shared.hall(&id).ok_or(Refusal::NoSession)?;
+    let session = SessionAddress {
+        portal: id,
+        kind,
+        session,
+        subject: claims.sub,
+    };
+    Ok((hall, session))
+}
+
+/// Whether an offer is one for this endpoint.
+fn check(offer: &Offer, kind: Kind) -> Result<(), Refusal> {
+    let audio = offer.audio();
+    let good = match kind {
+        Kind::Whip => audio.is_some_and(|it| it.sends) && !offer.data(),
+        Kind::Whep => audio.is_some_and(|it| it.receives) && !offer.data(),
+        Kind::Peer => audio.is_some() || offer.data(),
+    };
+    good.then_some(()).ok_or(Refusal::Wants(kind))
+}
+
+fn etag(ufrag: &str) -> Result<HeaderValue, Refusal> {
+    HeaderValue::try_from(format!("\"{ufrag}\"")).map_err(|_| Refusal::Internal)
+}
+
+/// A name for a session that nobody guesses.
+fn name() -> Result<String, Refusal> {
+    let mut bytes = [0; 16];
+    SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| Refusal::Internal)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
+}
+
+/// Asks a portal's loop.
+async fn ask<T>(
+    shared: &Shared,
+    hall: &Hall,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, Refusal> {
+    let home = shared.home(hall).ok_or(Refusal::Busy)?;
+    let (reply, answer) = oneshot::channel();
+    home.commands
+        .try_send(command(reply))
+        .map_err(|_| Refusal::Busy)?;
+    match timeout(PATIENCE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
+    }
+}
