@@ -26,6 +26,7 @@ mod handshake;
 mod media;
 mod pacer;
 mod receiver;
+mod saturating;
 mod sender;
 mod session;
 mod status;

@@ -1,4 +1,12 @@
 //! Others' streams: from a datagram to the Opus packets in it, each accounted for.
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -8,6 +16,7 @@ use bytes::{Bytes, BytesMut};
 use crate::dave::{Dave, Refusal, Step};
 use crate::media::crypto::Transport;
 use crate::media::{OPUS, OPUS_SILENCE};
+use crate::saturating::{add, count, later};
 use crate::status::ReceiveStats;
 use uro_discord_media::rtp::Header;
 use uro_discord_media::window::{Arrival, Window};
@@ -99,7 +108,7 @@ impl Receiver {
             return;
         }
         self.wanted = wanted;
-        self.stats.held_too_long += self.held.len() as u64;
+        add(&mut self.stats.held_too_long, self.held.len());
         self.held.clear();
         // Numbers that passed by unread are no loss.
         for stream in self.streams.values_mut() {
@@ -143,7 +152,7 @@ impl Receiver {
 
     /// Another voice server has other streams.
     pub(crate) fn reset(&mut self) {
-        self.stats.held_too_long += self.held.len() as u64;
+        add(&mut self.stats.held_too_long, self.held.len());
         self.held.clear();
         self.streams.clear();
         self.quiet_at = None;
@@ -151,12 +160,12 @@ impl Receiver {
 
     /// The last frame handed out was not taken.
     pub(crate) fn overflowed(&mut self) {
-        self.stats.overflowed += 1;
+        count(&mut self.stats.overflowed);
     }
 
     /// A packet of video makes no sense.
     pub(crate) fn malformed(&mut self) {
-        self.stats.malformed += 1;
+        count(&mut self.stats.malformed);
     }
 
     #[cfg(test)]
@@ -184,7 +193,7 @@ impl Receiver {
             return self.notice(datagram, transport, now, out);
         }
         let Some((header, frame)) = open(datagram, transport) else {
-            self.stats.malformed += 1;
+            count(&mut self.stats.malformed);
             return;
         };
         if header.payload_type != OPUS {
@@ -197,7 +206,7 @@ impl Receiver {
         let stream = self.streams.entry(header.ssrc).or_default();
         let (lost_before, late) = match stream.window.arrive(header.sequence) {
             Arrival::New { missing } => {
-                self.stats.lost += u64::from(missing);
+                add(&mut self.stats.lost, missing.into());
                 (
                     missing.saturating_add(std::mem::take(&mut stream.lost)),
                     false,
@@ -209,15 +218,15 @@ impl Receiver {
             }
             Arrival::Before => (0, true),
             Arrival::Duplicate => {
-                self.stats.duplicates += 1;
+                count(&mut self.stats.duplicates);
                 return;
             }
             Arrival::Old => {
-                self.stats.too_late += 1;
+                count(&mut self.stats.too_late);
                 return;
             }
         };
-        self.stats.received += 1;
+        count(&mut self.stats.received);
         let held = Held {
             ssrc: header.ssrc,
             sequence: header.sequence,
@@ -225,7 +234,7 @@ impl Receiver {
             lost_before,
             late,
             frame: Bytes::new(),
-            until: now + HOLD,
+            until: later(now, HOLD),
         };
         if let Err(Refusal::Early) = self.hand_out(&held, frame, dave, now, steps, out) {
             let frame = Bytes::copy_from_slice(frame);
@@ -242,7 +251,7 @@ impl Receiver {
         out: &mut Vec<Output>,
     ) {
         let Ok(header) = Header::parse(datagram) else {
-            self.stats.malformed += 1;
+            count(&mut self.stats.malformed);
             return;
         };
         if header.payload_type != OPUS {
@@ -255,13 +264,13 @@ impl Receiver {
         // That somebody begins must come from the voice server, and be no silence, which is not end-to-end encrypted.
         if user.is_some() && !speaks {
             let Some((_, frame)) = open(datagram, transport) else {
-                self.stats.malformed += 1;
+                count(&mut self.stats.malformed);
                 return;
             };
-            self.stats.looked_into += 1;
+            count(&mut self.stats.looked_into);
             silence = frame == OPUS_SILENCE;
         }
-        self.stats.unread += 1;
+        count(&mut self.stats.unread);
         if let Some(user_id) = user {
             self.heard(header.ssrc, user_id, silence, now, out);
         }
@@ -295,14 +304,14 @@ impl Receiver {
         let opened = dave.decrypt(user_id, frame, &mut self.chunk, now, steps);
         let Ok(length) = opened.inspect_err(|refusal| {
             if *refusal == Refusal::Undecryptable {
-                self.stats.undecryptable += 1;
+                count(&mut self.stats.undecryptable);
                 self.missed(packet);
             }
         }) else {
             return opened.map(|_| ());
         };
         let frame = self.chunk.split_to(length).freeze();
-        self.stats.delivered += 1;
+        count(&mut self.stats.delivered);
         self.heard(packet.ssrc, user_id, frame == OPUS_SILENCE[..], now, out);
         out.push(Output::Frame(Received {
             user_id,
@@ -324,7 +333,7 @@ impl Receiver {
     }
 
     fn expired(&mut self, packet: &Held) {
-        self.stats.held_too_long += 1;
+        count(&mut self.stats.held_too_long);
         self.missed(packet);
     }
 
@@ -375,7 +384,7 @@ impl Receiver {
                 speaking: true,
             });
         }
-        self.quiet_at.get_or_insert(now + QUIET);
+        self.quiet_at.get_or_insert(later(now, QUIET));
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -393,7 +402,8 @@ impl Receiver {
             self.quiet_at = None;
             for stream in self.streams.values_mut() {
                 let Some(heard) = stream.heard else { continue };
-                if now >= heard + QUIET {
+                let quiet = later(heard, QUIET);
+                if now >= quiet {
                     stream.heard = None;
                     if let Some(user_id) = stream.user {
                         out.push(Output::Speaking {
@@ -402,8 +412,7 @@ impl Receiver {
                         });
                     }
                 } else {
-                    let at = heard + QUIET;
-                    self.quiet_at = Some(self.quiet_at.map_or(at, |first| first.min(at)));
+                    self.quiet_at = Some(self.quiet_at.map_or(quiet, |first| first.min(quiet)));
                 }
             }
         }
@@ -418,158 +427,4 @@ fn open<'a>(datagram: &'a mut [u8], transport: &Transport) -> Option<(Header, &'
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::media::crypto::Mode;
-    use uro_discord_media::rtp;
-
-    const USER: u64 = 7;
-    const SSRC: u32 = 9;
-
-    fn sealed(transport: &mut Transport, sequence: u16, frame: &[u8]) -> Vec<u8> {
-        let header = Header {
-            marker: false,
-            payload_type: OPUS,
-            sequence,
-            timestamp: u32::from(sequence) * 960,
-            ssrc: SSRC,
-            clear: rtp::HEADER,
-            extension: 0,
-            padding: false,
-        };
-        let mut packet = Vec::new();
-        header.write(&mut packet);
-        packet.extend_from_slice(frame);
-        transport.seal(&mut packet, rtp::HEADER).unwrap();
-        packet
-    }
-
-    /// What is told of frames of a user, 20 ms apart.
-    struct Heard {
-        receiver: Receiver,
-        dave: Dave,
-        transport: Transport,
-        now: Instant,
-        out: Vec<Output>,
-    }
-
-    impl Heard {
-        fn new(wanted: bool) -> Self {
-            let now = Instant::now();
-            let mut dave = Dave::new(1, 2);
-            dave.start(0, now, &mut Vec::new());
-            let mut heard = Self {
-                receiver: Receiver::new(wanted),
-                dave,
-                transport: Transport::new(Mode::Aes256Gcm, &[7; 32].into()),
-                now,
-                out: Vec::new(),
-            };
-            heard.receiver.belongs(SSRC, USER, &mut heard.out);
-            heard
-        }
-
-        fn packet(&mut self, mut packet: Vec<u8>) {
-            let (now, steps) = (self.now, &mut Vec::new());
-            let (transport, out) = (&self.transport, &mut self.out);
-            self.receiver
-                .packet(&mut packet, transport, &mut self.dave, now, steps, out);
-        }
-
-        fn frames(&mut self, frames: u16, frame: &[u8]) {
-            for sequence in 0..frames {
-                self.one(sequence, frame);
-            }
-        }
-
-        fn one(&mut self, sequence: u16, frame: &[u8]) {
-            let packet = sealed(&mut self.transport, sequence, frame);
-            self.packet(packet);
-            self.pass(Duration::from_millis(20));
-        }
-
-        fn pass(&mut self, time: Duration) {
-            self.now += time;
-            self.receiver.advance(self.now, &mut self.out);
-        }
-
-        fn speaking(&mut self) -> Vec<bool> {
-            let told = self.out.drain(..).filter_map(|output| match output {
-                Output::Speaking { speaking, .. } => Some(speaking),
-                Output::Frame(_) => None,
-            });
-            told.collect()
-        }
-    }
-
-    #[test]
-    fn who_speaks_is_told_and_nothing_else_is_opened_while_nobody_listens() {
-        let mut heard = Heard::new(false);
-        heard.frames(1_000, b"opus");
-        assert!(!heard.out.iter().any(|out| matches!(out, Output::Frame(_))));
-        heard.pass(QUIET);
-        assert_eq!(heard.speaking(), [true, false]);
-        heard.frames(5, &OPUS_SILENCE);
-        assert_eq!(heard.speaking(), [true; 0]);
-        let stats = heard.receiver.stats();
-        assert_eq!((stats.unread, stats.looked_into), (1_005, 1 + 5));
-        assert_eq!((stats.received, stats.delivered, stats.lost), (0, 0, 0));
-        assert_eq!(heard.receiver.sizes(), (0, 1));
-
-        let mut listening = Heard::new(true);
-        listening.frames(1_000, b"opus");
-        let stats = listening.receiver.stats();
-        assert_eq!((stats.delivered, stats.unread), (1_000, 0));
-    }
-
-    #[test]
-    fn who_begins_to_listen_hears_and_misses_nothing_of_what_passed_by() {
-        let mut heard = Heard::new(false);
-        let delivered = |heard: &mut Heard| {
-            let frames = heard.out.drain(..).filter_map(|output| match output {
-                Output::Frame(frame) => Some((frame.sequence, frame.lost_before)),
-                Output::Speaking { .. } => None,
-            });
-            frames.collect::<Vec<_>>()
-        };
-        heard.one(1, b"opus");
-        heard.one(2, b"opus");
-        heard.receiver.want(true);
-        heard.one(500, b"opus");
-        heard.one(502, b"opus");
-        assert_eq!(delivered(&mut heard), [(500, 0), (502, 1)]);
-        heard.receiver.want(false);
-        heard.one(503, b"opus");
-        heard.receiver.want(true);
-        heard.one(9_000, b"opus");
-        assert_eq!(delivered(&mut heard), [(9_000, 0)]);
-        let stats = heard.receiver.stats();
-        assert_eq!((stats.unread, stats.delivered, stats.lost), (3, 3, 1));
-    }
-
-    #[test]
-    fn what_waits_is_not_kept_for_nobody() {
-        let mut heard = Heard::new(true);
-        heard.receiver.gone(USER, &mut Vec::new());
-        // Nobody knows yet whose it is.
-        heard.one(1, b"opus");
-        assert_eq!(heard.receiver.sizes().0, 1);
-        heard.receiver.want(false);
-        assert_eq!(heard.receiver.sizes().0, 0);
-        let stats = heard.receiver.stats();
-        assert_eq!((stats.received, stats.held_too_long), (1, 1));
-        heard.pass(QUIET);
-        assert_eq!(heard.receiver.deadline(), None);
-    }
-
-    #[test]
-    fn nobody_else_can_have_a_user_speak() {
-        let mut heard = Heard::new(false);
-        let mut forged = sealed(&mut heard.transport, 1, b"opus");
-        *forged.last_mut().unwrap() ^= 1;
-        heard.packet(forged);
-        assert_eq!(heard.speaking(), [true; 0]);
-        let stats = heard.receiver.stats();
-        assert_eq!((stats.malformed, stats.unread), (1, 0));
-    }
-}
+mod tests;

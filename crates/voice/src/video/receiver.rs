@@ -1,4 +1,12 @@
 //! Others' video: from packets to whole frames, each handed out or told to be lost; and what is asked of their senders.
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -7,6 +15,7 @@ use bytes::Bytes;
 
 use super::{ReceivedVideo, of_payload_type};
 use crate::dave::{Dave, Refusal, Step};
+use crate::saturating::{add, count, later};
 use crate::status::VideoReceiveStats;
 use uro_discord_media::assembler::{Assembler, Frame, Packet, Taken};
 use uro_discord_media::feedback;
@@ -68,7 +77,7 @@ impl VideoReceiver {
 
     /// The last frame handed out was not taken: what follows cannot be decoded.
     pub(crate) fn overflowed(&mut self, ssrc: u32, lost_before: u16, now: Instant) {
-        self.stats.overflowed += 1;
+        count(&mut self.stats.overflowed);
         if let Some(stream) = self.streams.get_mut(&ssrc) {
             lose(stream, lost_before, now);
         }
@@ -150,7 +159,7 @@ impl VideoReceiver {
         };
         let found = ssrc.and_then(|ssrc| Some((ssrc, self.streams.get_mut(&ssrc)?)));
         let Some((ssrc, stream)) = found else {
-            self.stats.stray += 1;
+            count(&mut self.stats.stray);
             return;
         };
         let original = if again {
@@ -169,11 +178,11 @@ impl VideoReceiver {
         };
         match stream.assembler.packet(sequence, packet, now) {
             Taken::New => {
-                self.stats.packets += 1;
-                self.stats.recovered += u64::from(again);
+                count(&mut self.stats.packets);
+                add(&mut self.stats.recovered, again.into());
             }
-            Taken::Duplicate => self.stats.duplicates += 1,
-            Taken::Late => self.stats.too_late += 1,
+            Taken::Duplicate => count(&mut self.stats.duplicates),
+            Taken::Late => count(&mut self.stats.too_late),
         }
         self.hand_out(ssrc, dave, now, steps, out);
     }
@@ -194,12 +203,12 @@ impl VideoReceiver {
             if stream.held.len() == MAX_HELD
                 && let Some(oldest) = stream.held.pop_front()
             {
-                self.stats.held_too_long += 1;
+                count(&mut self.stats.held_too_long);
                 lose(stream, oldest.frame.lost_before, now);
             }
             stream.held.push_back(Held {
                 frame,
-                until: now + HOLD,
+                until: later(now, HOLD),
             });
         }
         if stream.assembler.is_damaged() {
@@ -220,8 +229,8 @@ impl VideoReceiver {
                 Err(Refusal::Early) if now < held.until => return,
                 Err(refusal) => {
                     match refusal {
-                        Refusal::Early => self.stats.held_too_long += 1,
-                        Refusal::Undecryptable => self.stats.undecryptable += 1,
+                        Refusal::Early => count(&mut self.stats.held_too_long),
+                        Refusal::Undecryptable => count(&mut self.stats.undecryptable),
                     }
                     let lost_before = held.frame.lost_before;
                     stream.held.pop_front();
@@ -239,8 +248,8 @@ impl VideoReceiver {
                         stream.want_keyframe(now);
                     }
                     stream.begun = true;
-                    self.stats.delivered += 1;
-                    self.stats.lost += u64::from(frame.lost_before);
+                    count(&mut self.stats.delivered);
+                    add(&mut self.stats.lost, frame.lost_before.into());
                     out.push(ReceivedVideo {
                         user_id: stream.user,
                         ssrc,
@@ -279,22 +288,22 @@ impl VideoReceiver {
         packet.clear();
         feedback::empty_report(sender, packet);
         let nothing = packet.len();
-        let mut asked = 0;
+        let mut left = MAX_ASKED;
         for (ssrc, stream) in &mut self.streams {
             let mut missing = Vec::new();
             stream.assembler.missing(now, &mut missing);
-            missing.truncate(MAX_ASKED - asked);
+            missing.truncate(left);
             if !missing.is_empty() {
-                asked += missing.len();
-                self.stats.asked_again += missing.len() as u64;
+                left = left.saturating_sub(missing.len());
+                add(&mut self.stats.asked_again, missing.len());
                 feedback::nack(sender, *ssrc, &missing, packet);
             }
             if let Some((at, pause)) = &mut stream.keyframe
                 && now >= *at
             {
-                *at = now + *pause;
-                *pause = (*pause * 2).min(ASK_LATEST);
-                self.stats.keyframes_asked += 1;
+                *at = later(now, *pause);
+                *pause = pause.saturating_mul(2).min(ASK_LATEST);
+                count(&mut self.stats.keyframes_asked);
                 feedback::picture_loss(sender, *ssrc, packet);
             }
         }

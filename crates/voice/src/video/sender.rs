@@ -1,4 +1,12 @@
 //! Our video: from frames to packets, paced, and kept for a while, in case they are wanted again.
+#![warn(clippy::arithmetic_side_effects)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that panics has failed"
+    )
+)]
 #![allow(
     clippy::cast_possible_truncation,
     reason = "the numbers of RTP and RTCP wrap"
@@ -10,6 +18,7 @@ use std::time::{Duration, Instant};
 use super::{VideoFrame, payload_types};
 use crate::dave::{Dave, NoKey};
 use crate::media::crypto::{NonceExhausted, Transport};
+use crate::saturating::{count, later};
 use crate::status::VideoSendStats;
 use uro_discord_media::feedback::Sent;
 use uro_discord_media::rtp::{self, Header};
@@ -24,7 +33,8 @@ const EXTENSION: [u8; 4] = [0xbe, 0xde, 0, 1];
 const PLAYOUT_DELAY: [u8; 4] = [5 << 4 | 2, 0, 0, 0];
 
 /// A frame's packets leave in portions, one in each slot, and not all at once: routers on the way would drop some.
-const SLOT: Duration = Duration::from_millis(5);
+const SLOT_MS: u64 = 5;
+const SLOT: Duration = Duration::from_millis(SLOT_MS);
 
 /// How much faster than the picture's bit rate packets may leave, so that keyframes take no longer than they must.
 const HASTE: u64 = 5;
@@ -32,8 +42,8 @@ const HASTE: u64 = 5;
 /// Packets that are kept for retransmission.
 const KEPT: usize = 1024;
 
-/// Frames that wait for longer than this are of no use any more: the newest is dropped.
-const MAX_WAITING: Duration = Duration::from_secs(1);
+/// Slots for which frames may wait, a second of them: later they are of no use any more, and the newest is dropped.
+const MAX_WAITING: usize = 1_000 / SLOT_MS as usize;
 
 /// A packet asked for twice within this is sent once: several receivers may have missed it.
 const RESEND: Duration = Duration::from_millis(30);
@@ -90,7 +100,7 @@ pub(crate) struct VideoSender {
 
 impl VideoSender {
     pub(crate) fn new(ssrc: u32, rtx_ssrc: u32, max_bitrate: u32) -> Self {
-        let portion = u64::from(max_bitrate) * HASTE * SLOT.as_millis() as u64 / 8000;
+        let portion = u64::from(max_bitrate).saturating_mul(HASTE * SLOT_MS) / 8000;
         Self {
             ssrc,
             rtx_ssrc,
@@ -127,7 +137,9 @@ impl VideoSender {
 
     /// Somebody cannot go on without a keyframe. `true`: ask for one, which has not been done lately.
     pub(crate) fn want_keyframe(&mut self, now: Instant) -> bool {
-        let lately = self.asked.is_some_and(|asked| now < asked + KEYFRAME_PAUSE);
+        let lately = self
+            .asked
+            .is_some_and(|asked| now < later(asked, KEYFRAME_PAUSE));
         if !lately {
             self.asked = Some(now);
         }
@@ -148,17 +160,17 @@ impl VideoSender {
         stats: &mut VideoSendStats,
     ) -> bool {
         if self.needs_keyframe && !frame.keyframe {
-            stats.needs_keyframe += 1;
+            count(&mut stats.needs_keyframe);
             return self.want_keyframe(now);
         }
-        let waiting = self.unsent / (self.portion / MAX_PAYLOAD).max(1);
-        if waiting as u128 * SLOT.as_millis() > MAX_WAITING.as_millis() {
-            stats.congested += 1;
+        let in_a_slot = (self.portion / MAX_PAYLOAD).max(1);
+        if self.unsent.checked_div(in_a_slot) > Some(MAX_WAITING) {
+            count(&mut stats.congested);
             self.needs_keyframe = true;
             return self.want_keyframe(now);
         }
         if let Err(NoKey) = dave.encrypt_video(frame.codec, &frame.data, now, &mut self.frame) {
-            stats.no_key += 1;
+            count(&mut stats.no_key);
             self.needs_keyframe = true;
             return false;
         }
@@ -166,11 +178,11 @@ impl VideoSender {
         let payloads = match frame.codec {
             VideoCodec::H264 => h264::packetize(&self.frame, MAX_PAYLOAD),
             VideoCodec::Vp8 => {
-                self.picture_id = (self.picture_id + 1) % vp8::PICTURE_IDS;
+                self.picture_id = self.picture_id.wrapping_add(1) % vp8::PICTURE_IDS;
                 vp8::packetize(&self.frame, self.picture_id, MAX_PAYLOAD)
             }
         };
-        stats.frames += 1;
+        count(&mut stats.frames);
         let last = payloads.len().saturating_sub(1);
         for (place, payload) in payloads.into_iter().enumerate() {
             self.packets.push_back(Packet {
@@ -180,10 +192,10 @@ impl VideoSender {
                 payload,
                 resent: None,
             });
-            self.unsent += 1;
+            self.unsent = self.unsent.saturating_add(1);
             self.sequence = self.sequence.wrapping_add(1);
         }
-        while self.packets.len() - self.unsent > KEPT {
+        while self.sent() > KEPT {
             self.packets.pop_front();
         }
         self.newest = Some((frame.rtp_time, now));
@@ -193,7 +205,7 @@ impl VideoSender {
             } else {
                 Duration::ZERO
             };
-            self.slot = Some(now + wait);
+            self.slot = Some(later(now, wait));
             self.left = self.portion;
         }
         false
@@ -201,7 +213,7 @@ impl VideoSender {
 
     /// Packets did not arrive: those that are still kept are sent again.
     pub(crate) fn missed(&mut self, sequences: &[u16], now: Instant, stats: &mut VideoSendStats) {
-        let sent = self.packets.len() - self.unsent;
+        let sent = self.sent();
         for sequence in sequences {
             let back = usize::from(self.sequence.wrapping_sub(*sequence));
             let place = self
@@ -210,10 +222,10 @@ impl VideoSender {
                 .checked_sub(back)
                 .filter(|place| *place < sent);
             let Some(packet) = place.and_then(|place| self.packets.get_mut(place)) else {
-                stats.not_kept += 1;
+                count(&mut stats.not_kept);
                 continue;
             };
-            if packet.resent.is_none_or(|at| now >= at + RESEND) && self.resend.len() < KEPT {
+            if packet.resent.is_none_or(|at| now >= later(at, RESEND)) && self.resend.len() < KEPT {
                 packet.resent = Some(now);
                 self.resend.push_back(*sequence);
                 if self.slot.is_none() {
@@ -221,6 +233,11 @@ impl VideoSender {
                 }
             }
         }
+    }
+
+    /// How many of the packets have been sent.
+    fn sent(&self) -> usize {
+        self.packets.len().saturating_sub(self.unsent)
     }
 
     /// When to call [`packet`](Self::packet).
@@ -241,16 +258,21 @@ impl VideoSender {
         };
         if self.left == 0 {
             self.left = self.portion;
-            let next = slot + SLOT;
+            let next = later(slot, SLOT);
             // A stall is not made up for by a burst.
-            self.slot = Some(if now > next + SLOT { now + SLOT } else { next });
+            self.slot = Some(if now > later(next, SLOT) {
+                later(now, SLOT)
+            } else {
+                next
+            });
             if now < next {
                 return Ok(false);
             }
         }
         let turn = self.turn();
         let Some((back, sent, again)) = turn.and_then(|(place, again)| {
-            Some((self.packets.len() - place, self.packets.get(place)?, again))
+            let back = self.packets.len().checked_sub(place)?;
+            Some((back, self.packets.get(place)?, again))
         }) else {
             self.slot = None;
             return Ok(false);
@@ -279,13 +301,13 @@ impl VideoSender {
         if again {
             packet.extend_from_slice(&rtx::payload(original, &sent.payload));
             self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
-            stats.retransmitted += 1;
+            count(&mut stats.retransmitted);
         } else {
             packet.extend_from_slice(&sent.payload);
             self.count = self.count.wrapping_add(1);
             self.octets = self.octets.wrapping_add(sent.payload.len() as u32);
-            self.unsent -= 1;
-            stats.packets += 1;
+            self.unsent = self.unsent.saturating_sub(1);
+            count(&mut stats.packets);
         }
         self.left = self.left.saturating_sub(packet.len());
         transport.seal(packet, header.clear)?;
@@ -300,7 +322,7 @@ impl VideoSender {
                 return Some((place, true));
             }
         }
-        (self.unsent > 0).then(|| (self.packets.len() - self.unsent, false))
+        (self.unsent > 0).then(|| (self.sent(), false))
     }
 
     /// What a Sender Report says, if there is something new to say.
@@ -310,7 +332,8 @@ impl VideoSender {
             return None;
         }
         self.reported = self.count;
-        let since = now.saturating_duration_since(at).as_micros() as u64 * CLOCK / 1_000_000;
+        let since = now.saturating_duration_since(at).as_micros() as u64;
+        let since = since.saturating_mul(CLOCK) / 1_000_000;
         Some(Sent {
             ssrc: self.ssrc,
             rtp_time: rtp_time.wrapping_add(since as u32),
