@@ -262,12 +262,10 @@ impl Rtc {
                         label,
                     });
                 }
-                RTCDataChannelEvent::OnClose(id) => {
-                    // One too many was never told of.
-                    if self.channels.remove(&id) {
-                        self.events
-                            .push_back(Event::ChannelClosed(Channel(id as u64)));
-                    }
+                // One too many was never told of.
+                RTCDataChannelEvent::OnClose(id) if self.channels.remove(&id) => {
+                    self.events
+                        .push_back(Event::ChannelClosed(Channel(id as u64)));
                 }
                 _ => {}
             },
