@@ -42,7 +42,7 @@ impl Direction {
 }
 
 /// What is wrong with an offer, and what to do.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, thiserror::Error, PartialEq)]
 pub(crate) enum OfferError {
     #[error("the body is no SDP: it begins with v=0; send the offer of createOffer()")]
     NoSdp,
@@ -59,7 +59,7 @@ pub(crate) enum OfferError {
     #[error("m=audio of the offer has no Opus; let your library offer opus/48000/2")]
     NoOpus,
     #[error("the offer cannot be answered: {0}")]
-    Refused(String),
+    Refused(#[source] rtc::shared::error::Error),
 }
 
 impl Offer {

@@ -1,0 +1,137 @@
+//! How a connection of `rtc` is set up: ICE-lite, Opus, the certificate.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use rtc::crypto::{RTCCryptoProvider, SignatureScheme, default_provider};
+use rtc::ice::mdns::MulticastDnsMode;
+use rtc::interceptor::Registry;
+use rtc::media_stream::MediaStreamTrack;
+use rtc::peer_connection::certificate::{CertificateParams, RTCCertificate};
+use rtc::peer_connection::configuration::RTCConfigurationBuilder;
+use rtc::peer_connection::configuration::interceptor_registry::configure_rtcp_reports;
+use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MediaEngine};
+use rtc::peer_connection::configuration::setting_engine::{
+    SctpMaxMessageSize, SettingEngineBuilder,
+};
+use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
+use rtc::rtp_transceiver::rtp_sender::{
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RTCRtpHeaderExtensionCapability, RtpCodecKind,
+};
+use rtc::shared::error::Error;
+
+use super::super::PeerError;
+
+/// The largest message on a data channel: what `vsk-control` may have.
+const LARGEST_MESSAGE: u32 = 16 * 1024;
+
+/// What SCTP holds of messages that are not whole.
+const RECEIVE_BUFFER: u32 = 128 * 1024;
+
+/// Without a check by the other side for so long, rtc takes the path for broken, and after the second for gone. Browsers check
+/// every 2.5 s, aiortc every 5. What is vanished is decided by the loop, which also counts media.
+const ICE_TIMEOUTS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(20));
+
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// What all peers of a process have in common: the certificate.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    certificate: RTCCertificate,
+    crypto: Arc<dyn RTCCryptoProvider>,
+}
+
+impl Identity {
+    /// A fresh one.
+    pub(crate) fn new() -> Result<Self, PeerError> {
+        let doing = "no certificate can be made";
+        let fault = |source| PeerError { doing, source };
+        let crypto = default_provider().map_err(|error| fault(Error::Crypto(error.to_string())))?;
+        let params = CertificateParams::new(vec!["uro_discord".to_owned()])
+            .map_err(|error| fault(Error::Other(error.to_string())))?;
+        let scheme = SignatureScheme::EcdsaP256Sha256;
+        let certificate =
+            RTCCertificate::generate(crypto.crypto(), scheme, params).map_err(fault)?;
+        Ok(Self {
+            certificate,
+            crypto,
+        })
+    }
+}
+
+/// A connection without tracks, that waits for an offer.
+pub(super) fn connection(now: Instant, identity: &Identity) -> Result<RTCPeerConnection, Error> {
+    let settings = SettingEngineBuilder::new()
+        .with_crypto_provider(identity.crypto.clone())
+        // It would open a socket for each peer.
+        .with_multicast_dns_mode(MulticastDnsMode::Disabled)
+        .with_lite(true)
+        .with_include_loopback_candidate(true)
+        .with_ice_timeouts(Some(ICE_TIMEOUTS.0), Some(ICE_TIMEOUTS.1), None)
+        .with_sctp_max_message_size(SctpMaxMessageSize::Bounded(LARGEST_MESSAGE))
+        .with_sctp_max_receive_buffer_size(RECEIVE_BUFFER)
+        .build();
+    let mut media = MediaEngine::default();
+    media.register_codec(opus(), RtpCodecKind::Audio)?;
+    // Tells which section a stream belongs to, where the offer does not name its SSRC.
+    media.register_header_extension(
+        RTCRtpHeaderExtensionCapability { uri: MID.into() },
+        RtpCodecKind::Audio,
+        None,
+    )?;
+    RTCPeerConnectionBuilder::new()
+        .with_configuration(
+            RTCConfigurationBuilder::new()
+                .with_certificates(vec![identity.certificate.clone()])
+                .build(),
+        )
+        .with_setting_engine(settings)
+        .with_media_engine(media)
+        // Without receiver reports a publisher's encoder does not know of loss, and puts no FEC into its packets.
+        .with_interceptor_registry(configure_rtcp_reports(Registry::new()))
+        .build(now)
+}
+
+fn opus() -> RTCRtpCodecParameters {
+    RTCRtpCodecParameters {
+        rtp_codec: codec(),
+        payload_type: 111,
+    }
+}
+
+fn codec() -> RTCRtpCodec {
+    RTCRtpCodec {
+        mime_type: MIME_TYPE_OPUS.to_owned(),
+        clock_rate: 48_000,
+        channels: 2,
+        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
+        rtcp_feedback: Vec::new(),
+    }
+}
+
+/// A track for the mix.
+pub(super) fn voice(ssrc: u32) -> MediaStreamTrack {
+    MediaStreamTrack::new(
+        "discord".into(),
+        "discord-mix".into(),
+        "discord".into(),
+        RtpCodecKind::Audio,
+        vec![RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters {
+                ssrc: Some(ssrc),
+                ..RTCRtpCodingParameters::default()
+            },
+            codec: codec(),
+            ..RTCRtpEncodingParameters::default()
+        }],
+    )
+}
+
+/// A random one, if the system has any.
+pub(super) fn ssrc() -> Option<u32> {
+    let mut bytes = [0; 4];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(u32::from_be_bytes(bytes).max(1))
+}
