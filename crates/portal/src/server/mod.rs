@@ -1,6 +1,8 @@
 //! Media loops, each with one UDP port for all of its peers, and the handles to them.
 
 mod census;
+mod config;
+mod counters;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod handle;
@@ -17,22 +19,22 @@ mod stun;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::peer::{Identity, PeerError};
 use crate::room::Options;
-use crate::token::{Keys, SHORTEST_KEY};
+use crate::token::Keys;
 pub(crate) use census::{Census, Full};
+pub use config::{BindError, Endpoint, Limits};
+pub use counters::Counters;
+use counters::{Counts, count};
 pub(crate) use handle::Hall;
 pub use handle::{Happened, Portal, PortalEvent};
 pub(crate) use media::{Command, NoSession, Refused, Restarted, SessionAddress};
@@ -47,51 +49,6 @@ const COMMANDS: usize = 256;
 
 /// Characters of a portal's id.
 const ID: usize = 64;
-
-/// Where and for whom portals are served.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// UDP sockets. Those of one port (of IPv4 and IPv6, or of several networks) belong to one media loop; each port is another loop.
-    pub addresses: Vec<SocketAddr>,
-    /// The addresses that peers are told; empty: those that are bound.
-    pub public: Vec<IpAddr>,
-    /// What tokens are signed with; any one is good.
-    pub keys: Vec<SecretString>,
-    /// Pages that may connect (CORS); `*`: all.
-    pub origins: Vec<String>,
-    /// How much is enough.
-    pub limits: Limits,
-}
-
-/// How much is enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Peers of one portal.
-    pub portal_peers: usize,
-    /// Peers with one token.
-    pub token_peers: usize,
-    /// Peers from one address (of IPv6: from one /64).
-    pub address_peers: usize,
-    /// Datagrams a second from one peer.
-    pub packets: u32,
-    /// Bits a second from one peer.
-    pub bits: u32,
-    /// A peer of which nothing is heard for so long has gone.
-    pub silence: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            portal_peers: 64,
-            token_peers: 4,
-            address_peers: 32,
-            packets: 2000,
-            bits: 12_000_000,
-            silence: Duration::from_secs(15),
-        }
-    }
-}
 
 /// How a peer comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -115,35 +72,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// Why portals cannot be served.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BindError {
-    /// Nothing to listen on.
-    #[error("there is no address to listen on; give one, as 0.0.0.0:7882")]
-    NoAddress,
-    /// An address of the system.
-    #[error("UDP {address} cannot be had: {source}")]
-    Socket {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// Nobody could come.
-    #[error("there is no key; tokens are checked with at least one")]
-    NoKey,
-    /// Too easy to guess.
-    #[error("a key has {0} bytes; it needs {SHORTEST_KEY} at least")]
-    ShortKey(usize),
-    /// No page is called that.
-    #[error("{0:?} is no origin; give one as https://example.org, or *")]
-    Origin(String),
-    /// The certificate of DTLS.
-    #[error("no certificate for DTLS can be made")]
-    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
 /// Why a portal cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -157,46 +85,6 @@ pub enum OpenError {
     /// Its future was dropped, or has ended.
     #[error("the media loop does not run any more")]
     Stopped,
-}
-
-/// What counts over all loops.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Datagrams in.
-    pub received: u64,
-    /// Datagrams out.
-    pub sent: u64,
-    /// Datagrams that the system did not take.
-    pub unsent: u64,
-    /// Datagrams of nobody known.
-    pub unknown: u64,
-    /// Binding requests whose signature was not good.
-    pub unsigned: u64,
-    /// Addresses that somebody wanted while another peer was there.
-    pub refused: u64,
-    /// Peers that moved to another address.
-    pub moved: u64,
-    /// Datagrams beyond what a peer may send.
-    pub limited: u64,
-    /// Rooms and peers that panicked.
-    pub panics: u64,
-}
-
-#[derive(Default)]
-struct Counts {
-    received: AtomicU64,
-    sent: AtomicU64,
-    unsent: AtomicU64,
-    unknown: AtomicU64,
-    unsigned: AtomicU64,
-    refused: AtomicU64,
-    moved: AtomicU64,
-    limited: AtomicU64,
-    panics: AtomicU64,
-}
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// All portals of an endpoint. Every clone is the same one.
@@ -240,7 +128,7 @@ impl Portals {
     ///
     /// See [`BindError`].
     pub fn bind(endpoint: Endpoint) -> Result<(Self, Vec<MediaLoop>), BindError> {
-        check(&endpoint)?;
+        endpoint.check()?;
         let certificate = |error: PeerError| BindError::Certificate(Box::new(error));
         let identity = Identity::new().map_err(certificate)?;
         let mut by_port: BTreeMap<u16, Vec<SocketAddr>> = BTreeMap::new();
@@ -338,19 +226,7 @@ impl Portals {
     /// What was counted since the sockets were bound.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counts = &self.0.counts;
-        Counters {
-            received: of(&counts.received),
-            sent: of(&counts.sent),
-            unsent: of(&counts.unsent),
-            unknown: of(&counts.unknown),
-            unsigned: of(&counts.unsigned),
-            refused: of(&counts.refused),
-            moved: of(&counts.moved),
-            limited: of(&counts.limited),
-            panics: of(&counts.panics),
-        }
+        self.0.counts.read()
     }
 }
 
@@ -378,27 +254,4 @@ impl Shared {
             home.wake.rooms.fetch_sub(1, Ordering::Relaxed);
         }
     }
-}
-
-fn check(endpoint: &Endpoint) -> Result<(), BindError> {
-    if endpoint.addresses.is_empty() {
-        return Err(BindError::NoAddress);
-    }
-    if endpoint.keys.is_empty() {
-        return Err(BindError::NoKey);
-    }
-    for key in &endpoint.keys {
-        let length = key.expose_secret().len();
-        if length < SHORTEST_KEY {
-            return Err(BindError::ShortKey(length));
-        }
-    }
-    for origin in &endpoint.origins {
-        let scheme = origin.starts_with("http://") || origin.starts_with("https://");
-        let bare = origin.matches('/').count() == 2 && origin.is_ascii();
-        if origin != "*" && !(scheme && bare) {
-            return Err(BindError::Origin(origin.clone()));
-        }
-    }
-    Ok(())
 }
