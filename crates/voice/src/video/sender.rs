@@ -32,6 +32,9 @@ const MAX_PAYLOAD: usize = 1100;
 const EXTENSION: [u8; 4] = [0xbe, 0xde, 0, 1];
 const PLAYOUT_DELAY: [u8; 4] = [5 << 4 | 2, 0, 0, 0];
 
+/// What of a packet is not encrypted.
+const CLEAR: usize = rtp::HEADER + EXTENSION.len();
+
 /// A frame's packets leave in portions, one in each slot, and not all at once: routers on the way would drop some.
 const SLOT_MS: u64 = 5;
 const SLOT: Duration = Duration::from_millis(SLOT_MS);
@@ -290,7 +293,7 @@ impl VideoSender {
             sequence,
             timestamp: sent.timestamp,
             ssrc,
-            clear: rtp::HEADER + EXTENSION.len(),
+            clear: CLEAR,
             extension: PLAYOUT_DELAY.len(),
             padding: false,
         };
