@@ -1,4 +1,4 @@
-//! Queues between a portal's handle and its loop: a frame never waits, and what is told is never lost.
+//! Queues between a portal's handle and its loop: a frame never waits, what is told is never lost, and both are bounded.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,6 +7,9 @@ use tokio::sync::Notify;
 
 /// Frames that wait: a second and a half of one stream. What is older is stale.
 const FRAMES: usize = 512;
+
+/// Facts that wait. A reader that lets so many wait does not read any more: the queue closes, and the room is opened anew.
+const FACTS: usize = 16_384;
 
 /// Whether an item may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,9 +25,11 @@ pub(super) struct Queue<T> {
     pushed: Notify,
 }
 
+/// Items have their place in the order of both.
 struct State<T> {
-    items: VecDeque<(Worth, T)>,
-    frames: usize,
+    frames: VecDeque<(u64, T)>,
+    facts: VecDeque<(u64, T)>,
+    next: u64,
     dropped: u64,
     closed: bool,
 }
@@ -33,8 +38,9 @@ impl<T> Queue<T> {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::new(State {
-                items: VecDeque::new(),
-                frames: 0,
+                frames: VecDeque::new(),
+                facts: VecDeque::new(),
+                next: 0,
                 dropped: 0,
                 closed: false,
             }),
@@ -51,18 +57,19 @@ impl<T> Queue<T> {
         if state.closed {
             return;
         }
-        if worth == Worth::Frame {
-            if state.frames >= FRAMES {
-                let oldest = state.items.iter().position(|(it, _)| *it == Worth::Frame);
-                if let Some(oldest) = oldest {
-                    state.items.remove(oldest);
+        let place = state.next;
+        state.next = place.wrapping_add(1);
+        match worth {
+            Worth::Frame => {
+                if state.frames.len() >= FRAMES {
+                    state.frames.pop_front();
                     state.dropped = state.dropped.saturating_add(1);
                 }
-            } else {
-                state.frames = state.frames.saturating_add(1);
+                state.frames.push_back((place, item));
             }
+            Worth::Fact if state.facts.len() >= FACTS => state.closed = true,
+            Worth::Fact => state.facts.push_back((place, item)),
         }
-        state.items.push_back((worth, item));
         drop(state);
         self.pushed.notify_one();
     }
@@ -84,11 +91,14 @@ impl<T> Queue<T> {
 
     pub(super) fn pop(&self) -> Option<T> {
         let mut state = self.state();
-        let (worth, item) = state.items.pop_front()?;
-        if worth == Worth::Frame {
-            state.frames = state.frames.saturating_sub(1);
-        }
-        Some(item)
+        let frame = state.frames.front().map(|(place, _)| *place);
+        let fact = state.facts.front().map(|(place, _)| *place);
+        let first = match (frame, fact) {
+            (Some(frame), Some(fact)) if fact < frame => &mut state.facts,
+            (Some(_), _) => &mut state.frames,
+            (None, _) => &mut state.facts,
+        };
+        first.pop_front().map(|(_, item)| item)
     }
 
     /// The next one, for the queue's only reader. `None`: it is closed and empty.
@@ -124,6 +134,28 @@ mod tests {
         queue.close();
         queue.push(Worth::Fact, 2_000);
         assert_eq!(std::iter::from_fn(|| queue.pop()).last(), Some(FRAMES + 2));
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_loses_the_queue_and_no_fact_that_was_taken() {
+        let queue = Queue::new();
+        for fact in 0..FACTS + 5 {
+            queue.push(Worth::Fact, fact);
+        }
+        assert!(queue.is_closed());
+        let facts: Vec<usize> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(facts, (0..FACTS).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn frames_and_facts_keep_their_order() {
+        let queue = Queue::new();
+        for item in 0..6 {
+            let worth = [Worth::Frame, Worth::Fact][item % 2];
+            queue.push(worth, item);
+        }
+        let items: Vec<usize> = std::iter::from_fn(|| queue.pop()).collect();
+        assert_eq!(items, [0, 1, 2, 3, 4, 5]);
     }
 
     #[tokio::test]
