@@ -4,8 +4,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   @behaviour UroDiscord.Command
 
-  alias UroDiscord.{Error, Interaction, Length, Portal, Shards}
-  alias UroDiscord.Interactions.Admins
+  alias UroDiscord.{Error, Interaction, Length, Portal}
+  alias UroDiscord.Interactions.{Admins, Choices}
   alias UroDiscord.Portal.Members
   alias UroDiscord.Shards.Text
 
@@ -158,12 +158,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   defp world(nil), do: {:ok, nil}
 
-  defp world(wanted) do
-    case Enum.find(Shards.visible(), &(&1.id == wanted or String.downcase(&1.name) == String.downcase(wanted))) do
-      nil -> {:error, "No such world is open. `/worlds` lists those that are."}
-      world -> {:ok, world}
-    end
-  end
+  defp world(wanted), do: Choices.world(wanted)
 
   # Of this server.
   defp portal(wanted, interaction) do
@@ -210,13 +205,12 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   defp name(portal, id), do: Enum.find(known(portal), %{name: id}, &(&1.id == id)).name
 
-  defp choices(%{focused: "world"} = interaction),
-    do: matching(for(world <- Shards.visible(), do: {world.name, world.id}), interaction)
+  defp choices(%{focused: "world"} = interaction), do: Choices.worlds(interaction)
 
   defp choices(%{focused: "portal"} = interaction) do
     portals = with {:ok, portals} <- Portal.list(), do: portals, else: (_ -> [])
 
-    matching(
+    Choices.matching(
       for(%{guild_id: id} = portal <- portals, id == interaction.guild_id, do: {portal.id, portal.id}),
       interaction
     )
@@ -231,7 +225,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
         choices =
           for who <- known, byte_size(who.id) <= 100, do: {label(who, named[String.downcase(who.name)] > 1), who.id}
 
-        matching(choices, interaction)
+        Choices.matching(choices, interaction)
 
       _none ->
         []
@@ -245,15 +239,5 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     [side, who] = String.split(id, ":", parts: 2)
     side = if side == "discord", do: "Discord", else: "world"
     "#{Text.plain(name, @name)} (#{side}#{if several?, do: ", " <> who})"
-  end
-
-  defp matching(choices, interaction) do
-    typed = interaction.options[interaction.focused] |> to_string() |> String.downcase()
-
-    for {name, value} <- choices,
-        text = Text.plain(name, 100),
-        text != "",
-        text |> String.downcase() |> String.contains?(typed),
-        do: {text, value}
   end
 end

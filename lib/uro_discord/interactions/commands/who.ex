@@ -4,6 +4,7 @@ defmodule UroDiscord.Interactions.Commands.Who do
 
   @behaviour UroDiscord.Command
 
+  alias UroDiscord.Interactions.Choices
   alias UroDiscord.Interactions.Commands.Worlds
   alias UroDiscord.{Interaction, Shards}
   alias UroDiscord.Shards.Text
@@ -23,17 +24,11 @@ defmodule UroDiscord.Interactions.Commands.Who do
   end
 
   @impl true
-  def handle(%Interaction{kind: :autocomplete, options: options}) do
-    typed = options["world"] |> to_string() |> String.downcase()
-    names = for world <- Shards.visible(), name = Text.plain(world.name, 100), name != "", do: {name, world.id}
-    {:choices, Enum.filter(names, fn {name, _id} -> name |> String.downcase() |> String.contains?(typed) end)}
-  end
+  def handle(%Interaction{kind: :autocomplete} = interaction), do: {:choices, Choices.worlds(interaction)}
 
   def handle(%Interaction{options: %{"world" => wanted}}) do
-    case Enum.find(Shards.visible(), &(&1.id == wanted or String.downcase(&1.name) == String.downcase(wanted))) do
-      nil -> {:error, "No such world is open. `/worlds` lists those that are."}
-      world -> {:ok, "**#{Text.markdown(world.name, 100)}**: #{Worlds.players(world)}"}
-    end
+    with {:ok, world} <- Choices.world(wanted),
+         do: {:ok, "**#{Text.markdown(world.name, 100)}**: #{Worlds.players(world)}"}
   end
 
   def handle(_interaction) do
