@@ -14,8 +14,8 @@ defmodule UroDiscord.Portal do
   channel, as `UroDiscord.Voice` does it, and the bridge takes peers of the world. `close/1` ends that. `UroDiscord.Config.Portal` has the options, and how
   portals open by themselves. docs/portal.md has the endpoints, ports and proxies, and the way of a packet.
 
-  What somebody in Discord decides is left alone: a bot that was moved takes its portal along, and of one that was thrown out the portal waits until `open/2` is
-  called again; `status/1` says so. A guild has one voice session, and so one portal. Of several nodes, the one that holds the gateway has the portals: peers must come to that
+  What somebody in Discord decides is left alone: a bot that was moved takes its portal along; when somebody throws the bot out, its portal waits until `open/2` is
+  called again, and `status/1` says so. A guild has one voice session, and so one portal. Of several nodes, the one that holds the gateway has the portals: peers must come to that
   one's address. The bot's intents must have `:guild_voice_states`.
 
   ## Events

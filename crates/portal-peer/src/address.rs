@@ -3,6 +3,7 @@
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use hyper::Uri;
+use secrecy::SecretString;
 use thiserror::Error;
 
 /// A portal's URL, such as `https://uro.example.com/portal/lobby`.
@@ -11,6 +12,27 @@ pub struct Address {
     /// Without the way at its end and without a slash.
     portal: String,
     authority: String,
+}
+
+/// A portal's URL, or a link to its page, which has a token behind `#`.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// The portal.
+    pub portal: Address,
+    /// The token, if there is one.
+    pub token: Option<SecretString>,
+}
+
+impl FromStr for Link {
+    type Err = AddressError;
+
+    fn from_str(given: &str) -> Result<Self, Self::Err> {
+        let (portal, token) = given.split_once('#').unwrap_or((given, ""));
+        Ok(Self {
+            portal: portal.parse()?,
+            token: (!token.is_empty()).then(|| token.into()),
+        })
+    }
 }
 
 /// The endpoint of a portal that a peer goes to.
@@ -100,6 +122,13 @@ impl FromStr for Address {
             given: given.to_owned(),
             reason,
         };
+        if let Some((given, _)) = given.split_once('#') {
+            // It may be a token.
+            return Err(AddressError {
+                given: given.to_owned(),
+                reason: "what follows # is no part of it",
+            });
+        }
         let uri: Uri = given.parse().map_err(|_| wrong("it is not a URL"))?;
         if !matches!(uri.scheme_str(), Some("http" | "https")) {
             return Err(wrong("it begins with neither https:// nor http://"));
@@ -179,6 +208,23 @@ mod tests {
             let error = given.parse::<Address>().unwrap_err();
             assert!(error.to_string().contains(given), "{error}");
         }
+    }
+
+    #[test]
+    fn a_link_has_a_token() {
+        use secrecy::ExposeSecret as _;
+        for given in [
+            "https://a/portal/lobby/#x.y.z",
+            "https://a/portal/lobby#x.y.z",
+        ] {
+            let link: Link = given.parse().unwrap();
+            assert_eq!(link.portal.to_string(), "https://a/portal/lobby");
+            assert_eq!(link.token.unwrap().expose_secret(), "x.y.z");
+            let error = given.parse::<Address>().unwrap_err().to_string();
+            assert!(!error.contains("x.y.z"), "{error}");
+        }
+        let link: Link = "https://a/portal/lobby".parse().unwrap();
+        assert!(link.token.is_none());
     }
 
     #[test]

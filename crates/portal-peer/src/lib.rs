@@ -16,7 +16,7 @@ pub mod signal;
 pub mod source;
 pub mod voice;
 
-pub use address::{Address, AddressError, Kind};
+pub use address::{Address, AddressError, Kind, Link};
 pub use gaps::{Gaps, percentile};
 pub use http::HttpError;
 pub use peer::{Error, Happened, Join, Packet, Peer, Way};

@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use uro_portal_peer::{
-    Address, Error, HttpError,
+    Error, HttpError, Join, Link, Way,
     control::{Codec, Voice},
 };
 
@@ -38,19 +38,30 @@ enum What {
 /// Where the portal is, and how to get in.
 #[derive(Clone, Debug, Args)]
 struct Portal {
-    /// Its URL: https://uro.example.com/portal/lobby
-    portal: Address,
-    /// A token for it. In the environment it is not seen by others on this machine.
-    #[arg(
-        long,
-        env = "URO_PORTAL_TOKEN",
-        hide_env_values = true,
-        required = true
-    )]
-    token: SecretString,
+    /// Its URL: https://uro.example.com/portal/lobby. Or a link to its page, which has a token behind #.
+    portal: Link,
+    /// A token for it, if the link has none. In the environment it is not seen by others on this machine.
+    #[arg(long, env = "URO_PORTAL_TOKEN", hide_env_values = true)]
+    token: Option<SecretString>,
     /// Send media to this address, in place of those that the portal names: of a relay, or of a forwarded port.
     #[arg(long, value_name = "IP:PORT")]
     media: Option<SocketAddr>,
+}
+
+impl Portal {
+    fn join(self, way: Way) -> Result<Join, Failure> {
+        let token = self.portal.token.or(self.token).ok_or_else(|| {
+            Failure::Usage(
+                "there is no token: set URO_PORTAL_TOKEN or give --token; or give the link to the portal's page, which has one".into(),
+            )
+        })?;
+        Ok(Join {
+            portal: self.portal.portal,
+            token,
+            way,
+            media: self.media,
+        })
+    }
 }
 
 /// How voice travels.

@@ -166,6 +166,22 @@ async fn many_come_at_once() {
 }
 
 #[tokio::test]
+async fn a_link_is_enough() {
+    let server = Server::start(None).await;
+    let _call = server.open("lobby", &[]);
+    let url = server.url("lobby");
+    let link = format!("{url}/#{}", server.token("lobby", Role::Watch));
+    for (given, expected) in [(&link, 0), (&url, 2)] {
+        let mut listens = program(&server, Role::Watch, &["listen", given, "--seconds", "0.1"]);
+        let output = listens.env_remove("URO_PORTAL_TOKEN").output().await;
+        let Output { status, stderr, .. } = output.unwrap();
+        let errors = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(expected), "{errors}");
+        assert_eq!(errors.contains("there is no token"), expected == 2);
+    }
+}
+
+#[tokio::test]
 async fn its_status_says_what_went_wrong() {
     let server = Server::start(None).await;
     let url = server.url("lobby");

@@ -11,7 +11,7 @@ use std::{
 use clap::Args;
 use tokio::time::interval;
 use uro_portal_peer::{
-    Gaps, Happened, Join, Packet, Peer, Way,
+    Gaps, Happened, Packet, Peer, Way,
     codec::Decoder,
     control::{Codec, FromPortal, Listens, Role, Voice},
     recording::Recording,
@@ -71,12 +71,7 @@ impl Listen {
             None => None,
         };
         let mut end = End::new()?;
-        let join = Join {
-            portal: self.portal.portal,
-            token: self.portal.token,
-            way,
-            media: self.portal.media,
-        };
+        let join = self.portal.join(way)?;
         let mut peer = tokio::select! {
             peer = Peer::join(join) => peer?,
             () = end.comes() => return Ok(()),

@@ -30,8 +30,8 @@ pub(crate) struct Load {
     portal: Portal,
     #[command(flatten)]
     travel: Travel,
-    /// How many peers.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=5_000))]
+    /// How many peers. A portal takes 4 with one token, unless it is told otherwise.
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=5_000))]
     peers: u16,
     /// How many of them speak; the others listen only.
     #[arg(long)]
@@ -81,12 +81,7 @@ impl Load {
         let mut end = End::new()?;
         let (tell, over) = watch::channel(false);
         let plan = Arc::new(Plan {
-            join: Join {
-                portal: self.portal.portal,
-                token: self.portal.token,
-                way,
-                media: self.portal.media,
-            },
+            join: self.portal.join(way)?,
             bits: if self.travel.by == By::Track {
                 16
             } else {

@@ -5,7 +5,7 @@ use std::{fs::File, io::BufReader, path::PathBuf, time::Duration};
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval};
 use uro_portal_peer::{
-    Happened, Join, Peer, Way,
+    Happened, Peer, Way,
     control::{FromPortal, Listens, Role, Voice},
     recording,
     signal::Signal,
@@ -58,12 +58,7 @@ impl Publish {
             },
         };
         let mut end = End::new()?;
-        let join = Join {
-            portal: self.portal.portal,
-            token: self.portal.token,
-            way,
-            media: self.portal.media,
-        };
+        let join = self.portal.join(way)?;
         let mut peer = tokio::select! {
             peer = Peer::join(join) => peer?,
             () = end.comes() => return Ok(()),
