@@ -17,8 +17,8 @@ pub use media::{Media, MediaLimits};
 pub use message::{
     Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, GatewayState, HttpState,
     InChannel, Level, Library, Listening, MediaListening, MediaState, Panicked, ParticipantStats,
-    PeerJoined, PeerLeft, Played, PortalSpeaker, PortalState, PortalStats, RequestHead, Side,
-    Stats, Suppressed, ToBridge, User, Verdict, VoiceState, Waiting,
+    PeerJoined, PeerLeft, Played, PortalSpeaker, PortalState, PortalStats, RequestHead, Serving,
+    Side, Stats, Suppressed, ToBridge, User, Verdict, VoiceState, Waiting,
 };
 pub use portals::{Portal, PortalParticipant, PortalSetting, Portals};
 pub use secret::Secret;

@@ -1,5 +1,6 @@
 //! What Elixir hears about a gateway connection.
 
+use super::state::{self, Nothing};
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +47,6 @@ pub struct Closed {
     pub reason: String,
 }
 
-/// The info of the states that have nothing to say.
-#[derive(Deserialize, Serialize)]
-struct Nothing {}
-
 impl GatewayState {
     pub(super) fn decode(term: &mut Reader<'_>) -> Result<Self, Error> {
         let plain = match term.atom()? {
@@ -68,24 +65,14 @@ impl GatewayState {
 
     pub(super) fn encode(&self, term: &mut Writer<'_>) -> Result<(), Error> {
         let plain = match self {
-            Self::Active(info) => {
-                term.atom("active")?;
-                return term.value(info);
-            }
-            Self::Disconnected(info) => {
-                term.atom("disconnected")?;
-                return term.value(info);
-            }
-            Self::Fatal(info) => {
-                term.atom("fatal")?;
-                return term.value(info);
-            }
+            Self::Active(info) => return state::write(term, "active", info),
+            Self::Disconnected(info) => return state::write(term, "disconnected", info),
+            Self::Fatal(info) => return state::write(term, "fatal", info),
             Self::Waiting => "waiting",
             Self::Connecting => "connecting",
             Self::Identifying => "identifying",
             Self::Resuming => "resuming",
         };
-        term.atom(plain)?;
-        term.value(&Nothing {})
+        state::write(term, plain, &Nothing {})
     }
 }

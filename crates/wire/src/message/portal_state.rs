@@ -1,5 +1,6 @@
 //! What Elixir hears about a portal.
 
+use super::state::{self, Nothing};
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 
@@ -116,10 +117,6 @@ pub struct ParticipantStats {
     pub dropped: u64,
 }
 
-/// The info of the states that have nothing to say.
-#[derive(Deserialize, Serialize)]
-struct Nothing {}
-
 impl PortalState {
     pub(super) fn decode(term: &mut Reader<'_>) -> Result<Self, Error> {
         let plain = match term.atom()? {
@@ -138,34 +135,13 @@ impl PortalState {
 
     pub(super) fn encode(&self, term: &mut Writer<'_>) -> Result<(), Error> {
         match self {
-            Self::Open => {
-                term.atom("open")?;
-                term.value(&Nothing {})
-            }
-            Self::Closed => {
-                term.atom("closed")?;
-                term.value(&Nothing {})
-            }
-            Self::PeerJoined(info) => {
-                term.atom("peer_joined")?;
-                term.value(info)
-            }
-            Self::PeerLeft(info) => {
-                term.atom("peer_left")?;
-                term.value(info)
-            }
-            Self::Speaking(info) => {
-                term.atom("speaking")?;
-                term.value(info)
-            }
-            Self::Silent(info) => {
-                term.atom("silent")?;
-                term.value(info)
-            }
-            Self::Stats(info) => {
-                term.atom("stats")?;
-                term.value(info)
-            }
+            Self::Open => state::write(term, "open", &Nothing {}),
+            Self::Closed => state::write(term, "closed", &Nothing {}),
+            Self::PeerJoined(info) => state::write(term, "peer_joined", info),
+            Self::PeerLeft(info) => state::write(term, "peer_left", info),
+            Self::Speaking(info) => state::write(term, "speaking", info),
+            Self::Silent(info) => state::write(term, "silent", info),
+            Self::Stats(info) => state::write(term, "stats", info),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What Elixir hears about a voice session.
 
+use super::state::{self, Nothing};
 use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
@@ -112,10 +113,6 @@ pub struct Played {
     pub error: Option<String>,
 }
 
-/// The info of the states that have nothing to say.
-#[derive(Deserialize, Serialize)]
-struct Nothing {}
-
 impl VoiceState {
     pub(super) fn decode(term: &mut Reader<'_>) -> Result<Self, Error> {
         let plain = match term.atom()? {
@@ -140,36 +137,21 @@ impl VoiceState {
     }
 
     pub(super) fn encode(&self, term: &mut Writer<'_>) -> Result<(), Error> {
-        let mut with = |name, info: &dyn Info| {
-            term.atom(name)?;
-            info.write(term)
-        };
         match self {
-            Self::Joining(info) => with("joining", info),
-            Self::Joined(info) => with("joined", info),
-            Self::Resuming => with("resuming", &Nothing {}),
-            Self::Waiting => with("waiting", &Nothing {}),
-            Self::Ended(info) => with("ended", info),
-            Self::Left => with("left", &Nothing {}),
-            Self::Suppressed(info) => with("suppressed", info),
-            Self::UserJoined(info) => with("user_joined", info),
-            Self::UserLeft(info) => with("user_left", info),
-            Self::Speaking(info) => with("speaking", info),
-            Self::Silent(info) => with("silent", info),
-            Self::Encryption(info) => with("encryption", info),
-            Self::Stats(info) => with("stats", info),
-            Self::Played(info) => with("played", info),
+            Self::Joining(info) => state::write(term, "joining", info),
+            Self::Joined(info) => state::write(term, "joined", info),
+            Self::Resuming => state::write(term, "resuming", &Nothing {}),
+            Self::Waiting => state::write(term, "waiting", &Nothing {}),
+            Self::Ended(info) => state::write(term, "ended", info),
+            Self::Left => state::write(term, "left", &Nothing {}),
+            Self::Suppressed(info) => state::write(term, "suppressed", info),
+            Self::UserJoined(info) => state::write(term, "user_joined", info),
+            Self::UserLeft(info) => state::write(term, "user_left", info),
+            Self::Speaking(info) => state::write(term, "speaking", info),
+            Self::Silent(info) => state::write(term, "silent", info),
+            Self::Encryption(info) => state::write(term, "encryption", info),
+            Self::Stats(info) => state::write(term, "stats", info),
+            Self::Played(info) => state::write(term, "played", info),
         }
-    }
-}
-
-/// Whatever can be the info of a state.
-trait Info {
-    fn write(&self, term: &mut Writer<'_>) -> Result<(), Error>;
-}
-
-impl<T: Serialize> Info for T {
-    fn write(&self, term: &mut Writer<'_>) -> Result<(), Error> {
-        term.value(self)
     }
 }
