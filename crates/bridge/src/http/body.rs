@@ -1,8 +1,8 @@
 //! A request's body, which is read whole.
 
+use super::budget::{Budget, Full, Share, Turn};
 use super::client::{Client, Work};
 use super::refusal::Refusal;
-use super::room::{Full, Room, Seat, Turn};
 use axum::body::Body;
 use http_body_util::BodyExt as _;
 use std::time::Duration;
@@ -14,24 +14,24 @@ const BODY: Duration = Duration::from_secs(20);
 /// What a body costs beside its bytes.
 const OVERHEAD: usize = 4 * 1024;
 
-/// Reads a body of at most `limit` bytes. The seat is what it holds in the room.
+/// Reads a body of at most `limit` bytes. The share is what it holds of the budget.
 pub async fn read(
     mut body: Body,
     limit: u32,
-    room: &Room,
+    budget: &Budget,
     client: &Client,
     work: &Work,
-) -> Result<(Vec<u8>, Seat), Refusal> {
+) -> Result<(Vec<u8>, Share), Refusal> {
     let busy = |Full| Refusal::Busy;
     let until = Instant::now() + BODY;
     let most = limit as usize;
-    let mut seat = room.enter(client.peer, OVERHEAD).await.map_err(busy)?;
+    let mut share = budget.enter(client.peer, OVERHEAD).await.map_err(busy)?;
     let mut bytes = Vec::new();
     let reading = Reading::new(work);
     loop {
         let frame = tokio::select! {
             frame = timeout_at(until, body.frame()) => frame.map_err(|_| Refusal::Timeout)?,
-            () = seat.evicted() => return Err(Refusal::Busy),
+            () = share.evicted() => return Err(Refusal::Busy),
         };
         let data = match frame {
             None => break,
@@ -43,18 +43,18 @@ pub async fn read(
             return Err(Refusal::BodyTooLarge(limit));
         }
         if length > bytes.capacity() {
-            // Room is taken for what has come, not for what somebody says will.
+            // Budget is taken for what has come, not for what somebody says will.
             let capacity = (bytes.capacity() * 2).min(most).max(length);
             let more = capacity - bytes.capacity();
-            seat.grow(more).await.map_err(busy)?;
+            share.grow(more).await.map_err(busy)?;
             bytes.reserve_exact(capacity - bytes.len());
         }
         bytes.extend_from_slice(&data);
     }
     drop(reading);
     work.has_read();
-    seat.turn(Turn::Ours);
-    Ok((bytes, seat))
+    share.turn(Turn::Ours);
+    Ok((bytes, share))
 }
 
 /// While the client's body is waited for.

@@ -1,6 +1,6 @@
 //! One connection's client: whose turn it is, and for how long it may be.
 
-use super::room::{Seat, Turn};
+use super::budget::{Share, Turn};
 use hyper::StatusCode;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +23,7 @@ const PREFACE: &[u8] = b"PRI ";
 pub struct Client {
     /// Its address.
     pub peer: IpAddr,
-    seat: Seat,
+    share: Share,
     progress: Mutex<Progress>,
 }
 
@@ -59,10 +59,10 @@ enum Version {
 }
 
 impl Client {
-    pub fn new(peer: IpAddr, seat: Seat) -> Self {
+    pub fn new(peer: IpAddr, share: Share) -> Self {
         Self {
             peer,
-            seat,
+            share,
             progress: Mutex::new(Progress {
                 open: 0,
                 reading: 0,
@@ -81,7 +81,7 @@ impl Client {
 
     /// Waits until somebody else has got the place.
     pub async fn evicted(&self) {
-        self.seat.evicted().await;
+        self.share.evicted().await;
     }
 
     /// Until when the client may take its time; `None` while the time is ours.
@@ -182,7 +182,7 @@ impl Client {
         change(&mut progress);
         let turn = progress.turn();
         drop(progress);
-        self.seat.turn(turn);
+        self.share.turn(turn);
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {

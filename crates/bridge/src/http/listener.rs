@@ -1,9 +1,9 @@
 //! The socket that listens, as it is wanted.
 
+use super::budget::{Budget, Full};
 use super::client::Client;
 use super::connection;
 use super::refusal::Refusal;
-use super::room::{Full, Room};
 use super::tls::{Identity, TlsError};
 use crate::sender::FrameSender;
 use axum::Router;
@@ -121,7 +121,7 @@ struct Socket {
     listener: TcpListener,
     listening: Listening,
     identity: Option<Identity>,
-    room: Room,
+    budget: Budget,
 }
 
 impl Socket {
@@ -141,7 +141,7 @@ impl Socket {
                 tls: identity.is_some(),
             },
             identity,
-            room: Room::new(http.connections),
+            budget: Budget::new(http.connections),
         })
     }
 
@@ -182,9 +182,9 @@ impl Socket {
         closing: &watch::Receiver<bool>,
         connections: &mut JoinSet<()>,
     ) {
-        match self.room.enter(peer, 1).await {
-            Ok(seat) => {
-                let client = Arc::new(Client::new(peer, seat));
+        match self.budget.enter(peer, 1).await {
+            Ok(share) => {
+                let client = Arc::new(Client::new(peer, share));
                 let tls = self.identity.as_ref().map(Identity::acceptor);
                 connections.spawn(connection::serve(
                     stream,

@@ -2,9 +2,10 @@
 //! endpoint of portals.
 //!
 //! It is meant to hold its own in front of anybody: every wait has an end, every buffer a size, and whatever clients can hold
-//! a [`Room`](room::Room). It has a thread of its own, so that TLS, and a flood of requests, never delay Discord's events.
+//! is charged to a [`Budget`](budget::Budget). It has a thread of its own, so that TLS, and a flood of requests, never delay Discord's events.
 
 mod body;
+mod budget;
 mod client;
 mod connection;
 mod exchange;
@@ -12,7 +13,6 @@ mod listener;
 mod portal;
 mod refusal;
 mod relay;
-mod room;
 mod stream;
 mod tls;
 

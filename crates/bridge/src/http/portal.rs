@@ -1,9 +1,9 @@
 //! `/portal/…`: what the portals' endpoint answers, without Elixir; and the page by which a browser joins.
 
 use super::body::read;
+use super::budget::Budget;
 use super::client::{Client, Work};
 use super::refusal::Refusal;
-use super::room::Room;
 use crate::portal::Served;
 use axum::Router;
 use axum::body::Body;
@@ -59,14 +59,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 #[derive(Clone)]
 pub struct Portals {
     served: watch::Receiver<Served>,
-    bodies: Room,
+    bodies: Budget,
 }
 
 impl Portals {
     pub fn new(served: watch::Receiver<Served>) -> Self {
         Self {
             served,
-            bodies: Room::new(BODIES),
+            bodies: Budget::new(BODIES),
         }
     }
 
@@ -93,12 +93,12 @@ impl Portals {
 async fn forward(
     routes: Router,
     request: Request,
-    bodies: &Room,
+    bodies: &Budget,
     client: &Client,
     work: &Work,
 ) -> Result<Response<Body>, Refusal> {
     let (mut parts, body) = request.into_parts();
-    let (bytes, _seat) = read(body, BODY, bodies, client, work).await?;
+    let (bytes, _share) = read(body, BODY, bodies, client, work).await?;
     parts
         .extensions
         .insert(ClientAddress(client.peer.to_canonical()));

@@ -1,10 +1,10 @@
 //! `/discord/…`: the head of a request goes to Elixir, which says whether the body is read; then the body; then its answer comes back.
 
 use super::body::read;
+use super::budget::Budget;
 use super::client::{Client, Work};
 use super::exchange::{Exchange, Reply, Word};
 use super::refusal::Refusal;
-use super::room::Room;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use hyper::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -22,16 +22,16 @@ pub const PATH: &str = "/discord/";
 #[derive(Clone)]
 pub struct Relay {
     exchange: Exchange,
-    known: Room,
-    unknown: Room,
+    known: Budget,
+    unknown: Budget,
 }
 
 impl Relay {
     pub fn new(exchange: Exchange) -> Self {
         Self {
             exchange,
-            known: Room::new(KNOWN),
-            unknown: Room::new(UNKNOWN),
+            known: Budget::new(KNOWN),
+            unknown: Budget::new(UNKNOWN),
         }
     }
 
@@ -63,13 +63,13 @@ impl Relay {
         let reply = match ticket.word().await? {
             Word::Answer(reply) => reply,
             Word::Read(verdict) => {
-                let room = if verdict.known {
+                let budget = if verdict.known {
                     &self.known
                 } else {
                     &self.unknown
                 };
-                // Held until the answer is there: it takes as much room in Elixir.
-                let (bytes, _seat) = read(body, verdict.limit, room, client, work).await?;
+                // Held until the answer is there: it takes as much in Elixir.
+                let (bytes, _share) = read(body, verdict.limit, budget, client, work).await?;
                 ticket.body(&bytes, work).await?;
                 drop(bytes);
                 match ticket.word().await? {

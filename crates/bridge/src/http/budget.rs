@@ -1,4 +1,4 @@
-//! Room for what clients hold here: connections, and bytes of bodies. When there is none left, one of those that keep us waiting
+//! What clients may hold here: connections, and bytes of bodies. When nothing is left of it, one of those that keep us waiting
 //! goes, so that clients that send little, slowly or nothing, or that ask without reading, push each other out, and nobody whose
 //! request is at work.
 
@@ -12,15 +12,15 @@ use tokio::time::{Instant, timeout_at};
 /// Who has come just now is left alone for so long: of many that come at once it may be the first.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long somebody waits for room at most.
+/// How long somebody waits for a share at most.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Looked again this often, since time alone makes some that can go.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// A room. Every clone is the same one.
+/// So much for all clients together. Every clone is the same one.
 #[derive(Clone)]
-pub struct Room(Arc<Shared>);
+pub struct Budget(Arc<Shared>);
 
 struct Shared {
     capacity: usize,
@@ -33,12 +33,12 @@ struct Shared {
 struct State {
     used: usize,
     next: u64,
-    seats: BTreeMap<u64, Taken>,
+    shares: BTreeMap<u64, Holding>,
     /// What each address holds.
     by_address: HashMap<IpAddr, usize>,
 }
 
-struct Taken {
+struct Holding {
     address: IpAddr,
     size: usize,
     began: Instant,
@@ -60,11 +60,11 @@ pub enum Turn {
     Ours,
 }
 
-/// There is no room, and nobody can go.
+/// Nothing is left, and nobody can go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Full;
 
-impl Room {
+impl Budget {
     pub fn new(capacity: usize) -> Self {
         Self(Arc::new(Shared {
             capacity,
@@ -73,32 +73,32 @@ impl Room {
         }))
     }
 
-    /// Takes a seat, of which the client has the first turn; waits a while for it.
+    /// Takes a share; the client has the first turn. Waits a while for it.
     ///
     /// # Errors
     ///
     /// [`Full`], when nobody went meanwhile.
-    pub async fn enter(&self, address: IpAddr, size: usize) -> Result<Seat, Full> {
-        let mut seat = self.seat(address);
-        seat.grow(size).await?;
-        Ok(seat)
+    pub async fn enter(&self, address: IpAddr, size: usize) -> Result<Share, Full> {
+        let mut share = self.share(address);
+        share.grow(size).await?;
+        Ok(share)
     }
 
     #[cfg(test)]
-    fn seats(&self) -> usize {
-        self.state().seats.len()
+    fn shares(&self) -> usize {
+        self.state().shares.len()
     }
 
-    fn seat(&self, address: IpAddr) -> Seat {
+    fn share(&self, address: IpAddr) -> Share {
         let address = network(address);
         let evicted = Arc::new(Notify::new());
         let now = Instant::now();
         let mut state = self.state();
         let number = state.next;
         state.next += 1;
-        state.seats.insert(
+        state.shares.insert(
             number,
-            Taken {
+            Holding {
                 address,
                 size: 0,
                 began: now,
@@ -107,8 +107,8 @@ impl Room {
                 evicted: evicted.clone(),
             },
         );
-        Seat {
-            room: self.clone(),
+        Share {
+            budget: self.clone(),
             number,
             evicted,
         }
@@ -119,10 +119,10 @@ impl Room {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives `more` to a seat if there is room, or can be made.
+    /// Gives `more` to a share if so much is left, or can be had of others.
     fn try_grow(&self, number: u64, more: usize) -> Result<(), Full> {
         let mut state = self.state();
-        if !state.seats.contains_key(&number) {
+        if !state.shares.contains_key(&number) {
             // It has been pushed out, and is told.
             return Ok(());
         }
@@ -132,9 +132,9 @@ impl Room {
             };
             state.remove(victim);
         }
-        if let Some(seat) = state.seats.get_mut(&number) {
-            seat.size += more;
-            let address = seat.address;
+        if let Some(share) = state.shares.get_mut(&number) {
+            share.size += more;
+            let address = share.address;
             state.used += more;
             *state.by_address.entry(address).or_default() += more;
         }
@@ -146,45 +146,45 @@ impl State {
     /// Who goes first: of the address that holds most, the one that has kept us waiting longest.
     fn victim(&self, except: u64) -> Option<u64> {
         let now = Instant::now();
-        self.seats
+        self.shares
             .iter()
-            .filter(|(number, seat)| {
+            .filter(|(number, share)| {
                 **number != except
-                    && seat.size > 0
-                    && seat.turn != Turn::Ours
-                    && now.duration_since(seat.began) >= GRACE
+                    && share.size > 0
+                    && share.turn != Turn::Ours
+                    && now.duration_since(share.began) >= GRACE
             })
-            .min_by_key(|(number, seat)| {
-                let held = self.by_address.get(&seat.address).copied().unwrap_or(0);
-                (std::cmp::Reverse(held), seat.turn, seat.since, **number)
+            .min_by_key(|(number, share)| {
+                let held = self.by_address.get(&share.address).copied().unwrap_or(0);
+                (std::cmp::Reverse(held), share.turn, share.since, **number)
             })
             .map(|(number, _)| *number)
     }
 
     fn remove(&mut self, number: u64) {
-        let Some(seat) = self.seats.remove(&number) else {
+        let Some(share) = self.shares.remove(&number) else {
             return;
         };
-        self.used -= seat.size;
-        if let Some(held) = self.by_address.get_mut(&seat.address) {
-            *held -= seat.size;
+        self.used -= share.size;
+        if let Some(held) = self.by_address.get_mut(&share.address) {
+            *held -= share.size;
             if *held == 0 {
-                self.by_address.remove(&seat.address);
+                self.by_address.remove(&share.address);
             }
         }
-        seat.evicted.notify_one();
+        share.evicted.notify_one();
     }
 }
 
-/// A place in a room, until it is dropped, or somebody else needs it.
-pub struct Seat {
-    room: Room,
+/// What one client holds of a budget, until it is dropped, or somebody else needs it.
+pub struct Share {
+    budget: Budget,
     number: u64,
     evicted: Arc<Notify>,
 }
 
-impl Seat {
-    /// Takes more room; waits a while for it.
+impl Share {
+    /// Takes more; waits a while for it.
     ///
     /// # Errors
     ///
@@ -193,8 +193,8 @@ impl Seat {
         let until = Instant::now() + PATIENCE;
         loop {
             // Made before looking, so that a change in between is not missed.
-            let changed = self.room.0.changed.notified();
-            if self.room.try_grow(self.number, more).is_ok() {
+            let changed = self.budget.0.changed.notified();
+            if self.budget.try_grow(self.number, more).is_ok() {
                 return Ok(());
             }
             let now = Instant::now();
@@ -208,14 +208,14 @@ impl Seat {
 
     /// From now on it is this one's turn.
     pub fn turn(&self, turn: Turn) {
-        if let Some(seat) = self.room.state().seats.get_mut(&self.number)
-            && seat.turn != turn
+        if let Some(share) = self.budget.state().shares.get_mut(&self.number)
+            && share.turn != turn
         {
-            seat.turn = turn;
-            seat.since = Instant::now();
+            share.turn = turn;
+            share.since = Instant::now();
         }
         if turn != Turn::Ours {
-            self.room.0.changed.notify_waiters();
+            self.budget.0.changed.notify_waiters();
         }
     }
 
@@ -225,10 +225,10 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Share {
     fn drop(&mut self) {
-        self.room.state().remove(self.number);
-        self.room.0.changed.notify_waiters();
+        self.budget.state().remove(self.number);
+        self.budget.0.changed.notify_waiters();
     }
 }
 
@@ -251,91 +251,91 @@ mod tests {
         [127, 0, 0, last].into()
     }
 
-    async fn enter(room: &Room, last: u8) -> Seat {
-        room.enter(address(last), 1).await.unwrap()
+    async fn enter(budget: &Budget, last: u8) -> Share {
+        budget.enter(address(last), 1).await.unwrap()
     }
 
-    async fn is_evicted(seat: &Seat) -> bool {
-        tokio::time::timeout(Duration::from_millis(1), seat.evicted())
+    async fn is_evicted(share: &Share) -> bool {
+        tokio::time::timeout(Duration::from_millis(1), share.evicted())
             .await
             .is_ok()
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_longest_goes_but_nobody_who_has_come_just_now() {
-        let room = Room::new(2);
-        let first = enter(&room, 1).await;
+        let budget = Budget::new(2);
+        let first = enter(&budget, 1).await;
         tokio::time::advance(GRACE).await;
-        let second = enter(&room, 1).await;
-        let third = enter(&room, 1).await;
+        let second = enter(&budget, 1).await;
+        let third = enter(&budget, 1).await;
         assert!(is_evicted(&first).await);
         assert!(!is_evicted(&second).await);
         // Both are new: it waits until the grace of the older one is over.
-        let fourth = enter(&room, 1).await;
+        let fourth = enter(&budget, 1).await;
         assert!(is_evicted(&second).await);
         drop((third, fourth));
-        assert_eq!(room.state().used, 0);
-        assert!(room.state().by_address.is_empty());
+        assert_eq!(budget.state().used, 0);
+        assert!(budget.state().by_address.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_goes_whose_request_is_at_work() {
-        let room = Room::new(1);
-        let seat = enter(&room, 1).await;
-        seat.turn(Turn::Ours);
+        let budget = Budget::new(1);
+        let share = enter(&budget, 1).await;
+        share.turn(Turn::Ours);
         tokio::time::advance(GRACE).await;
-        assert_eq!(room.enter(address(2), 1).await.err(), Some(Full));
-        seat.turn(Turn::ClientAgain);
-        enter(&room, 2).await;
-        assert!(is_evicted(&seat).await);
+        assert_eq!(budget.enter(address(2), 1).await.err(), Some(Full));
+        share.turn(Turn::ClientAgain);
+        enter(&budget, 2).await;
+        assert!(is_evicted(&share).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_does_not_read_goes_before_who_says_nothing_and_a_proxy_last() {
-        let room = Room::new(3);
-        let proxy = enter(&room, 1).await;
+        let budget = Budget::new(3);
+        let proxy = enter(&budget, 1).await;
         proxy.turn(Turn::ClientAgain);
-        let silent = enter(&room, 1).await;
-        let unread = enter(&room, 1).await;
+        let silent = enter(&budget, 1).await;
+        let unread = enter(&budget, 1).await;
         unread.turn(Turn::ClientReads);
         tokio::time::advance(GRACE).await;
         let mut new = Vec::new();
         for victim in [unread, silent, proxy] {
-            let seat = enter(&room, 1).await;
-            seat.turn(Turn::Ours);
-            new.push(seat);
+            let share = enter(&budget, 1).await;
+            share.turn(Turn::Ours);
+            new.push(share);
             assert!(is_evicted(&victim).await);
         }
-        assert_eq!(room.seats(), 3);
+        assert_eq!(budget.shares(), 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_address_that_holds_most_makes_room() {
-        let room = Room::new(3);
-        let honest = enter(&room, 1).await;
+        let budget = Budget::new(3);
+        let honest = enter(&budget, 1).await;
         tokio::time::advance(GRACE).await;
-        let many = [enter(&room, 2).await, enter(&room, 2).await];
+        let many = [enter(&budget, 2).await, enter(&budget, 2).await];
         tokio::time::advance(GRACE).await;
-        let _new = enter(&room, 3).await;
+        let _new = enter(&budget, 3).await;
         assert!(!is_evicted(&honest).await);
         assert!(is_evicted(&many[0]).await);
     }
 
     #[tokio::test(start_paused = true)]
     async fn bytes_are_counted_as_they_come_and_given_back() {
-        let room = Room::new(100);
-        let mut slow = room.enter(address(1), 10).await.unwrap();
+        let budget = Budget::new(100);
+        let mut slow = budget.enter(address(1), 10).await.unwrap();
         slow.grow(80).await.unwrap();
         tokio::time::advance(GRACE).await;
-        let mut quick = room.enter(address(2), 50).await.unwrap();
+        let mut quick = budget.enter(address(2), 50).await.unwrap();
         assert!(is_evicted(&slow).await);
         // What has been pushed out holds nothing, and gets nothing.
         slow.grow(50).await.unwrap();
-        assert_eq!(room.state().used, 50);
+        assert_eq!(budget.state().used, 50);
         quick.turn(Turn::Ours);
         quick.grow(51).await.unwrap_err();
         quick.grow(50).await.unwrap();
         drop(quick);
-        assert_eq!(room.state().used, 0);
+        assert_eq!(budget.state().used, 0);
     }
 }
