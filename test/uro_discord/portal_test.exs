@@ -373,6 +373,14 @@ defmodule UroDiscord.PortalTest do
       start!(%{context | portal: [open: [[id: "other", channel: :world]]]})
       open!("other")
       assert {:ok, [%{id: "other"}]} = Portal.list()
+
+      # Or to another channel.
+      stop!()
+      start!(%{context | portal: [open: [[id: "other", channel: :stage]]]})
+      stage = context.stage
+      there? = fn -> match?({:ok, [%{id: "other", channel_id: ^stage, state: :open}]}, Portal.list()) end
+      assert eventually(there?)
+      assert eventually(fn -> in_voice(sim)["channel"] == stage end)
     end
   end
 

@@ -131,8 +131,12 @@ defmodule UroDiscord.Portal.Automatic do
   # The configuration names another channel since the last time.
   defp decide(state, wanted, guild_id, :elsewhere, store) do
     case Portals.forget(store, [wanted.id]) do
-      :ok -> decide(state, wanted, guild_id, false, store)
-      {:error, error} -> later(state, wanted.id, error)
+      :ok ->
+        :ok = Rows.reload()
+        decide(state, wanted, guild_id, false, store)
+
+      {:error, error} ->
+        later(state, wanted.id, error)
     end
   end
 
