@@ -318,7 +318,7 @@ defmodule UroDiscord.PortalTest do
     text = sim.info["channels"]["general"]
 
     for {answer, says} <- [
-          {Portal.open(:nowhere), "channel: is :nowhere; it may be a name of `channels:`"},
+          {Portal.open(:nowhere), "channel: is :nowhere; it may be a name of `channels:` (there: :announcements, "},
           {Portal.open(text), "channel: channel #{text} is neither a voice channel nor a stage"},
           {Portal.open("1100000000000009999"), "channel: the bot cannot see channel 1100000000000009999"},
           {Portal.open(:stage, id: "The Stage"), ~s(id: is "The Stage"; it may be 1 to 64 of a to z)},
