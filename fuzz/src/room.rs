@@ -131,6 +131,7 @@ fn room(data: &[u8]) {
                 };
                 room.set(participant, setting);
             }
+            5 if more & 1 != 0 => room.call_hears(value & 1 != 0),
             5 => room.options(Options {
                 listen_to_bots: value & 1 != 0,
             }),

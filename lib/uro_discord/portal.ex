@@ -41,13 +41,17 @@ defmodule UroDiscord.Portal do
   """
   @type state :: :open | :opening | :waiting | :down
 
-  @typedoc "A connection of the world's side: `who` and `name` are of its token, `kind` is the endpoint by which it came."
+  @typedoc """
+  A connection of the world's side: `who` and `name` are of its token, `kind` is the endpoint by which it came. One with `world?` speaks for a world, by its own
+  word, as Godot does; others are people with a browser.
+  """
   @type peer :: %{
           peer: non_neg_integer(),
           who: String.t(),
           name: String.t(),
           role: :publish | :watch | :peer,
-          kind: :whip | :whep | :peer
+          kind: :whip | :whep | :peer,
+          world?: boolean()
         }
 
   @typedoc ~S"""
@@ -59,7 +63,7 @@ defmodule UroDiscord.Portal do
   @typedoc """
   How somebody is heard: `level` in dBFS (nil: not known, as of what passes through); `packets` that came, those `lost`, how much was made up for them (`concealed_ms`); what the jitter buffer holds back
   (`delay_ms`), how irregularly packets come (`jitter_ms`), how much faster than ours his clock is (`drift_ppm`); the `path`: `:passthrough` untouched, `:mixed`
-  with others, `:each` by himself to those who want him so, or `:unheard`; packets that were too many or too late (`dropped`).
+  with others, or written anew by himself after something was lost or late, `:each` by himself to those who want him so, or `:unheard`; packets that were too many or too late (`dropped`).
   """
   @type participant :: %{
           id: String.t(),

@@ -222,7 +222,7 @@ defmodule UroDiscord.PortalTest do
     # As the bridge says it.
     say = fn fact, info -> Portal.heard({:portal, "stage", fact, info}) end
     say.(:peer_joined, %{"peer" => 3, "name" => "Ada", "role" => "publish", "subject" => "ada", "kind" => "whip"})
-    ada = %{peer: 3, name: "Ada", who: "ada", role: :publish, kind: :whip}
+    ada = %{peer: 3, name: "Ada", who: "ada", role: :publish, kind: :whip, world?: false}
     assert {:peer_joined, ^ada} = heard(&match?({:peer_joined, _}, &1))
     assert_receive {:telemetry, [_, :portal, :peer_joined], %{peers: 1}, %{portal: "stage"}}
     who = %{"side" => "world", "id" => "world:ada", "peer" => 3, "name" => "Ada"}
@@ -446,6 +446,21 @@ defmodule UroDiscord.PortalTest do
       :ok = Shards.put(id: 7, name: "Plaza", players: 1)
       refute_receive {:uro_discord, :portal, {"round", :closed}}, 600
       voice_state(sim, "alice", nil)
+      assert :closed = heard(&(&1 == :closed))
+    end
+
+    test "whoever is in it by browser is of the world, and a world without players is nobody", %{sim: sim, stage: stage} do
+      peer = &%{"peer" => &1, "name" => "Ada", "role" => "peer", "subject" => "ada", "kind" => "peer", "world" => &2}
+      :ok = Shards.put(id: 7, name: "Plaza", players: 3)
+      voice_state(sim, "alice", stage)
+      open!("round")
+      # As the bridge says it.
+      Portal.heard({:portal, "round", :peer_joined, peer.(1, true)})
+      Portal.heard({:portal, "round", :peer_joined, peer.(2, false)})
+      assert {:peer_joined, %{peer: 2, world?: false}} = heard(&match?({:peer_joined, %{peer: 2}}, &1))
+      :ok = Shards.put(id: 7, name: "Plaza", players: 0)
+      refute_receive {:uro_discord, :portal, {"round", :closed}}, 600
+      Portal.heard({:portal, "round", :peer_left, %{"peer" => 2, "reason" => "left"}})
       assert :closed = heard(&(&1 == :closed))
     end
 

@@ -267,6 +267,7 @@ async fn a_tone_goes_both_ways_and_both_sides_see_who_speaks() {
         role: "peer".into(),
         subject: "shard-7".into(),
         kind: "peer".into(),
+        world: true,
     };
     assert_eq!(joined, expected);
 
@@ -470,7 +471,8 @@ async fn an_endpoint_that_cannot_be_had_is_tried_until_it_can() {
         state => panic!("{state:?}"),
     };
     assert!(waiting.reason.contains(&address), "{}", waiting.reason);
-    assert!((1..=1_000).contains(&waiting.retry_ms), "{waiting:?}");
+    // The first try may have been told of before the listener.
+    assert!((1..=2_000).contains(&waiting.retry_ms), "{waiting:?}");
     let whip = format!("{http}/portal/lobby/whip");
     let (head, _) = ask("POST", &whip, &[]).await;
     assert_eq!(head.status, 503);

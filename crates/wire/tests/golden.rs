@@ -514,6 +514,7 @@ fn every_message_from_the_bridge() {
                 role: "peer".into(),
                 subject: "shard-7".into(),
                 kind: "peer".into(),
+                world: true,
             })),
         ),
         (

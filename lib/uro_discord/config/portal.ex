@@ -24,7 +24,7 @@ defmodule UroDiscord.Config.Portal do
     * `channel`: the voice channel or stage;
     * `world`: the id of the shard whose players count; without it all shards' do;
     * `when`: `:always` (the default), from the start on; or `:people`, while there is somebody in the voice channel, bots not counted, and in the
-      world. A world that does not tell how many players it has counts as one with players;
+      world. A world that does not tell how many players it has counts as one with players. Whoever is in the portal by browser is in the world too;
     * `bots`: whether the voices of bots in the channel go to the world too: `false`.
 
   A portal that opened for people closes when one side has been empty for `close_after` ms. One that somebody closes (`UroDiscord.Portal.close/1`, `/portal close`) stays

@@ -144,7 +144,7 @@ defmodule UroDiscord.Portal.Automatic do
     here = %{
       open?: open?,
       discord: if(wanted.when == :people, do: discord(guild_id, wanted.channel, open?)),
-      world: if(wanted.when == :people, do: world(wanted.world))
+      world: if(wanted.when == :people, do: world(wanted.world) or people_in?(wanted.id))
     }
 
     {what, known} = Occupancy.decide(state.known[wanted.id], wanted.when, here, state.close_after, now())
@@ -232,6 +232,14 @@ defmodule UroDiscord.Portal.Automatic do
   defp world(id), do: Enum.any?(Shards.list(), &(&1.id == id and players?(&1)))
 
   defp players?(%{players: players}), do: players != 0
+
+  # By browser. A world that is connected may be empty: its players are counted above.
+  defp people_in?(id) do
+    case Runtime.lookup({:portal_room, id}) do
+      %{peers: peers} -> Enum.any?(peers, fn {_number, peer} -> not peer.world? end)
+      nil -> false
+    end
+  end
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -47,7 +47,8 @@ defmodule UroDiscord.Portal.Room do
       name: info["name"],
       who: info["subject"],
       role: @roles[info["role"]],
-      kind: @kinds[info["kind"]]
+      kind: @kinds[info["kind"]],
+      world?: info["world"] == true
     }
 
     {[{:peer_joined, peer}], put_in(room.peers[number], peer)}

@@ -155,6 +155,7 @@ impl Joint {
         let live = {
             let call = call.borrow_and_update();
             room.meet(&call);
+            room.call_hears(call.live.is_some() && !call.users.is_empty());
             call.live.clone()
         };
         hearing.turn_to(live).await;
@@ -168,6 +169,7 @@ impl Joint {
                 role,
                 subject,
                 kind,
+                world,
             } => {
                 self.tell(PortalState::PeerJoined(PeerJoined {
                     peer: peer.0,
@@ -175,6 +177,7 @@ impl Joint {
                     role: role.to_string(),
                     subject: subject.clone(),
                     kind: kind.to_string(),
+                    world,
                 }));
                 room.peers.insert(peer, Peer { name, subject });
                 room.set();
@@ -247,6 +250,8 @@ struct Room {
     /// Players whom peers forward, as far as they were asked for.
     names: BTreeMap<Source, String>,
     users: BTreeMap<u64, DiscordMember>,
+    /// Whether anybody in the call hears it, as the room was told; it takes that for granted.
+    call_hears: bool,
     settings: BTreeMap<Participant, Setting>,
     /// Frames for Discord that found no way there.
     dropped: u64,
@@ -261,6 +266,7 @@ impl Room {
             peers: BTreeMap::new(),
             names: BTreeMap::new(),
             users: BTreeMap::new(),
+            call_hears: true,
             settings: BTreeMap::new(),
             dropped: 0,
         }
@@ -309,6 +315,13 @@ impl Room {
             }
         }
         self.users = users;
+    }
+
+    /// While nobody hears it, nothing is encoded for the call.
+    fn call_hears(&mut self, hears: bool) {
+        if std::mem::replace(&mut self.call_hears, hears) != hears {
+            self.portal.call_hears(hears);
+        }
     }
 
     fn member(&self, user: u64) -> DiscordMember {

@@ -22,6 +22,8 @@ pub(crate) enum FromPeer {
         sender: u32,
         name: String,
     },
+    /// Whether the portal is there still.
+    Ping,
     Bye,
 }
 
@@ -91,6 +93,7 @@ enum Raw {
         sender: u32,
         name: String,
     },
+    Ping,
     Bye,
 }
 
@@ -185,6 +188,7 @@ impl FromPeer {
                 sender,
                 name: self::name(&name).ok_or(ControlError::Name)?,
             }),
+            Raw::Ping => Ok(Self::Ping),
             Raw::Bye => Ok(Self::Bye),
         }
     }
@@ -215,6 +219,7 @@ enum ToPeer<'a> {
         id: u32,
         speaking: bool,
     },
+    Pong,
     Error {
         code: &'a str,
         message: &'a str,
@@ -261,6 +266,10 @@ pub(crate) fn roster(speakers: &[Speaker]) -> String {
 
 pub(crate) fn speaking(id: u32, speaking: bool) -> String {
     ToPeer::Speaking { id, speaking }.text()
+}
+
+pub(crate) fn pong() -> String {
+    ToPeer::Pong.text()
 }
 
 pub(crate) fn error(code: &str, message: &str) -> String {
@@ -334,6 +343,7 @@ mod tests {
             speaking(5, true),
             r#"{"type":"speaking","id":5,"speaking":true}"#
         );
+        assert_eq!(pong(), r#"{"type":"pong"}"#);
         assert_eq!(bye("closed"), r#"{"type":"bye","reason":"closed"}"#);
         assert_eq!(
             error("a", "b"),

@@ -46,6 +46,8 @@ pub struct Room {
     settings: BTreeMap<Participant, Setting>,
     /// Those whose speaking was told.
     talking: BTreeSet<Participant>,
+    /// Whether anybody there hears it.
+    call_hears: bool,
     to_discord: Sink,
     /// The mix of everybody, in each format that somebody hears.
     mixes: BTreeMap<Format, Sink>,
@@ -98,6 +100,7 @@ impl Room {
             streams: BTreeMap::new(),
             settings: BTreeMap::new(),
             talking: BTreeSet::new(),
+            call_hears: true,
             to_discord: Sink::new(DISCORD),
             mixes: BTreeMap::new(),
             each: BTreeMap::new(),

@@ -5,8 +5,8 @@ use std::time::Instant;
 use super::speaker::Speaker;
 use super::types::{MAX_GAIN, MAX_NAME};
 use super::{
-    DiscordMember, Event, JoinError, Listens, MAX_PEERS, MAX_SENDERS, MAX_SETTINGS, MAX_SPEAKERS,
-    Member, Options, Output, Participant, Peer, PeerId, Room, Setting, Sink, Source,
+    DISCORD, DiscordMember, Event, JoinError, Listens, MAX_PEERS, MAX_SENDERS, MAX_SETTINGS,
+    MAX_SPEAKERS, Member, Options, Output, Participant, Peer, PeerId, Room, Setting, Sink, Source,
 };
 
 impl Room {
@@ -220,6 +220,20 @@ impl Room {
             Participant::Discord(_) => None,
         };
         own.or_else(peers).copied().unwrap_or_default()
+    }
+
+    /// Whether he speaks, as the last [`Event::Speaking`] of him has it.
+    #[must_use]
+    pub fn speaks(&self, who: Participant) -> bool {
+        self.talking.contains(&who)
+    }
+
+    /// Whether anybody in the call hears the world, which is taken for granted. Else nothing is made for the call.
+    pub fn call_hears(&mut self, hears: bool) {
+        self.call_hears = hears;
+        if !hears {
+            self.to_discord = Sink::new(DISCORD);
+        }
     }
 
     /// How the room is from now on.

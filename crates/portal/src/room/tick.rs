@@ -13,17 +13,20 @@ const GONE: i64 = 6 * IDLE;
 
 impl Room {
     pub(super) fn tick(&mut self, clock: i64) {
-        let several = self.streams.values().filter(|s| s.played()).count() > 1;
+        let mixed = self.call_hears || !self.mixes.is_empty();
+        let several = mixed && self.streams.values().filter(|s| s.played()).count() > 1;
         for stream in self.streams.values_mut() {
             stream.pull(clock, several);
         }
         self.tell();
-        let to_discord = self
-            .to_discord
-            .tick(&mut self.streams, |who| who.side() == Side::World);
-        for frame in self.sound(to_discord) {
-            self.counts.to_discord += 1;
-            self.put(Output::ToDiscord(frame));
+        if self.call_hears {
+            let to_discord = self
+                .to_discord
+                .tick(&mut self.streams, |who| who.side() == Side::World);
+            for frame in self.sound(to_discord) {
+                self.counts.to_discord += 1;
+                self.put(Output::ToDiscord(frame));
+            }
         }
         self.mix(clock);
         self.write(clock);
@@ -174,7 +177,8 @@ impl Room {
                 Participant::World(_) if self.to_discord.through() == Some(*who) => {
                     Path::Passthrough
                 }
-                Participant::World(_) => Path::Mixed,
+                Participant::World(_) if self.call_hears || mixed => Path::Mixed,
+                Participant::World(_) => Path::Unheard,
                 Participant::Discord(user) => {
                     let speaker = self.speakers.get(user);
                     let passes =

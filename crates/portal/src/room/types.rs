@@ -272,7 +272,7 @@ pub enum Event {
 pub enum Path {
     /// As it came.
     Passthrough,
-    /// With others in one stream.
+    /// With others in one stream; or alone, written anew: with a gain, or for some seconds after something was lost or late.
     Mixed,
     /// In a stream of its own, written anew for those who hear it.
     Each,

@@ -160,7 +160,7 @@ fn joins(data: &[u8]) -> bool {
                 Deed::Join(_) => {
                     assert!(!joined, "it joined twice");
                     joined = true;
-                    session.welcome(now, "lobby", &[]);
+                    session.welcome(now, "lobby", &[], &[]);
                 }
                 Deed::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
                 Deed::Name(source, name) => {

@@ -41,6 +41,8 @@ pub enum PortalEvent {
         subject: String,
         /// How it came.
         kind: Kind,
+        /// It speaks for a world, as its hello said; others are people.
+        world: bool,
     },
     /// A peer that had joined is not there any more.
     PeerLeft {
@@ -79,6 +81,7 @@ pub(super) enum Input {
     Left(u64),
     Set(Participant, Setting),
     Options(Options),
+    CallHears(bool),
 }
 
 /// What the handle and the loop of a room share.
@@ -134,6 +137,11 @@ impl Portal {
     /// He is not any more.
     pub fn discord_left(&self, user: u64) {
         self.put(Worth::Fact, Input::Left(user));
+    }
+
+    /// Whether anybody in the call hears the world; somebody does unless it is said.
+    pub fn call_hears(&self, hears: bool) {
+        self.put(Worth::Fact, Input::CallHears(hears));
     }
 
     /// What is asked of a participant, who need not be there yet.

@@ -69,6 +69,7 @@ impl Host {
                 Input::Left(user) => room.discord_left(now, user),
                 Input::Set(participant, setting) => room.set(participant, setting),
                 Input::Options(options) => room.options(options),
+                Input::CallHears(hears) => room.call_hears(hears),
             })?;
         }
         Ok(())
@@ -142,6 +143,13 @@ impl Host {
                 Some(Outward::Roster)
             }
         }
+    }
+
+    /// The ids of those of the roster who speak now.
+    pub(super) fn heard(&self) -> Vec<u32> {
+        let speaks = |speaker: &&Speaker| self.room.speaks(Participant::Discord(speaker.user));
+        let heard = self.roster.iter().filter(speaks);
+        heard.map(|speaker| speaker.id).collect()
     }
 
     pub(super) fn tell(&self, event: PortalEvent) {

@@ -331,6 +331,7 @@ impl Session {
                 let source = self.source(sender);
                 self.deeds.push_back(Deed::Name(source, name));
             }
+            FromPeer::Ping => self.say(now, control::pong()),
             FromPeer::Bye => self.leave(Left::Said),
         }
     }
@@ -395,12 +396,26 @@ impl Session {
         }));
     }
 
-    /// The room has taken it.
-    pub(super) fn welcome(&mut self, now: Instant, portal: &str, roster: &[Speaker]) {
+    /// Whether it speaks for a world, by its own word.
+    pub(super) fn is_world(&self) -> bool {
+        self.hello.as_ref().is_some_and(|hello| hello.speaks)
+    }
+
+    /// The room has taken it. Those of the roster who are `heard` speak already.
+    pub(super) fn welcome(
+        &mut self,
+        now: Instant,
+        portal: &str,
+        roster: &[Speaker],
+        heard: &[u32],
+    ) {
         let Some(hello) = &self.hello else { return };
         let welcome = control::welcome(portal, self.id.0, hello.voice);
         self.say(now, welcome);
         self.say(now, control::roster(roster));
+        for id in heard {
+            self.say(now, control::speaking(*id, true));
+        }
     }
 
     /// A message on `vsk-control`, if it has that.

@@ -36,6 +36,8 @@ pub struct PeerJoined {
     pub subject: String,
     /// By which way it came: `whip`, `whep` or `peer`.
     pub kind: String,
+    /// Whether it speaks for a world; others are people.
+    pub world: bool,
 }
 
 /// A peer that is gone.

@@ -97,9 +97,10 @@ impl Media {
             role: session.passport.claims.role,
             subject: session.passport.claims.sub.clone(),
             kind: session.passport.kind,
+            world: session.is_world(),
         });
-        let id = host.hall.id.clone();
-        session.welcome(now, &id, &host.roster);
+        let heard = host.heard();
+        session.welcome(now, &host.hall.id, &host.roster, &heard);
     }
 
     fn room(&mut self, key: u64, now: Instant) {
