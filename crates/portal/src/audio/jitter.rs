@@ -173,9 +173,12 @@ impl Jitter {
         (held.media == media + samples as i64).then_some((&held.payload, held.samples))
     }
 
-    /// Leaves the oldest ones out, until what is left is not late; the newest stays.
+    /// Leaves the oldest ones out, until what is left is as little late or early as can be; the newest stays.
     pub(crate) fn catch_up(&mut self, clock: i64) {
-        while self.held.len() > 1 && self.error(clock, 0) > 0 {
+        while let Some((_, oldest)) = self.held.first_key_value()
+            && self.held.len() > 1
+            && self.error(clock, 0) > oldest.samples as i64 / 2
+        {
             self.skip();
         }
     }

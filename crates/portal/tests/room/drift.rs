@@ -64,9 +64,8 @@ fn drift(
 
 /// A tone without end that passes through, where nothing can be mended: now and then it is written anew for some seconds, a little
 /// faster or slower.
-fn of_a_peer(ppm: f64, minutes: u64) {
+fn passes(ppm: f64, minutes: u64, enter: impl Fn(&mut Sim) -> Participant) {
     let packets = opus(&tone(400.0, 1.0, 0.4), 20, 64_000);
-    let enter = |sim: &mut Sim| Participant::World(sim.join(1, Listens::Nothing, Some(OPUS)));
     let mut passed = 0;
     drift(ppm, minutes, &packets, enter, |frame| {
         passed += usize::from(packets.contains(frame));
@@ -74,18 +73,38 @@ fn of_a_peer(ppm: f64, minutes: u64) {
     assert!(passed as u64 > minutes * 2_600, "{passed}");
 }
 
+fn a_peer(sim: &mut Sim) -> Participant {
+    Participant::World(sim.join(1, Listens::Nothing, Some(OPUS)))
+}
+
+fn one_in_the_call(sim: &mut Sim) -> Participant {
+    sim.join(2, Listens::Mix(OPUS), None);
+    sim.discord(7);
+    Participant::Discord(7)
+}
+
 #[test]
 fn of_a_fast_peer() {
-    of_a_peer(200.0, 60);
+    passes(200.0, 60, a_peer);
 }
 
 #[test]
 fn of_a_slow_peer() {
-    of_a_peer(-200.0, 10);
+    passes(-200.0, 10, a_peer);
+}
+
+#[test]
+fn of_one_in_the_call_who_is_fast() {
+    passes(200.0, 60, one_in_the_call);
+}
+
+#[test]
+fn of_one_in_the_call_who_is_slow() {
+    passes(-200.0, 10, one_in_the_call);
 }
 
 /// As samples, the tone can be followed: there is no step in it, and no hole.
-fn in_the_call(ppm: f64, minutes: u64) {
+fn without_a_step(ppm: f64, minutes: u64) {
     let packets = opus(&tone(400.0, 1.0, 0.4), 20, 96_000);
     let enter = |sim: &mut Sim| {
         sim.join(2, Listens::Mix(PCM), None);
@@ -109,11 +128,11 @@ fn in_the_call(ppm: f64, minutes: u64) {
 }
 
 #[test]
-fn of_one_in_the_call_who_is_slow() {
-    in_the_call(-200.0, 20);
+fn a_slow_tone_has_no_step() {
+    without_a_step(-200.0, 4);
 }
 
 #[test]
-fn of_one_in_the_call_who_is_fast() {
-    in_the_call(200.0, 10);
+fn a_fast_tone_has_no_step() {
+    without_a_step(200.0, 4);
 }

@@ -47,6 +47,67 @@ fn one_who_speaks_passes_through_untouched() {
     assert_eq!(sim.room.deadline().map(|at| at > sim.now()), Some(true));
 }
 
+/// On a good network, where packets are held for less and less time: whoever makes no pause is not touched for that.
+#[test]
+fn one_who_never_pauses_is_not_touched_either() {
+    let mut sim = Sim::new();
+    let source = sim.join(1, Listens::Nothing, Some(OPUS));
+    let packets = opus(&tone(440.0, 20.0, 0.4), 20, 32_000);
+    // Its clock and ours have another phase, and round otherwise.
+    sim.add(world(source, Travel::new(7, 20).rtp(&packets)));
+    sim.run(Duration::from_secs(20));
+    let frames = sim.to_discord();
+    assert!(frames.len() > 990, "{}", frames.len());
+    assert!(frames.iter().all(|(_, frame)| packets.contains(frame)));
+}
+
+/// What two say is mixed and encoded, but not for a call that nobody is in.
+#[test]
+fn nothing_is_made_for_a_call_that_nobody_is_in() {
+    let mut sim = Sim::new();
+    let sources = [1, 2].map(|peer| sim.join(peer, Listens::Nothing, Some(OPUS)));
+    for (source, hertz) in sources.into_iter().zip([330.0, 440.0]) {
+        let packets = opus(&tone(hertz, 4.0, 0.4), 20, 32_000);
+        sim.add(world(source, Travel::new(0, 20).rtp(&packets)));
+    }
+    let mut made = Vec::new();
+    for (hears, until) in [(false, 1), (true, 2), (false, 3)] {
+        sim.room.call_hears(hears);
+        sim.run(Duration::from_secs(until));
+        let health = sim.health(Participant::World(sources[0]));
+        assert!(health.speaking);
+        let path = if hears { Path::Mixed } else { Path::Unheard };
+        assert_eq!(health.path, path);
+        made.push(sim.room.status(sim.now()).to_discord);
+    }
+    assert_eq!(made[0], 0);
+    assert!((45..55).contains(&made[1]), "{made:?}");
+    assert_eq!(made[2], made[1]);
+}
+
+/// A sender whose clock began before it could send, as aiortc's may: two thirds of a second come at once. That is not kept as delay, and
+/// what follows passes through.
+#[test]
+fn a_backlog_at_the_beginning_is_left_out() {
+    let mut sim = Sim::new();
+    let source = sim.join(1, Listens::Nothing, Some(OPUS));
+    let packets = opus(&tone(440.0, 4.0, 0.4), 20, 64_000);
+    let mut sent = Travel::new(0, 20).rtp(&packets);
+    let begin = sent[32].0;
+    for (n, (at, _)) in (0..).zip(&mut sent) {
+        *at = at.saturating_sub(begin).max(Duration::from_micros(n));
+    }
+    sim.add(world(source, sent));
+    sim.run(Duration::from_secs(3));
+    let health = sim.health(Participant::World(source));
+    assert_eq!((health.lost, health.path), (0, Path::Passthrough));
+    assert!((30..=33).contains(&health.dropped), "{health:?}");
+    assert!(health.delay_ms <= 40, "{health:?}");
+    let frames = sim.to_discord();
+    assert!(frames.len() > 140, "{}", frames.len());
+    assert!(frames.iter().all(|(_, frame)| packets.contains(frame)));
+}
+
 #[test]
 fn frames_of_10_ms_pass_in_pairs() {
     let mut sim = Sim::new();
