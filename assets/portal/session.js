@@ -5,6 +5,10 @@
 const SETUP_MS = 20_000;
 /** A path that is interrupted may come back by itself. */
 const INTERRUPTION_MS = 5_000;
+/** How often the portal is asked whether it is there. */
+const PULSE_MS = 500;
+/** At first it is tried at once, but not by all pages in the same moment. */
+const AT_ONCE_MS = 200;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 /** A connection that lasted so long was a good one: the next attempt need not wait long. */
@@ -56,7 +60,8 @@ export class Session {
     this.#attempt = null;
     attempt.end();
     if (attempt.lasted() > GOOD_MS) this.#failures = 0;
-    const wait = Math.max(Math.min(FIRST_WAIT_MS * 2 ** this.#failures, LONGEST_WAIT_MS) * (0.75 + Math.random() / 4), atLeast);
+    const pause = Math.min(FIRST_WAIT_MS * 2 ** (this.#failures - 1), LONGEST_WAIT_MS) * (0.75 + Math.random() / 4);
+    const wait = Math.max(this.#failures === 0 ? AT_ONCE_MS * Math.random() : pause, atLeast);
     this.#failures = Math.min(this.#failures + 1, 16);
     this.#tell('lost', reason);
     this.#timer = setTimeout(() => this.#connect(), wait);
@@ -73,6 +78,9 @@ class Attempt {
   #aborted = new AbortController();
   #setup;
   #interruption;
+  #pulse;
+  #answered = true;
+  #asking = false;
   #joined = null;
 
   constructor(token, track, tell) {
@@ -99,8 +107,9 @@ class Attempt {
   end() {
     clearTimeout(this.#setup);
     clearTimeout(this.#interruption);
+    clearInterval(this.#pulse);
     this.#aborted.abort();
-    if (this.#control.readyState === 'open') this.#say({ type: 'bye' });
+    this.#say({ type: 'bye' });
     // Also when the page is being left.
     if (this.#location) fetch(this.#location, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => {});
     this.#location = null;
@@ -133,8 +142,27 @@ class Attempt {
     if (state === 'disconnected') this.#interruption = setTimeout(() => this.#tell('lost', 'The connection was lost.'), INTERRUPTION_MS);
   }
 
+  /** A portal that is killed says good-bye to nobody, and WebRTC takes long to notice. One that has no answer is asked by HTTP whom it knows. */
+  #beat() {
+    if (this.#answered) {
+      this.#answered = false;
+      this.#say({ type: 'ping' });
+      return;
+    }
+    if (this.#asking) return;
+    this.#asking = true;
+    fetch(this.#location, {
+      method: 'PATCH',
+      headers: { ...this.#headers, 'content-type': 'application/trickle-ice-sdpfrag' },
+      body: 'a=end-of-candidates',
+      signal: this.#aborted.signal,
+    }).then(({ status }) => {
+      if (status === 404) this.#tell('lost', 'The portal has begun anew.');
+    }, () => { /* It, or the network, is away: it is asked again. */ }).finally(() => { this.#asking = false; });
+  }
+
   #say(message) {
-    this.#control.send(JSON.stringify(message));
+    if (this.#control.readyState === 'open') this.#control.send(JSON.stringify(message));
   }
 
   #hear(message) {
@@ -142,8 +170,10 @@ class Attempt {
       case 'welcome':
         clearTimeout(this.#setup);
         this.#joined = performance.now();
+        this.#pulse = setInterval(() => this.#beat(), PULSE_MS);
         this.#tell('joined');
         break;
+      case 'pong': this.#answered = true; break;
       case 'roster': this.#tell('people', message.speakers); break;
       case 'speaking': this.#tell('speaking', message); break;
       case 'bye': this.#tell('lost', `The portal said good-bye: ${message.reason}`); break;

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import datetime
 import fractions
+import json
 import os
 import sys
 import time
@@ -22,6 +23,8 @@ from voice_common import FRAME, RATE, obey, pcm, tell
 
 # Of what it heard last: 0.1 s.
 JUDGED = 5
+# How often a guest who stays asks whether the portal is there.
+PULSE = 0.5
 
 
 class RsaCertificate(RTCCertificate):
@@ -48,9 +51,11 @@ class Tone(MediaStreamTrack):
         super().__init__()
         self.frame = pcm(hertz)
         self.sent = 0
-        self.began = time.monotonic()
+        self.began = None
 
     async def recv(self):
+        # It is asked for when there is a connection: what was to be said before would come all at once.
+        self.began = self.began or time.monotonic()
         await asyncio.sleep(max(0, self.began + self.sent / RATE - time.monotonic()))
         frame = av.AudioFrame(format="s16", layout="stereo", samples=FRAME)
         frame.planes[0].update(self.frame)
@@ -61,12 +66,60 @@ class Tone(MediaStreamTrack):
 
 class Guest:
     def __init__(self):
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self.http = self.track = None
+        self.connection = self.control = self.http = self.track = self.staying = None
         self.headers = {"Authorization": f"Bearer {os.environ['URO_PORTAL_TOKEN']}"}
 
     async def join(self, url, hertz):
-        self.http = aiohttp.ClientSession(headers=self.headers)
+        await self.connect(url, hertz)
+        tell("joined")
+
+    async def stay(self, url, hertz):
+        """Joins, and again whenever the portal has begun anew, by what docs/portal.md says."""
+        await self.connect(url, hertz, channel=True)
+        self.staying = asyncio.create_task(self.watch(url, hertz))
+        tell("joined")
+
+    async def watch(self, url, hertz):
+        while True:
+            self.answered.clear()
+            self.control.send(json.dumps({"type": "ping"}))
+            await asyncio.sleep(PULSE)
+            while not self.answered.is_set() and await self.known():
+                await asyncio.sleep(PULSE)
+            if not self.answered.is_set():
+                before = self.connection
+                await self.connect(url, hertz, channel=True)
+                await before.close()
+
+    async def known(self):
+        """Whether the portal has this session, as far as it can be told."""
+        fragment = {"Content-Type": "application/trickle-ice-sdpfrag"}
+        try:
+            async with self.http.patch(self.session, data="a=end-of-candidates", headers=fragment) as response:
+                return response.status != 404
+        except aiohttp.ClientError:
+            return True
+
+    def talk(self):
+        """The channel for words. Says when it is welcome."""
+        welcome, self.answered = asyncio.Event(), asyncio.Event()
+        self.control = self.connection.createDataChannel("vsk-control")
+        hello = {"type": "hello", "proto": 1, "role": "listener", "listens": "mix"}
+        self.control.on("open", lambda: self.control.send(json.dumps(hello)))
+
+        @self.control.on("message")
+        def heard(message):
+            said = json.loads(message)["type"]
+            if said == "welcome":
+                welcome.set()
+            if said == "pong":
+                self.answered.set()
+
+        return welcome
+
+    async def connect(self, url, hertz, channel=False):
+        self.http = self.http or aiohttp.ClientSession(headers=self.headers)
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connected = asyncio.Event()
 
         @self.connection.on("connectionstatechange")
@@ -79,6 +132,7 @@ class Guest:
             self.track = track
 
         self.connection.addTrack(Tone(hertz))
+        welcome = self.talk() if channel else connected
         await self.connection.setLocalDescription(await self.connection.createOffer())
         offer = self.connection.localDescription.sdp
         async with self.http.post(url, data=offer, headers={"Content-Type": "application/sdp"}) as response:
@@ -87,7 +141,7 @@ class Guest:
             self.session = response.url.join(type(response.url)(response.headers["Location"]))
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await connected.wait()
-        tell("joined")
+        await welcome.wait()
 
     async def hear(self):
         heard = bytearray()
@@ -105,9 +159,12 @@ class Guest:
         tell("left")
 
     async def quit(self):
+        if self.staying:
+            self.staying.cancel()
         if self.http:
             await self.http.close()
-        await self.connection.close()
+        if self.connection:
+            await self.connection.close()
 
 
 async def main(certificate):

@@ -27,6 +27,9 @@ defmodule UroDiscord.PortalClient do
 
   @doc "Offers WebRTC there, and speaks in a tone from then on."
   def join(client, url, hertz), do: ask(client, %{do: "join", url: url, hertz: hertz}, "joined")
+
+  @doc "As `join/3`, and joins again by itself when the portal has begun anew."
+  def stay(client, url, hertz), do: ask(client, %{do: "stay", url: url, hertz: hertz}, "joined")
   def leave(client), do: ask(client, %{do: "leave"}, "left")
 
   defp ask(client, command, answer) do

@@ -13,6 +13,8 @@ const VoicePacket := preload("voice_packet.gd")
 const SETUP_TIMEOUT := 20.0
 ## A path that is interrupted may come back by itself, in seconds.
 const INTERRUPTION := 5.0
+## How often the portal is asked whether it is there, in seconds.
+const PULSE := 0.5
 const ANSWER_LIMIT := 64 * 1024
 ## Packets go in one message up to so many bytes, which is one datagram.
 const MESSAGE_SIZE := 1200
@@ -26,6 +28,7 @@ var _peer: WebRTCPeerConnection
 var _control: WebRTCDataChannel
 var _voice: WebRTCDataChannel
 var _request: HTTPRequest
+var _question: HTTPRequest
 ## Where the portal ends this session.
 var _location := ""
 var _said_hello := false
@@ -33,6 +36,8 @@ var _is_open := false
 var _is_over := false
 var _elapsed := 0.0
 var _interrupted := 0.0
+var _pulse := 0.0
+var _answered := true
 var _message := PackedByteArray()
 
 
@@ -119,6 +124,33 @@ func _check(delta: float) -> void:
 		_end("lost", "the connection to the portal was lost" if _is_open else "no way to the portal: is its UDP port reachable?")
 	elif not _is_open and _elapsed > SETUP_TIMEOUT:
 		_end("timeout", "the portal did not welcome this world within %d s" % int(SETUP_TIMEOUT))
+	elif _is_open:
+		_feel(delta)
+
+
+## A portal that is killed says good-bye to nobody, and WebRTC takes long to notice. One that has no answer is asked by HTTP whom
+## it knows.
+func _feel(delta: float) -> void:
+	_pulse += delta
+	if _pulse < PULSE:
+		return
+	_pulse = 0.0
+	if _answered:
+		_answered = false
+		send_control({"type": "ping"})
+		return
+	if not _question:
+		_question = HTTPRequest.new()
+		_question.timeout = SETUP_TIMEOUT
+		_question.request_completed.connect(_on_known)
+		add_child(_question)
+	# While one question is on its way, there is no other.
+	_question.request(_absolute(_location), _headers(["Content-Type: application/trickle-ice-sdpfrag"]), HTTPClient.METHOD_PATCH, "a=end-of-candidates")
+
+
+func _on_known(_result: int, status: int, _headers_of_it: PackedStringArray, _body: PackedByteArray) -> void:
+	if status == HTTPClient.RESPONSE_NOT_FOUND:
+		_end("forgotten", "the portal has begun anew")
 
 
 func _on_offer(type: String, sdp: String) -> void:
@@ -168,6 +200,8 @@ func _on_control(packet: PackedByteArray) -> void:
 		"welcome":
 			_is_open = true
 			opened.emit()
+		"pong":
+			_answered = true
 		"bye":
 			_end("bye", str(message.get("reason", "the portal said good-bye")))
 		_:
@@ -184,8 +218,9 @@ func _end(code: String, message: String, retry := true, wait := 0.0) -> void:
 func _finish() -> void:
 	_is_over = true
 	_is_open = false
-	if _request:
-		_request.cancel_request()
+	for request: HTTPRequest in [_request, _question]:
+		if request:
+			request.cancel_request()
 	if _location != "":
 		_delete()
 	if _peer:

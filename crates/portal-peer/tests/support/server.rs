@@ -7,10 +7,10 @@ use axum::{
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{
-        Method,
-        header::{CONTENT_LENGTH, CONTENT_TYPE},
+        HeaderValue, Method,
+        header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE},
     },
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state, map_response},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -36,7 +36,7 @@ pub struct Server {
     pub origin: String,
     portals: Portals,
     _relay: Option<Relay>,
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
 }
 
 /// Where media goes, and where the answers shall say that it goes.
@@ -48,8 +48,21 @@ struct Detour {
 
 impl Server {
     pub async fn start(conditions: Option<Conditions>) -> Self {
+        let anywhere = "127.0.0.1:0".parse().unwrap();
+        Self::at(anywhere, anywhere, conditions).await
+    }
+
+    /// As if it had been killed and started again: nobody is told.
+    pub async fn begin_anew(&mut self) {
+        let media = self.portals.addresses()[0];
+        let http = self.origin.trim_start_matches("http://").parse().unwrap();
+        self.tasks.shutdown().await;
+        *self = Self::at(media, http, None).await;
+    }
+
+    async fn at(media: SocketAddr, http: SocketAddr, conditions: Option<Conditions>) -> Self {
         let (portals, loops) = Portals::bind(Endpoint {
-            addresses: vec!["127.0.0.1:0".parse().unwrap()],
+            addresses: vec![media],
             public: Vec::new(),
             keys: vec![SecretString::from(KEY)],
             // Godot's page is of another origin.
@@ -72,15 +85,21 @@ impl Server {
         if let Some(Relay { address: relay, .. }) = relay {
             routes = routes.layer(from_fn_with_state(Detour { server, relay }, detour));
         }
-        let routes = routes.layer(from_fn(page));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // What serves a connection outlives the listener.
+        let close = map_response(|mut response: Response| async {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+            response
+        });
+        let routes = routes.layer(from_fn(page)).layer(close);
+        let listener = TcpListener::bind(http).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         tasks.spawn(async move { axum::serve(listener, routes).await.unwrap() });
         Self {
             origin,
             portals,
             _relay: relay,
-            _tasks: tasks,
+            tasks,
         }
     }
 
