@@ -9,6 +9,7 @@ defmodule UroDiscord.Portal.HeardTest do
 
   # A whole number of periods is in each of aiortc's frames.
   @hertz 550
+  @soon 2_000
 
   # What has to be there again before anything is heard, in any order.
   @parts [
@@ -99,11 +100,16 @@ defmodule UroDiscord.Portal.HeardTest do
     # A fifth of a second: while a stream catches up, what is heard is four thousandths higher.
     frames = member |> VoiceClient.heard(bot) |> Enum.take(-10)
     assert VoiceClient.share(member, frames, @hertz) > 0.4
-    times = for _ <- 1..2, do: killed_and_heard(member, bot)
+    # A machine under load may be late; it is not so each time.
+    times = soon(member, bot, 4)
     IO.puts("a portal's parts after SIGKILL, ms:" <> Enum.map_join(times, &"\n  #{inspect(&1)}"))
-    # A machine under load may be late once, and is not each time.
-    assert times |> Enum.map(& &1[:heard]) |> Enum.min() < 2_000
+    assert List.last(times)[:heard] < @soon
     VoiceClient.stop(member)
+  end
+
+  defp soon(member, bot, tries) do
+    parts = killed_and_heard(member, bot)
+    [parts | if(parts[:heard] < @soon or tries == 1, do: [], else: soon(member, bot, tries - 1))]
   end
 
   defp killed_and_heard(member, bot) do
