@@ -6,6 +6,9 @@ signal joined(speaker: UroPortalSpeaker)
 signal left(speaker: UroPortalSpeaker)
 signal speaking_changed(speaker: UroPortalSpeaker, speaking: bool)
 
+## More than a portal tells of: each is a node in the world.
+const MOST := 1024
+
 var _by_user := {}
 var _by_id := {}
 
@@ -23,8 +26,8 @@ func update(entries: Variant) -> void:
 	var gone := _by_user.duplicate()
 	var new: Array[UroPortalSpeaker] = []
 	_by_id.clear()
-	for entry: Variant in entries:
-		if not entry is Dictionary:
+	for entry: Variant in (entries as Array).slice(0, MOST):
+		if not entry is Dictionary or not entry.get("id") is float:
 			continue
 		var user := str(entry.get("user", ""))
 		var speaker: UroPortalSpeaker = _by_user.get(user)
@@ -33,7 +36,7 @@ func update(entries: Variant) -> void:
 			speaker.user = user
 			new.push_back(speaker)
 		gone.erase(user)
-		speaker.id = int(entry.get("id", 0))
+		speaker.id = int(entry["id"])
 		speaker.name = str(entry.get("name", user))
 		_by_user[user] = speaker
 		_by_id[speaker.id] = speaker
