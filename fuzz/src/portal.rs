@@ -9,6 +9,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("portal-offer", fuzzing::offer),
     ("portal-rtp", fuzzing::rtp),
     ("portal-session", fuzzing::session),
+    ("portal-dtls", fuzzing::dtls),
     ("portal-stun", fuzzing::stun),
     ("portal-token", fuzzing::token),
     ("portal-voice", fuzzing::voice),

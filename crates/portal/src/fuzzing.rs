@@ -17,7 +17,7 @@ use rtc::shared::marshal::Unmarshal as _;
 use secrecy::SecretString;
 
 use crate::channel::{control, voice};
-use crate::peer::{Identity, Offer, Peer as _, Rtc};
+use crate::peer::{Identity, Offer, Peer as _, Rtc, fuzz_dtls};
 use crate::room::{
     Codec, Format, Listens, Member, Options, Packet, PeerId, Room, Sequence, Source,
 };
@@ -35,6 +35,11 @@ pub fn control(data: &[u8]) {
         Ok(_) => {}
         Err(error) => assert!(!control::error(error.code(), &error.to_string()).is_empty()),
     }
+}
+
+/// Datagrams of a handshake.
+pub fn dtls(data: &[u8]) {
+    fuzz_dtls(data);
 }
 
 /// What is read is written the same.

@@ -353,6 +353,40 @@ async fn who_sends_ever_other_streams_has_to_go() {
     assert_eq!(world.left().await, Left::TooMuch);
 }
 
+#[tokio::test]
+async fn who_begins_dtls_himself_is_waited_for() {
+    let mut world = open(LOOPBACK, Limits::default());
+    let plan = Plan {
+        setup: Some("active"),
+        ..publisher("user:1")
+    };
+    let mut client = Client::connect(&world.routes, plan).await;
+    assert!(client.answer.contains("a=setup:passive"));
+    client.connected().await;
+    world.joined().await;
+}
+
+#[tokio::test]
+async fn fragments_of_a_handshake_are_not_taken_for_ever() {
+    let mut world = open(LOOPBACK, Limits::default());
+    let mut client = Client::connect(&world.routes, publisher("user:1")).await;
+    client.connected().await;
+    world.joined().await;
+    // A message of 16 KiB, a byte in each fragment; 40 records in a datagram.
+    for first in (0..8000_u32).step_by(40) {
+        let mut datagram = Vec::new();
+        for offset in first..first + 40 {
+            let [.., s0, s1] = (1000 + offset).to_be_bytes();
+            let [.., o0, o1] = offset.to_be_bytes();
+            let record = [22, 254, 253, 0, 0, 0, 0, 0, 0, s0, s1, 0, 13];
+            datagram.extend(record);
+            datagram.extend([11, 0, 64, 0, 0, 0, 0, o0, o1, 0, 0, 1, 0]);
+        }
+        client.raw(world.address(), datagram);
+    }
+    assert_eq!(world.left().await, Left::Failed);
+}
+
 /// A STUN Binding request.
 fn binding(user: &str, password: &[u8]) -> Vec<u8> {
     let mut attributes = vec![0, 6];

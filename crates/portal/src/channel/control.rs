@@ -63,6 +63,8 @@ pub(crate) enum ControlError {
     Channels(u8),
     #[error("a name has 1 to {NAME} characters")]
     Name,
+    #[error("sender 0 is the peer itself, whose name is in its token; name those whom it forwards")]
+    OwnName,
 }
 
 impl ControlError {
@@ -73,7 +75,7 @@ impl ControlError {
             Self::Json(_) => "bad_message",
             Self::Proto(_) => "bad_proto",
             Self::Rate(_) | Self::Frame(_) | Self::Channels(_) => "bad_voice",
-            Self::Name => "bad_name",
+            Self::Name | Self::OwnName => "bad_name",
         }
     }
 }
@@ -184,6 +186,7 @@ impl FromPeer {
                 voice: voice.format()?,
                 listens,
             })),
+            Raw::Name { sender: 0, .. } => Err(ControlError::OwnName),
             Raw::Name { sender, name } => Ok(Self::Name {
                 sender,
                 name: self::name(&name).ok_or(ControlError::Name)?,
@@ -194,9 +197,12 @@ impl FromPeer {
     }
 }
 
-/// A name as people are shown it: of one line, and not empty.
+/// A name as people are shown it: of one line, in the direction in which it is written, and not empty.
 pub(crate) fn name(given: &str) -> Option<String> {
-    let shown: String = given.chars().filter(|it| !it.is_control()).collect();
+    let unseen = |it: char| matches!(it, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}');
+    let shown: String = { given.chars() }
+        .filter(|it| !it.is_control() && !unseen(*it))
+        .collect();
     let shown = shown.trim();
     let length = shown.chars().take(NAME.saturating_add(1)).count();
     (1..=NAME).contains(&length).then(|| shown.to_owned())
@@ -324,6 +330,10 @@ mod tests {
         assert_eq!(code(FromPeer::parse(other)), "bad_proto");
         let nameless = r#"{"type":"name","sender":1,"name":" \n "}"#;
         assert_eq!(code(FromPeer::parse(nameless)), "bad_name");
+        let unseen = r#"{"type":"name","sender":1,"name":"\u202e\u200b"}"#;
+        assert_eq!(code(FromPeer::parse(unseen)), "bad_name");
+        let own = r#"{"type":"name","sender":0,"name":"Moderator"}"#;
+        assert_eq!(code(FromPeer::parse(own)), "bad_name");
         assert_eq!(code(FromPeer::parse(&" ".repeat(LARGEST + 1))), "too_large");
         assert_eq!(code(FromPeer::parse(r#"{"type":"dance"}"#)), "bad_message");
     }

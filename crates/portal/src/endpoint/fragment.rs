@@ -1,13 +1,10 @@
 //! SDP fragments (RFC 8840): candidates, or credentials with which ICE begins anew.
 
 use super::refusal::Refusal;
+use crate::peer::{is_password, is_ufrag};
 
 /// Lines of a fragment.
 const LINES: usize = 256;
-
-/// What RFC 8839, section 5.4, allows.
-const UFRAG: std::ops::RangeInclusive<usize> = 4..=256;
-const PASSWORD: std::ops::RangeInclusive<usize> = 22..=256;
 
 /// Shown to nobody: its credentials sign checks.
 #[derive(Default)]
@@ -24,9 +21,9 @@ impl Fragment {
                 return Err(Refusal::Fragment);
             }
             if let Some(value) = line.strip_prefix("a=ice-ufrag:") {
-                ufrag = Some(text(value, UFRAG)?);
+                ufrag = Some(text(value, is_ufrag)?);
             } else if let Some(value) = line.strip_prefix("a=ice-pwd:") {
-                password = Some(text(value, PASSWORD)?);
+                password = Some(text(value, is_password)?);
             } else if !line.is_empty() && line.as_bytes().get(1) != Some(&b'=') {
                 return Err(Refusal::Fragment);
             }
@@ -37,11 +34,10 @@ impl Fragment {
     }
 }
 
-/// Characters that ICE has.
-fn text(value: &str, length: std::ops::RangeInclusive<usize>) -> Result<String, Refusal> {
-    let good = |it: char| it.is_ascii_alphanumeric() || matches!(it, '+' | '/');
-    let good = length.contains(&value.len()) && value.chars().all(good);
-    good.then(|| value.to_owned()).ok_or(Refusal::Fragment)
+fn text(value: &str, good: fn(&str) -> bool) -> Result<String, Refusal> {
+    good(value)
+        .then(|| value.to_owned())
+        .ok_or(Refusal::Fragment)
 }
 
 #[cfg(test)]

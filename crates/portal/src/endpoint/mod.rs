@@ -10,13 +10,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, HeaderName, HeaderValue,
     ORIGIN, VARY,
 };
-use axum::http::{Method, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Response, StatusCode};
 use axum::routing::any;
 
 use crate::server::{Kind, Shared};
@@ -39,11 +40,15 @@ type Answer = Result<Response<Body>, Refusal>;
 
 async fn handle(
     State(shared): State<Arc<Shared>>,
-    Path(path): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Response<Body> {
     let origin = request.headers().get(ORIGIN).cloned();
-    let answer = route(&shared, &path, request).await;
+    let answer = match path {
+        Ok(Path(path)) => route(&shared, &path, request).await,
+        // It is no UTF-8.
+        Err(_) => Err(Refusal::NotFound),
+    };
     finish(&shared, origin.as_ref(), answer)
 }
 
@@ -73,11 +78,17 @@ fn kind(name: &str) -> Option<Kind> {
     }
 }
 
-/// What every answer has: whether the page that asks may read it.
+/// What every answer has.
 fn finish(shared: &Shared, origin: Option<&HeaderValue>, answer: Answer) -> Response<Body> {
     let mut response = answer.unwrap_or_else(|refusal| refusal.response());
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    allow(shared, origin, headers);
+    response
+}
+
+/// Whether the page that asks may read the answer.
+pub(crate) fn allow(shared: &Shared, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
     headers.append(VARY, HeaderValue::from_static("Origin"));
     let all = shared.origins.iter().any(|it| it == "*");
     let allowed = origin.filter(|origin| all || shared.origins.iter().any(|it| it == *origin));
@@ -88,7 +99,6 @@ fn finish(shared: &Shared, origin: Option<&HeaderValue>, answer: Answer) -> Resp
             HeaderValue::from_static("Location, ETag, Retry-After"),
         );
     }
-    response
 }
 
 fn options() -> Response<Body> {

@@ -31,6 +31,8 @@ pub(super) enum Refusal {
     Precondition,
     Restart(String),
     Full(Full),
+    /// ICE begins anew all the time.
+    Often,
     Busy,
     Internal,
 }
@@ -54,7 +56,9 @@ impl Refusal {
             | Self::Restart(_) => StatusCode::BAD_REQUEST,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::Full(Full::Portal) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full(Full::Token | Full::Address) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Full(Full::Token | Full::Address | Full::Often) | Self::Often => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -80,6 +84,7 @@ impl Refusal {
             Self::Full(Full::Portal) => "portal_full",
             Self::Full(Full::Token) => "token_in_use",
             Self::Full(Full::Address) => "too_many_peers",
+            Self::Full(Full::Often) | Self::Often => "too_often",
             Self::Busy => "unavailable",
             Self::Internal => "internal",
         }
@@ -128,6 +133,8 @@ impl Refusal {
                 "this token has as many peers as it may; end one with DELETE, or get another token"
             }
             Self::Full(Full::Address) => "this address has as many peers as it may; try again later",
+            Self::Full(Full::Often) => "this token, or this address, has joined too often just now; try again later",
+            Self::Often => "ICE has begun anew too often just now; try again later",
             Self::Busy => "there is too much to do; try again",
             Self::Internal => "something went wrong here; it is in the log of uro_discord",
         }

@@ -1,7 +1,7 @@
 //! A peer's session: made by an offer, mended by fragments, ended by DELETE.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -20,6 +20,9 @@ use crate::server::{
     Command, Hall, Kind, NoSession, Passport, Refused, Restarted, SessionAddress, Shared,
 };
 
+/// Bytes of a path's beginning that a proxy takes away.
+const PREFIX: usize = 128;
+
 /// How long a loop may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -32,6 +35,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     }
     let hall = shared.hall(&id).ok_or(Refusal::NoPortal)?;
     let address = request.extensions().get::<ClientAddress>().copied();
+    let prefix = prefix(request.headers());
     let body = text(request.into_body()).await?;
     let offer = Offer::parse(&body).map_err(Refusal::Offer)?;
     check(&offer, kind)?;
@@ -42,6 +46,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
             &id,
             &claims.jti,
             address.map(|ClientAddress(ip)| ip),
+            Instant::now(),
         )
         .map_err(Refusal::Full)?;
     let session = name()?;
@@ -67,13 +72,33 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     *response.status_mut() = StatusCode::CREATED;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(SDP));
-    let location = format!("/portal/{id}/{kind}/{session}");
+    let location = format!("{prefix}/portal/{id}/{kind}/{session}");
     headers.insert(
         LOCATION,
         HeaderValue::try_from(location).map_err(|_| Refusal::Internal)?,
     );
     headers.insert(ETAG, etag(&ufrag)?);
     Ok(response)
+}
+
+/// What a proxy has taken from the path, which the client's next requests have to have. No reference without it would do: OBS takes
+/// a `Location` for a whole path.
+fn prefix(headers: &HeaderMap) -> String {
+    let prefix = headers
+        .get("x-forwarded-prefix")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .trim_end_matches('/');
+    let good = |it: u8| it.is_ascii_alphanumeric() || b"/-_.~".contains(&it);
+    let path = prefix.len() <= PREFIX
+        && prefix.starts_with('/')
+        && !prefix.starts_with("//")
+        && prefix.bytes().all(good);
+    if path {
+        prefix.to_owned()
+    } else {
+        String::new()
+    }
 }
 
 /// Candidates (204), or credentials with which ICE begins anew (200).
@@ -121,6 +146,7 @@ async fn restart(
     .await?;
     match restarted.map_err(|NoSession| Refusal::NoSession)? {
         Restarted::Refused(why) => Err(Refusal::Restart(why)),
+        Restarted::Often => Err(Refusal::Often),
         Restarted::Done { lines, ufrag } => {
             let mut response = Response::new(Body::from(lines));
             let headers = response.headers_mut();

@@ -2,6 +2,7 @@
 //! that the implementation can be another one.
 
 mod demux;
+mod dtls;
 mod offer;
 mod rtc;
 
@@ -11,7 +12,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 pub(crate) use demux::Datagram;
-pub(crate) use offer::{Offer, OfferError};
+pub(crate) use offer::{Offer, OfferError, is_password, is_ufrag};
 pub(crate) use rtc::{Identity, Rtc};
 
 /// One connection, from its answer to its end.
@@ -112,4 +113,10 @@ pub(crate) enum Closed {
 pub(crate) struct PeerError {
     doing: &'static str,
     source: ::rtc::shared::error::Error,
+}
+
+/// See [`crate::fuzzing`].
+#[cfg(feature = "fuzzing")]
+pub(crate) fn fuzz_dtls(data: &[u8]) {
+    dtls::fuzz(data);
 }

@@ -1,6 +1,11 @@
 //! An SDP offer, as far as it is looked at here: whether it is one that a portal can answer, and what it asks for.
 
+mod section;
+
 use std::fmt::Write as _;
+
+use section::{Kind, Section, Transport};
+pub(crate) use section::{is_password, is_ufrag};
 
 /// Lines of an offer. Browsers with everything on send some 250.
 const LINES: usize = 1024;
@@ -14,6 +19,7 @@ pub(crate) struct Offer {
     text: String,
     audio: Option<Direction>,
     data: bool,
+    active: bool,
 }
 
 /// Which way audio flows, as the offerer sees it.
@@ -52,8 +58,16 @@ pub(crate) enum OfferError {
     TooLong,
     #[error("the offer has more than one m={0}; offer one")]
     Several(&'static str),
-    #[error("an m= section of the offer has no a=mid; offer with a library that does BUNDLE")]
+    #[error(
+        "an m= section of the offer has no a=mid of its own; offer with a library that does BUNDLE"
+    )]
     NoMid,
+    #[error(
+        "a=ice-ufrag has 4 to 256 and a=ice-pwd 22 to 256 letters, digits, + and /; send the offer that setLocalDescription() was given"
+    )]
+    Ice,
+    #[error("a=setup of the offer is none of actpass, active and passive; offer actpass")]
+    Setup,
     #[error("the offer has no {0}; send the offer that setLocalDescription() was given")]
     Missing(&'static str),
     #[error("m=audio of the offer has no Opus; let your library offer opus/48000/2")]
@@ -63,7 +77,7 @@ pub(crate) enum OfferError {
 }
 
 impl Offer {
-    /// Reads an offer.
+    /// Reads an offer. Of its lines those are kept that are known to be of use; the others cost time, and `rtc` is not to see them.
     ///
     /// Candidates in it are left out: who has ICE-lite learns where a peer is from its signed checks, and asks nobody else.
     pub(crate) fn parse(body: &str) -> Result<Self, OfferError> {
@@ -71,16 +85,10 @@ impl Offer {
         if lines.next() != Some("v=0") {
             return Err(OfferError::NoSdp);
         }
-        let mut offer = Self {
-            text: String::with_capacity(body.len().saturating_add(2)),
-            audio: None,
-            data: false,
-        };
-        offer.push("v=0");
-        let mut ice = (false, false);
-        let mut fingerprint = false;
-        let mut session_direction = Direction::BOTH;
-        let mut sections: Vec<Section> = Vec::new();
+        let mut text = String::from("v=0\r\n");
+        let mut transport = Transport::default();
+        let mut session = Section::new("", Direction::BOTH);
+        let mut sections: Vec<Section<'_>> = Vec::new();
         for (number, line) in lines.filter(|line| !line.is_empty()).enumerate() {
             if number >= LINES {
                 return Err(OfferError::TooLong);
@@ -89,64 +97,66 @@ impl Offer {
                 if sections.len() >= SECTIONS {
                     return Err(OfferError::TooLong);
                 }
-                sections.push(Section::new(media, session_direction));
+                sections.push(Section::new(media, session.direction));
+            } else if let Some(attribute) = line.strip_prefix("a=") {
+                let section = sections.last_mut().unwrap_or(&mut session);
+                section.note(attribute, &mut transport)?;
+            } else if sections.is_empty()
+                && ["o=", "s=", "t="].iter().any(|of| line.starts_with(of))
+            {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{line}\r\n");
             }
-            let attribute = line.strip_prefix("a=").unwrap_or_default();
-            if attribute.starts_with("candidate:") || attribute == "end-of-candidates" {
-                continue;
-            }
-            ice.0 |= attribute.starts_with("ice-ufrag:");
-            ice.1 |= attribute.starts_with("ice-pwd:");
-            fingerprint |= attribute.starts_with("fingerprint:");
-            match (sections.last_mut(), Direction::of(attribute)) {
-                (None, Some(direction)) => session_direction = direction,
-                (Some(section), Some(direction)) => section.direction = direction,
-                (Some(section), None) => section.note(attribute),
-                (None, None) => {}
-            }
-            offer.push(line);
         }
         for (there, what) in [
-            (ice.0, "a=ice-ufrag"),
-            (ice.1, "a=ice-pwd"),
-            (fingerprint, "a=fingerprint"),
+            (transport.ufrag, "a=ice-ufrag"),
+            (transport.password, "a=ice-pwd"),
+            (
+                transport.fingerprint,
+                "a=fingerprint of sha-256, sha-384 or sha-512",
+            ),
             (!sections.is_empty(), "m= section"),
         ] {
             if !there {
                 return Err(OfferError::Missing(what));
             }
         }
+        session.write(&mut text, None);
+        let mut offer = Self {
+            text,
+            audio: None,
+            data: false,
+            active: transport.active,
+        };
+        let mut mids = Vec::with_capacity(sections.len());
         for section in &sections {
             offer.take(section)?;
+            let mid = section.mid.ok_or(OfferError::NoMid)?;
+            if mids.contains(&mid) {
+                return Err(OfferError::NoMid);
+            }
+            mids.push(mid);
         }
         Ok(offer)
     }
 
-    fn push(&mut self, line: &str) {
-        self.text.push_str(line);
-        self.text.push_str("\r\n");
+    fn take(&mut self, section: &Section<'_>) -> Result<(), OfferError> {
+        let kind = section.kind();
+        match kind {
+            Kind::Audio if self.audio.is_some() => return Err(OfferError::Several("audio")),
+            Kind::Audio if !section.has_opus() => return Err(OfferError::NoOpus),
+            Kind::Audio => self.audio = Some(section.direction),
+            Kind::Data if self.data => return Err(OfferError::Several("application")),
+            Kind::Data => self.data = true,
+            Kind::Other => {}
+        }
+        section.write(&mut self.text, Some(kind));
+        Ok(())
     }
 
-    fn take(&mut self, section: &Section) -> Result<(), OfferError> {
-        if !section.mid {
-            return Err(OfferError::NoMid);
-        }
-        match section.kind {
-            _ if section.closed && !section.bundled => Ok(()),
-            Kind::Audio if self.audio.is_some() => Err(OfferError::Several("audio")),
-            Kind::Audio if !section.opus => Err(OfferError::NoOpus),
-            Kind::Audio => {
-                self.audio = Some(section.direction);
-                Ok(())
-            }
-            Kind::Data if self.data => Err(OfferError::Several("application")),
-            Kind::Data => {
-                self.data = true;
-                Ok(())
-            }
-            // It is answered as one that is not wanted.
-            Kind::Other => Ok(()),
-        }
+    /// Whether the offerer begins DTLS, so that we must not.
+    pub(super) fn active(&self) -> bool {
+        self.active
     }
 
     /// Which way audio flows, if there is any.
@@ -183,53 +193,6 @@ impl Offer {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Audio,
-    Data,
-    Other,
-}
-
-struct Section {
-    kind: Kind,
-    direction: Direction,
-    /// Port 0: it is not wanted, unless it is `bundled`.
-    closed: bool,
-    /// It travels with another section only (RFC 8843), and has port 0 for that: so browsers offer by the policy max-bundle.
-    bundled: bool,
-    mid: bool,
-    opus: bool,
-}
-
-impl Section {
-    fn new(media: &str, direction: Direction) -> Self {
-        let mut words = media.split(' ');
-        let (kind, port) = (words.next(), words.next());
-        let kind = match kind {
-            Some("audio") => Kind::Audio,
-            Some("application") => Kind::Data,
-            _ => Kind::Other,
-        };
-        Self {
-            kind,
-            direction,
-            closed: port == Some("0"),
-            bundled: false,
-            mid: false,
-            opus: false,
-        }
-    }
-
-    fn note(&mut self, attribute: &str) {
-        if let Some(map) = attribute.strip_prefix("rtpmap:") {
-            let codec = map.split(' ').nth(1).unwrap_or_default();
-            self.opus |= codec.to_ascii_lowercase().starts_with("opus/48000");
-        }
-        self.mid |= attribute.starts_with("mid:") && attribute.len() > 4;
-        self.bundled |= attribute == "bundle-only";
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,6 +215,28 @@ mod tests {
         let again = offer.restarted("wxyz", "p").text().to_owned();
         assert_eq!(again.matches("a=ice-ufrag:wxyz\r\n").count(), 2);
         assert!(!again.contains("abcd"));
+        assert!(!offer.active());
+        let active = OFFER.replace("a=sendonly", "a=setup:active");
+        assert!(Offer::parse(&active).unwrap().active());
+    }
+
+    #[test]
+    fn only_what_is_of_use_is_passed_on() {
+        let types: Vec<String> = (0..128).map(|it| it.to_string()).collect();
+        let mut offer = OFFER.replace("SAVPF 111", &format!("SAVPF {}", types.join(" ")));
+        offer = offer.replace("sha-256 AA", "SHA-256 aa\r\na=fingerprint:sha-1 BB");
+        let codecs = (0..800).map(|it| format!("a=rtpmap:{} PCMU/8000\r\na=x:{it}\r\n", it % 100));
+        let more: String = codecs.take(400).collect();
+        offer = offer.replace("a=sendonly\r\n", &format!("a=sendonly\r\n{more}"));
+        offer += "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:2\r\na=rtpmap:96 VP8/90000\r\n";
+        let text = Offer::parse(&offer).unwrap().text().to_owned();
+        assert!(
+            text.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 0\r\n"), "{text}");
+        assert!(text.contains("a=fingerprint:sha-256 aa\r\n"), "{text}");
+        assert!(text.lines().count() < 30, "{text}");
     }
 
     #[test]
@@ -259,31 +244,44 @@ mod tests {
         let closed = OFFER.replace("m=application 9", "m=application 0");
         assert!(!Offer::parse(&closed).unwrap().data());
         let bundled = closed.replace("a=mid:1", "a=mid:1\r\na=bundle-only");
-        assert!(Offer::parse(&bundled).unwrap().data());
+        let bundled = Offer::parse(&bundled).unwrap();
+        assert!(bundled.data());
+        assert!(bundled.text().contains("m=application 9 "));
     }
 
     #[test]
     fn what_cannot_be_answered_is_refused_with_a_word() {
-        let refused = |text: &str| Offer::parse(text).err().unwrap();
         let without = |what: &str| {
             let kept: Vec<&str> = OFFER
                 .lines()
                 .filter(|line| !line.starts_with(what))
                 .collect();
-            refused(&kept.join("\n"))
+            Offer::parse(&kept.join("\n")).err().unwrap()
         };
-        assert_eq!(refused("hello"), OfferError::NoSdp);
+        assert_eq!(Offer::parse("hello").err().unwrap(), OfferError::NoSdp);
         assert_eq!(without("a=ice-ufrag"), OfferError::Missing("a=ice-ufrag"));
-        assert_eq!(
-            without("a=fingerprint"),
-            OfferError::Missing("a=fingerprint")
-        );
+        let missing = OfferError::Missing("a=fingerprint of sha-256, sha-384 or sha-512");
+        assert_eq!(without("a=fingerprint"), missing);
         assert_eq!(without("a=mid"), OfferError::NoMid);
         assert_eq!(without("a=rtpmap"), OfferError::NoOpus);
         assert_eq!(without("m="), OfferError::Missing("m= section"));
         let twice = format!("{OFFER}{}", &OFFER[OFFER.find("m=audio").unwrap()..]);
-        assert_eq!(refused(&twice), OfferError::Several("audio"));
+        assert_eq!(
+            Offer::parse(&twice).err().unwrap(),
+            OfferError::Several("audio")
+        );
+        let with = |from: &str, to: &str| Offer::parse(&OFFER.replace(from, to)).err().unwrap();
+        assert_eq!(with("sha-256 AA", "sha-1 AA"), missing);
+        assert_eq!(with("sha-256 AA", "sha-256 A\u{e4}"), missing);
+        assert_eq!(with("a=mid:1", "a=mid:0"), OfferError::NoMid);
+        assert_eq!(with("a=mid:1", "a=mid:1 2"), OfferError::NoMid);
+        assert_eq!(with("ufrag:abcd", "ufrag:abc"), OfferError::Ice);
+        assert_eq!(
+            with("ufrag:abcd", &format!("ufrag:{}", "a".repeat(257))),
+            OfferError::Ice
+        );
+        assert_eq!(with("a=sendonly", "a=setup:holdconn"), OfferError::Setup);
         let long = format!("{OFFER}{}", "a=x\r\n".repeat(LINES));
-        assert_eq!(refused(&long), OfferError::TooLong);
+        assert_eq!(Offer::parse(&long).err().unwrap(), OfferError::TooLong);
     }
 }

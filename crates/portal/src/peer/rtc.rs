@@ -20,6 +20,7 @@ use rtc::sansio::Protocol as _;
 use rtc::shared::error::Error;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use super::dtls::{Handshake, Verdict};
 use super::{
     Channel, Closed, Datagram, Event, Message, Offer, OfferError, Peer, PeerError, Rtp, Transmit,
 };
@@ -41,6 +42,7 @@ pub(crate) struct Rtc {
     track: Option<Track>,
     /// Those that are open.
     channels: BTreeSet<RTCDataChannelId>,
+    handshake: Handshake,
     connected: bool,
     closed: bool,
     events: VecDeque<Event>,
@@ -68,7 +70,7 @@ impl Rtc {
         mix: bool,
     ) -> Result<(Self, String), OfferError> {
         let refused = OfferError::Refused;
-        let mut connection = setup::connection(now, identity).map_err(refused)?;
+        let mut connection = setup::connection(now, identity, offer.active()).map_err(refused)?;
         let hears = mix && offer.audio().is_some_and(|audio| audio.receives);
         let mut track = None;
         if hears {
@@ -89,6 +91,7 @@ impl Rtc {
             password: String::new(),
             track,
             channels: BTreeSet::new(),
+            handshake: Handshake::default(),
             connected: false,
             closed: false,
             events: VecDeque::new(),
@@ -258,6 +261,14 @@ impl Peer for Rtc {
     }
 
     fn datagram(&mut self, now: Instant, local: SocketAddr, from: SocketAddr, bytes: &[u8]) {
+        let datagram = Datagram::of(bytes);
+        if let Datagram::Dtls(_) = datagram {
+            match self.handshake.judge(bytes, self.connected) {
+                Verdict::Take => {}
+                Verdict::Drop => return,
+                Verdict::End => return self.end(Closed::Failed),
+            }
+        }
         let transport = TransportContext {
             local_addr: local,
             peer_addr: from,
@@ -272,7 +283,6 @@ impl Peer for Rtc {
         if let Err(error) = read {
             tracing::debug!(%error, "a datagram that says nothing");
         }
-        let datagram = Datagram::of(bytes);
         // RTP raises nothing that cannot wait for the next timer. RTCP and what is no media can.
         self.stirred |= !matches!(datagram, Datagram::Rtp(_));
         if datagram == Datagram::Dtls(ALERT) {

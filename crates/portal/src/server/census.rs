@@ -1,10 +1,18 @@
-//! How many peers there are of each portal, token and address.
+//! How many peers there are of each portal, token and address, and how often they come.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::Limits;
+use super::rate::Rate;
+
+/// Who has come so often at once as this many times what his limit is, waits. An offer costs a loop a millisecond and more.
+const AT_ONCE: usize = 4;
+
+/// So many are remembered before those are forgotten who have not come for long.
+const REMEMBERED: usize = 1024;
 
 /// What peers are counted by.
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
@@ -20,10 +28,18 @@ pub(crate) enum Full {
     Portal,
     Token,
     Address,
+    /// There is room, but it is asked for too often.
+    Often,
+}
+
+#[derive(Default)]
+struct State {
+    counts: HashMap<Key, usize>,
+    arrivals: HashMap<Key, Rate>,
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Census(Arc<Mutex<HashMap<Key, usize>>>);
+pub(crate) struct Census(Arc<Mutex<State>>);
 
 /// A peer's place; it is free again when this is dropped.
 pub(crate) struct Seat {
@@ -38,6 +54,7 @@ impl Census {
         portal: &str,
         token: &str,
         address: Option<IpAddr>,
+        now: Instant,
     ) -> Result<Seat, Full> {
         let mut wanted = vec![
             (
@@ -54,15 +71,20 @@ impl Census {
                 Full::Address,
             ));
         }
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, limit, full) in &wanted {
-            if counts.get(key).is_some_and(|count| count >= limit) || *limit == 0 {
+            if state.counts.get(key).is_some_and(|count| count >= limit) || *limit == 0 {
                 return Err(*full);
+            }
+        }
+        for (key, limit, full) in &wanted {
+            if *full != Full::Portal && !state.arrives(key, *limit, now) {
+                return Err(Full::Often);
             }
         }
         let mut keys = Vec::with_capacity(wanted.len());
         for (key, ..) in wanted {
-            let count = counts.entry(key.clone()).or_default();
+            let count = state.counts.entry(key.clone()).or_default();
             *count = count.saturating_add(1);
             keys.push(key);
         }
@@ -73,14 +95,27 @@ impl Census {
     }
 }
 
+impl State {
+    /// Whether somebody may come once more. A quarter of his limit may come each second.
+    fn arrives(&mut self, key: &Key, limit: usize, now: Instant) -> bool {
+        if self.arrivals.len() >= REMEMBERED && !self.arrivals.contains_key(key) {
+            self.arrivals.retain(|_, rate| !rate.is_full(now));
+        }
+        let at_once = u32::try_from(limit.saturating_mul(AT_ONCE)).unwrap_or(u32::MAX);
+        let rate = || Rate::within(at_once, f64::from(at_once) / 16.0, now);
+        let rate = self.arrivals.entry(key.clone()).or_insert_with(rate);
+        rate.take(1, now)
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut counts = self.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.census.0.lock().unwrap_or_else(PoisonError::into_inner);
         for key in &self.keys {
-            if let Some(count) = counts.get_mut(key) {
+            if let Some(count) = state.counts.get_mut(key) {
                 *count = count.saturating_sub(1);
                 if *count == 0 {
-                    counts.remove(key);
+                    state.counts.remove(key);
                 }
             }
         }
@@ -98,6 +133,7 @@ fn site(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_place_is_free_again_when_its_peer_goes() {
@@ -108,8 +144,9 @@ mod tests {
             ..Limits::default()
         };
         let census = Census::default();
+        let now = Instant::now();
         let seat = |portal: &str, token: &str, address: &str| {
-            census.seat(&limits, portal, token, Some(address.parse().unwrap()))
+            census.seat(&limits, portal, token, Some(address.parse().unwrap()), now)
         };
         let first = seat("a", "1", "2001:db8::1");
         let _second = seat("a", "1", "10.0.0.1");
@@ -122,6 +159,31 @@ mod tests {
         assert!(seat("a", "1", "2001:db8::3").is_ok());
         drop(third);
         drop(_second);
-        assert!(census.0.lock().unwrap().is_empty());
+        assert!(census.0.lock().unwrap().counts.is_empty());
+    }
+
+    #[test]
+    fn who_comes_and_goes_all_the_time_waits() {
+        let limits = Limits {
+            token_peers: 4,
+            ..Limits::default()
+        };
+        let census = Census::default();
+        let start = Instant::now();
+        let come = |token: &str, seconds: u64| {
+            let now = start + Duration::from_secs(seconds);
+            census.seat(&limits, "a", token, None, now).map(drop)
+        };
+        for _ in 0..16 {
+            assert_eq!(come("1", 0), Ok(()));
+        }
+        assert_eq!(come("1", 0), Err(Full::Often));
+        assert_eq!(come("2", 0), Ok(()));
+        assert_eq!(come("1", 1), Ok(()));
+        assert_eq!(come("1", 1), Err(Full::Often));
+        for token in 10..5_000 {
+            assert_eq!(come(&token.to_string(), token), Ok(()));
+        }
+        assert!(census.0.lock().unwrap().arrivals.len() <= REMEMBERED + 1);
     }
 }

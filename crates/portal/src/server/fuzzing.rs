@@ -104,7 +104,7 @@ fn joins(data: &[u8]) -> bool {
     };
     let mut now = Instant::now();
     let limits = Limits::default();
-    let Ok(seat) = Census::default().seat(&limits, "lobby", "1", None) else {
+    let Ok(seat) = Census::default().seat(&limits, "lobby", "1", None, Instant::now()) else {
         return false;
     };
     let passport = Passport {

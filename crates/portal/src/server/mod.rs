@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -186,6 +187,11 @@ impl Portals {
     /// address.
     pub fn routes(&self) -> axum::Router {
         crate::endpoint::routes(self.0.clone())
+    }
+
+    /// Lets the page of an `Origin` read an answer to it, if it may ask: for answers of whoever serves [`routes`](Self::routes).
+    pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
+        crate::endpoint::allow(&self.0, origin, headers);
     }
 
     /// Opens a portal.

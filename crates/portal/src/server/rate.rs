@@ -6,25 +6,41 @@ use std::time::Instant;
 #[derive(Debug)]
 pub(super) struct Rate {
     per_second: f64,
+    at_once: f64,
     left: f64,
     at: Instant,
 }
 
 impl Rate {
     pub(super) fn new(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second);
+        Self::within(per_second, f64::from(per_second), now)
+    }
+
+    /// More at once than each second.
+    pub(super) fn within(at_once: u32, per_second: f64, now: Instant) -> Self {
+        let at_once = f64::from(at_once);
         Self {
             per_second,
-            left: per_second,
+            at_once,
+            left: at_once,
             at: now,
         }
     }
 
+    /// Nothing was taken for long.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.left(now) >= self.at_once
+    }
+
+    fn left(&self, now: Instant) -> f64 {
+        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        (self.left + passed * self.per_second).min(self.at_once)
+    }
+
     /// Takes `amount` if it is there.
     pub(super) fn take(&mut self, amount: u32, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = self.left(now);
         self.at = self.at.max(now);
-        self.left = (self.left + passed * self.per_second).min(self.per_second);
         let amount = f64::from(amount);
         let there = self.left >= amount;
         if there {

@@ -21,6 +21,9 @@ const HELLO: Duration = Duration::from_secs(10);
 /// Messages of `vsk-control` a second.
 const CONTROL_RATE: u32 = 20;
 
+/// How often ICE may begin anew, a second: it costs as much as an offer.
+const RESTART_RATE: u32 = 4;
+
 /// Packets of `vsk-voice` a second: ten players at 10 ms.
 const VOICE_RATE: u32 = 1000;
 
@@ -131,6 +134,7 @@ pub(super) struct Session {
     pub(super) left: Option<Left>,
     /// The room has it.
     pub(super) in_room: bool,
+    pub(super) restarts: Rate,
     born: Instant,
     silence: Duration,
     connected: Option<Instant>,
@@ -184,6 +188,7 @@ impl Session {
             dirty: false,
             left: None,
             in_room: false,
+            restarts: Rate::new(RESTART_RATE, now),
             born: now,
             silence: limits.silence,
             connected: None,

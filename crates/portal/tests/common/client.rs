@@ -42,6 +42,8 @@ pub struct Plan<'a> {
     pub max_bundle: bool,
     pub bind: &'a str,
     pub certificate: Option<RTCCertificate>,
+    /// Who begins DTLS, as the offer says it; else whoever answers.
+    pub setup: Option<&'a str>,
 }
 
 impl Default for Plan<'_> {
@@ -55,6 +57,7 @@ impl Default for Plan<'_> {
             max_bundle: false,
             bind: "127.0.0.1:0",
             certificate: None,
+            setup: None,
         }
     }
 }
@@ -120,6 +123,9 @@ impl Client {
                 .replace("m=application 9 ", "m=application 0 ")
                 .replace("a=sctp-port:", "a=bundle-only\r\na=sctp-port:");
             assert!(offer.contains("m=application 0 ") && offer.contains("bundle-only"));
+        }
+        if let Some(setup) = plan.setup {
+            offer = offer.replace("a=setup:actpass", &format!("a=setup:{setup}"));
         }
         let bearer = format!("Bearer {}", plan.token);
         let headers = [

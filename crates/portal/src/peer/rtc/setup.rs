@@ -15,6 +15,7 @@ use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MediaEng
 use rtc::peer_connection::configuration::setting_engine::{
     SctpMaxMessageSize, SettingEngineBuilder,
 };
+use rtc::peer_connection::transport::RTCDtlsRole;
 use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtp_transceiver::rtp_sender::{
     RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
@@ -62,8 +63,19 @@ impl Identity {
 }
 
 /// A connection without tracks, that waits for an offer.
-pub(super) fn connection(now: Instant, identity: &Identity) -> Result<RTCPeerConnection, Error> {
+pub(super) fn connection(
+    now: Instant,
+    identity: &Identity,
+    offerer_begins: bool,
+) -> Result<RTCPeerConnection, Error> {
+    // RFC 8842: who is offered `active` answers `passive`. `rtc` would begin too, and nobody would answer.
+    let role = if offerer_begins {
+        RTCDtlsRole::Server
+    } else {
+        RTCDtlsRole::Client
+    };
     let settings = SettingEngineBuilder::new()
+        .with_answering_dtls_role(role)
         .with_crypto_provider(identity.crypto.clone())
         // It would open a socket for each peer.
         .with_multicast_dns_mode(MulticastDnsMode::Disabled)

@@ -58,7 +58,7 @@ impl Media {
             return count(&self.counts.unknown);
         };
         session.heard = now;
-        if request.is_none() && !session.admits(now, bytes) {
+        if !session.admits(now, bytes) {
             count(&self.counts.limited);
         } else {
             let known = session.place.swapped(path);

@@ -75,6 +75,8 @@ pub(crate) enum Restarted {
         ufrag: String,
     },
     Refused(String),
+    /// It did so just now.
+    Often,
 }
 
 impl Media {
@@ -217,6 +219,9 @@ impl Media {
         let Some(Some(session)) = self.peers.get_mut(index) else {
             return Restarted::Refused("the session has ended".into());
         };
+        if !session.restarts.take(1, now) {
+            return Restarted::Often;
+        }
         let before = session.peer.credentials().0.to_owned();
         let restarted = guarded(&self.counts, session, |session| {
             session.peer.restart(now, ufrag, password)
