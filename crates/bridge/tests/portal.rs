@@ -6,7 +6,7 @@ mod member;
 mod support;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use member::{Ear, Member};
@@ -234,12 +234,21 @@ impl World {
 }
 
 async fn ask(method: &str, url: &str, headers: &[(&str, &str)]) -> (http::response::Parts, Bytes) {
+    send(method, url, headers, Bytes::new()).await
+}
+
+async fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> (http::response::Parts, Bytes) {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = request.body(Empty::<Bytes>::new()).unwrap();
+    let request = request.body(Full::new(body)).unwrap();
     let response = patiently("an answer", client.request(request))
         .await
         .unwrap();
@@ -515,7 +524,15 @@ async fn an_endpoint_that_cannot_be_had_is_tried_until_it_can() {
     let (head, _) = ask("GET", &format!("{http}/portal/lobby"), &[]).await;
     assert_eq!(
         (head.status.as_u16(), &head.headers["location"]),
-        (308, &"/portal/lobby/".parse().unwrap())
+        (308, &"lobby/".parse().unwrap())
+    );
+    // A page may read what the listener itself answers, too.
+    let long = Bytes::from(vec![b'x'; 70_000]);
+    let (head, body) = send("POST", &whip, &[origin], long).await;
+    assert_eq!(head.status, 413, "{body:?}");
+    assert_eq!(
+        head.headers["access-control-allow-origin"],
+        "https://uro.example"
     );
 
     // Other limits at the same address: the room is opened anew, there.

@@ -221,6 +221,8 @@ defmodule UroDiscord.Web.ListenerTest do
           {"GET / HTTP/1.2\r\nHost: x\r\n\r\n", 400},
           {"\x16\x03\x01\x02\x00\x01", 400},
           {"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400},
+          {"GET / HTTP/1.1\r\n\r\n", 400},
+          {"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400},
           {"GET /#{long} HTTP/1.1\r\nHost: x\r\n\r\n", 431},
           {"GET / HTTP/1.1\r\nX: #{long}\r\n\r\n", 431},
           {["GET / HTTP/1.1\r\n", for(n <- 1..101, do: "X-#{n}: a\r\n"), "\r\n"], 431},

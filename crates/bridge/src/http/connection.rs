@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Response, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -159,12 +159,25 @@ async fn answer(
     let work = Arc::new(client.asks(request.body().is_end_stream(), two));
     request.extensions_mut().insert(client);
     request.extensions_mut().insert(work.clone());
-    let mut response = routes.oneshot(request).await?;
+    let mut response = if hosts(&request) {
+        routes.oneshot(request).await?
+    } else {
+        Refusal::Host.response()
+    };
     if !two && !work.was_read() {
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(response)
+}
+
+/// Whether a request says for whom it is as HTTP has it (RFC 9112, section 3.2): else proxies and we may take it for two things.
+fn hosts(request: &Request) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    match request.version() {
+        Version::HTTP_11 => hosts == 1,
+        _ => hosts <= 1,
+    }
 }
 
 /// Says the last word if there is one, and takes what still comes for a while: a connection that is closed with bytes unread

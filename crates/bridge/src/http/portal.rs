@@ -8,11 +8,13 @@ use crate::portal::Served;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use hyper::HeaderMap;
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, ORIGIN,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode};
+use std::net::IpAddr;
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use uro_discord_portal::ClientAddress;
@@ -78,15 +80,21 @@ impl Portals {
         work: &Work,
     ) -> Result<Response<Body>, Refusal> {
         // Not to be held while anything waits.
-        let routes = match &*self.served.borrow() {
+        let (routes, portals) = match &*self.served.borrow() {
             Served::Nothing => return Err(Refusal::NotFound),
             Served::Soon => return Err(Refusal::Soon),
-            Served::Routes(routes) => routes.clone(),
+            Served::Routes(routes, portals) => (routes.clone(), portals.clone()),
         };
         if let Some(page) = page(&request) {
             return Ok(page);
         }
-        forward(routes, request, &self.bodies, client, work).await
+        let origin = request.headers().get(ORIGIN).cloned();
+        let answer = forward(routes, request, &self.bodies, client, work).await;
+        Ok(answer.unwrap_or_else(|refusal| {
+            let mut response = refusal.response();
+            portals.allow(origin.as_ref(), response.headers_mut());
+            response
+        }))
     }
 }
 
@@ -99,11 +107,29 @@ async fn forward(
 ) -> Result<Response<Body>, Refusal> {
     let (mut parts, body) = request.into_parts();
     let (bytes, _share) = read(body, BODY, bodies, client, work).await?;
-    parts
-        .extensions
-        .insert(ClientAddress(client.peer.to_canonical()));
+    let address = address(client.peer.to_canonical(), &parts.headers);
+    parts.extensions.insert(ClientAddress(address));
     let answer = routes.oneshot(Request::from_parts(parts, Body::from(bytes)));
     answer.await.map_err(|never| match never {})
+}
+
+/// Who asks, by whom peers are counted. A proxy on this machine or in its network says for whom it does; what strangers say of
+/// themselves is not believed, and of what a proxy says only the last, which is its own.
+fn address(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let near = match peer {
+        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
+        IpAddr::V6(peer) => {
+            peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local()
+        }
+    };
+    let said = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .next_back()
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next())
+        .and_then(|value| value.trim().parse::<IpAddr>().ok());
+    said.filter(|_| near).unwrap_or(peer).to_canonical()
 }
 
 /// The page, if it is that which is asked for.
@@ -122,11 +148,11 @@ fn page(request: &Request) -> Option<Response<Body>> {
     (!id.is_empty()).then(|| file(kind, content))
 }
 
-/// Its files are beside it: the address ends with a slash.
+/// Its files are beside it: the address ends with a slash. It is told from here, as proxies may take the path's beginning away.
 fn moved(id: &str) -> Option<Response<Body>> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
-    let location = HeaderValue::try_from(format!("{PATH}{id}/")).ok()?;
+    let location = HeaderValue::try_from(format!("{id}/")).ok()?;
     response.headers_mut().insert(LOCATION, location);
     Some(response)
 }
@@ -145,4 +171,30 @@ fn file(kind: &'static str, content: &'static str) -> Response<Body> {
             .insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_nearby_says_who_asks_and_strangers_do_not() {
+        let of = |peer: &str, said: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for said in said {
+                headers.append("x-forwarded-for", HeaderValue::from_static(said));
+            }
+            address(peer.parse().unwrap(), &headers).to_string()
+        };
+        assert_eq!(of("127.0.0.1", &["198.51.100.7"]), "198.51.100.7");
+        assert_eq!(
+            of("172.18.0.2", &["10.0.0.1, 198.51.100.7"]),
+            "198.51.100.7"
+        );
+        assert_eq!(of("::1", &["10.0.0.1", "2001:db8::7"]), "2001:db8::7");
+        assert_eq!(of("::1", &["::ffff:198.51.100.7"]), "198.51.100.7");
+        assert_eq!(of("203.0.113.9", &["198.51.100.7"]), "203.0.113.9");
+        assert_eq!(of("127.0.0.1", &["unknown"]), "127.0.0.1");
+        assert_eq!(of("127.0.0.1", &[]), "127.0.0.1");
+    }
 }

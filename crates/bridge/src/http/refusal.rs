@@ -10,6 +10,7 @@ pub enum Refusal {
     NotFound,
     BadRequest,
     BadHeader,
+    Host,
     Chunked,
     HeadTooLarge,
     BodyTooLarge(u32),
@@ -35,7 +36,9 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::NotFound => StatusCode::NOT_FOUND,
-            Self::BadRequest | Self::BadHeader | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::BadRequest | Self::BadHeader | Self::Host | Self::BodyBroken => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Chunked => StatusCode::LENGTH_REQUIRED,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -48,7 +51,7 @@ impl Refusal {
     fn error(self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
-            Self::BadRequest | Self::BadHeader | Self::BodyBroken => "bad_request",
+            Self::BadRequest | Self::BadHeader | Self::Host | Self::BodyBroken => "bad_request",
             Self::Chunked => "length_required",
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge(_) => "too_large",
@@ -63,6 +66,7 @@ impl Refusal {
             Self::NotFound => "there is nothing here; all paths begin with /discord/, or with /portal/ where portals are served",
             Self::BadRequest => "this is not a request of HTTP/1.1 or HTTP/2; look at what sends it",
             Self::BadHeader => "a header is not UTF-8; send it without what is not",
+            Self::Host => "a request of HTTP/1.1 has one Host; send it",
             Self::Chunked => "send the body with a Content-Length, not in chunks",
             Self::HeadTooLarge => {
                 "the head of a request may have 16384 bytes and 100 headers here; send less"

@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use uro_discord_net::{Backoff, Pauses};
+use uro_discord_portal::Portals;
 use uro_discord_wire::frame::AppendError;
 use uro_discord_wire::{self as wire, FromBridge, MediaListening, MediaState, Waiting};
 
@@ -40,7 +41,8 @@ pub enum Served {
     Nothing,
     /// An endpoint is wanted, and tried to have.
     Soon,
-    Routes(Router),
+    /// With whom its pages are let read what the listener itself answers.
+    Routes(Router, Portals),
 }
 
 /// What all portals have in common.
@@ -125,7 +127,10 @@ impl Keeper {
                 self.backoff.up(Instant::now().into_std());
                 self.retry = None;
                 self.trouble = None;
-                self.show(Served::Routes(bound.portals.routes()));
+                self.show(Served::Routes(
+                    bound.portals.routes(),
+                    bound.portals.clone(),
+                ));
                 let addresses = bound.portals.addresses();
                 self.bound = Some(bound);
                 self.say(MediaState::Listening(MediaListening { addresses }))
