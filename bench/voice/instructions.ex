@@ -7,6 +7,7 @@ defmodule Bench.Voice.Instructions do
   valgrind knows AES-NI and no VAES, so both are a little dearer here than on a newer processor.
   """
 
+  alias Bench.Callgrind
   alias Bench.Program
   alias Bench.VoiceServer, as: Server
 
@@ -15,14 +16,16 @@ defmodule Bench.Voice.Instructions do
 
   def run do
     Bench.title("Voice: instructions a frame, end-to-end encrypted (callgrind)")
-    folder = Path.join(System.tmp_dir!(), "bench-callgrind-#{System.pid()}")
-    File.mkdir_p!(folder)
+    Callgrind.folder(&run/1)
+  end
+
+  defp run(folder) do
     server = Server.start!()
 
     programs =
       for {role, user} <- [{"speak", 2}, {"listen", 3}] do
         command = Server.sessions(server, "uro", "dave", role, user)
-        program = Program.start!(callgrind(command, folder, role), Server.environment(server))
+        program = Program.start!(Callgrind.command(command, "#{folder}/#{role}"), Server.environment(server))
         Program.tell!(program, "sessions 1")
         program
       end
@@ -31,18 +34,21 @@ defmodule Bench.Voice.Instructions do
     [speaker, _listener] = programs
     Program.tell!(speaker, "speak")
     Process.sleep(1_000)
-    for program <- programs, do: control!(program, "--zero")
+    for program <- programs, do: Callgrind.zero!(program)
     began = System.monotonic_time(:millisecond)
     %{frames: frames} = Server.window!(server, @window)
-    for program <- programs, do: control!(program, "--dump")
+
+    totals =
+      for {program, role} <- Enum.zip(programs, ["speak", "listen"]), do: Callgrind.total!(program, "#{folder}/#{role}")
+
     took = System.monotonic_time(:millisecond) - began
     # Setting to zero and writing out take their time too.
     frames = frames * took / (@window * 1_000)
     for program <- programs, do: Program.stop!(program)
     Server.stop!(server)
 
-    for {name, role, way} <- [{"sending", "speak", "send"}, {"receiving", "listen", "receive"}] do
-      ours = total(folder, role) / frames
+    for {name, way, total} <- Enum.zip_with([["sending", "receiving"], ["send", "receive"], totals], &List.to_tuple/1) do
+      ours = total / frames
       bare = bare(way, folder)
 
       Bench.row("#{name} a frame", [
@@ -51,32 +57,16 @@ defmodule Bench.Voice.Instructions do
         {"", ours / bare, "times"}
       ])
     end
-
-    File.rm_rf!(folder)
   end
 
   defp bare(way, folder) do
-    command = callgrind([Program.rust("voice-bare"), way, "#{@bare}"], folder, way)
-    program = Program.start!(command, %{})
-    control!(program, "--zero")
+    file = "#{folder}/#{way}"
+    program = Program.start!(Callgrind.command([Program.rust("voice-bare"), way, "#{@bare}"], file), %{})
+    Callgrind.zero!(program)
     Program.go!(program)
     Program.said!(program, "done")
-    control!(program, "--dump")
+    total = Callgrind.total!(program, file)
     Program.stop!(program)
-    total(folder, way) / @bare
-  end
-
-  defp callgrind(command, folder, name),
-    do: ["valgrind", "--quiet", "--tool=callgrind", "--callgrind-out-file=#{folder}/#{name}" | command]
-
-  defp control!(program, what) do
-    {output, 0} = System.cmd("callgrind_control", [what, "#{program.os_pid}"], stderr_to_stdout: true)
-    unless output =~ "OK", do: raise(output)
-  end
-
-  # The dump that was asked for; the one at the end of the program has another name.
-  defp total(folder, name) do
-    [_, total] = Regex.run(~r/^totals: (\d+)$/m, File.read!("#{folder}/#{name}.1"))
-    String.to_integer(total)
+    total / @bare
   end
 end

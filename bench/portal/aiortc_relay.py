@@ -1,0 +1,59 @@
+"""aiortc's relay: what one peer publishes by WHIP, others hear by WHEP. It stands beside a portal in bench/portal.exs.
+
+It says "port PORT", and ends with a line or when its stdin closes.
+"""
+
+import asyncio
+import sys
+
+from aiohttp import web
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.contrib.media import MediaRelay
+
+relay = MediaRelay()
+published = {}
+sessions = {}
+
+
+async def offer(request):
+    portal, kind = request.match_info["portal"], request.match_info["kind"]
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+    @connection.on("track")
+    def on_track(track):
+        published[portal] = track
+
+    if kind == "whep":
+        connection.addTrack(relay.subscribe(published[portal], buffered=False))
+    await connection.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+    await connection.setLocalDescription(await connection.createAnswer())
+    session = f"/portal/{portal}/{kind}/{len(sessions)}"
+    sessions[session] = connection
+    return web.Response(
+        status=201,
+        text=connection.localDescription.sdp,
+        headers={"Content-Type": "application/sdp", "Location": session},
+    )
+
+
+async def end(request):
+    await sessions[request.path].close()
+    return web.Response()
+
+
+async def main():
+    app = web.Application()
+    app.router.add_post("/portal/{portal}/{kind:whip|whep}", offer)
+    app.router.add_delete("/portal/{portal}/{kind}/{session}", end)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    print("ready", flush=True)
+    print(f"port {runner.addresses[0][1]}", flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    await asyncio.gather(*(connection.close() for connection in sessions.values()))
+    await runner.cleanup()
+
+
+asyncio.run(main())
