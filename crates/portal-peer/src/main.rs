@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 use uro_portal_peer::{
     Error, HttpError, Join, Link, Way,
-    control::{Codec, Voice},
+    control::{Codec, Listens, Role, Voice},
+    voice,
 };
 
 /// Joins a portal of UroDiscord: publishes a file or a signal, listens, or loads it with many peers.
@@ -110,6 +111,27 @@ impl Travel {
             CodecName::Pcm => Codec::Pcm,
         };
         Ok(Voice::new(codec, self.frame))
+    }
+
+    /// By a track in this way, or by channels as this peer.
+    fn way(self, by_track: Way, role: Role, listens: Listens) -> Result<Way, Failure> {
+        let voice = self.voice()?;
+        Ok(match self.by {
+            By::Track => by_track,
+            By::Channel => Way::Channels {
+                role,
+                voice,
+                listens,
+            },
+        })
+    }
+
+    /// Of the numbers of packets that come.
+    fn sequence_bits(self) -> u32 {
+        match self.by {
+            By::Track => 16,
+            By::Channel => voice::SEQUENCE_BITS,
+        }
     }
 }
 

@@ -4,15 +4,15 @@
 mod support;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{
     ANN, BAD, CLEAR, GUEST, MENDED,
     client::{Client, program, variable},
     relay::Conditions,
     server::Server,
 };
-use tokio::{process::Command, time::timeout};
-use uro_discord_portal::{PortalEvent, token::Role};
+use tokio::process::Command;
+use uro_discord_portal::token::Role;
 use uro_portal_peer::{signal::share, source::from_pcm};
 
 #[tokio::test]
@@ -47,20 +47,12 @@ async fn talk(certificate: &str, network: Option<Conditions>, least: f64) {
         .ask(json!({"do": "join", "url": url, "hertz": GUEST}), "joined")
         .await;
     call.hears(GUEST, least).await;
-    let heard = timeout(support::heard::PATIENCE, async {
-        loop {
-            let heard = guest.ask(json!({"do": "hear"}), "heard").await;
-            let samples = STANDARD.decode(heard["samples"].as_str().unwrap()).unwrap();
-            if share(&from_pcm(&samples), ANN.hertz.unwrap()) > least {
-                return;
-            }
-        }
-    });
-    heard.await.expect("aiortc does not hear the call");
+    let hears = |heard: &Value| {
+        let samples = STANDARD.decode(heard["samples"].as_str().unwrap()).unwrap();
+        share(&from_pcm(&samples), ANN.hertz.unwrap()) > least
+    };
+    guest.until(json!({"do": "hear"}), "heard", hears).await;
     guest.ask(json!({"do": "leave"}), "left").await;
-    call.told("that it has left", |event| {
-        matches!(event, PortalEvent::PeerLeft { .. })
-    })
-    .await;
+    call.left().await;
     guest.succeeds().await;
 }

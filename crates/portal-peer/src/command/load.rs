@@ -15,11 +15,10 @@ use uro_portal_peer::{
     percentile,
     signal::Signal,
     source::Source,
-    voice,
 };
 
 use super::{End, seconds};
-use crate::{By, Failure, Portal, Travel};
+use crate::{Failure, Portal, Travel};
 
 /// Frames that are encoded once, and sent by all again and again.
 const FRAMES: usize = 100;
@@ -70,23 +69,12 @@ struct Plan {
 impl Load {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let format = self.travel.voice()?;
-        let way = match self.travel.by {
-            By::Track => Way::Both,
-            By::Channel => Way::Channels {
-                role: Role::World,
-                voice: format,
-                listens: Listens::Mix,
-            },
-        };
+        let way = self.travel.way(Way::Both, Role::World, Listens::Mix)?;
         let mut end = End::new()?;
         let (tell, over) = watch::channel(false);
         let plan = Arc::new(Plan {
             join: self.portal.join(way)?,
-            bits: if self.travel.by == By::Track {
-                16
-            } else {
-                voice::SEQUENCE_BITS
-            },
+            bits: self.travel.sequence_bits(),
             frames: frames(format)?,
             frame: Duration::from_millis(format.frame_ms.into()),
             gate: Semaphore::new(self.at_once.into()),

@@ -11,7 +11,36 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::Failure;
+use clap::Args;
+use uro_portal_peer::{Peer, Way};
+
+use crate::{Failure, Portal, Travel};
+
+/// What one peer is told.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    #[command(flatten)]
+    portal: Portal,
+    #[command(flatten)]
+    travel: Travel,
+    /// End after so many seconds.
+    #[arg(long, value_parser = seconds)]
+    seconds: Option<f64>,
+}
+
+impl One {
+    /// Joins, and says so; then its time begins. `None`: the program was ended before.
+    async fn join(self, way: Way, end: &mut End) -> Result<Option<Peer>, Failure> {
+        let join = self.portal.join(way)?;
+        let peer = tokio::select! {
+            peer = Peer::join(join) => peer?,
+            () = end.comes() => return Ok(None),
+        };
+        println!("joined");
+        end.after(self.seconds);
+        Ok(Some(peer))
+    }
+}
 
 /// Ctrl-C, SIGTERM, or the time that the program was given.
 pub(crate) struct End {

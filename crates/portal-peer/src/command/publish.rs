@@ -12,23 +12,18 @@ use uro_portal_peer::{
     source::Source,
 };
 
-use super::{End, seconds};
-use crate::{By, Failure, Portal, Travel};
+use super::{End, One};
+use crate::{By, Failure};
 
 #[derive(Debug, Args)]
 pub(crate) struct Publish {
     #[command(flatten)]
-    portal: Portal,
-    #[command(flatten)]
-    travel: Travel,
+    one: One,
     #[command(flatten)]
     what: What,
     /// Begin the file anew at its end.
     #[arg(long, requires = "file")]
     repeat: bool,
-    /// End after so many seconds.
-    #[arg(long, value_parser = seconds)]
-    seconds: Option<f64>,
 }
 
 #[derive(Debug, Args)]
@@ -47,24 +42,14 @@ struct What {
 
 impl Publish {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let voice = self.travel.voice()?;
+        let travel = self.one.travel;
+        let voice = travel.voice()?;
         let mut source = self.source(voice)?;
-        let way = match self.travel.by {
-            By::Track => Way::Publish,
-            By::Channel => Way::Channels {
-                role: Role::World,
-                voice,
-                listens: Listens::Nothing,
-            },
-        };
+        let way = travel.way(Way::Publish, Role::World, Listens::Nothing)?;
         let mut end = End::new()?;
-        let join = self.portal.join(way)?;
-        let mut peer = tokio::select! {
-            peer = Peer::join(join) => peer?,
-            () = end.comes() => return Ok(()),
+        let Some(mut peer) = self.one.join(way, &mut end).await? else {
+            return Ok(());
         };
-        println!("joined");
-        end.after(self.seconds);
         let spoken = speak(&mut peer, &mut source, voice, &mut end).await;
         let left = peer.leave().await;
         spoken?;
@@ -83,7 +68,7 @@ impl Publish {
                 .iter()
                 .find(|(samples, _)| *samples != voice.samples());
             if let (Some((samples, _)), By::Channel, uro_portal_peer::control::Codec::Opus) =
-                (other, self.travel.by, voice.codec)
+                (other, self.one.travel.by, voice.codec)
             {
                 return Err(Failure::Usage(format!(
                     "{} has packets of {} ms: add --frame {1}",

@@ -61,6 +61,12 @@ impl Call {
         .await;
     }
 
+    /// Waits until somebody has left the portal.
+    pub async fn left(&self) {
+        let left = |event: &PortalEvent| matches!(event, PortalEvent::PeerLeft { .. });
+        self.told("that somebody has left", left).await;
+    }
+
     /// Waits until the portal has said this.
     pub async fn told(&self, what: &str, so: impl Fn(&PortalEvent) -> bool) {
         until(&self.heard, what, |heard| heard.told.iter().any(&so)).await;

