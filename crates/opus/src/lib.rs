@@ -3,9 +3,11 @@
 
 mod decoder;
 mod encoder;
+mod packet;
 
 pub use decoder::Decoder;
 pub use encoder::{Application, Encoder, Mode};
+pub use packet::{LONGEST, frame_samples, samples};
 
 /// Samples in a second.
 const RATE: i32 = 48_000;

@@ -5,15 +5,12 @@ mod pcm;
 pub(crate) mod toc;
 
 use bytes::Bytes;
-use uro_discord_opus::Mode;
+use uro_discord_opus::{LONGEST, Mode};
 
 use crate::room::{Codec, Format};
 
 /// Samples of each channel in the 20 ms that a room counts in.
 pub(crate) const FRAME: usize = 960;
-
-/// The longest packet of Opus lasts 120 ms.
-pub(crate) const LONGEST: usize = 5760;
 
 /// What a codec has against a packet.
 pub(crate) type Error = uro_discord_opus::Error;

@@ -2,35 +2,16 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{FRAME, LONGEST};
+use uro_discord_opus::frame_samples;
+pub(crate) use uro_discord_opus::samples;
+
+use super::FRAME;
 
 /// Discord's silence: a stereo frame of CELT.
 const SILENCE: [u8; 3] = [0xF8, 0xFF, 0xFE];
 
 /// Both channels are in it.
 const STEREO: u8 = 4;
-
-/// The samples of a channel in one of a packet's frames.
-fn frame(toc: u8) -> usize {
-    let config = toc >> 3;
-    match config {
-        0..12 => [480, 960, 1920, 2880][usize::from(config & 3)],
-        12..16 => [480, 960][usize::from(config & 1)],
-        _ => 120 << (config & 3),
-    }
-}
-
-/// The samples of a channel in a packet; `None` if it cannot be one.
-pub(crate) fn samples(packet: &[u8]) -> Option<usize> {
-    let toc = *packet.first()?;
-    let frames = match toc & 3 {
-        0 => 1,
-        1 | 2 => 2,
-        _ => usize::from(*packet.get(1)? & 63),
-    };
-    let samples = frame(toc) * frames;
-    (1..=LONGEST).contains(&samples).then_some(samples)
-}
 
 pub(crate) fn stereo(packet: &[u8]) -> bool {
     packet.first().is_some_and(|toc| toc & STEREO != 0)
@@ -45,7 +26,7 @@ pub(crate) fn silent(packet: &[u8]) -> bool {
 pub(crate) fn pair(first: &[u8], second: &[u8]) -> Option<Bytes> {
     let (&toc, first) = first.split_first()?;
     let (&other, second) = second.split_first()?;
-    if toc != other || toc & 3 != 0 || frame(toc) * 2 != FRAME {
+    if toc != other || toc & 3 != 0 || frame_samples(toc) * 2 != FRAME {
         return None;
     }
     let mut packet = BytesMut::with_capacity(3 + first.len() + second.len());
@@ -71,7 +52,7 @@ pub(crate) fn pair(first: &[u8], second: &[u8]) -> Option<Bytes> {
 /// A packet of 20 ms without anything in it, of which a decoder makes what the last one may have gone on with.
 pub(crate) fn nothing(last: &[u8]) -> Option<Bytes> {
     let toc = last.first()? & !3;
-    let frames = match frame(toc) {
+    let frames = match frame_samples(toc) {
         FRAME => 0,
         size if size * 2 == FRAME => 1,
         _ => return None,
@@ -82,22 +63,6 @@ pub(crate) fn nothing(last: &[u8]) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations() {
-        assert_eq!(samples(&[]), None);
-        assert_eq!(samples(&SILENCE), Some(960));
-        assert_eq!(samples(&[0b0110_0000, 1]), Some(480), "hybrid, 10 ms");
-        assert_eq!(
-            samples(&[0b0110_1001, 1]),
-            Some(1920),
-            "hybrid, twice 20 ms"
-        );
-        assert_eq!(samples(&[3]), None, "how many is not said");
-        assert_eq!(samples(&[0x83, 48]), Some(5760));
-        assert_eq!(samples(&[0x83, 0]), None);
-        assert_eq!(samples(&[0x1B, 3]), None, "180 ms");
-    }
 
     /// A decoder hears in a pair what it hears in its two packets.
     #[test]
