@@ -92,6 +92,11 @@ impl Sink {
         }
     }
 
+    /// Whether nothing came out of it last.
+    pub(crate) fn silent(&self) -> bool {
+        matches!(self.state, State::Silent)
+    }
+
     /// The frame of this moment: no packet, one, or (of 10 ms) two.
     pub(crate) fn tick(
         &mut self,

@@ -13,8 +13,7 @@ const GONE: i64 = 6 * IDLE;
 
 impl Room {
     pub(super) fn tick(&mut self, clock: i64) {
-        let mixed = self.call_hears || !self.mixes.is_empty();
-        let several = mixed && self.streams.values().filter(|s| s.played()).count() > 1;
+        let several = self.several();
         for stream in self.streams.values_mut() {
             stream.pull(clock, several);
         }
@@ -34,6 +33,19 @@ impl Room {
         let busy = self.streams.values().any(super::Stream::busy);
         self.next = busy.then_some(clock + FRAME as i64);
         self.sweep.get_or_insert(clock + IDLE);
+    }
+
+    /// Whether anybody may hear more than one of those who are played: then it is to be known who really speaks.
+    fn several(&self) -> bool {
+        let played = |(_, stream): &(&Participant, &super::Stream)| stream.played();
+        let all = self.streams.iter().filter(played).count();
+        let own = |peer: &PeerId| self.streams.range(peer.all()).filter(played).count();
+        let mixes = |(id, peer): (&PeerId, &super::Peer)| {
+            matches!(peer.member.listens, Listens::Mix(_)) && all - own(id) > 1
+        };
+        let world = self.streams.iter().filter(played);
+        let world = world.filter(|(who, _)| who.side() == Side::World).count();
+        (self.call_hears && world > 1) || (all > 1 && self.peers.iter().any(mixes))
     }
 
     /// A frame that libopus did not make is one less.
@@ -75,17 +87,22 @@ impl Room {
             let Listens::Mix(format) = peer.member.listens else {
                 continue;
             };
+            let Some(shared) = self.mixes.get_mut(&format) else {
+                continue;
+            };
             if !self
                 .streams
                 .range(id.all())
                 .any(|(_, stream)| stream.active())
             {
-                peer.own = None;
+                if let Some(own) = peer.own.take()
+                    && shared.silent()
+                {
+                    // Nobody heard everybody's mix so far. Who hears it from now on has heard this one.
+                    *shared = own;
+                }
                 continue;
             }
-            let Some(shared) = self.mixes.get(&format) else {
-                continue;
-            };
             let sink = peer.own.get_or_insert_with(|| shared.split(own(*id)));
             match sink.tick(&mut self.streams, |who| !own(*id)(who)) {
                 Ok(packets) => sent.push((*id, format, packets)),
@@ -93,6 +110,13 @@ impl Room {
             }
         }
         for (format, sink) in &mut self.mixes {
+            let hears = |peer: &super::Peer| {
+                peer.own.is_none() && peer.member.listens == Listens::Mix(*format)
+            };
+            if !self.peers.values().any(hears) {
+                *sink = super::Sink::new(*format);
+                continue;
+            }
             let packets = match sink.tick(&mut self.streams, |_| true) {
                 Ok(packets) => packets,
                 Err(_) => {
@@ -101,7 +125,7 @@ impl Room {
                 }
             };
             for (id, peer) in &self.peers {
-                if peer.own.is_none() && peer.member.listens == Listens::Mix(*format) {
+                if hears(peer) {
                     sent.push((*id, *format, packets.clone()));
                 }
             }
@@ -183,7 +207,9 @@ impl Room {
                     let speaker = self.speakers.get(user);
                     let passes =
                         |format: &Format| speaker.is_some_and(|s| s.passes(stream, *format));
-                    let through = self.mixes.values().any(|sink| sink.through() == Some(*who));
+                    let own = self.peers.values().filter_map(|peer| peer.own.as_ref());
+                    let mut sinks = self.mixes.values().chain(own);
+                    let through = sinks.any(|sink| sink.through() == Some(*who));
                     if self.each.keys().any(passes) || through {
                         Path::Passthrough
                     } else if !self.each.is_empty() {

@@ -63,6 +63,28 @@ fn one_speaker_passes_through_the_mix_too() {
 }
 
 #[test]
+fn who_talks_to_one_in_the_call_hears_him_untouched_while_he_talks_and_after() {
+    let mut sim = Sim::new();
+    let one = sim.join(1, Listens::Mix(OPUS), Some(OPUS));
+    sim.discord(7);
+    let own = opus(&tone(300.0, 2.0, 0.4), 20, 32_000);
+    let other = opus(&tone(440.0, 4.0, 0.4), 20, 64_000);
+    sim.add(world(one, Travel::new(7, 20).rtp(&own)));
+    sim.add(call(7, Travel::new(0, 20).rtp(&other)));
+    sim.run(Duration::from_secs(1));
+    for who in [Participant::World(one), Participant::Discord(7)] {
+        assert_eq!(sim.health(who).path, Path::Passthrough);
+    }
+    sim.run(Duration::from_secs(5));
+    let heard = sim.to_peer(1, MIX);
+    let heard: Vec<_> = heard.into_iter().map(|heard| heard.payload).collect();
+    assert_eq!(heard[..200], other);
+    let call = sim.to_discord();
+    let call: Vec<_> = call.into_iter().map(|(_, frame)| frame).collect();
+    assert_eq!(call[..100], own);
+}
+
+#[test]
 fn time_goes_on_during_silence_and_numbers_do_not() {
     let mut sim = Sim::new();
     let one = sim.join(1, Listens::Mix(OPUS), Some(OPUS));
