@@ -8,6 +8,8 @@ import struct
 import sys
 import threading
 
+import nacl.secret
+
 RATE, FRAME = 48_000, 960
 # Half a second of what somebody said last is kept.
 KEPT = 25
@@ -15,6 +17,7 @@ KEPT = 25
 SILENCE = b"\xf8\xff\xfe"
 # What ends a frame that is encrypted end to end.
 ENCRYPTED = b"\xfa\xfa"
+OPUS, PADDING, EXTENSION = 120, 0x20, 0x10
 
 
 def tell(event, **data):
@@ -43,11 +46,11 @@ def pcm(hertz):
 
 
 def Tone(source, hertz, ms):
-    """A source of PCM for a library's player: a tone, so long."""
+    """A source of PCM for a library's player: a tone, so long, or without an end."""
     frame = pcm(hertz)
 
     class Playing(source):
-        left = ms // 20
+        left = math.inf if ms is None else ms // 20
 
         def read(self):
             self.left -= 1
@@ -57,6 +60,22 @@ def Tone(source, hertz, ms):
             return False
 
     return Playing()
+
+
+def voice(packet, key):
+    """Of a packet with XChaCha20-Poly1305: its SSRC and its frame, or nothing when it is no voice."""
+    if len(packet) <= 12 or packet[1] & 0x7F != OPUS:
+        return None
+    clear = 12 + 4 * (packet[0] & 0x0F) + (4 if packet[0] & EXTENSION else 0)
+    nonce = packet[-4:].ljust(nacl.secret.Aead.NONCE_SIZE, b"\0")
+    try:
+        body = nacl.secret.Aead(bytes(key)).decrypt(packet[clear:-4], packet[:clear], nonce)
+    except nacl.exceptions.CryptoError:
+        return None
+    if packet[0] & EXTENSION:
+        body = body[4 * struct.unpack_from(">H", packet, clear - 2)[0] :]
+    frame = body[: -body[-1]] if packet[0] & PADDING else body
+    return struct.unpack_from(">I", packet, 8)[0], frame
 
 
 class Voices:

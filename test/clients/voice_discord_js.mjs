@@ -3,6 +3,7 @@
 // Told by the environment: DISCORD_API, DISCORD_TOKEN, DISCORD_GUILD_ID, NODE_EXTRA_CA_CERTS, and NODE_MODULES, the folder where
 // discord.js is. Told by lines of JSON on stdin (crates/sim/tests/voice_clients.rs): {"do": a name below, its arguments}.
 
+import { EventEmitter, once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
@@ -24,7 +25,10 @@ const client = new Client({
 });
 
 let connection;
+let player;
 let heard = {};
+// Says of whom something was heard.
+const ears = new EventEmitter();
 
 // Subscribes to a user, and again when an error ends the subscription.
 function listenTo(user) {
@@ -34,6 +38,7 @@ function listenTo(user) {
     if (frame.equals(SILENCE)) return;
     const said = heard[user] ?? { frames: 0, last: [] };
     heard[user] = { frames: said.frames + 1, last: [...said.last, frame.toString('base64')].slice(-KEPT) };
+    ears.emit(user);
   });
   stream.on('error', (error) => console.error(`from ${user}:`, error.message));
 }
@@ -51,17 +56,21 @@ const commands = {
     tell('joined', { mode: connection.state.networking.state.connectionData.encryptionMode });
   },
   async leave() {
+    player?.stop(true);
     connection.destroy();
     tell('left');
   },
-  // Its encoder in WebAssembly, opusscript, cannot be had more than once in a process: it is given frames.
-  async speak({ frames }) {
+  // Its encoder in WebAssembly, opusscript, cannot be had more than once in a process: it is given frames. With `again` they are spoken
+  // on and on, while other lines are read.
+  async speak({ frames, again = false }) {
     await voice.entersState(connection, voice.VoiceConnectionStatus.Ready, 30_000);
-    const opus = Readable.from(frames.map((frame) => Buffer.from(frame, 'base64')));
-    const player = voice.createAudioPlayer();
+    const speech = frames.map((frame) => Buffer.from(frame, 'base64'));
+    const opus = Readable.from((function* () { do yield* speech; while (again); })());
+    player = voice.createAudioPlayer();
     connection.subscribe(player);
     player.play(voice.createAudioResource(opus, { inputType: voice.StreamType.Opus }));
     await voice.entersState(player, voice.AudioPlayerStatus.Playing, 10_000);
+    if (again) return tell('speaking');
     await voice.entersState(player, voice.AudioPlayerStatus.Idle, 60_000);
     tell('spoken');
   },
@@ -72,7 +81,14 @@ const commands = {
     tell('heard', { voices: heard });
     heard = {};
   },
+  // Waits for so many frames of somebody since the last time.
+  async hears({ user, frames }) {
+    while ((heard[user]?.frames ?? 0) < frames) await once(ears, user);
+    tell('hears');
+  },
   async quit() {
+    // One that plays on keeps the process.
+    player?.stop(true);
     await client.destroy();
   },
 };

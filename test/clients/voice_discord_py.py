@@ -9,18 +9,15 @@ import asyncio
 import base64
 import logging
 import os
-import struct
 
 import davey
 import discord
-import nacl.secret
 import yarl
 from discord import gateway, http, voice_client, voice_state
 
-from voice_common import FRAME, SILENCE, Tone, Voices, obey, pcm, tell
+from voice_common import FRAME, SILENCE, Tone, Voices, obey, pcm, tell, voice
 
 SESSION_DESCRIPTION, SPEAKING = 4, 5
-OPUS, PADDING, EXTENSION = 120, 0x20, 0x10
 
 
 class Listener(voice_client.VoiceClient):
@@ -42,13 +39,10 @@ class Listener(voice_client.VoiceClient):
             self._connection.add_socket_listener(self.on_packet)
 
     def on_packet(self, packet):
-        if len(packet) <= 12 or packet[1] & 0x7F != OPUS:
+        heard = voice(packet, self._connection.secret_key)
+        if heard is None or (user := self.users.get(heard[0])) is None:
             return
-        user = self.users.get(struct.unpack_from(">I", packet, 8)[0])
-        frame = self.open(packet)
-        session = self._connection.dave_session
-        if user is None or frame is None:
-            return
+        frame, session = heard[1], self._connection.dave_session
         if session and session.ready and frame != SILENCE:
             try:
                 frame = session.decrypt(user, davey.MediaType.audio, frame)
@@ -56,18 +50,6 @@ class Listener(voice_client.VoiceClient):
                 # It was not encrypted, or is of another epoch.
                 pass
         self.voices.hear(user, frame)
-
-    def open(self, packet):
-        clear = 12 + 4 * (packet[0] & 0x0F) + (4 if packet[0] & EXTENSION else 0)
-        box = nacl.secret.Aead(bytes(self._connection.secret_key))
-        nonce = packet[-4:] + bytes(20)
-        try:
-            body = box.decrypt(packet[clear:-4], packet[:clear], nonce)
-        except nacl.exceptions.CryptoError:
-            return None
-        if packet[0] & EXTENSION:
-            body = body[4 * struct.unpack_from(">H", packet, clear - 2)[0] :]
-        return body[: -body[-1]] if packet[0] & PADDING else body
 
 
 class Judge(discord.Client):

@@ -36,6 +36,7 @@ from aiortc.rtp import (
 from disnake import http
 
 from voice_common import obey, tell
+from voice_disnake import Keys
 
 http.Route.BASE = os.environ["DISCORD_API"]
 
@@ -114,23 +115,6 @@ class Socket(disnake.voice_client.DiscordVoiceWebSocket):
                 call.rtx[stream["rtx_ssrc"]] = stream["ssrc"]
             tell("video", user=data["user_id"], streams=data["streams"])
         await super().received_message(message)
-
-
-class Keys(disnake.voice_client.DaveState):
-    """DAVE, with decryption, which disnake has no use for."""
-
-    def __init__(self, call):
-        super().__init__(call)
-        self.decryptors = {}
-
-    def execute_transition(self, transition):
-        super().execute_transition(transition)
-        if not self._session.has_established_group():
-            return
-        for user in self._recognized_users - {self._self_id}:
-            decryptor = self.decryptors.setdefault(user, dave.Decryptor())
-            if ratchet := self._session.get_key_ratchet(str(user)):
-                decryptor.transition_to_key_ratchet(ratchet)
 
 
 class Stream:

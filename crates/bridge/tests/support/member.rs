@@ -1,27 +1,24 @@
 //! Somebody in a channel of discord-sim, with a session of our own as its client.
 
+use crate::ear::{CLEAR, Ears};
 use crate::support::patiently;
 use crate::support::sim::Discord;
-use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use twilight_gateway::{ConfigBuilder, Intents, Message, Shard, ShardId};
 use uro_discord_voice::{
     Config, Event, Events, Frames, Handshake, JoinInfo, Scheme, Session, Step, Tls,
 };
-use uro_portal_peer::codec::{Decoder, Encoder};
-use uro_portal_peer::signal::{Signal, share};
+use uro_portal_peer::codec::Encoder;
+use uro_portal_peer::signal::Signal;
 
 /// Samples of a frame.
 const FRAME: usize = 960;
-
-/// Samples in which a tone is looked for.
-const WINDOW: usize = 9_600;
 
 pub struct Member {
     pub user: u64,
@@ -32,11 +29,24 @@ pub struct Member {
 }
 
 /// Speaks as long as it is there.
-pub struct Speech(JoinHandle<()>);
+pub struct Speech {
+    task: JoinHandle<()>,
+    said: watch::Receiver<u64>,
+}
+
+impl Speech {
+    /// Waits until so many frames more have been said.
+    pub async fn goes_on(&self, frames: u64) {
+        let mut said = self.said.clone();
+        let wanted = *said.borrow() + frames;
+        let reached = said.wait_for(|said| *said >= wanted);
+        patiently("speech", reached).await.unwrap();
+    }
+}
 
 impl Drop for Speech {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
@@ -112,7 +122,8 @@ impl Member {
     /// Says a tone, until what is returned is dropped.
     pub fn say(&self, hertz: f64) -> Speech {
         let session = self.session.clone();
-        Speech(tokio::spawn(async move {
+        let (tell, said) = watch::channel(0);
+        let task = tokio::spawn(async move {
             let (mut signal, mut encoder) = (Signal::tone(hertz), Encoder::new().unwrap());
             let mut pace = interval(Duration::from_millis(20));
             pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -121,52 +132,27 @@ impl Member {
                 pace.tick().await;
                 signal.fill(&mut samples);
                 let frame = encoder.encode(&samples).unwrap();
-                if session.send_latest_opus(frame, 5).is_err() {
+                let Ok(dropped) = session.send_latest_opus(frame, 5) else {
                     return;
-                }
+                };
+                tell.send_modify(|said| *said = *said + 1 - dropped as u64);
             }
-        }))
+        });
+        Speech { task, said }
     }
 
     /// Waits until nothing but this tone is heard.
     pub async fn hears(&mut self, hertz: f64) {
-        let mut ear = Ear::default();
+        let mut ears = Ears::default();
         patiently("a tone in the call", async {
             loop {
                 let received = self.frames.next().await.expect("the session has ended");
-                if ear.hears(received.user_id, &received.frame, hertz) {
+                if ears.hear(received.user_id, &received.frame, hertz) > CLEAR {
                     return;
                 }
             }
         })
         .await;
-    }
-}
-
-/// What is heard of one speaker at a time.
-#[derive(Default)]
-pub struct Ear {
-    speaker: u64,
-    decoder: Option<Decoder>,
-    samples: VecDeque<f32>,
-}
-
-impl Ear {
-    /// Takes a packet. Whether the last fifth of a second was this tone.
-    pub fn hears(&mut self, speaker: u64, packet: &Bytes, hertz: f64) -> bool {
-        if self.speaker != speaker {
-            *self = Self {
-                speaker,
-                ..Self::default()
-            };
-        }
-        let decoder = self
-            .decoder
-            .get_or_insert_with(|| Decoder::new().expect("a decoder"));
-        self.samples.extend(decoder.decode(packet).unwrap());
-        let old = self.samples.len().saturating_sub(WINDOW);
-        self.samples.drain(..old);
-        self.samples.len() == WINDOW && share(self.samples.make_contiguous(), hertz) > 0.7
     }
 }
 

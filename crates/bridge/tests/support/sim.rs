@@ -14,18 +14,26 @@ pub struct Discord(Sim);
 
 impl Discord {
     pub async fn start() -> Self {
-        let listen = "127.0.0.1:0".parse().unwrap();
+        Self::start_with(TlsMode::Off, 0).await
+    }
+
+    /// With TLS or without, and with so many more bots.
+    pub async fn start_with(tls: TlsMode, bots: u16) -> Self {
         let options = Options {
-            listen,
-            tls: TlsMode::Off,
+            listen: "127.0.0.1:0".parse().unwrap(),
+            tls,
             channels: 0,
-            bots: 0,
+            bots,
         };
         Self(Sim::start(options).await.unwrap())
     }
 
     pub fn info(&self) -> &Info {
         self.0.info()
+    }
+
+    pub fn channel(&self, name: &str) -> &str {
+        &self.info().channels[name]
     }
 
     /// The desired gateway that leads here.

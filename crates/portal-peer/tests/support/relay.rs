@@ -37,7 +37,11 @@ pub struct Relay {
 
 impl Relay {
     pub async fn start(server: SocketAddr, conditions: Conditions) -> Self {
-        let socket = std::sync::Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+        Self::start_at(([127, 0, 0, 1], 0).into(), server, conditions).await
+    }
+
+    pub async fn start_at(address: SocketAddr, server: SocketAddr, conditions: Conditions) -> Self {
+        let socket = std::sync::Arc::new(UdpSocket::bind(address).await.unwrap());
         let address = socket.local_addr().unwrap();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
