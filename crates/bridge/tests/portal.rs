@@ -16,7 +16,7 @@ use hyper_util::rt::TokioExecutor;
 use member::Member;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use support::sim::Discord;
 use support::{Bridge, patiently};
 use uro_discord_wire::{

@@ -5,16 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../../sim/tests/support/client.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a part is used")]
 mod client;
 #[path = "support/ear.rs"]
 mod ear;
 #[path = "../../portal-peer/tests/support/relay.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "a part is used")]
 mod relay;
 mod support;
 #[path = "support/portal.rs"]
-#[allow(dead_code)]
 mod world;
 
 use base64::Engine as _;

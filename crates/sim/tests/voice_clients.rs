@@ -232,12 +232,7 @@ impl Call {
                 );
             }
         }
-        // disnake does not hear.
-        for listener in self
-            .participants
-            .iter()
-            .filter(|p| p.is_in && p.name != "disnake")
-        {
+        for listener in self.participants.iter().filter(|p| p.is_in) {
             for speaker in self
                 .participants
                 .iter()

@@ -1,4 +1,5 @@
 //! Tones, by which those who hear them know who speaks.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::collections::{BTreeMap, VecDeque};
 use uro_portal_peer::codec::Decoder;

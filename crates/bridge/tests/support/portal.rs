@@ -1,4 +1,5 @@
 //! A portal in the program's desired state, and a peer of the world in it.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use crate::ear::{CLEAR, Ears, MENDED};
 use crate::support::sim::{Discord, INTENTS};
