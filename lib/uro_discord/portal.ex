@@ -15,7 +15,8 @@ defmodule UroDiscord.Portal do
   portals open by themselves. docs/portal.md has the endpoints, ports and proxies, and the way of a packet.
 
   What somebody in Discord decides is left alone: a bot that was moved takes its portal along; when somebody throws the bot out, its portal waits until `open/2` is
-  called again, and `status/1` says so. A guild has one voice session, and so one portal. Of several nodes, the one that holds the gateway has the portals: peers must come to that
+  called again, and `status/1` says so. That is known until UroDiscord starts again, which opens the portal where it was opened first.
+  A guild has one voice session, and so one portal. Of several nodes, the one that holds the gateway has the portals: peers must come to that
   one's address. The bot's intents must have `:guild_voice_states`.
 
   ## Events

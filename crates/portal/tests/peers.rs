@@ -195,6 +195,37 @@ async fn a_peer_that_vanishes_is_not_waited_for() {
     assert_eq!(world.left().await, Left::Vanished);
 }
 
+/// Its UDP is lost on the way, as behind a port that is not open.
+#[tokio::test]
+async fn a_peer_of_which_nothing_comes_is_counted() {
+    let limits = Limits {
+        silence: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let mut world = open(LOOPBACK, limits);
+    let other = Client::connect(&world.routes, publisher("user:1")).await;
+    world.joined().await;
+    let bearer = format!("Bearer {}", other.token);
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/sdp"),
+    ];
+    let path = "/portal/lobby/whip";
+    let (response, _) = ask(&world.routes, Method::POST, path, &headers, &other.offer).await;
+    assert_eq!(response.status(), 201);
+    drop(other);
+    assert_eq!(world.left().await, Left::Vanished);
+    // It is in no room, so no event tells.
+    let counted = async {
+        while world.portals.counters().unreached == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), counted)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_session_is_ended_by_its_own_subject() {
     let mut world = open(LOOPBACK, Limits::default());

@@ -80,7 +80,7 @@ pub enum End {
     #[error("the voice server was not found (4011): join again")]
     ServerNotFound,
     /// Close code 4014 or 4022, or a server that went away, and no new server in time.
-    #[error("disconnected from the channel: no new voice server was named within {} s", waited.as_secs())]
+    #[error("the voice server is gone, and no new one was named within {} s: join again", waited.as_secs())]
     Disconnected {
         /// How long one was waited for.
         waited: Duration,
@@ -101,7 +101,7 @@ pub enum End {
     RateLimited,
     /// A close code that says the fault is ours.
     #[error(
-        "the voice server refused what we sent (close code {code}): please report it; join again once, after a pause"
+        "the voice server refused what we sent (close code {code}): please report it; join again later"
     )]
     Refused {
         /// The close code.
@@ -149,8 +149,10 @@ pub enum End {
 pub enum Next {
     /// Join again through the main gateway, with pauses that grow.
     Rejoin,
-    /// Join again once, after a pause; if it ends so again, stop.
+    /// Join again once, after a pause; if it ends so again, as with [`RejoinLater`](Self::RejoinLater).
     RejoinOnce,
+    /// Join again after some minutes: whoever comes sooner makes it worse.
+    RejoinLater,
     /// Do not join again by yourself: somebody decided it, or it cannot go better.
     Stop,
 }
@@ -165,17 +167,18 @@ impl End {
             | Self::SessionInvalid
             | Self::SessionTimeout
             | Self::ServerNotFound
+            // Of whoever is thrown out the main gateway says so, which is [`NotInChannel::Disconnected`](crate::NotInChannel).
+            | Self::Disconnected { .. }
             | Self::Unreachable { .. }
             | Self::Protocol { .. }
             | Self::NoUdp
             | Self::Socket(_)
             | Self::KeyExhausted => Next::Rejoin,
             Self::Refused { .. } | Self::Encryption(_) => Next::RejoinOnce,
+            Self::RateLimited => Next::RejoinLater,
             Self::Left
-            | Self::Disconnected { .. }
             | Self::EncryptionRequired
             | Self::EncryptionVersion { .. }
-            | Self::RateLimited
             | Self::NoMode { .. } => Next::Stop,
         }
     }

@@ -150,7 +150,7 @@ async fn close_codes() {
         (4006, End::SessionInvalid, Next::Rejoin),
         (4009, End::SessionTimeout, Next::Rejoin),
         (4017, End::EncryptionRequired, Next::Stop),
-        (4021, End::RateLimited, Next::Stop),
+        (4021, End::RateLimited, Next::RejoinLater),
         (4016, End::Refused { code: 4016 }, Next::RejoinOnce),
     ];
     for ((code, expected, next), user) in codes.into_iter().zip(["uro", "peer"].iter().cycle()) {
@@ -246,6 +246,8 @@ async fn no_server_in_time_is_the_end() {
         .await;
     let end = uro.event(ended).await;
     assert_eq!(end, Event::Ended(End::Disconnected { waited }));
+    // An outage of Discord's; that somebody decided it is the main gateway's to say.
+    assert_eq!(End::Disconnected { waited }.next(), Next::Rejoin);
 }
 
 /// Discord does not answer whoever may not join.

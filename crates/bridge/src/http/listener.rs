@@ -14,7 +14,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 use uro_discord_wire::frame::AppendError;
 use uro_discord_wire::{FromBridge, Http, HttpState, Listening, Panicked, Waiting};
 
@@ -32,6 +32,9 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs
 
 /// No file descriptors: some are given back soon.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The same trouble is not logged again for so long.
+const SAID_FOR: Duration = Duration::from_secs(60);
 
 /// Why it does not listen.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +157,7 @@ impl Socket {
     ) {
         let mut renew = interval(RENEW);
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said: Option<Instant> = None;
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -163,7 +167,11 @@ impl Socket {
                     // The client has gone again.
                     Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                     Err(error) => {
-                        tracing::warn!(%error, "cannot take a connection");
+                        // It is tried ten times a second.
+                        if said.is_none_or(|at| at.elapsed() >= SAID_FOR) {
+                            tracing::warn!(%error, "cannot take a connection; it is tried until it can");
+                            said = Some(Instant::now());
+                        }
                         sleep(PAUSE).await;
                     }
                 },

@@ -16,6 +16,7 @@ use call::{Begin, Call};
 use secrecy::SecretString;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
@@ -191,7 +192,8 @@ fn leave(
 
 fn pass_on(addressed: Addressed, running: &BTreeMap<Snowflake, Running>) {
     let send = |guild: &Snowflake, session: &Running| {
-        if session.updates.try_send(addressed.update.clone()).is_err() {
+        // One that has just ended needs nothing any more.
+        if let Err(TrySendError::Full(_)) = session.updates.try_send(addressed.update.clone()) {
             tracing::error!(%guild, "a voice session does not take what the gateway says");
         }
     };

@@ -21,6 +21,8 @@ pub struct Counters {
     pub moved: u64,
     /// Datagrams beyond what a peer may send.
     pub limited: u64,
+    /// Peers that were answered, and of which nothing came.
+    pub unreached: u64,
     /// Rooms and peers that panicked.
     pub panics: u64,
 }
@@ -35,6 +37,7 @@ pub(super) struct Counts {
     pub(super) refused: AtomicU64,
     pub(super) moved: AtomicU64,
     pub(super) limited: AtomicU64,
+    pub(super) unreached: AtomicU64,
     pub(super) panics: AtomicU64,
 }
 
@@ -55,6 +58,7 @@ impl Counts {
             refused: of(&self.refused),
             moved: of(&self.moved),
             limited: of(&self.limited),
+            unreached: of(&self.unreached),
             panics: of(&self.panics),
         }
     }

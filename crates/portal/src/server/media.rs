@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod commands;
+mod unreached;
 mod work;
 
 use std::cmp::Reverse;
@@ -25,6 +26,7 @@ use super::session::{Left, Session};
 use super::socket::{Buffers, Socket, candidates};
 use super::{Counts, Limits, count};
 use crate::peer::Identity;
+use unreached::Unreached;
 
 pub(crate) use commands::{Command, NoSession, Refused, Restarted, SessionAddress};
 
@@ -87,6 +89,7 @@ pub(super) struct Media {
     identity: Identity,
     limits: Limits,
     counts: Arc<Counts>,
+    unreached: Unreached,
     wake: Arc<Wake>,
     peers: Vec<Option<Box<Session>>>,
     free: Vec<usize>,
@@ -136,6 +139,7 @@ impl Media {
             identity,
             limits,
             counts,
+            unreached: Unreached::default(),
             wake,
             peers: Vec::new(),
             free: Vec::new(),

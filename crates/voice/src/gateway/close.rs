@@ -57,8 +57,7 @@ mod tests {
         for code in [4001, 4002, 4003, 4005, 4012, 4016, 4020, 4999] {
             assert_eq!(next(code), Next::RejoinOnce, "{code}");
         }
-        for code in [4017, 4021] {
-            assert_eq!(next(code), Next::Stop, "{code}");
-        }
+        assert_eq!(next(4021), Next::RejoinLater);
+        assert_eq!(next(4017), Next::Stop);
     }
 }

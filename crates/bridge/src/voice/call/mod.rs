@@ -109,7 +109,14 @@ impl Call {
                     (reason, self.retries.pause(next, Instant::now().into_std()))
                 }
             };
-            tracing::warn!(guild = %self.guild, reason, ?delay, "a voice session is over");
+            match delay {
+                Some(delay) => {
+                    tracing::warn!(guild = %self.guild, reason, ?delay, "a voice session is over, and begun again");
+                }
+                None => {
+                    tracing::warn!(guild = %self.guild, reason, "a voice session is over until it is asked for anew");
+                }
+            }
             let retry_ms = delay.and_then(|delay| u64::try_from(delay.as_millis()).ok());
             // Discord is told too: the bot is in no channel meanwhile.
             self.states.remove(self.guild);

@@ -10,6 +10,9 @@ const PAUSES: Pauses = Pauses {
     longest: Duration::from_secs(120),
 };
 
+/// The pause where a sooner try would do harm: we are too many there, or what we send is refused again and again.
+const LATER: Duration = Duration::from_secs(300);
+
 /// What was lost since the last healthy session.
 #[derive(Debug)]
 pub struct Retries {
@@ -43,13 +46,14 @@ impl Retries {
         if self.backoff.failures(now) == 0 {
             self.once = false;
         }
-        match next {
+        let later = match next {
             Next::Stop => return None,
-            Next::RejoinOnce if self.once => return None,
-            Next::RejoinOnce => self.once = true,
-            Next::Rejoin => {}
-        }
-        Some(self.backoff.failed(now))
+            Next::RejoinLater => true,
+            Next::RejoinOnce => std::mem::replace(&mut self.once, true),
+            Next::Rejoin => false,
+        };
+        let pause = self.backoff.failed(now);
+        Some(if later { LATER } else { pause })
     }
 }
 
@@ -62,14 +66,16 @@ mod tests {
         let mut now = Instant::now();
         let mut retries = Retries::default();
         assert_eq!(retries.pause(Next::RejoinOnce, now), Some(Duration::ZERO));
-        assert_eq!(retries.pause(Next::RejoinOnce, now), None);
+        assert_eq!(retries.pause(Next::RejoinOnce, now), Some(LATER));
         assert!(retries.pause(Next::Rejoin, now).is_some());
+        assert_eq!(retries.pause(Next::RejoinLater, now), Some(LATER));
         assert_eq!(retries.pause(Next::Stop, now), None);
 
         retries.joined(now);
         now += Duration::from_secs(29);
-        assert_eq!(retries.pause(Next::RejoinOnce, now), None);
-        now += Duration::from_secs(1);
+        assert_eq!(retries.pause(Next::RejoinOnce, now), Some(LATER));
+        retries.joined(now);
+        now += Duration::from_secs(30);
         assert_eq!(retries.pause(Next::RejoinOnce, now), Some(Duration::ZERO));
     }
 }

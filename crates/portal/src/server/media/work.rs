@@ -230,6 +230,10 @@ impl Media {
             return;
         };
         host.peers.remove(&session.id);
+        if why == Left::NeverConnected && session.place.paths().next().is_none() {
+            count(&self.counts.unreached);
+            self.unreached.note(&host.hall.id, now);
+        }
         if !session.in_room {
             return;
         }
