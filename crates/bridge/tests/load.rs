@@ -96,7 +96,9 @@ async fn a_shard_that_is_busy_is_left_so_that_it_can_be_resumed() {
     while bridge.paid().await.sequence < 2_000 {}
     let ended = bridge.close().await;
     assert_eq!(ended.code(), Some(0), "{:?}", ended.log);
-    assert_eq!(discord.logged("disconnect").await["code"], 4000);
+    // Its close frame, unless the flood was in its way for longer than the bridge waits: what is lost can be resumed as well.
+    let code = discord.logged("disconnect").await["code"].clone();
+    assert!(code == 4000 || code.is_null(), "{code}");
     flood.abort();
     let sessions = discord.get("gateway").await["sessions"].clone();
     assert_eq!(sessions[0]["id"], session);
