@@ -72,6 +72,9 @@ fn format(value: u8) -> Format {
     }
 }
 
+/// Steps that are taken of an input: many more of them are slow, and hardly find more.
+const STEPS: usize = 128;
+
 /// People come, speak, are muted and go, four bytes each: nothing panics, nobody hears who is not asked to be heard, time goes on.
 fn room(data: &[u8]) {
     let start = Instant::now();
@@ -81,7 +84,7 @@ fn room(data: &[u8]) {
     let mut next = 0;
     let mut sequences = [0_u32; 32];
     let mut ended = Vec::new();
-    for step in data.chunks_exact(4) {
+    for step in data.chunks_exact(4).take(STEPS) {
         let &[kind, who, value, more] = step else {
             return;
         };
