@@ -5,14 +5,14 @@ mod common;
 
 use axum::http::Method;
 use common::client::{Client, Plan, Seen};
-use common::{World, ask, open, token};
+use common::{World, ask, endpoint, open, token};
 use rtc::crypto::{SignatureScheme, default_provider};
 use rtc::peer_connection::certificate::RTCCertificate;
 use serde_json::json;
 use std::time::{Duration, SystemTime};
 use tokio::net::UdpSocket;
 use uro_discord_portal::token::Role;
-use uro_discord_portal::{Left, Limits};
+use uro_discord_portal::{Left, Limits, Options, Portals};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 
@@ -105,6 +105,32 @@ async fn by_ipv6() {
         ..Plan::default()
     };
     world_peer(&mut world, plan).await.echo().await;
+}
+
+#[tokio::test]
+async fn each_port_has_its_loop() {
+    let free = UdpSocket::bind(LOOPBACK).await.unwrap();
+    let second = free.local_addr().unwrap();
+    drop(free);
+    let mut endpoint = endpoint(LOOPBACK, Limits::default());
+    endpoint.addresses.push(second);
+    let (portals, loops) = Portals::bind(endpoint).unwrap();
+    assert_eq!((loops.len(), portals.addresses()[1]), (2, second));
+    for each in loops {
+        tokio::spawn(each);
+    }
+    // Rooms go to the loop that has the fewest.
+    let _first = portals.open("first", Options::default()).unwrap();
+    let portal = portals.open("lobby", Options::default()).unwrap();
+    let mut world = World {
+        routes: portals.routes(),
+        portals,
+        portal,
+    };
+    let client = world_peer(&mut world, Plan::default()).await;
+    let candidate = |at: std::net::SocketAddr| format!(" {} {} typ host", at.ip(), at.port());
+    assert!(client.answer.contains(&candidate(second)));
+    assert!(!client.answer.contains(&candidate(world.address())));
 }
 
 /// The portal is the client of DTLS, and browsers have ECDSA; aiortc before 1.10 and others have RSA.

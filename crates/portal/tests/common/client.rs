@@ -83,6 +83,7 @@ enum Do {
     Bytes(Bytes),
     Open(&'static str),
     Raw(SocketAddr, Vec<u8>),
+    Sent(oneshot::Sender<()>),
     Rebind(oneshot::Sender<SocketAddr>),
     Offer(oneshot::Sender<String>),
     Answer(String),
@@ -225,6 +226,13 @@ impl Client {
     /// Any bytes, from the socket of this peer.
     pub fn raw(&self, to: SocketAddr, bytes: Vec<u8>) {
         let _ = self.todo.send(Do::Raw(to, bytes));
+    }
+
+    /// Waits until all that was to be sent has been.
+    pub async fn sent(&self) {
+        let (tell, told) = oneshot::channel();
+        let _ = self.todo.send(Do::Sent(tell));
+        told.await.unwrap();
     }
 
     /// Says what makes the portal answer on `vsk-control`, and waits for that.
@@ -466,6 +474,7 @@ async fn run(
                     Some(Do::Raw(to, bytes)) => {
                         let _ = socket.send_to(&bytes, to).await;
                     }
+                    Some(Do::Sent(tell)) => drop(tell.send(())),
                     Some(Do::Rebind(tell)) => {
                         socket = UdpSocket::bind((local.ip(), 0)).await.unwrap();
                         let _ = tell.send(socket.local_addr().unwrap());
