@@ -25,8 +25,10 @@ pub fn stun(data: &[u8]) {
 
 /// A connection that tells what it is told to.
 #[derive(Default)]
-struct Scripted {
+pub(super) struct Scripted {
     events: VecDeque<Event>,
+    /// As a fault in `rtc` would.
+    pub(super) panics: bool,
 }
 
 impl Peer for Scripted {
@@ -51,6 +53,7 @@ impl Peer for Scripted {
     }
     fn timeout(&mut self, _: Instant) {}
     fn event(&mut self) -> Option<Event> {
+        assert!(!self.panics, "a peer's");
         self.events.pop_front()
     }
     fn transmit(&mut self) -> Option<Transmit> {
@@ -92,21 +95,15 @@ fn event(bytes: &[u8]) -> Option<Event> {
     })
 }
 
-/// A peer joins once, and says nothing before.
-pub fn session(data: &[u8]) {
-    joins(data);
-}
-
-/// Whether it joins.
-fn joins(data: &[u8]) -> bool {
-    let Some((flags, mut rest)) = data.split_first() else {
-        return false;
-    };
-    let mut now = Instant::now();
+/// A peer of this room.
+pub(super) fn scripted(
+    now: Instant,
+    id_and_room: (PeerId, u64),
+    peer: Scripted,
+    wants: Wants,
+) -> Option<Session> {
     let limits = Limits::default();
-    let Ok(seat) = Census::default().seat(&limits, "lobby", "1", None, Instant::now()) else {
-        return false;
-    };
+    let seat = Census::default().seat(&limits, "lobby", "1", None, now);
     let passport = Passport {
         session: "1".into(),
         claims: Claims {
@@ -120,16 +117,40 @@ fn joins(data: &[u8]) -> bool {
             jti: "1".into(),
         },
         kind: Kind::Peer,
-        _seat: seat,
+        _seat: seat.ok()?,
     };
+    let place = Place::new("password");
+    let peer = Box::new(peer);
+    Some(Session::new(
+        now,
+        &limits,
+        id_and_room,
+        peer,
+        place,
+        passport,
+        wants,
+    ))
+}
+
+/// A peer joins once, and says nothing before.
+pub fn session(data: &[u8]) {
+    joins(data);
+}
+
+/// Whether it joins.
+fn joins(data: &[u8]) -> bool {
+    let Some((flags, mut rest)) = data.split_first() else {
+        return false;
+    };
+    let mut now = Instant::now();
     let wants = Wants {
         sends: flags & 1 != 0,
         hears: flags & 2 != 0,
         data: flags & 4 != 0,
     };
-    let peer = Box::<Scripted>::default();
-    let place = Place::new("password");
-    let mut session = Session::new(now, &limits, (PeerId(1), 0), peer, place, passport, wants);
+    let Some(mut session) = scripted(now, (PeerId(1), 0), Scripted::default(), wants) else {
+        return false;
+    };
     let mut joined = false;
     // Each input is behind its length; a length of 255 lets a second pass.
     while let Some((length, after)) = rest.split_first() {

@@ -312,9 +312,11 @@ async fn readable(sockets: &[Socket]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::room::Options;
+    use crate::room::{Options, PeerId};
+    use crate::server::fuzzing::{Scripted, scripted};
     use crate::server::handle::Happened;
     use crate::server::queue::Queue;
+    use crate::server::session::Wants;
 
     fn hall(key: u64) -> Arc<Hall> {
         Arc::new(Hall {
@@ -328,20 +330,47 @@ mod tests {
         })
     }
 
+    fn media(counts: &Arc<Counts>, wake: &Arc<Wake>) -> Media {
+        let (identity, limits) = (Identity::new().unwrap(), Limits::default());
+        Media::new(vec![], &[], identity, limits, counts.clone(), wake.clone())
+    }
+
+    #[test]
+    fn a_panic_costs_its_peer_and_no_other() {
+        let now = Instant::now();
+        let (counts, wake) = (Arc::default(), Arc::default());
+        let mut media = media(&counts, &wake);
+        wake.look(hall(1));
+        media.look(now);
+        let wants = Wants {
+            sends: true,
+            hears: false,
+            data: false,
+        };
+        for (index, panics) in [(0, true), (1, false)] {
+            let mut peer = Scripted::default();
+            peer.panics = panics;
+            let id = PeerId(index);
+            let session = scripted(now, (id, 1), peer, wants).unwrap();
+            media.peers.push(Some(Box::new(session)));
+            let host = media.rooms.get_mut(&1).unwrap();
+            host.peers.insert(id, index as usize);
+            media.stir(index as usize);
+        }
+        media.work(now);
+        let there: Vec<bool> = media.peers.iter().map(Option::is_some).collect();
+        assert_eq!(there, [false, true]);
+        assert_eq!(counts.panics.load(Ordering::Relaxed), 1);
+        // The room goes on with who is left.
+        let host = media.rooms.get(&1).unwrap();
+        assert_eq!(host.peers.values().collect::<Vec<_>>(), [&1]);
+    }
+
     #[tokio::test]
     async fn a_panic_costs_its_room_and_no_other() {
         let now = Instant::now();
-        let wake = Arc::new(Wake::default());
-        let identity = Identity::new().unwrap();
-        let counts = Arc::new(Counts::default());
-        let mut media = Media::new(
-            vec![],
-            &[],
-            identity,
-            Limits::default(),
-            counts,
-            wake.clone(),
-        );
+        let (counts, wake) = (Arc::default(), Arc::default());
+        let mut media = media(&counts, &wake);
         let halls = [hall(1), hall(2)];
         for hall in &halls {
             wake.look(hall.clone());
