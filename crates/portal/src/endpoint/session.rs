@@ -17,7 +17,7 @@ use super::request::{FRAGMENT, SDP, accepts, authorize, content_type, text};
 use super::{Answer, ClientAddress, empty};
 use crate::peer::Offer;
 use crate::server::{
-    Command, Hall, Kind, NoSession, Passport, Refused, Restarted, SessionAddress, Shared,
+    Command, Kind, NoSession, PeerInfo, Refused, Restarted, RoomLink, SessionAddress, Shared,
 };
 
 /// Bytes of a path's beginning that a proxy takes away.
@@ -33,15 +33,15 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     if !accepts(request.headers()) {
         return Err(Refusal::NotAcceptable);
     }
-    let hall = shared.hall(&id).ok_or(Refusal::NoPortal)?;
+    let link = shared.link(&id).ok_or(Refusal::NoPortal)?;
     let address = request.extensions().get::<ClientAddress>().copied();
     let prefix = prefix(request.headers());
     let body = text(request.into_body()).await?;
     let offer = Offer::parse(&body).map_err(Refusal::Offer)?;
     check(&offer, kind)?;
-    let seat = shared
-        .census
-        .seat(
+    let permit = shared
+        .admission
+        .permit(
             &shared.limits,
             &id,
             &claims.jti,
@@ -50,16 +50,16 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
         )
         .map_err(Refusal::Full)?;
     let session = name()?;
-    let passport = Passport {
+    let info = PeerInfo {
         session: session.clone(),
         claims,
         kind,
-        _seat: seat,
+        _permit: permit,
     };
-    let joined = ask(shared, &hall, |reply| Command::Join {
-        hall: hall.clone(),
+    let joined = ask(shared, &link, |reply| Command::Join {
+        link: link.clone(),
         offer,
-        passport,
+        info,
         reply,
     })
     .await?;
@@ -109,15 +109,15 @@ pub(super) async fn patch(
     session: String,
     request: Request,
 ) -> Answer {
-    let (hall, session) = find(shared, request.headers(), id, kind, session)?;
+    let (link, session) = find(shared, request.headers(), id, kind, session)?;
     content_type(request.headers(), FRAGMENT)?;
     let tag = request.headers().get(IF_MATCH).cloned();
     let fragment = Fragment::parse(&text(request.into_body()).await?)?;
     if tag.as_ref().is_some_and(any_tag) {
-        return restart(shared, &hall, session, fragment).await;
+        return restart(shared, &link, session, fragment).await;
     }
     // Candidates: ICE-lite waits to be checked, and needs none of them.
-    let looked = ask(shared, &hall, |reply| Command::Look { session, reply }).await?;
+    let looked = ask(shared, &link, |reply| Command::Look { session, reply }).await?;
     let ufrag = looked.map_err(|NoSession| Refusal::NoSession)?;
     if tag.is_some_and(|tag| etag(&ufrag).is_ok_and(|ours| ours != tag)) {
         return Err(Refusal::Precondition);
@@ -132,12 +132,12 @@ fn any_tag(tag: &HeaderValue) -> bool {
 
 async fn restart(
     shared: &Shared,
-    hall: &Hall,
+    link: &RoomLink,
     session: SessionAddress,
     fragment: Fragment,
 ) -> Answer {
     let (ufrag, password) = fragment.credentials.ok_or(Refusal::NoCredentials)?;
-    let restarted = ask(shared, hall, |reply| Command::Restart {
+    let restarted = ask(shared, link, |reply| Command::Restart {
         session,
         ufrag,
         password,
@@ -165,8 +165,8 @@ pub(super) async fn delete(
     session: String,
     request: Request,
 ) -> Answer {
-    let (hall, session) = find(shared, request.headers(), id, kind, session)?;
-    let ended = ask(shared, &hall, |reply| Command::End { session, reply }).await?;
+    let (link, session) = find(shared, request.headers(), id, kind, session)?;
+    let ended = ask(shared, &link, |reply| Command::End { session, reply }).await?;
     ended.map_err(|NoSession| Refusal::NoSession)?;
     Ok(empty(StatusCode::OK))
 }
@@ -178,16 +178,16 @@ fn find(
     id: String,
     kind: Kind,
     session: String,
-) -> Result<(Arc<Hall>, SessionAddress), Refusal> {
+) -> Result<(Arc<RoomLink>, SessionAddress), Refusal> {
     let claims = authorize(shared, headers, &id, kind)?;
-    let hall = shared.hall(&id).ok_or(Refusal::NoSession)?;
+    let link = shared.link(&id).ok_or(Refusal::NoSession)?;
     let session = SessionAddress {
         portal: id,
         kind,
         session,
         subject: claims.sub,
     };
-    Ok((hall, session))
+    Ok((link, session))
 }
 
 /// Whether an offer is one for this endpoint.
@@ -217,12 +217,13 @@ fn name() -> Result<String, Refusal> {
 /// Asks a portal's loop.
 async fn ask<T>(
     shared: &Shared,
-    hall: &Hall,
+    link: &RoomLink,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, Refusal> {
-    let home = shared.home(hall).ok_or(Refusal::Busy)?;
+    let media_loop = shared.media_loop(link).ok_or(Refusal::Busy)?;
     let (reply, answer) = oneshot::channel();
-    home.commands
+    media_loop
+        .commands
         .try_send(command(reply))
         .map_err(|_| Refusal::Busy)?;
     match timeout(PATIENCE, answer).await {

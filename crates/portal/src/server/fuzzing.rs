@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
-use super::census::Census;
-use super::place::Place;
-use super::session::{Deed, Passport, Session, Spoken, Wants};
+use super::admission::Admission;
+use super::paths::PeerPaths;
+use super::session::{Action, PeerInfo, Session, VoicePacket, Wants};
 use super::stun::{Request, key};
 use super::{Kind, Limits};
 use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
@@ -103,8 +103,8 @@ pub(super) fn scripted(
     wants: Wants,
 ) -> Option<Session> {
     let limits = Limits::default();
-    let seat = Census::default().seat(&limits, "lobby", "1", None, now);
-    let passport = Passport {
+    let permit = Admission::default().permit(&limits, "lobby", "1", None, now);
+    let info = PeerInfo {
         session: "1".into(),
         claims: Claims {
             iss: String::new(),
@@ -117,17 +117,17 @@ pub(super) fn scripted(
             jti: "1".into(),
         },
         kind: Kind::Peer,
-        _seat: seat.ok()?,
+        _permit: permit.ok()?,
     };
-    let place = Place::new("password");
+    let paths = PeerPaths::new("password");
     let peer = Box::new(peer);
     Some(Session::new(
         now,
         &limits,
         id_and_room,
         peer,
-        place,
-        passport,
+        paths,
+        info,
         wants,
     ))
 }
@@ -160,7 +160,7 @@ fn joins(data: &[u8]) -> bool {
             session.timeout(now);
             session.deliver(
                 now,
-                Spoken {
+                VoicePacket {
                     speaker: 0,
                     sequence: 0,
                     time: 0,
@@ -176,15 +176,15 @@ fn joins(data: &[u8]) -> bool {
                 session.peer.datagram(now, nowhere, nowhere, input);
             }
         }
-        while let Some(deed) = session.deed(now) {
-            match deed {
-                Deed::Join(_) => {
+        while let Some(action) = session.action(now) {
+            match action {
+                Action::Join(_) => {
                     assert!(!joined, "it joined twice");
                     joined = true;
                     session.welcome(now, "lobby", &[], &[]);
                 }
-                Deed::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
-                Deed::Name(source, name) => {
+                Action::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
+                Action::Name(source, name) => {
                     assert!(source.peer == PeerId(1) && !name.is_empty());
                 }
             }

@@ -85,12 +85,12 @@ pub(super) enum Input {
 }
 
 /// What the handle and the loop of a room share.
-pub(crate) struct Hall {
+pub(crate) struct RoomLink {
     pub(crate) id: String,
     /// Another one for each room that ever was.
     pub(super) key: u64,
     /// Its loop, by number.
-    pub(super) home: usize,
+    pub(super) media_loop: usize,
     pub(super) options: Options,
     pub(super) inbox: Queue<Input>,
     pub(super) outbox: Queue<Happened>,
@@ -100,27 +100,27 @@ pub(crate) struct Hall {
 
 /// An open portal. When it is dropped its room closes, and its peers go.
 pub struct Portal {
-    hall: Arc<Hall>,
+    link: Arc<RoomLink>,
     shared: Arc<Shared>,
 }
 
 impl Portal {
-    pub(super) fn new(hall: Arc<Hall>, shared: Arc<Shared>) -> Self {
-        let portal = Self { hall, shared };
+    pub(super) fn new(link: Arc<RoomLink>, shared: Arc<Shared>) -> Self {
+        let portal = Self { link, shared };
         portal.wake();
         portal
     }
 
     fn wake(&self) {
-        if !self.hall.woken.swap(true, Ordering::AcqRel)
-            && let Some(home) = self.shared.homes.get(self.hall.home)
+        if !self.link.woken.swap(true, Ordering::AcqRel)
+            && let Some(media_loop) = self.shared.handles.get(self.link.media_loop)
         {
-            home.wake.look(self.hall.clone());
+            media_loop.wake.look(self.link.clone());
         }
     }
 
     fn put(&self, worth: Worth, input: Input) {
-        self.hall.inbox.push(worth, input);
+        self.link.inbox.push(worth, input);
         self.wake();
     }
 
@@ -158,15 +158,16 @@ impl Portal {
     ///
     /// Frames that are not taken are lost from the oldest on; events are not.
     pub async fn next(&mut self) -> Option<Happened> {
-        self.hall.outbox.next().await
+        self.link.outbox.next().await
     }
 
     /// How everybody is. `None`: as [`next`](Self::next).
     pub async fn status(&self) -> Option<Status> {
-        let home = self.shared.homes.get(self.hall.home)?;
+        let media_loop = self.shared.handles.get(self.link.media_loop)?;
         let (reply, answer) = oneshot::channel();
-        let room = self.hall.key;
-        home.commands
+        let room = self.link.key;
+        media_loop
+            .commands
             .send(Command::Status { room, reply })
             .await
             .ok()?;
@@ -176,8 +177,8 @@ impl Portal {
 
 impl Drop for Portal {
     fn drop(&mut self) {
-        self.shared.forget(&self.hall);
-        self.hall.inbox.close();
+        self.shared.forget(&self.link);
+        self.link.inbox.close();
         self.wake();
     }
 }

@@ -5,14 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::handle::{Hall, Happened, Input, PortalEvent};
+use super::handle::{Happened, Input, PortalEvent, RoomLink};
 use super::queue::Worth;
-use super::session::Spoken;
+use super::session::VoicePacket;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
 
 pub(super) struct Host {
-    pub(super) hall: Arc<Hall>,
+    pub(super) link: Arc<RoomLink>,
     room: Room,
     /// Its peers' places in the loop, joined or not.
     pub(super) peers: HashMap<PeerId, usize>,
@@ -28,7 +28,7 @@ pub(super) struct Broken;
 /// What is to be done outside of a room.
 pub(super) enum Outward {
     /// Voice for one peer.
-    Voice(PeerId, Spoken),
+    Voice(PeerId, VoicePacket),
     /// A message for all.
     Say(String),
     /// The roster is another one.
@@ -36,10 +36,10 @@ pub(super) enum Outward {
 }
 
 impl Host {
-    pub(super) fn new(hall: Arc<Hall>, now: Instant) -> Self {
+    pub(super) fn new(link: Arc<RoomLink>, now: Instant) -> Self {
         Self {
-            room: Room::new(hall.options, now),
-            hall,
+            room: Room::new(link.options, now),
+            link,
             peers: HashMap::new(),
             next: 0,
             roster: Vec::new(),
@@ -62,7 +62,7 @@ impl Host {
 
     /// Takes what came in by the handle.
     pub(super) fn take_inputs(&mut self, now: Instant) -> Result<(), Broken> {
-        while let Some(input) = self.hall.inbox.pop() {
+        while let Some(input) = self.link.inbox.pop() {
             self.with(|room| match input {
                 Input::Voice(user, packet) => room.from_discord(now, user, packet),
                 Input::Joined(user, who) => room.discord_joined(now, user, who),
@@ -83,7 +83,7 @@ impl Host {
             match output {
                 None => return Ok(None),
                 Some(Output::ToDiscord(frame)) => {
-                    self.hall.outbox.push(Worth::Frame, Happened::Frame(frame));
+                    self.link.outbox.push(Worth::Frame, Happened::Frame(frame));
                 }
                 Some(Output::ToPeer {
                     peer,
@@ -93,7 +93,7 @@ impl Host {
                     samples,
                     payload,
                 }) => {
-                    let spoken = Spoken {
+                    let spoken = VoicePacket {
                         speaker,
                         sequence,
                         time,
@@ -153,7 +153,7 @@ impl Host {
     }
 
     pub(super) fn tell(&self, event: PortalEvent) {
-        self.hall.outbox.push(Worth::Fact, Happened::Event(event));
+        self.link.outbox.push(Worth::Fact, Happened::Event(event));
     }
 
     pub(super) fn deadline(&mut self) -> Result<Option<Instant>, Broken> {
@@ -165,10 +165,10 @@ impl Host {
         let mut status = self.with(|room| room.status(now))?;
         // What never came so far.
         let before = self
-            .hall
+            .link
             .inbox
             .dropped()
-            .saturating_add(self.hall.outbox.dropped());
+            .saturating_add(self.link.outbox.dropped());
         status.dropped = status.dropped.saturating_add(before);
         Ok(status)
     }

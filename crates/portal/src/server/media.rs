@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep_until;
 
-use super::handle::Hall;
+use super::handle::RoomLink;
 use super::host::Host;
-use super::place::Path;
+use super::paths::Path;
 use super::session::{Left, Session};
 use super::socket::{Buffers, Socket, candidates};
 use super::{Counts, Limits, count};
@@ -43,25 +43,25 @@ const IDLE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub(super) struct Wake {
     notify: Notify,
-    halls: Mutex<Vec<Arc<Hall>>>,
+    links: Mutex<Vec<Arc<RoomLink>>>,
     pub(super) rooms: AtomicUsize,
     pub(super) stopped: AtomicBool,
 }
 
 impl Wake {
-    pub(super) fn look(&self, hall: Arc<Hall>) {
-        let mut halls = self.halls.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn look(&self, link: Arc<RoomLink>) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         if self.stopped.load(Ordering::Acquire) {
-            hall.outbox.close();
+            link.outbox.close();
             return;
         }
-        halls.push(hall);
-        drop(halls);
+        links.push(link);
+        drop(links);
         self.notify.notify_one();
     }
 
-    fn take(&self) -> Vec<Arc<Hall>> {
-        std::mem::take(&mut *self.halls.lock().unwrap_or_else(PoisonError::into_inner))
+    fn take(&self) -> Vec<Arc<RoomLink>> {
+        std::mem::take(&mut *self.links.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,7 +73,7 @@ enum Timer {
 }
 
 /// A path that somebody proved himself on.
-struct Known {
+struct KnownPath {
     peer: usize,
     /// The address of ours that he sends to.
     to: Option<IpAddr>,
@@ -93,7 +93,7 @@ pub(super) struct Media {
     wake: Arc<Wake>,
     peers: Vec<Option<Box<Session>>>,
     free: Vec<usize>,
-    by_path: HashMap<Path, Known>,
+    by_path: HashMap<Path, KnownPath>,
     by_ufrag: HashMap<String, usize>,
     by_session: HashMap<String, usize>,
     rooms: HashMap<u64, Host>,
@@ -186,20 +186,20 @@ impl Media {
 
     /// Rooms that are new, have something in, or are to close.
     fn look(&mut self, now: Instant) {
-        for hall in self.wake.take() {
-            hall.woken.store(false, Ordering::Release);
-            let key = hall.key;
-            if hall.inbox.is_closed() {
+        for link in self.wake.take() {
+            link.woken.store(false, Ordering::Release);
+            let key = link.key;
+            if link.inbox.is_closed() {
                 self.close_room(key, Left::Closed);
                 continue;
             }
-            if hall.outbox.is_closed() {
+            if link.outbox.is_closed() {
                 continue;
             }
             let host = self
                 .rooms
                 .entry(key)
-                .or_insert_with(|| Host::new(hall, now));
+                .or_insert_with(|| Host::new(link, now));
             match host.take_inputs(now) {
                 Ok(()) => self.stir_room(key),
                 Err(_) => self.break_room(key),
@@ -266,16 +266,16 @@ impl Media {
 
 impl Drop for Media {
     fn drop(&mut self) {
-        let mut halls = self
+        let mut links = self
             .wake
-            .halls
+            .links
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.wake.stopped.store(true, Ordering::Release);
-        let waiting = std::mem::take(&mut *halls);
-        drop(halls);
-        for hall in self.rooms.values().map(|host| &host.hall).chain(&waiting) {
-            hall.outbox.close();
+        let waiting = std::mem::take(&mut *links);
+        drop(links);
+        for link in self.rooms.values().map(|host| &host.link).chain(&waiting) {
+            link.outbox.close();
         }
     }
 }
@@ -318,11 +318,11 @@ mod tests {
     use crate::server::queue::Queue;
     use crate::server::session::Wants;
 
-    fn hall(key: u64) -> Arc<Hall> {
-        Arc::new(Hall {
+    fn link(key: u64) -> Arc<RoomLink> {
+        Arc::new(RoomLink {
             id: format!("room-{key}"),
             key,
-            home: 0,
+            media_loop: 0,
             options: Options::default(),
             inbox: Queue::new(),
             outbox: Queue::new(),
@@ -340,7 +340,7 @@ mod tests {
         let now = Instant::now();
         let (counts, wake) = (Arc::default(), Arc::default());
         let mut media = media(&counts, &wake);
-        wake.look(hall(1));
+        wake.look(link(1));
         media.look(now);
         let wants = Wants {
             sends: true,
@@ -371,9 +371,9 @@ mod tests {
         let now = Instant::now();
         let (counts, wake) = (Arc::default(), Arc::default());
         let mut media = media(&counts, &wake);
-        let halls = [hall(1), hall(2)];
-        for hall in &halls {
-            wake.look(hall.clone());
+        let links = [link(1), link(2)];
+        for link in &links {
+            wake.look(link.clone());
         }
         media.look(now);
         media.work(now);
@@ -381,14 +381,14 @@ mod tests {
         assert!(host.with(|_| panic!("a room's")).is_err());
         media.break_room(1);
         media.work(now);
-        assert_eq!(halls[0].outbox.next().await, Some(Happened::Panicked));
-        assert_eq!(halls[0].outbox.next().await, None);
+        assert_eq!(links[0].outbox.next().await, Some(Happened::Panicked));
+        assert_eq!(links[0].outbox.next().await, None);
         assert_eq!(media.rooms.keys().collect::<Vec<_>>(), [&2]);
         // What comes for it later finds nothing, and does not begin it anew.
-        wake.look(halls[0].clone());
+        wake.look(links[0].clone());
         media.look(now);
         assert_eq!(media.rooms.len(), 1);
         drop(media);
-        assert_eq!(halls[1].outbox.next().await, None);
+        assert_eq!(links[1].outbox.next().await, None);
     }
 }

@@ -1,6 +1,6 @@
 //! Media loops, each with one UDP port for all of its peers, and the handles to them.
 
-mod census;
+mod admission;
 mod config;
 mod counters;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -8,7 +8,7 @@ pub(crate) mod fuzzing;
 mod handle;
 mod host;
 mod media;
-mod place;
+mod paths;
 mod queue;
 mod rate;
 mod session;
@@ -32,17 +32,17 @@ use tokio::sync::mpsc;
 use crate::peer::{Identity, PeerError};
 use crate::room::Options;
 use crate::token::Keys;
-pub(crate) use census::{Census, Full};
+pub(crate) use admission::{Admission, Full};
 pub use config::{BindError, Endpoint, Limits};
 pub use counters::Counters;
 use counters::{Counts, count};
-pub(crate) use handle::Hall;
+pub(crate) use handle::RoomLink;
 pub use handle::{Happened, Portal, PortalEvent};
 pub(crate) use media::{Command, NoSession, Refused, Restarted, SessionAddress};
 use media::{Media, Wake};
 use queue::Queue;
 pub use session::Left;
-pub(crate) use session::Passport;
+pub(crate) use session::PeerInfo;
 use socket::Socket;
 
 /// Commands that a loop has not looked at.
@@ -96,15 +96,15 @@ pub(crate) struct Shared {
     pub(crate) keys: Keys,
     pub(crate) origins: Vec<String>,
     pub(crate) limits: Limits,
-    pub(crate) census: Census,
-    homes: Vec<Home>,
-    halls: Mutex<HashMap<String, Arc<Hall>>>,
+    pub(crate) admission: Admission,
+    handles: Vec<LoopHandle>,
+    links: Mutex<HashMap<String, Arc<RoomLink>>>,
     next: AtomicU64,
     counts: Arc<Counts>,
 }
 
 /// A loop as others see it.
-pub(crate) struct Home {
+pub(crate) struct LoopHandle {
     pub(crate) commands: mpsc::Sender<Command>,
     wake: Arc<Wake>,
     addresses: Vec<SocketAddr>,
@@ -137,7 +137,7 @@ impl Portals {
             by_port.entry(address.port()).or_default().push(*address);
         }
         let counts = Arc::new(Counts::default());
-        let (mut homes, mut loops) = (Vec::new(), Vec::new());
+        let (mut handles, mut loops) = (Vec::new(), Vec::new());
         for addresses in by_port.into_values() {
             let mut sockets = Vec::new();
             for address in addresses {
@@ -146,7 +146,7 @@ impl Portals {
             }
             let wake = Arc::new(Wake::default());
             let (commands, taken) = mpsc::channel(COMMANDS);
-            homes.push(Home {
+            handles.push(LoopHandle {
                 commands,
                 wake: wake.clone(),
                 addresses: sockets.iter().map(Socket::address).collect(),
@@ -165,9 +165,9 @@ impl Portals {
             keys: Keys::new(&endpoint.keys),
             origins: endpoint.origins,
             limits: endpoint.limits,
-            census: Census::default(),
-            homes,
-            halls: Mutex::default(),
+            admission: Admission::default(),
+            handles,
+            links: Mutex::default(),
             next: AtomicU64::new(0),
             counts,
         };
@@ -177,8 +177,10 @@ impl Portals {
     /// The addresses that are bound, as the system gave them.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        let homes = self.0.homes.iter();
-        homes.flat_map(|home| home.addresses.clone()).collect()
+        let handles = self.0.handles.iter();
+        handles
+            .flat_map(|media_loop| media_loop.addresses.clone())
+            .collect()
     }
 
     /// Everything under `/portal/`.
@@ -204,29 +206,30 @@ impl Portals {
         if !(1..=ID).contains(&id.len()) || !id.chars().all(good) {
             return Err(OpenError::Id);
         }
-        let mut halls = self.0.halls();
-        if halls.contains_key(id) {
+        let mut links = self.0.links();
+        if links.contains_key(id) {
             return Err(OpenError::Taken);
         }
         // The loop with the fewest rooms.
-        let homes = self.0.homes.iter().enumerate();
-        let running = homes.filter(|(_, home)| !home.wake.stopped.load(Ordering::Acquire));
-        let (home, Home { wake, .. }) = running
-            .min_by_key(|(_, home)| home.wake.rooms.load(Ordering::Relaxed))
+        let handles = self.0.handles.iter().enumerate();
+        let running =
+            handles.filter(|(_, media_loop)| !media_loop.wake.stopped.load(Ordering::Acquire));
+        let (media_loop, LoopHandle { wake, .. }) = running
+            .min_by_key(|(_, media_loop)| media_loop.wake.rooms.load(Ordering::Relaxed))
             .ok_or(OpenError::Stopped)?;
         wake.rooms.fetch_add(1, Ordering::Relaxed);
-        let hall = Arc::new(Hall {
+        let link = Arc::new(RoomLink {
             id: id.to_owned(),
             key: self.0.next.fetch_add(1, Ordering::Relaxed),
-            home,
+            media_loop,
             options,
             inbox: Queue::new(),
             outbox: Queue::new(),
             woken: AtomicBool::new(false),
         });
-        halls.insert(id.to_owned(), hall.clone());
-        drop(halls);
-        Ok(Portal::new(hall, self.0.clone()))
+        links.insert(id.to_owned(), link.clone());
+        drop(links);
+        Ok(Portal::new(link, self.0.clone()))
     }
 
     /// What was counted since the sockets were bound.
@@ -237,27 +240,27 @@ impl Portals {
 }
 
 impl Shared {
-    fn halls(&self) -> MutexGuard<'_, HashMap<String, Arc<Hall>>> {
-        self.halls.lock().unwrap_or_else(PoisonError::into_inner)
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<RoomLink>>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn hall(&self, id: &str) -> Option<Arc<Hall>> {
-        self.halls().get(id).cloned()
+    pub(crate) fn link(&self, id: &str) -> Option<Arc<RoomLink>> {
+        self.links().get(id).cloned()
     }
 
-    pub(crate) fn home(&self, hall: &Hall) -> Option<&Home> {
-        self.homes.get(hall.home)
+    pub(crate) fn media_loop(&self, link: &RoomLink) -> Option<&LoopHandle> {
+        self.handles.get(link.media_loop)
     }
 
     /// The portal's name is free again.
-    fn forget(&self, hall: &Hall) {
-        let mut halls = self.halls();
-        if halls.get(&hall.id).is_some_and(|it| it.key == hall.key) {
-            halls.remove(&hall.id);
+    fn forget(&self, link: &RoomLink) {
+        let mut links = self.links();
+        if links.get(&link.id).is_some_and(|it| it.key == link.key) {
+            links.remove(&link.id);
         }
-        drop(halls);
-        if let Some(home) = self.homes.get(hall.home) {
-            home.wake.rooms.fetch_sub(1, Ordering::Relaxed);
+        drop(links);
+        if let Some(media_loop) = self.handles.get(link.media_loop) {
+            media_loop.wake.rooms.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

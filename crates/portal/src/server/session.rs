@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::census::Seat;
-use super::place::Place;
+use super::admission::Permit;
+use super::paths::PeerPaths;
 use super::rate::Rate;
 use super::ssrcs::Ssrcs;
 use super::{Kind, Limits};
@@ -91,7 +91,7 @@ impl fmt::Display for Left {
 
 /// What a room is to do for a peer.
 #[derive(Debug)]
-pub(super) enum Deed {
+pub(super) enum Action {
     Join(Member),
     Voice(Source, Packet),
     Name(Source, String),
@@ -109,12 +109,12 @@ pub(super) struct Wants {
 }
 
 /// Who a peer is, as the endpoint found out.
-pub(crate) struct Passport {
+pub(crate) struct PeerInfo {
     pub(crate) session: String,
     pub(crate) claims: Claims,
     pub(crate) kind: Kind,
     /// Its place among those that are counted, until it goes.
-    pub(crate) _seat: Seat,
+    pub(crate) _permit: Permit,
 }
 
 pub(super) struct Session {
@@ -123,8 +123,8 @@ pub(super) struct Session {
     /// The key of its room.
     pub(super) room: u64,
     pub(super) name: String,
-    pub(super) passport: Passport,
-    pub(super) place: Place,
+    pub(super) info: PeerInfo,
+    pub(super) paths: PeerPaths,
     /// When something last came from where it is.
     pub(super) heard: Instant,
     /// When its next timer is due; what the heap has of others does not count.
@@ -143,7 +143,7 @@ pub(super) struct Session {
     voice: Option<Channel>,
     hello: Option<Hello>,
     joined: Option<Way>,
-    deeds: VecDeque<Deed>,
+    actions: VecDeque<Action>,
     /// A page says hello right behind the opening of its channel, and it may be read before that.
     early: VecDeque<(Channel, Message)>,
     packets: Rate,
@@ -172,17 +172,17 @@ impl Session {
         limits: &Limits,
         (id, room): (PeerId, u64),
         peer: Box<dyn Peer>,
-        place: Place,
-        passport: Passport,
+        paths: PeerPaths,
+        info: PeerInfo,
         wants: Wants,
     ) -> Self {
         Self {
             peer,
             id,
             room,
-            name: control::name(&passport.claims.name).unwrap_or_else(|| "somebody".into()),
-            passport,
-            place,
+            name: control::name(&info.claims.name).unwrap_or_else(|| "somebody".into()),
+            info,
+            paths,
             heard: now,
             due: None,
             dirty: false,
@@ -197,7 +197,7 @@ impl Session {
             voice: None,
             hello: None,
             joined: None,
-            deeds: VecDeque::new(),
+            actions: VecDeque::new(),
             early: VecDeque::new(),
             packets: Rate::new(limits.packets, now),
             bytes: Rate::new(limits.bits / 8, now),
@@ -234,10 +234,10 @@ impl Session {
     }
 
     /// The next thing to do in the room.
-    pub(super) fn deed(&mut self, now: Instant) -> Option<Deed> {
+    pub(super) fn action(&mut self, now: Instant) -> Option<Action> {
         loop {
-            if let Some(deed) = self.deeds.pop_front() {
-                return Some(deed);
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
             }
             let event = self.peer.event()?;
             self.note(now, event);
@@ -253,7 +253,7 @@ impl Session {
                 }
             }
             Event::Rtp(rtp) if self.wants.sends && self.joined.is_some() => {
-                self.deeds.push_back(Deed::Voice(
+                self.actions.push_back(Action::Voice(
                     self.source(0),
                     Packet {
                         sequence: Sequence::Rtp(rtp.sequence),
@@ -334,7 +334,7 @@ impl Session {
             }
             FromPeer::Name { sender, name } => {
                 let source = self.source(sender);
-                self.deeds.push_back(Deed::Name(source, name));
+                self.actions.push_back(Action::Name(source, name));
             }
             FromPeer::Ping => self.say(now, control::pong()),
             FromPeer::Bye => self.leave(Left::Said),
@@ -361,7 +361,7 @@ impl Session {
                         time: None,
                         payload: packet.payload,
                     };
-                    self.deeds.push_back(Deed::Voice(source, packet));
+                    self.actions.push_back(Action::Voice(source, packet));
                 }
                 _ => self.drop_one(now),
             }
@@ -394,7 +394,7 @@ impl Session {
             _ => None,
         };
         self.joined = Some(way);
-        self.deeds.push_back(Deed::Join(Member {
+        self.actions.push_back(Action::Join(Member {
             name: self.name.clone(),
             listens,
             speaks,
@@ -435,7 +435,7 @@ impl Session {
     }
 
     /// Voice of the room.
-    pub(super) fn deliver(&mut self, now: Instant, spoken: Spoken) {
+    pub(super) fn deliver(&mut self, now: Instant, spoken: VoicePacket) {
         match self.joined {
             Some(Way::Track) => {
                 let marker = spoken.time != self.next_time;
@@ -519,7 +519,7 @@ impl Session {
 }
 
 /// A room's packet for a peer.
-pub(super) struct Spoken {
+pub(super) struct VoicePacket {
     pub(super) speaker: u32,
     pub(super) sequence: u32,
     pub(super) time: u32,

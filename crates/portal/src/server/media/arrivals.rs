@@ -4,10 +4,10 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::super::count;
-use super::super::place::{Path, silent};
+use super::super::paths::{Path, silent};
 use super::super::socket::Buffers;
 use super::super::stun::Request;
-use super::{Known, Media, guarded};
+use super::{KnownPath, Media, guarded};
 
 /// Batches that are read before the rest of the work is done.
 const BATCHES: usize = 8;
@@ -61,7 +61,7 @@ impl Media {
         if !session.admits(now, bytes) {
             count(&self.counts.limited);
         } else {
-            let known = session.place.swapped(path);
+            let known = session.paths.swapped(path);
             let local = self.names.get(known.socket).copied();
             if let Some(local) = local {
                 guarded(&self.counts, session, |session| {
@@ -85,7 +85,7 @@ impl Media {
             return None;
         };
         let session = self.peers.get_mut(index)?.as_mut()?;
-        if !request.signed_with(session.place.password()) {
+        if !request.signed_with(session.paths.password()) {
             count(&self.counts.unsigned);
             return None;
         }
@@ -95,11 +95,11 @@ impl Media {
             count(&self.counts.refused);
             return None;
         }
-        let current = session.place.current().and_then(|it| self.by_path.get(&it));
+        let current = session.paths.current().and_then(|it| self.by_path.get(&it));
         // Another peer that has it by now is no sign of this one.
         let current = current.filter(|known| known.peer == index);
         let quiet = silent(current.map(|known| known.heard), now);
-        let (forgotten, moved) = session.place.proved(path, request.nominates, quiet);
+        let (forgotten, moved) = session.paths.proved(path, request.nominates, quiet);
         if moved {
             count(&self.counts.moved);
         }
@@ -113,7 +113,7 @@ impl Media {
         }
         self.by_path.insert(
             path,
-            Known {
+            KnownPath {
                 peer: index,
                 to,
                 heard: now,

@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::super::handle::Hall;
-use super::super::place::Place;
-use super::super::session::{Left, Passport, Session, Wants};
+use super::super::handle::RoomLink;
+use super::super::paths::PeerPaths;
+use super::super::session::{Left, PeerInfo, Session, Wants};
 use super::super::{Kind, count};
 use super::{Media, guarded};
 use crate::peer::{Offer, OfferError, Peer, Rtc};
@@ -17,9 +17,9 @@ use crate::room::Status;
 /// What the endpoint asks of a loop.
 pub(crate) enum Command {
     Join {
-        hall: Arc<Hall>,
+        link: Arc<RoomLink>,
         offer: Offer,
-        passport: Passport,
+        info: PeerInfo,
         reply: oneshot::Sender<Result<Answered, Refused>>,
     },
     /// A candidate of a session. They are not needed; whether it is there is.
@@ -84,13 +84,13 @@ impl Media {
         // Whoever does not wait for an answer any more gets none.
         match command {
             Command::Join {
-                hall,
+                link,
                 offer,
-                passport,
+                info,
                 reply,
             } => {
-                let session = passport.session.clone();
-                let answer = self.join(&hall, offer, passport, now);
+                let session = info.session.clone();
+                let answer = self.join(&link, offer, info, now);
                 let joined = answer.is_ok();
                 if reply.send(answer).is_err() && joined {
                     self.end_session(&session);
@@ -141,9 +141,9 @@ impl Media {
         let index = *self.by_session.get(&address.session)?;
         let session = self.peers.get(index)?.as_ref()?;
         let host = self.rooms.get(&session.room)?;
-        let same = session.passport.claims.sub == address.subject
-            && session.passport.kind == address.kind
-            && host.hall.id == address.portal;
+        let same = session.info.claims.sub == address.subject
+            && session.info.kind == address.kind
+            && host.link.id == address.portal;
         same.then_some(index)
     }
 
@@ -158,19 +158,19 @@ impl Media {
 
     fn join(
         &mut self,
-        hall: &Arc<Hall>,
+        link: &Arc<RoomLink>,
         offer: Offer,
-        passport: Passport,
+        info: PeerInfo,
         now: Instant,
     ) -> Result<Answered, Refused> {
         // The room may be so new that nobody looked.
         self.look(now);
-        let host = self.rooms.get_mut(&hall.key).ok_or(Refused::Closed)?;
+        let host = self.rooms.get_mut(&link.key).ok_or(Refused::Closed)?;
         let audio = offer.audio();
         let wants = Wants {
-            sends: passport.kind != Kind::Whep && audio.is_some_and(|audio| audio.sends),
-            hears: passport.kind != Kind::Whip && audio.is_some_and(|audio| audio.receives),
-            data: passport.kind == Kind::Peer && offer.data(),
+            sends: info.kind != Kind::Whep && audio.is_some_and(|audio| audio.sends),
+            hears: info.kind != Kind::Whip && audio.is_some_and(|audio| audio.receives),
+            data: info.kind == Kind::Peer && offer.data(),
         };
         let identity = &self.identity;
         let addresses = self.candidates.clone();
@@ -186,7 +186,7 @@ impl Media {
             }
         };
         let (ufrag, password) = peer.credentials();
-        let (ufrag, place) = (ufrag.to_owned(), Place::new(password));
+        let (ufrag, paths) = (ufrag.to_owned(), PeerPaths::new(password));
         if self.by_ufrag.contains_key(&ufrag) {
             // Of 16 random letters.
             return Err(Refused::Panic);
@@ -198,18 +198,18 @@ impl Media {
         }
         host.peers.insert(id, index);
         self.by_ufrag.insert(ufrag.clone(), index);
-        self.by_session.insert(passport.session.clone(), index);
+        self.by_session.insert(info.session.clone(), index);
         let session = Session::new(
             now,
             &self.limits,
-            (id, hall.key),
+            (id, link.key),
             Box::new(peer),
-            place,
-            passport,
+            paths,
+            info,
             wants,
         );
-        if let Some(place) = self.peers.get_mut(index) {
-            *place = Some(Box::new(session));
+        if let Some(slot) = self.peers.get_mut(index) {
+            *slot = Some(Box::new(session));
         }
         self.stir(index);
         Ok((answer, ufrag))
@@ -233,7 +233,7 @@ impl Media {
         };
         let (ours, password) = session.peer.credentials();
         let (ours, password) = (ours.to_owned(), password.to_owned());
-        session.place.restart(&password);
+        session.paths.restart(&password);
         self.by_ufrag.remove(&before);
         self.by_ufrag.insert(ours.clone(), index);
         self.stir(index);

@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::super::count;
 use super::super::handle::{Happened, PortalEvent};
 use super::super::host::{Host, Outward};
-use super::super::place::Path;
+use super::super::paths::Path;
 use super::super::queue::Worth;
-use super::super::session::{Deed, Left, Session};
+use super::super::session::{Action, Left, Session};
 use super::{Media, Timer, guarded};
 use crate::channel::control;
 use crate::peer::Datagram;
@@ -38,9 +38,9 @@ impl Media {
         };
         session.dirty = false;
         while session.left.is_none() {
-            let deed = guarded(&self.counts, &mut session, |session| session.deed(now));
-            let Some(Some(deed)) = deed else { break };
-            self.do_in_room(&mut session, deed, now);
+            let action = guarded(&self.counts, &mut session, |session| session.action(now));
+            let Some(Some(action)) = action else { break };
+            self.do_in_room(&mut session, action, now);
         }
         self.flush(index, &mut session, now);
         if session.left.is_some() {
@@ -54,22 +54,22 @@ impl Media {
                 self.timers.push(Reverse((deadline, Timer::Peer(index))));
             }
         }
-        if let Some(place) = self.peers.get_mut(index) {
-            *place = Some(session);
+        if let Some(slot) = self.peers.get_mut(index) {
+            *slot = Some(session);
         }
     }
 
-    fn do_in_room(&mut self, session: &mut Session, deed: Deed, now: Instant) {
+    fn do_in_room(&mut self, session: &mut Session, action: Action, now: Instant) {
         let key = session.room;
         let Some(host) = self.rooms.get_mut(&key) else {
             return session.leave(Left::Closed);
         };
-        let done = match deed {
-            Deed::Join(member) => host
+        let done = match action {
+            Action::Join(member) => host
                 .with(|room| room.join(now, session.id, member))
                 .map(|joined| Self::joined(host, session, joined.err(), now)),
-            Deed::Voice(source, packet) => host.with(|room| room.from_world(now, source, packet)),
-            Deed::Name(source, name) => host.with(|room| room.name(source, name)),
+            Action::Voice(source, packet) => host.with(|room| room.from_world(now, source, packet)),
+            Action::Name(source, name) => host.with(|room| room.name(source, name)),
         };
         match done {
             Ok(()) => self.stir_room(key),
@@ -94,13 +94,13 @@ impl Media {
         host.tell(PortalEvent::PeerJoined {
             peer: session.id,
             name: session.name.clone(),
-            role: session.passport.claims.role,
-            subject: session.passport.claims.sub.clone(),
-            kind: session.passport.kind,
+            role: session.info.claims.role,
+            subject: session.info.claims.sub.clone(),
+            kind: session.info.kind,
             world: session.is_world(),
         });
         let heard = host.heard();
-        session.welcome(now, &host.hall.id, &host.roster, &heard);
+        session.welcome(now, &host.link.id, &host.roster, &heard);
     }
 
     fn room(&mut self, key: u64, now: Instant) {
@@ -188,9 +188,9 @@ impl Media {
             };
             // STUN is tried on every path.
             if Datagram::of(&transmit.bytes) != Datagram::Stun {
-                session.place.sends_media(known);
+                session.paths.sends_media(known);
             }
-            let path = session.place.swapped(known);
+            let path = session.paths.swapped(known);
             // Nothing goes to an address that this peer did not prove to be its own, or that is another one's by now.
             let Some(proved) = self.by_path.get(&path).filter(|it| it.peer == index) else {
                 continue;
@@ -217,22 +217,22 @@ impl Media {
             });
             self.flush(index, &mut session, now);
         }
-        for path in session.place.paths() {
+        for path in session.paths.all() {
             if self.by_path.get(path).is_some_and(|it| it.peer == index) {
                 self.by_path.remove(path);
             }
         }
         self.by_ufrag.remove(session.peer.credentials().0);
-        self.by_session.remove(&session.passport.session);
+        self.by_session.remove(&session.info.session);
         self.free.push(index);
         let key = session.room;
         let Some(host) = self.rooms.get_mut(&key) else {
             return;
         };
         host.peers.remove(&session.id);
-        if why == Left::NeverConnected && session.place.paths().next().is_none() {
+        if why == Left::NeverConnected && session.paths.all().next().is_none() {
             count(&self.counts.unreached);
-            self.unreached.note(&host.hall.id, now);
+            self.unreached.note(&host.link.id, now);
         }
         if !session.in_room {
             return;
@@ -252,7 +252,7 @@ impl Media {
     pub(super) fn break_room(&mut self, key: u64) {
         count(&self.counts.panics);
         if let Some(host) = self.rooms.get(&key) {
-            host.hall.outbox.push(Worth::Fact, Happened::Panicked);
+            host.link.outbox.push(Worth::Fact, Happened::Panicked);
         }
         self.close_room(key, Left::Panic);
     }
@@ -262,8 +262,8 @@ impl Media {
         let Some(host) = self.rooms.remove(&key) else {
             return;
         };
-        host.hall.outbox.close();
-        host.hall.woken.store(false, Ordering::Release);
+        host.link.outbox.close();
+        host.link.woken.store(false, Ordering::Release);
         for index in host.peers.into_values() {
             if let Some(Some(session)) = self.peers.get_mut(index) {
                 session.leave(why);

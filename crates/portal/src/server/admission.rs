@@ -39,23 +39,23 @@ struct State {
 }
 
 #[derive(Clone, Default)]
-pub(crate) struct Census(Arc<Mutex<State>>);
+pub(crate) struct Admission(Arc<Mutex<State>>);
 
-/// A peer's place; it is free again when this is dropped.
-pub(crate) struct Seat {
-    census: Census,
+/// One peer may be there; another may when this is dropped.
+pub(crate) struct Permit {
+    admission: Admission,
     keys: Vec<Key>,
 }
 
-impl Census {
-    pub(crate) fn seat(
+impl Admission {
+    pub(crate) fn permit(
         &self,
         limits: &Limits,
         portal: &str,
         token: &str,
         address: Option<IpAddr>,
         now: Instant,
-    ) -> Result<Seat, Full> {
+    ) -> Result<Permit, Full> {
         let mut wanted = vec![
             (
                 Key::Portal(portal.into()),
@@ -88,8 +88,8 @@ impl Census {
             *count = count.saturating_add(1);
             keys.push(key);
         }
-        Ok(Seat {
-            census: self.clone(),
+        Ok(Permit {
+            admission: self.clone(),
             keys,
         })
     }
@@ -108,9 +108,13 @@ impl State {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
-        let mut state = self.census.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self
+            .admission
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         for key in &self.keys {
             if let Some(count) = state.counts.get_mut(key) {
                 *count = count.saturating_sub(1);
@@ -143,23 +147,23 @@ mod tests {
             address_peers: 2,
             ..Limits::default()
         };
-        let census = Census::default();
+        let admission = Admission::default();
         let now = Instant::now();
-        let seat = |portal: &str, token: &str, address: &str| {
-            census.seat(&limits, portal, token, Some(address.parse().unwrap()), now)
+        let permit = |portal: &str, token: &str, address: &str| {
+            admission.permit(&limits, portal, token, Some(address.parse().unwrap()), now)
         };
-        let first = seat("a", "1", "2001:db8::1");
-        let _second = seat("a", "1", "10.0.0.1");
-        assert_eq!(seat("a", "1", "10.0.0.2").err(), Some(Full::Token));
-        let third = seat("a", "2", "2001:db8::2");
+        let first = permit("a", "1", "2001:db8::1");
+        let _second = permit("a", "1", "10.0.0.1");
+        assert_eq!(permit("a", "1", "10.0.0.2").err(), Some(Full::Token));
+        let third = permit("a", "2", "2001:db8::2");
         assert!(third.is_ok());
-        assert_eq!(seat("a", "3", "10.0.0.2").err(), Some(Full::Portal));
-        assert_eq!(seat("b", "3", "2001:db8::3").err(), Some(Full::Address));
+        assert_eq!(permit("a", "3", "10.0.0.2").err(), Some(Full::Portal));
+        assert_eq!(permit("b", "3", "2001:db8::3").err(), Some(Full::Address));
         drop(first);
-        assert!(seat("a", "1", "2001:db8::3").is_ok());
+        assert!(permit("a", "1", "2001:db8::3").is_ok());
         drop(third);
         drop(_second);
-        assert!(census.0.lock().unwrap().counts.is_empty());
+        assert!(admission.0.lock().unwrap().counts.is_empty());
     }
 
     #[test]
@@ -168,11 +172,11 @@ mod tests {
             token_peers: 4,
             ..Limits::default()
         };
-        let census = Census::default();
+        let admission = Admission::default();
         let start = Instant::now();
         let come = |token: &str, seconds: u64| {
             let now = start + Duration::from_secs(seconds);
-            census.seat(&limits, "a", token, None, now).map(drop)
+            admission.permit(&limits, "a", token, None, now).map(drop)
         };
         for _ in 0..16 {
             assert_eq!(come("1", 0), Ok(()));
@@ -184,6 +188,6 @@ mod tests {
         for token in 10..5_000 {
             assert_eq!(come(&token.to_string(), token), Ok(()));
         }
-        assert!(census.0.lock().unwrap().arrivals.len() <= REMEMBERED + 1);
+        assert!(admission.0.lock().unwrap().arrivals.len() <= REMEMBERED + 1);
     }
 }

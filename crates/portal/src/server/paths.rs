@@ -25,7 +25,7 @@ pub(super) struct Path {
     pub(super) address: SocketAddr,
 }
 
-pub(super) struct Place {
+pub(super) struct PeerPaths {
     /// What its checks are signed with.
     password: hmac::Key,
     /// What the machine selected.
@@ -36,7 +36,7 @@ pub(super) struct Place {
     paths: VecDeque<Path>,
 }
 
-impl Place {
+impl PeerPaths {
     pub(super) fn new(password: &str) -> Self {
         Self {
             password: stun::key(password),
@@ -57,7 +57,7 @@ impl Place {
         self.moved = None;
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Path> {
         self.paths.iter()
     }
 
@@ -132,35 +132,35 @@ mod tests {
 
     #[test]
     fn a_peer_moves_when_it_proves_itself_elsewhere() {
-        let mut place = Place::new("password");
-        assert_eq!(place.proved(path(1), false, Duration::MAX), (None, false));
-        place.sends_media(path(1));
-        assert_eq!(place.current(), Some(path(1)));
+        let mut paths = PeerPaths::new("password");
+        assert_eq!(paths.proved(path(1), false, Duration::MAX), (None, false));
+        paths.sends_media(path(1));
+        assert_eq!(paths.current(), Some(path(1)));
         // Another path is only tried while this one is in use.
-        assert_eq!(place.proved(path(2), false, SHORT), (None, false));
-        assert_eq!(place.proved(path(2), false, NEW), (None, false));
-        assert_eq!(place.proved(path(3), false, NEW), (None, true));
-        assert_eq!(place.current(), Some(path(3)));
-        assert_eq!(place.swapped(path(3)), path(1));
-        assert_eq!(place.swapped(path(1)), path(3));
-        assert_eq!(place.swapped(path(2)), path(2));
+        assert_eq!(paths.proved(path(2), false, SHORT), (None, false));
+        assert_eq!(paths.proved(path(2), false, NEW), (None, false));
+        assert_eq!(paths.proved(path(3), false, NEW), (None, true));
+        assert_eq!(paths.current(), Some(path(3)));
+        assert_eq!(paths.swapped(path(3)), path(1));
+        assert_eq!(paths.swapped(path(1)), path(3));
+        assert_eq!(paths.swapped(path(2)), path(2));
         // The machine still says the first one, and it is not undone by that.
-        place.sends_media(path(1));
-        assert_eq!(place.current(), Some(path(3)));
+        paths.sends_media(path(1));
+        assert_eq!(paths.current(), Some(path(3)));
         // What the peer nominates is taken at once, also the first one again.
-        assert_eq!(place.proved(path(1), true, SHORT), (None, true));
-        assert_eq!(place.swapped(path(1)), path(1));
+        assert_eq!(paths.proved(path(1), true, SHORT), (None, true));
+        assert_eq!(paths.swapped(path(1)), path(1));
     }
 
     #[test]
     fn paths_are_few() {
-        let mut place = Place::new("password");
-        place.proved(path(0), false, Duration::MAX);
-        place.sends_media(path(0));
+        let mut paths = PeerPaths::new("password");
+        paths.proved(path(0), false, Duration::MAX);
+        paths.sends_media(path(0));
         for port in 1..8 {
-            assert_eq!(place.proved(path(port), false, SHORT).0, None);
+            assert_eq!(paths.proved(path(port), false, SHORT).0, None);
         }
-        assert_eq!(place.proved(path(8), false, SHORT).0, Some(path(1)));
-        assert_eq!(place.paths().count(), PATHS);
+        assert_eq!(paths.proved(path(8), false, SHORT).0, Some(path(1)));
+        assert_eq!(paths.all().count(), PATHS);
     }
 }
