@@ -15,16 +15,8 @@ defmodule UroDiscord.Channels do
   @spec cast(Config.t(), term()) :: {:ok, Snowflake.t()} | {:error, Error.t()}
   def cast(config, channel) do
     with :error <- Config.channel_id(config, channel) do
-      allowed = "a name of `channels:` (there: #{names(config)}), or a channel's id (17 to 20 digits)"
+      allowed = "a name of `channels:` (there: #{Config.channel_names(config)}), or a channel's id (17 to 20 digits)"
       {:error, Error.invalid("channel", channel, allowed)}
-    end
-  end
-
-  defp names(%{channels: channels}) do
-    case channels |> Map.keys() |> Enum.sort() |> Enum.split(10) do
-      {[], []} -> "none"
-      {names, []} -> Enum.map_join(names, ", ", &inspect/1)
-      {names, _more} -> Enum.map_join(names, ", ", &inspect/1) <> " …"
     end
   end
 

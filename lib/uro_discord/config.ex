@@ -174,7 +174,7 @@ defmodule UroDiscord.Config do
         {[], Map.update!(config, group, &%{&1 | key => if(is_list(named), do: Enum.uniq(ids), else: List.first(ids))})}
 
       [unknown | _] ->
-        {[within(group, key, "#{inspect(unknown)} is not in `channels:` (there: #{names(config)})")], config}
+        {[within(group, key, "#{inspect(unknown)} is not in `channels:` (there: #{channel_names(config)})")], config}
     end
   end
 
@@ -184,7 +184,7 @@ defmodule UroDiscord.Config do
         {[], %{config | feeds: feeds}}
 
       {:error, name, channel} ->
-        wrong = "a rule names #{inspect(channel)}, which is not in `channels:` (there: #{names(config)})"
+        wrong = "a rule names #{inspect(channel)}, which is not in `channels:` (there: #{channel_names(config)})"
         {[%{problem(option(Schema.options(), :feeds), wrong) | key: "feeds.#{name}"}], config}
     end
   end
@@ -199,7 +199,7 @@ defmodule UroDiscord.Config do
            within(
              :portal,
              :open,
-             "#{id} names #{inspect(channel)}, which is not in `channels:` (there: #{names(config)})"
+             "#{id} names #{inspect(channel)}, which is not in `channels:` (there: #{channel_names(config)})"
            )
          ], config}
 
@@ -212,8 +212,6 @@ defmodule UroDiscord.Config do
     option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
     %{problem(option, wrong) | key: "#{group}.#{key}"}
   end
-
-  defp names(config), do: config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
 
   # What comes by HTTP is believed by its signature only.
   defp keyed(%{enabled: true, interactions: :http, public_key: nil} = config) do
@@ -255,6 +253,16 @@ defmodule UroDiscord.Config do
     do: Map.fetch(channels, name)
 
   def channel_id(%__MODULE__{}, id), do: Snowflake.cast(id)
+
+  @doc "The names of `:channels`, as an error shows them: ten at most, in order."
+  @spec channel_names(t()) :: String.t()
+  def channel_names(%__MODULE__{channels: channels}) do
+    case channels |> Map.keys() |> Enum.sort() |> Enum.split(10) do
+      {[], []} -> "none"
+      {names, []} -> Enum.map_join(names, ", ", &inspect/1)
+      {names, _more} -> Enum.map_join(names, ", ", &inspect/1) <> " …"
+    end
+  end
 
   @doc "As `channel_id/2`, from what came as text, such as a path: an alias by its name, or a snowflake."
   @spec channel_named(t(), String.t()) :: {:ok, Snowflake.t()} | :error

@@ -169,14 +169,8 @@ defmodule UroDiscord.Keys do
         JSON.encode(names)
 
       [unknown | _] ->
-        known = config.channels |> Map.keys() |> Enum.join(", ")
-
-        {:error,
-         Error.invalid(
-           "channels",
-           unknown,
-           "a channel's id, or a name of `config :uro_discord, channels:` (there: #{known})"
-         )}
+        allowed = "a name of `channels:` (there: #{Config.channel_names(config)}), or a channel's id"
+        {:error, Error.invalid("channels", unknown, allowed)}
     end
   end
 

@@ -5,6 +5,7 @@ defmodule UroDiscord.Notify do
   use Supervisor
 
   alias UroDiscord.{
+    Channels,
     Clock,
     Config,
     Delivery,
@@ -54,7 +55,7 @@ defmodule UroDiscord.Notify do
     admit = Keyword.get(options, :admit, fn _count -> :ok end)
 
     with {:ok, runtime} <- Runtime.fetch(),
-         {:ok, channel_id} <- channel_id(runtime.config, channel),
+         {:ok, channel_id} <- Channels.cast(runtime.config, channel),
          {:ok, messages} <- Message.new(input),
          :ok <- admit.(length(messages)),
          {:ok, deliveries} <- accept(runtime, channel_id, messages, options) do
@@ -274,16 +275,4 @@ defmodule UroDiscord.Notify do
   end
 
   defp unknown(id), do: %Error{kind: :unknown, message: "there is no such notification as #{inspect(id)} (any more)"}
-
-  defp channel_id(config, channel) do
-    case Config.channel_id(config, channel) do
-      {:ok, id} ->
-        {:ok, id}
-
-      :error ->
-        known = config.channels |> Map.keys() |> Enum.map_join(", ", &inspect/1)
-        allowed = "a name of `config :uro_discord, channels:` (there: #{known}), or a channel's id (17 to 20 digits)"
-        {:error, Error.invalid("channel", channel, allowed)}
-    end
-  end
 end

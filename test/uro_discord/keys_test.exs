@@ -125,7 +125,7 @@ defmodule UroDiscord.KeysTest do
     end
 
     assert {:error, error} = Keys.new("ci", [channels: ["nowhere"]], place)
-    assert Exception.message(error) =~ "there: builds, releases"
+    assert Exception.message(error) =~ "there: :builds, :releases"
   end
 
   test "without UroDiscord there are none" do
