@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::Limits;
 use super::rate::Rate;
 
-/// Who has come so often at once as this many times what his limit is, waits. An offer costs a loop a millisecond and more.
-const AT_ONCE: usize = 4;
+/// How many times its limit of peers a token, or an address, may join at once. An offer costs a loop a millisecond and more.
+const AT_ONCE: u32 = 4;
 
 /// So many are remembered before those are forgotten who have not come for long.
 const REMEMBERED: usize = 1024;
@@ -96,13 +96,13 @@ impl Admission {
 }
 
 impl State {
-    /// Whether somebody may come once more. A quarter of his limit may come each second.
+    /// Whether one more may join. A quarter of the limit may each second.
     fn arrives(&mut self, key: &Key, limit: usize, now: Instant) -> bool {
         if self.arrivals.len() >= REMEMBERED && !self.arrivals.contains_key(key) {
             self.arrivals.retain(|_, rate| !rate.is_full(now));
         }
-        let at_once = u32::try_from(limit.saturating_mul(AT_ONCE)).unwrap_or(u32::MAX);
-        let rate = || Rate::within(at_once, f64::from(at_once) / 16.0, now);
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        let rate = || Rate::within(limit.saturating_mul(AT_ONCE), f64::from(limit) / 4.0, now);
         let rate = self.arrivals.entry(key.clone()).or_insert_with(rate);
         rate.take(1, now)
     }
