@@ -273,20 +273,25 @@ async fn an_endpoint_that_cannot_be_had_is_tried_until_it_can() {
             "portals": portals(&discord, &[]),
         }))
         .await;
-    let http = bridge.until(|message| match message {
-        FromBridge::Http(HttpState::Listening(listening)) => {
-            Some(format!("http://{}:{}", listening.ip, listening.port))
+    let (mut http, mut waiting) = (None, None);
+    patiently("the listener, and the endpoint's first try", async {
+        while http.is_none() || waiting.is_none() {
+            match bridge.next().await.decode() {
+                FromBridge::Http(HttpState::Listening(listening)) => {
+                    http = Some(format!("http://{}:{}", listening.ip, listening.port));
+                }
+                FromBridge::Media(MediaState::Waiting(state)) => {
+                    waiting.get_or_insert(state);
+                }
+                FromBridge::Media(state) => panic!("{state:?}"),
+                _ => {}
+            }
         }
-        _ => None,
-    });
-    let http = patiently("the listener", http).await;
-    let waiting = match media_state(&mut bridge).await {
-        MediaState::Waiting(waiting) => waiting,
-        state => panic!("{state:?}"),
-    };
+    })
+    .await;
+    let (http, waiting) = (http.unwrap(), waiting.unwrap());
     assert!(waiting.reason.contains(&address), "{}", waiting.reason);
-    // The first try may have been told of before the listener.
-    assert!((1..=2_000).contains(&waiting.retry_ms), "{waiting:?}");
+    assert!((1..=1_000).contains(&waiting.retry_ms), "{waiting:?}");
     let whip = format!("{http}/portal/lobby/whip");
     let (head, _) = ask("POST", &whip, &[]).await;
     assert_eq!(head.status, 503);
