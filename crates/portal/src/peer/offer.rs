@@ -5,7 +5,7 @@ mod section;
 use std::fmt::Write as _;
 
 use section::{Kind, Section, Transport};
-pub(crate) use section::{is_password, is_ufrag};
+pub(crate) use section::{MID_EXTENSION, is_password, is_ufrag};
 
 /// Lines of an offer. Browsers with everything on send some 250.
 const LINES: usize = 1024;

@@ -113,9 +113,9 @@ impl Portal {
 
     fn wake(&self) {
         if !self.link.woken.swap(true, Ordering::AcqRel)
-            && let Some(media_loop) = self.shared.handles.get(self.link.media_loop)
+            && let Some(handle) = self.shared.handles.get(self.link.media_loop)
         {
-            media_loop.wake.look(self.link.clone());
+            handle.wake.look(self.link.clone());
         }
     }
 
@@ -163,10 +163,10 @@ impl Portal {
 
     /// How everybody is. `None`: as [`next`](Self::next).
     pub async fn status(&self) -> Option<Status> {
-        let media_loop = self.shared.handles.get(self.link.media_loop)?;
+        let handle = self.shared.handles.get(self.link.media_loop)?;
         let (reply, answer) = oneshot::channel();
         let room = self.link.key;
-        media_loop
+        handle
             .commands
             .send(Command::Status { room, reply })
             .await

@@ -179,7 +179,7 @@ impl Portals {
     pub fn addresses(&self) -> Vec<SocketAddr> {
         let handles = self.0.handles.iter();
         handles
-            .flat_map(|media_loop| media_loop.addresses.clone())
+            .flat_map(|handle| handle.addresses.clone())
             .collect()
     }
 
@@ -212,10 +212,9 @@ impl Portals {
         }
         // The loop with the fewest rooms.
         let handles = self.0.handles.iter().enumerate();
-        let running =
-            handles.filter(|(_, media_loop)| !media_loop.wake.stopped.load(Ordering::Acquire));
+        let running = handles.filter(|(_, handle)| !handle.wake.stopped.load(Ordering::Acquire));
         let (media_loop, LoopHandle { wake, .. }) = running
-            .min_by_key(|(_, media_loop)| media_loop.wake.rooms.load(Ordering::Relaxed))
+            .min_by_key(|(_, handle)| handle.wake.rooms.load(Ordering::Relaxed))
             .ok_or(OpenError::Stopped)?;
         wake.rooms.fetch_add(1, Ordering::Relaxed);
         let link = Arc::new(RoomLink {
@@ -259,8 +258,8 @@ impl Shared {
             links.remove(&link.id);
         }
         drop(links);
-        if let Some(media_loop) = self.handles.get(link.media_loop) {
-            media_loop.wake.rooms.fetch_sub(1, Ordering::Relaxed);
+        if let Some(handle) = self.handles.get(link.media_loop) {
+            handle.wake.rooms.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -15,7 +15,7 @@ const PAYLOAD_TYPES: usize = 4;
 const MID: usize = 64;
 
 /// The one header extension that is of use (RFC 9143).
-const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+pub(crate) const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// Attributes that are passed on: of a section of any kind and of the session, of audio, and of data channels.
 const COMMON: [&str; 12] = [

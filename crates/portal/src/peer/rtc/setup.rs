@@ -24,6 +24,7 @@ use rtc::rtp_transceiver::rtp_sender::{
 use rtc::shared::error::Error;
 
 use super::super::PeerError;
+use super::super::offer::MID_EXTENSION;
 
 /// The largest message on a data channel: what `vsk-control` may have.
 const LARGEST_MESSAGE: u32 = 16 * 1024;
@@ -34,8 +35,6 @@ const RECEIVE_BUFFER: u32 = 128 * 1024;
 /// Without a check by the other side for so long, rtc takes the path for broken, and after the second for gone. Browsers check
 /// every 2.5 s, aiortc every 5. What is vanished is decided by the loop, which also counts media.
 const ICE_TIMEOUTS: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(20));
-
-const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 
 /// What all peers of a process have in common: the certificate.
 #[derive(Clone)]
@@ -89,7 +88,9 @@ pub(super) fn connection(
     media.register_codec(opus(), RtpCodecKind::Audio)?;
     // Tells which section a stream belongs to, where the offer does not name its SSRC.
     media.register_header_extension(
-        RTCRtpHeaderExtensionCapability { uri: MID.into() },
+        RTCRtpHeaderExtensionCapability {
+            uri: MID_EXTENSION.into(),
+        },
         RtpCodecKind::Audio,
         None,
     )?;
