@@ -72,7 +72,7 @@ fn format(value: u8) -> Format {
     }
 }
 
-/// Steps that are taken of an input: many more of them are slow, and hardly find more.
+/// Steps that are taken of an input: with fewer, more inputs are tried in the same time.
 const STEPS: usize = 128;
 
 /// People come, speak, are muted and go, four bytes each: nothing panics, nobody hears who is not asked to be heard, time goes on.
