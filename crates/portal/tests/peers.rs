@@ -423,12 +423,11 @@ async fn who_begins_dtls_himself_is_waited_for() {
     world.joined().await;
 }
 
+/// Nobody has to be the peer to send them: whoever forges its address can. They cost no time, and the peer stays.
 #[tokio::test]
 async fn fragments_of_a_handshake_are_not_taken_for_ever() {
     let mut world = open(LOOPBACK, Limits::default());
-    let mut client = Client::connect(&world.routes, publisher("user:1")).await;
-    client.connected().await;
-    world.joined().await;
+    let mut client = world_peer(&mut world, Plan::default()).await;
     // A message of 16 KiB, a byte in each fragment; 40 records in a datagram.
     for first in (0..8000_u32).step_by(40) {
         let mut datagram = Vec::new();
@@ -441,7 +440,7 @@ async fn fragments_of_a_handshake_are_not_taken_for_ever() {
         }
         client.raw(world.address(), datagram);
     }
-    assert_eq!(world.left().await, Left::Failed);
+    client.echo().await;
 }
 
 /// A STUN Binding request.

@@ -1,6 +1,6 @@
-//! How much of a handshake a peer may send before `rtc` sees it. That keeps every fragment that it was ever given, walks through all
-//! of them at each one that comes, a call deep for each, and keeps whatever comes encrypted before the keys are there: some hundred
-//! kilobytes of small fragments would hold up a loop for minutes, and all of this before anybody has shown a certificate.
+//! How much of a handshake a peer may send before `rtc` sees it. `rtc` keeps every fragment, and at each new one walks through all of them,
+//! recursively. What comes encrypted before there are keys it keeps too. Some hundred kilobytes of small fragments would hold up a loop for
+//! minutes, before anybody has shown a certificate.
 
 /// Fragments of one peer. A handshake has some ten, and all of them again for each that is lost.
 const FRAGMENTS: usize = 256;
@@ -8,7 +8,7 @@ const FRAGMENTS: usize = 256;
 /// The largest message of a handshake: a chain of certificates has some kilobytes.
 const LARGEST: usize = 16 * 1024;
 
-/// Encrypted records that come before the handshake is over: its last one, and what a peer says right behind it.
+/// Records that are kept until the handshake is over, mostly encrypted: its last one, and what a peer says right behind it.
 const EARLY: usize = 64;
 
 /// Of a record, and of a fragment in it.
@@ -16,6 +16,9 @@ const RECORD: usize = 13;
 const FRAGMENT: usize = 12;
 
 const HANDSHAKE: u8 = 22;
+
+/// Kept by `rtc`, as what is encrypted is, until there are keys.
+const CHANGE_CIPHER_SPEC: u8 = 20;
 
 /// What to do with a datagram.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +47,7 @@ impl Handshake {
                 return Verdict::Drop;
             };
             datagram = rest;
-            if encrypted && !over {
+            if (encrypted || kind == CHANGE_CIPHER_SPEC) && !over {
                 self.early = self.early.saturating_add(1);
                 if self.early > EARLY {
                     return Verdict::Drop;
@@ -62,7 +65,8 @@ impl Handshake {
                 };
                 self.fragments = self.fragments.saturating_add(fragments);
                 if self.fragments > FRAGMENTS {
-                    return Verdict::End;
+                    // Later it may be anybody who forges the peer's address; what is dropped costs nothing.
+                    return if over { Verdict::Drop } else { Verdict::End };
                 }
             }
         }
@@ -160,11 +164,13 @@ mod tests {
         assert_eq!(handshake.judge(&datagram, false), Verdict::Take);
         assert_eq!(handshake.judge(&datagram, false), Verdict::Take);
         assert_eq!(handshake.judge(&record(22, 0, &small), false), Verdict::End);
-        let mut handshake = Handshake::default();
-        let datagram = record(22, 1, &[0; 1200]);
-        assert_eq!(handshake.judge(&datagram, true), Verdict::Take);
-        assert_eq!(handshake.judge(&datagram, true), Verdict::Take);
-        assert_eq!(handshake.judge(&datagram, true), Verdict::End);
+        for (over, verdict) in [(false, Verdict::End), (true, Verdict::Drop)] {
+            let mut handshake = Handshake::default();
+            let datagram = record(22, 1, &[0; 1200]);
+            assert_eq!(handshake.judge(&datagram, over), Verdict::Take);
+            assert_eq!(handshake.judge(&datagram, over), Verdict::Take);
+            assert_eq!(handshake.judge(&datagram, over), verdict);
+        }
     }
 
     #[test]
@@ -186,9 +192,10 @@ mod tests {
         long[11] = 3;
         long[3] = 3;
         assert_eq!(judge(&record(22, 0, &long)), Verdict::Drop);
-        let mut handshake = Handshake::default();
-        let early = record(23, 1, &[0; 1000]);
-        let taken = (0..100).filter(|_| handshake.judge(&early, false) == Verdict::Take);
-        assert_eq!(taken.count(), EARLY);
+        for early in [record(23, 1, &[0; 1000]), record(20, 0, &[1])] {
+            let mut handshake = Handshake::default();
+            let taken = (0..100).filter(|_| handshake.judge(&early, false) == Verdict::Take);
+            assert_eq!(taken.count(), EARLY);
+        }
     }
 }

@@ -240,6 +240,25 @@ mod tests {
     }
 
     #[test]
+    fn a_tab_hides_nothing() {
+        let text = |from: &str, to: &str| {
+            let offer = Offer::parse(&OFFER.replace(from, to));
+            offer.map(|offer| offer.text().to_owned())
+        };
+        let cut = text("SAVPF 111", "SAVPF\t0\t0\u{b}0 111").unwrap();
+        assert!(cut.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"), "{cut}");
+        let many = format!("0{}", "\t0".repeat(1_000));
+        let cut = text(
+            "SAVPF 111\r\n",
+            &format!("SAVPF {many} 111\r\na=rtpmap:{many} opus/48000/2\r\n"),
+        )
+        .unwrap();
+        assert!(cut.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"), "{cut}");
+        let twice = text("a=mid:1", "a=mid:0\r\na=mid:1");
+        assert_eq!(twice.err(), Some(OfferError::NoMid));
+    }
+
+    #[test]
     fn a_section_without_a_port_is_wanted_if_it_is_bundled() {
         let closed = OFFER.replace("m=application 9", "m=application 0");
         assert!(!Offer::parse(&closed).unwrap().data());

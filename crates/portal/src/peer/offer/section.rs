@@ -104,7 +104,8 @@ impl<'a> Section<'a> {
 
     /// What it is, when all of it has been read.
     pub(super) fn kind(&self) -> Kind {
-        let mut words = self.media.split(' ');
+        // As `rtc` does: a tab is no part of a word.
+        let mut words = self.media.split_whitespace();
         match (words.next(), words.next()) {
             // Port 0: the offerer does not want it, unless another section has its port (RFC 9143).
             (_, Some("0")) if !self.bundle_only => Kind::Other,
@@ -129,6 +130,8 @@ impl<'a> Section<'a> {
         }
         let (name, value) = attribute.split_once(':').unwrap_or((attribute, ""));
         match name {
+            // What stands before the first `m=` line has none.
+            "mid" if self.mid.is_some() && !self.media.is_empty() => return Err(OfferError::NoMid),
             "mid" => {
                 let good = (1..=MID).contains(&value.len())
                     && value.bytes().all(|it| it.is_ascii_graphic());
@@ -194,8 +197,9 @@ impl<'a> Section<'a> {
 
     /// Writes it as it is passed on.
     pub(super) fn write(&self, text: &mut String, kind: Option<Kind>) {
-        let mut words = self.media.split(' ');
-        let (media, port, proto) = (words.next(), words.next(), words.next().unwrap_or_default());
+        let mut words = self.media.split_whitespace();
+        let mut word = || words.next().unwrap_or_default();
+        let (media, port, proto) = (word(), word(), word());
         let offered: Vec<&str> = words.collect();
         let opus: Vec<&str> = self
             .opus
@@ -208,7 +212,8 @@ impl<'a> Section<'a> {
             Some(Kind::Other) if proto.contains("RTP") => "0".to_owned(),
             _ => offered.first().copied().unwrap_or_default().to_owned(),
         };
-        if let (Some(kind), Some(media), Some(port)) = (kind, media, port) {
+        // One that lacks a word is refused by `rtc`.
+        if let Some(kind) = kind {
             let port = if kind != Kind::Other && port == "0" {
                 "9"
             } else {
