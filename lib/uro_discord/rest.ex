@@ -54,23 +54,25 @@ defmodule UroDiscord.Rest do
   @doc """
   Starts a request and returns its reference. The answer comes as a message that `answer/2` understands.
 
-  Options: `:json` (the body as a term) or `:body` (as JSON), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the audit log), `:priority`
-  (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`.
+  Options: `:json` (the body as a term), `:body` (as JSON) or `:form` (pairs, for OAuth2), `:files` (`[%{name:, content_type:, data:}]`), `:reason` (for the
+  audit log), `:priority` (`:high`, `:normal`, `:low`), `:retry` (`:safe` when a repeat does no harm), `:deadline_ms`, `:auth` (`:bot`, `:none`, or
+  `{:bearer, token}` of a user who has authorized the application).
   """
   @spec request(client(), route(), keyword()) :: {:ok, reference()} | {:error, Error.t()}
   def request(client, route, options \\ []) do
-    with {:ok, body} <- body(options) do
+    with {:ok, body, content_type} <- body(options) do
       ref = make_ref()
 
       request = %{
         route: route,
         body: body,
+        content_type: content_type,
         files: Keyword.get(options, :files, []),
         reason: options[:reason],
         priority: Keyword.get(options, :priority, :normal),
         retry: Keyword.get(options, :retry, :never),
         deadline_ms: Keyword.get(options, :deadline_ms, 60_000),
-        auth: :bot
+        auth: Keyword.get(options, :auth, :bot)
       }
 
       case Native.rest_request(client, ref, request) do
@@ -109,9 +111,18 @@ defmodule UroDiscord.Rest do
   end
 
   defp body(options) do
-    case Keyword.fetch(options, :json) do
-      {:ok, term} -> with {:error, reason} <- JSON.encode(term), do: {:error, Error.invalid(nil, reason)}
-      :error -> {:ok, options[:body]}
+    cond do
+      form = options[:form] ->
+        {:ok, URI.encode_query(form), "application/x-www-form-urlencoded"}
+
+      Keyword.has_key?(options, :json) ->
+        case JSON.encode(options[:json]) do
+          {:ok, body} -> {:ok, body, nil}
+          {:error, reason} -> {:error, Error.invalid(nil, reason)}
+        end
+
+      true ->
+        {:ok, options[:body], nil}
     end
   end
 

@@ -5,7 +5,7 @@ defmodule UroDiscord.HTTPServer do
   """
 
   @doc """
-  `answer` takes `%{method:, path:, query:, headers:}` (a body is not read) and returns `{status, headers, body}`, or `:hang` to say nothing more.
+  `answer` takes `%{method:, path:, query:, headers:, body:}` and returns `{status, headers, body}`, or `:hang` to say nothing more.
   """
   def start!(answer) do
     {:ok, listener} =
@@ -32,7 +32,16 @@ defmodule UroDiscord.HTTPServer do
     with {:ok, {:http_request, method, {:abs_path, target}, _version}} <- :gen_tcp.recv(socket, 0) do
       uri = URI.parse(target)
       query = URI.decode_query(uri.query || "")
-      request = %{method: to_string(method), path: uri.path, query: query, headers: headers(socket, %{})}
+      headers = headers(socket, %{})
+
+      request = %{
+        method: to_string(method),
+        path: uri.path,
+        query: query,
+        headers: headers,
+        body: body(socket, headers)
+      }
+
       Agent.update(requests, &[request | &1])
 
       case answer.(request) do
@@ -53,6 +62,14 @@ defmodule UroDiscord.HTTPServer do
         headers
     end
   end
+
+  defp body(socket, %{"content-length" => length}) when length != "0" do
+    :ok = :inet.setopts(socket, packet: :raw)
+    {:ok, body} = :gen_tcp.recv(socket, String.to_integer(length))
+    body
+  end
+
+  defp body(_socket, _headers), do: ""
 
   defp respond(socket, status, headers, body) do
     head = for {name, value} <- headers, do: [name, ": ", value, "\r\n"]

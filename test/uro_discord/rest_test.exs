@@ -59,6 +59,17 @@ defmodule UroDiscord.RestTest do
              for(%{headers: headers} <- HTTPServer.requests(server), do: headers["authorization"])
   end
 
+  test "a form goes out as one, and in whose name it is said" do
+    {server, rest} = start!()
+    token = {:raw, :post, nil, "oauth2/token"}
+    {:ok, _} = Rest.call(rest, token, form: [grant_type: "refresh_token", refresh_token: "a b&c"], auth: :none)
+    {:ok, _} = Rest.call(rest, {:raw, :get, nil, "users/@me"}, auth: {:bearer, "t0ken"})
+    [post, get] = Enum.sort_by(HTTPServer.requests(server), & &1.method, :desc)
+    assert {post.headers["content-type"], post.headers["authorization"]} == {"application/x-www-form-urlencoded", nil}
+    assert URI.decode_query(post.body) == %{"grant_type" => "refresh_token", "refresh_token" => "a b&c"}
+    assert get.headers["authorization"] == "Bearer t0ken"
+  end
+
   test "what is no route is an error that says why, and is not sent" do
     {server, rest} = start!()
 
