@@ -61,7 +61,8 @@ export class Session {
     attempt.end();
     if (attempt.lasted() > GOOD_MS) this.#failures = 0;
     const pause = Math.min(FIRST_WAIT_MS * 2 ** (this.#failures - 1), LONGEST_WAIT_MS) * (0.75 + Math.random() / 4);
-    const wait = Math.max(this.#failures === 0 ? AT_ONCE_MS * Math.random() : pause, atLeast);
+    // What the portal asks for, it asks of all alike.
+    const wait = Math.max(this.#failures === 0 ? AT_ONCE_MS * Math.random() : pause, atLeast * (1 + Math.random() / 4));
     this.#failures = Math.min(this.#failures + 1, 16);
     this.#tell('lost', reason);
     this.#timer = setTimeout(() => this.#connect(), wait);
@@ -156,9 +157,11 @@ class Attempt {
       headers: { ...this.#headers, 'content-type': 'application/trickle-ice-sdpfrag' },
       body: 'a=end-of-candidates',
       signal: this.#aborted.signal,
-    }).then(({ status }) => {
-      if (status === 404) this.#tell('lost', 'The portal has begun anew.');
-    }, () => { /* It, or the network, is away: it is asked again. */ }).finally(() => { this.#asking = false; });
+    }).then(async (answer) => {
+      // A 404 of a proxy says nothing of the session.
+      const { error } = answer.status === 404 ? await answer.json() : {};
+      if (error === 'no_session' || error === 'no_portal') this.#tell('lost', 'The portal has begun anew.');
+    }).catch(() => { /* It, or the network, is away: it is asked again. */ }).finally(() => { this.#asking = false; });
   }
 
   #say(message) {

@@ -29,6 +29,8 @@ var _control: WebRTCDataChannel
 var _voice: WebRTCDataChannel
 var _request: HTTPRequest
 var _question: HTTPRequest
+## Whether the question is on its way.
+var _asking := false
 ## Where the portal ends this session.
 var _location := ""
 var _said_hello := false
@@ -144,13 +146,21 @@ func _feel(delta: float) -> void:
 		_question.timeout = SETUP_TIMEOUT
 		_question.request_completed.connect(_on_known)
 		add_child(_question)
-	# While one question is on its way, there is no other.
-	_question.request(_absolute(_location), _headers(["Content-Type: application/trickle-ice-sdpfrag"]), HTTPClient.METHOD_PATCH, "a=end-of-candidates")
+	if _asking:
+		return
+	_asking = _question.request(_absolute(_location), _headers(["Content-Type: application/trickle-ice-sdpfrag"]), HTTPClient.METHOD_PATCH, "a=end-of-candidates") == OK
 
 
-func _on_known(_result: int, status: int, _headers_of_it: PackedStringArray, _body: PackedByteArray) -> void:
-	if status == HTTPClient.RESPONSE_NOT_FOUND:
+func _on_known(_result: int, status: int, _headers_of_it: PackedStringArray, body: PackedByteArray) -> void:
+	_asking = false
+	# A 404 of a proxy says nothing of the session.
+	if status == HTTPClient.RESPONSE_NOT_FOUND and _said(body).get("error") in ["no_session", "no_portal"]:
 		_end("forgotten", "the portal has begun anew")
+
+
+func _said(body: PackedByteArray) -> Dictionary:
+	var json := JSON.new()
+	return json.data if json.parse(body.get_string_from_utf8()) == OK and json.data is Dictionary else {}
 
 
 func _on_offer(type: String, sdp: String) -> void:
@@ -183,8 +193,7 @@ func _on_answer(result: int, status: int, headers: PackedStringArray, body: Pack
 
 
 func _refused(status: int, headers: PackedStringArray, body: PackedByteArray) -> void:
-	var json := JSON.new()
-	var said: Dictionary = json.data if json.parse(body.get_string_from_utf8()) == OK and json.data is Dictionary else {}
+	var said := _said(body)
 	var message := str(said.get("message", "the portal answered %d" % status))
 	# A portal that is not there may be opened later, and one that is full has room later.
 	var retry := status >= 500 or status in [404, 408, 409, 429]

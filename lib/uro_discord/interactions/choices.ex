@@ -24,7 +24,11 @@ defmodule UroDiscord.Interactions.Choices do
   @doc "The world that was chosen, or typed by its name; the text is for whoever did."
   @spec world(String.t()) :: {:ok, Shards.shard()} | {:error, String.t()}
   def world(wanted) do
-    case Enum.find(Shards.visible(), &(&1.id == wanted or String.downcase(&1.name) == String.downcase(wanted))) do
+    worlds = Shards.visible()
+    called = String.downcase(wanted)
+
+    # By its id first: a world may be called what another one's id is.
+    case Enum.find(worlds, &(&1.id == wanted)) || Enum.find(worlds, &(String.downcase(&1.name) == called)) do
       nil -> {:error, "No such world is open. `/worlds` lists those that are."}
       world -> {:ok, world}
     end

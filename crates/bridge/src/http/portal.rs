@@ -14,7 +14,7 @@ use hyper::header::{
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use tokio::sync::watch;
 use tower::ServiceExt as _;
 use uro_discord_portal::ClientAddress;
@@ -128,8 +128,14 @@ fn address(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         .next_back()
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.rsplit(',').next())
-        .and_then(|value| value.trim().parse::<IpAddr>().ok());
+        .and_then(|value| spoken(value.trim()));
     said.filter(|_| near).unwrap_or(peer).to_canonical()
+}
+
+/// An address, which some proxies write with its port.
+fn spoken(value: &str) -> Option<IpAddr> {
+    let with_port = || value.parse::<SocketAddr>().ok().map(|it| it.ip());
+    value.parse().ok().or_else(with_port)
 }
 
 /// The page, if it is that which is asked for.
@@ -194,6 +200,8 @@ mod tests {
         assert_eq!(of("::1", &["10.0.0.1", "2001:db8::7"]), "2001:db8::7");
         assert_eq!(of("::1", &["::ffff:198.51.100.7"]), "198.51.100.7");
         assert_eq!(of("203.0.113.9", &["198.51.100.7"]), "203.0.113.9");
+        assert_eq!(of("::1", &["198.51.100.7:443"]), "198.51.100.7");
+        assert_eq!(of("::1", &["[2001:db8::7]:443"]), "2001:db8::7");
         assert_eq!(of("127.0.0.1", &["unknown"]), "127.0.0.1");
         assert_eq!(of("127.0.0.1", &[]), "127.0.0.1");
     }

@@ -53,7 +53,8 @@ pub(crate) enum OfferError {
     #[error("the body is no SDP: it begins with v=0; send the offer of createOffer()")]
     NoSdp,
     #[error(
-        "the offer has more than {LINES} lines or {SECTIONS} sections; offer one m=audio and one m=application"
+        "the offer has more than {LINES} lines, {SECTIONS} sections, or {} lines of use in a section; offer one m=audio and one m=application",
+        section::LINES
     )]
     TooLong,
     #[error("the offer has more than one m={0}; offer one")]

@@ -27,7 +27,7 @@ const RESTART_RATE: u32 = 4;
 /// Packets of `vsk-voice` a second: ten players at 10 ms.
 const VOICE_RATE: u32 = 1000;
 
-/// What was dropped of what a peer sends, a second; beyond it, and beyond ten times as much at once, it is abuse.
+/// How much of what a peer sends may be dropped, a second. What is beyond is abuse.
 const EXCESS_RATE: u32 = 500;
 
 /// Voice that SCTP could not send yet: a second of one speaker. More is stale.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{Direction, OfferError};
 
 /// Lines of a section that are passed on. Browsers' have some 20.
-const LINES: usize = 64;
+pub(super) const LINES: usize = 64;
 
 /// Payload types of Opus.
 const PAYLOAD_TYPES: usize = 4;

@@ -1,5 +1,5 @@
-//! Peers that were answered by HTTP, and of which nothing came to the UDP port. Mostly it is not open, or another address than ours is told, and nothing else
-//! here shows it.
+//! Peers that were answered by HTTP and then sent nothing to the UDP port. Mostly the port is closed on the way, or peers were told a wrong address; nothing else
+//! here shows that.
 
 use std::time::{Duration, Instant};
 
