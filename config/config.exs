@@ -154,6 +154,56 @@ config :uro_discord,
     # For how long one side must have been empty, in ms, before a portal closes that opened with `when: :people`.
     close_after: 60_000
   ],
+  # By which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`.
+  accounts: [
+    # Who is who, see `UroDiscord.Accounts.Directory`; without it accounts are off.
+    # directory: UroDiscord.Accounts.UroDirectory,
+    # The application's id, where it is not the bot's (for applications from before 2017).
+    # client_id: "1100000000000000001",
+    # The application's secret, from the OAuth2 page of the Discord developer portal.
+    # client_secret: System.get_env("DISCORD_CLIENT_SECRET"),
+    # Where browsers find the routes of `docs/http.md`; what stands on the OAuth2 page of the Discord developer portal as a
+    # redirect is this with /link/callback behind it.
+    # public_url: "https://uro.example/discord",
+    # Where Discord's consent page is (discord-sim prints its own).
+    oauth_url: "https://discord.com/oauth2/authorize",
+    # Who is logged in: a function of the Plug.Conn (with `web: [port:]` of a `UroDiscord.Accounts.Visitor`) that answers
+    # {:ok, user_id} or :error.
+    current_user: {UroDiscord.Accounts.UroDirectory, :current_user},
+    # Who may add the bot to a server by /link/bot: a function of the same, that answers true or false; nil for nobody.
+    # may_add_bot: {UroDiscord.Accounts.UroDirectory, :admin?},
+    # The servers that a linked user joins, and what he gets there. A rule is {predicate, role}; see `docs/accounts.md`.
+    # [id: "1100000000000000100", roles: [{:linked, "1100000000000000201"}], nickname: "{display_name}",
+    #  nickname_changed: :restore, create_roles: false]
+    guilds: [],
+    # Messages by which people take roles themselves.
+    # [name: "member", channel: :welcome, text: "Read the rules, then click.", style: :buttons, roles: [{"Member", "1100000000000000203"}]]
+    self_roles: [],
+    # What this Uro is called in a profile's connections (Linked Roles).
+    platform_name: "Uro",
+    # What Discord is told of a user, for a server's admins to make Linked Roles of; needs `token_key`.
+    # [key: "admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal, attribute: "is_admin"]
+    linked_roles: [],
+    # The key that users' OAuth2 tokens are encrypted with, where they are kept (for Linked Roles).
+    # token_key: System.get_env("URO_DISCORD_TOKEN_KEY"),
+    # A function of the host that is told of each link that has ended: it gets the link, with the reason.
+    # on_unlinked: {MyApp.Discord, :unlinked},
+    # How long, in ms, a link outlives that its user has left every one of `guilds`.
+    leave_grace: 0,
+    # How old, in ms, what is known of a server's roles may be.
+    roles_cache_max_age: 3_600_000,
+    # How often the directory is asked for changes, in ms, where nothing tells of them.
+    poll: 60_000,
+    # What goes over all users, see `mix help uro_discord.update_all`.
+    tasks: [
+      # How often a step that failed is tried again.
+      max_retries: 3,
+      # How long it waits before that, in seconds.
+      retry_pause: 60,
+      # Which of them run by themselves, and how often, in ms.
+      schedule: [usernames: 43_200_000]
+    ]
+  ],
   # Modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at
   # all. Those that the application has elsewhere are overwritten.
   commands: [],

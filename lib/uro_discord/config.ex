@@ -42,6 +42,7 @@ defmodule UroDiscord.Config do
     :bridge_restart,
     :web,
     :portal,
+    :accounts,
     :commands,
     :interactions,
     :public_key
@@ -72,6 +73,7 @@ defmodule UroDiscord.Config do
           bridge_restart: {pos_integer(), pos_integer()},
           web: %{ip: :inet.ip_address(), port: :inet.port_number() | nil, connections: pos_integer()},
           portal: Config.Portal.t(),
+          accounts: Config.Accounts.t(),
           commands: [module()] | nil,
           interactions: :gateway | :http,
           public_key: <<_::256>> | nil
@@ -151,7 +153,8 @@ defmodule UroDiscord.Config do
          config = struct!(__MODULE__, %{values | enabled: enabled?}),
          {config, []} <- refer(config),
          {config, []} <- keyed(config),
-         {config, []} <- portal(config) do
+         {config, []} <- portal(config),
+         {config, []} <- accounts(config) do
       {:ok, config}
     else
       {_values, problems} -> {:error, %ConfigError{problems: problems}}
@@ -159,7 +162,7 @@ defmodule UroDiscord.Config do
   end
 
   # Options that name channels, to be replaced by the channels' ids.
-  @references [{:board, :channels}, {:board, :voice_channels}, {:announcements, :channel}, :feeds, :portal]
+  @references [{:board, :channels}, {:board, :voice_channels}, {:announcements, :channel}, :feeds, :portal, :accounts]
 
   defp refer(config),
     do: Enum.flat_map_reduce(@references, config, &refer/2) |> then(fn {problems, config} -> {config, problems} end)
@@ -208,6 +211,17 @@ defmodule UroDiscord.Config do
     end
   end
 
+  defp refer(:accounts, config) do
+    case __MODULE__.Accounts.SelfRoles.refer(config.accounts.self_roles, &channel_id(config, &1)) do
+      {:ok, messages} ->
+        {[], put_in(config.accounts.self_roles, messages)}
+
+      {:error, name, channel} ->
+        wrong = "#{name} names #{inspect(channel)}, which is not in `channels:` (there: #{channel_names(config)})"
+        {[within(:accounts, :self_roles, wrong)], config}
+    end
+  end
+
   defp within(group, key, wrong) do
     option = Schema.options() |> option(group) |> Map.fetch!(:options) |> option(key)
     %{problem(option, wrong) | key: "#{group}.#{key}"}
@@ -244,6 +258,11 @@ defmodule UroDiscord.Config do
       [%{problem | example: "intents: [:guilds, :guild_voice_states]"}]
     end
   end
+
+  defp accounts(%{enabled: true, accounts: accounts} = config),
+    do: {config, for({key, wrong} <- __MODULE__.Accounts.missing(accounts), do: within(:accounts, key, wrong))}
+
+  defp accounts(config), do: {config, []}
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))
 

@@ -4,6 +4,7 @@ defmodule UroDiscord.Domains do
   # when it ends. Within one, processes that only work together are a group (`UroDiscord.Domain.group/2`).
 
   alias UroDiscord.{
+    Accounts,
     Bridge,
     Config,
     Desired,
@@ -38,6 +39,7 @@ defmodule UroDiscord.Domains do
       {:worlds, worlds(config), []},
       {:voice, [{Task.Supervisor, name: Voice.Tasks}, {Voice, config}], []},
       {:portal, portal(config), []},
+      {:accounts, if(Config.Accounts.on?(config), do: accounts(config), else: []), []},
       {:feeds, if(config.feeds == %{}, do: [], else: [{Feeds, config}]), []},
       # What others answer to polls costs no webhook: nobody sends one again.
       {:polling, Feeds.pollers(config), []},
@@ -65,6 +67,9 @@ defmodule UroDiscord.Domains do
       do: [{Portal.Rooms, config}, Portal.Rows, {Portal.Automatic, config}],
       else: []
   end
+
+  # What takes its time is done by a task, and by no process that others wait for.
+  defp accounts(_config), do: [{Task.Supervisor, name: Accounts.Tasks}]
 
   defp worlds(%{shards: shards} = config) do
     [Domain.group_spec(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++

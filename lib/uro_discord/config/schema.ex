@@ -141,6 +141,11 @@ defmodule UroDiscord.Config.Schema do
         Config.Portal.options(),
         "voice both ways between worlds and Discord's voice channels, see `UroDiscord.Portal`"
       ),
+      group(
+        :accounts,
+        Config.Accounts.options(),
+        "by which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`"
+      ),
       option(:commands, &commands/1,
         default: [],
         doc:

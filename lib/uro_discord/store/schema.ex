@@ -240,6 +240,81 @@ defmodule UroDiscord.Store.Schema do
           PRIMARY KEY (portal_id, participant)
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_portal_settings"}
+     ]},
+    {5,
+     [
+       # Which Uro user and which Discord account belong together. Tokens are encrypted (UroDiscord.Accounts.Vault). identity: 1 where we have told
+       # the host's login of it. connection: what Discord was told of the user last (Linked Roles), as a hash.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_links (
+          user_id TEXT NOT NULL PRIMARY KEY,
+          discord_id TEXT NOT NULL UNIQUE,
+          username TEXT NOT NULL,
+          linked_at <integer> NOT NULL,
+          left_at <integer>,
+          identity <integer> NOT NULL,
+          access_token TEXT,
+          refresh_token TEXT,
+          token_expires_at <integer>,
+          scopes TEXT,
+          connection TEXT
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_links"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_links_left ON uro_discord_links (left_at) WHERE left_at IS NOT NULL",
+        "DROP INDEX IF EXISTS uro_discord_links_left"},
+       # Logins at Discord that are under way (with a session and a user), and personal links that /link has given out (with neither): each is good
+       # for one use. The state that goes through the browser is kept as a hash.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_link_states (
+          hash TEXT NOT NULL PRIMARY KEY,
+          session TEXT,
+          user_id TEXT,
+          discord_id TEXT,
+          verifier TEXT,
+          return_to TEXT,
+          expires_at <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_link_states"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_link_states_age ON uro_discord_link_states (expires_at)",
+        "DROP INDEX IF EXISTS uro_discord_link_states_age"},
+       # What we have set of a member, to take it back, and to know what others have changed. roles_set is a JSON list.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_members (
+          guild_id TEXT NOT NULL,
+          discord_id TEXT NOT NULL,
+          nick_set TEXT,
+          nick_before TEXT,
+          roles_set TEXT,
+          PRIMARY KEY (guild_id, discord_id)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_members"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_members_of ON uro_discord_members (discord_id)",
+        "DROP INDEX IF EXISTS uro_discord_members_of"},
+       # How far the tasks over all users have come, and who is at it.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_task_cursors (
+          task TEXT NOT NULL PRIMARY KEY,
+          cursor TEXT,
+          done <integer> NOT NULL,
+          total <integer>,
+          changed <integer> NOT NULL,
+          failed <integer> NOT NULL,
+          started_at <integer> NOT NULL,
+          finished_at <integer>,
+          owner TEXT NOT NULL,
+          lease_until <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_task_cursors"},
+       # The messages by which people take roles, and the delivery by which each came. hash: of what it says.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_self_role_messages (
+          name TEXT NOT NULL PRIMARY KEY,
+          channel_id TEXT NOT NULL,
+          delivery_id TEXT NOT NULL,
+          message_id TEXT,
+          hash TEXT NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_self_role_messages"}
      ]}
   ]
 

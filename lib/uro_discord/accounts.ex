@@ -1,0 +1,56 @@
+defmodule UroDiscord.Accounts do
+  @moduledoc """
+  A Uro user and his Discord account: which belong together. `docs/accounts.md` tells how it is set up, and what becomes of it.
+
+      {:ok, %UroDiscord.Accounts.Link{discord_id: id}} = UroDiscord.Accounts.link(user.id)
+
+  One Discord account belongs to one user, and one user has one account.
+  """
+
+  alias UroDiscord.Accounts.{Link, Links}
+  alias UroDiscord.{Config, Error, Runtime, Snowflake, Store}
+
+  ## Links
+
+  @doc "The link of a Uro user; `:error` where he has none."
+  @spec link(String.t()) :: {:ok, Link.t()} | :error | {:error, Error.t()}
+  def link(user_id) when is_binary(user_id), do: with({:ok, store} <- store(), do: Links.get(store, user_id))
+
+  @doc "The link of a Discord account; `:error` where it has none."
+  @spec by_discord(Snowflake.t()) :: {:ok, Link.t()} | :error | {:error, Error.t()}
+  def by_discord(discord_id) when is_binary(discord_id),
+    do: with({:ok, store} <- store(), do: Links.by_discord(store, discord_id))
+
+  @doc """
+  A page of all links, ordered by user id. Options: `:after`, the user id that the page before ended with, and `:limit` (1,000).
+
+      {:ok, page} = UroDiscord.Accounts.links(after: List.last(page_before).user_id)
+  """
+  @spec links(keyword()) :: {:ok, [Link.t()]} | {:error, Error.t()}
+  def links(options \\ []) do
+    limit = Keyword.get(options, :limit, 1_000)
+
+    if limit in 1..1_000,
+      do: with({:ok, store} <- store(), do: Links.page(store, Keyword.get(options, :after, ""), limit)),
+      else: {:error, Error.invalid("limit", limit, "an integer from 1 to 1000")}
+  end
+
+  @doc false
+  # Of a UroDiscord with accounts.
+  @spec runtime() :: {:ok, Runtime.t()} | {:error, Error.t()}
+  def runtime do
+    with {:ok, %{config: config} = runtime} <- Runtime.fetch_enabled() do
+      if Config.Accounts.on?(config),
+        do: {:ok, runtime},
+        else:
+          {:error,
+           %Error{
+             kind: :disabled,
+             message: "accounts are off: config :uro_discord, accounts: [directory: …] turns them on"
+           }}
+    end
+  end
+
+  @spec store() :: {:ok, Store.t()} | {:error, Error.t()}
+  defp store, do: with({:ok, %{store: store}} <- runtime(), do: {:ok, store})
+end

@@ -1,0 +1,205 @@
+defmodule UroDiscord.Accounts.Links do
+  @moduledoc false
+  # The rows that say which Uro user and which Discord account belong together. Several nodes write: what must hold is in the statements.
+
+  alias UroDiscord.Accounts.Link
+  alias UroDiscord.{Error, Snowflake, Store}
+
+  @columns "user_id, discord_id, username, linked_at, left_at"
+  # Parameters of one statement; SQLite takes 32,766, and PostgreSQL twice that.
+  @most 1_000
+
+  @typedoc "OAuth2 tokens as `UroDiscord.Accounts.Vault` has encrypted them."
+  @type tokens :: %{
+          access: String.t(),
+          refresh: String.t() | nil,
+          expires_at: DateTime.t(),
+          scopes: String.t()
+        }
+
+  @doc "The link of a Uro user."
+  @spec get(Store.t(), String.t()) :: {:ok, Link.t()} | :error | {:error, Error.t()}
+  def get(store, user_id), do: one(store, "user_id", user_id)
+
+  @doc "The link of a Discord account."
+  @spec by_discord(Store.t(), Snowflake.t()) :: {:ok, Link.t()} | :error | {:error, Error.t()}
+  def by_discord(store, discord_id), do: one(store, "discord_id", discord_id)
+
+  defp one(store, column, value) do
+    with {:ok, [%{rows: rows}]} <- read(store, "WHERE #{column} = $1", [value]) do
+      case rows do
+        [row] -> {:ok, link(row)}
+        [] -> :error
+      end
+    end
+  end
+
+  @doc "The links of these Uro users, by their id; 1,000 at most."
+  @spec of_users(Store.t(), [String.t()]) :: {:ok, %{String.t() => Link.t()}} | {:error, Error.t()}
+  def of_users(store, ids), do: many(store, "user_id", ids, & &1.user_id)
+
+  @doc "The links of these Discord accounts, by their id; 1,000 at most."
+  @spec of_accounts(Store.t(), [Snowflake.t()]) :: {:ok, %{Snowflake.t() => Link.t()}} | {:error, Error.t()}
+  def of_accounts(store, ids), do: many(store, "discord_id", ids, & &1.discord_id)
+
+  defp many(_store, _column, [], _key), do: {:ok, %{}}
+
+  defp many(store, column, ids, key) when length(ids) <= @most do
+    places = Enum.map_join(1..length(ids), ", ", &"$#{&1}")
+
+    with {:ok, [%{rows: rows}]} <- read(store, "WHERE #{column} IN (#{places})", ids),
+         do: {:ok, rows |> Enum.map(&link/1) |> Map.new(&{key.(&1), &1})}
+  end
+
+  @doc "A page of all links, in the order of their user ids, after one of these (\"\": from the beginning)."
+  @spec page(Store.t(), String.t(), 1..1_000) :: {:ok, [Link.t()]} | {:error, Error.t()}
+  def page(store, after_user_id, limit \\ @most) when limit in 1..@most do
+    with {:ok, [%{rows: rows}]} <- read(store, "WHERE user_id > $1 ORDER BY user_id LIMIT #{limit}", [after_user_id]),
+         do: {:ok, Enum.map(rows, &link/1)}
+  end
+
+  @doc "How many there are."
+  @spec count(Store.t()) :: {:ok, non_neg_integer()} | {:error, Error.t()}
+  def count(store) do
+    with {:ok, [%{rows: [[count]]}]} <- Store.run(store, [{"SELECT COUNT(*) FROM uro_discord_links", []}], :read),
+         do: {:ok, count}
+  end
+
+  @doc """
+  Those whose users have left since before this moment, or at any time with nil; 1,000 at most, the earliest first.
+  """
+  @spec left(Store.t(), DateTime.t() | nil) :: {:ok, [Link.t()]} | {:error, Error.t()}
+  def left(store, before) do
+    limit = if before, do: DateTime.to_unix(before, :millisecond), else: 0x7FFF_FFFF_FFFF_FFFF
+
+    with {:ok, [%{rows: rows}]} <- read(store, "WHERE left_at <= $1 ORDER BY left_at LIMIT #{@most}", [limit]),
+         do: {:ok, Enum.map(rows, &link/1)}
+  end
+
+  @doc """
+  Stores that these two belong together; `:again` where they did before. Nothing is overwritten: `{:clash, :user, link}` where the user has another
+  account, `{:clash, :account, link}` where the account is another user's.
+  """
+  @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil) ::
+          {:ok, :new | :again, Link.t()} | {:clash, :user | :account, Link.t()} | {:error, Error.t()}
+  def put(store, user_id, discord_id, username, tokens \\ nil) do
+    now = System.os_time(:millisecond)
+    [access, refresh, expires_at, scopes] = token_values(tokens)
+
+    statements = [
+      {"""
+       INSERT INTO uro_discord_links (user_id, discord_id, username, linked_at, identity, access_token, refresh_token, token_expires_at, scopes)
+       VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+       """, [user_id, discord_id, username, now, access, refresh, expires_at, scopes]},
+      {"""
+       UPDATE uro_discord_links SET username = $1, left_at = NULL, access_token = $2, refresh_token = $3, token_expires_at = $4, scopes = $5
+       WHERE user_id = $6 AND discord_id = $7
+       """, [username, access, refresh, expires_at, scopes, user_id, discord_id]},
+      {"SELECT #{@columns} FROM uro_discord_links WHERE user_id = $1 OR discord_id = $2", [user_id, discord_id]}
+    ]
+
+    with {:ok, [%{num_rows: made}, _, %{rows: rows}]} <- Store.run(store, statements, :write) do
+      links = Enum.map(rows, &link/1)
+
+      case {made, Enum.find(links, &(&1.user_id == user_id)), links} do
+        {1, link, _} -> {:ok, :new, link}
+        {0, %{discord_id: ^discord_id} = link, _} -> {:ok, :again, link}
+        {0, %Link{} = link, _} -> {:clash, :user, link}
+        {0, nil, [link | _]} -> {:clash, :account, link}
+      end
+    end
+  end
+
+  @doc "Forgets a link, if it is still with this account, and returns whether it was there."
+  @spec delete(Store.t(), Link.t()) :: {:ok, boolean()} | {:error, Error.t()}
+  def delete(store, link) do
+    sql = "DELETE FROM uro_discord_links WHERE user_id = $1 AND discord_id = $2"
+
+    with {:ok, [%{num_rows: count}]} <- Store.run(store, [{sql, [link.user_id, link.discord_id]}], :write),
+         do: {:ok, count == 1}
+  end
+
+  @doc "The user has left every server at this moment, or with nil is in one; a moment that is stored already stays."
+  @spec put_left(Store.t(), Snowflake.t(), DateTime.t() | nil) :: :ok | {:error, Error.t()}
+  def put_left(store, discord_id, nil), do: update(store, discord_id, "left_at = NULL", [])
+
+  def put_left(store, discord_id, at),
+    do: update(store, discord_id, "left_at = COALESCE(left_at, $2)", [DateTime.to_unix(at, :millisecond)])
+
+  @doc "What Discord calls the account now."
+  @spec put_username(Store.t(), Snowflake.t(), String.t()) :: :ok | {:error, Error.t()}
+  def put_username(store, discord_id, username), do: update(store, discord_id, "username = $2", [username])
+
+  @doc "Whether the host's login knows the account by us."
+  @spec put_identity(Store.t(), Snowflake.t(), boolean()) :: :ok | {:error, Error.t()}
+  def put_identity(store, discord_id, made?),
+    do: update(store, discord_id, "identity = $2", [if(made?, do: 1, else: 0)])
+
+  @spec identity?(Store.t(), Snowflake.t()) :: {:ok, boolean()} | {:error, Error.t()}
+  def identity?(store, discord_id) do
+    with {:ok, rows} <- select(store, "identity", discord_id), do: {:ok, rows == [[1]]}
+  end
+
+  @doc "The tokens of a link, nil where none are kept; and what Discord was told of the user last."
+  @spec tokens(Store.t(), Snowflake.t()) :: {:ok, tokens() | nil, connection :: String.t() | nil} | {:error, Error.t()}
+  def tokens(store, discord_id) do
+    with {:ok, rows} <- select(store, "access_token, refresh_token, token_expires_at, scopes, connection", discord_id) do
+      case rows do
+        [[access, refresh, expires_at, scopes, connection]] when access != nil ->
+          expires_at = DateTime.from_unix!(expires_at, :millisecond)
+          {:ok, %{access: access, refresh: refresh, expires_at: expires_at, scopes: scopes}, connection}
+
+        _none ->
+          {:ok, nil, nil}
+      end
+    end
+  end
+
+  @doc """
+  Puts tokens (nil: none) in the place of those with this encrypted access token, and says whether these were still there: two nodes that refresh at once
+  do not undo each other's work.
+  """
+  @spec replace_tokens(Store.t(), Snowflake.t(), String.t(), tokens() | nil) :: {:ok, boolean()} | {:error, Error.t()}
+  def replace_tokens(store, discord_id, before, tokens) do
+    sql = """
+    UPDATE uro_discord_links SET access_token = $1, refresh_token = $2, token_expires_at = $3, scopes = $4
+    WHERE discord_id = $5 AND access_token = $6
+    """
+
+    with {:ok, [%{num_rows: count}]} <-
+           Store.run(store, [{sql, token_values(tokens) ++ [discord_id, before]}], :write),
+         do: {:ok, count == 1}
+  end
+
+  @doc "What Discord was told of the user, as a hash."
+  @spec put_connection(Store.t(), Snowflake.t(), String.t() | nil) :: :ok | {:error, Error.t()}
+  def put_connection(store, discord_id, hash), do: update(store, discord_id, "connection = $2", [hash])
+
+  defp select(store, columns, discord_id) do
+    statement = {"SELECT #{columns} FROM uro_discord_links WHERE discord_id = $1", [discord_id]}
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [statement], :read), do: {:ok, rows}
+  end
+
+  defp update(store, discord_id, set, values) do
+    statement = {"UPDATE uro_discord_links SET #{set} WHERE discord_id = $1", [discord_id | values]}
+    with {:ok, _} <- Store.run(store, [statement], :write), do: :ok
+  end
+
+  defp read(store, where, values),
+    do: Store.run(store, [{"SELECT #{@columns} FROM uro_discord_links #{where}", values}], :read)
+
+  defp token_values(nil), do: [nil, nil, nil, nil]
+
+  defp token_values(tokens),
+    do: [tokens.access, tokens.refresh, DateTime.to_unix(tokens.expires_at, :millisecond), tokens.scopes]
+
+  defp link([user_id, discord_id, username, linked_at, left_at]) do
+    %Link{
+      user_id: user_id,
+      discord_id: discord_id,
+      username: username,
+      linked_at: DateTime.from_unix!(linked_at, :millisecond),
+      left_at: left_at && DateTime.from_unix!(left_at, :millisecond)
+    }
+  end
+end

@@ -1,0 +1,89 @@
+defmodule UroDiscord.Config.Accounts.LinkedRoles do
+  @moduledoc false
+  # The check of `accounts: [linked_roles:]`: what Discord is told of a linked user.
+  # https://discord.com/developers/docs/resources/application-role-connection-metadata
+
+  alias UroDiscord.Config.Checks
+  alias UroDiscord.Error
+
+  @keys [:key, :name, :description, :type, :attribute]
+
+  # By the number that Discord has for it.
+  @types [
+    integer_at_most: 1,
+    integer_at_least: 2,
+    integer_equal: 3,
+    integer_not_equal: 4,
+    datetime_before: 5,
+    datetime_after: 6,
+    boolean_equal: 7,
+    boolean_not_equal: 8
+  ]
+  @most 5
+
+  @type t :: %{
+          key: String.t(),
+          name: String.t(),
+          description: String.t(),
+          type: atom(),
+          attribute: String.t()
+        }
+
+  @spec allowed() :: String.t()
+  def allowed,
+    do:
+      "a list of at most #{@most}, each [key:, name:, description:, type:, attribute:] with another key; a type is one of #{@types |> Keyword.keys() |> Enum.join(", ")}"
+
+  @spec example() :: String.t()
+  def example,
+    do:
+      ~s|accounts: [linked_roles: [[key: "admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal, attribute: "is_admin"]]]|
+
+  @doc "Discord's number of a type."
+  @spec number(atom()) :: 1..8
+  def number(type), do: Keyword.fetch!(@types, type)
+
+  @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
+  def check(records) when is_list(records) and length(records) <= @most do
+    with {:ok, records} <- Checks.each(records, &record/1) do
+      keys = Enum.map(records, & &1.key)
+      if keys == Enum.uniq(keys), do: {:ok, records}, else: {:error, "#{hd(keys -- Enum.uniq(keys))} is there twice"}
+    end
+  end
+
+  def check(records) when is_list(records), do: {:error, "has #{length(records)} records, and Discord takes #{@most}"}
+  def check(value), do: Checks.is_not(value, "a list")
+
+  defp record(given) do
+    with true <- Keyword.keyword?(given) || Checks.is_not(given, "a keyword list"),
+         [] <- Keyword.keys(given) -- @keys,
+         {:ok, key} <- key(given[:key]),
+         {:ok, name} <- text(given[:name], 100, "name"),
+         {:ok, description} <- text(given[:description], 200, "description"),
+         {:ok, type} <- type(given[:type]),
+         {:ok, attribute} <- text(Keyword.get(given, :attribute, key), 100, "attribute") do
+      {:ok, %{key: key, name: name, description: description, type: type, attribute: attribute}}
+    else
+      [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
+      {:error, wrong} -> {:error, "#{inspect(is_list(given) && given[:key])}: #{wrong}"}
+    end
+  end
+
+  defp key(value) do
+    if is_binary(value) and value =~ ~r/\A[a-z0-9_]{1,50}\z/,
+      do: {:ok, value},
+      else: {:error, "key " <> Error.may_be(value, "1 to 50 of a to z, 0 to 9 and _")}
+  end
+
+  defp type(value) do
+    if is_atom(value) and Keyword.has_key?(@types, value),
+      do: {:ok, value},
+      else: {:error, "type " <> Error.may_be(value, @types |> Keyword.keys() |> Enum.join(", "))}
+  end
+
+  defp text(value, most, what) do
+    if is_binary(value) and String.valid?(value) and String.length(value) in 1..most,
+      do: {:ok, value},
+      else: {:error, "#{what} " <> Error.may_be(value, "a text of 1 to #{most} characters")}
+  end
+end

@@ -1,0 +1,113 @@
+defmodule UroDiscord.Accounts.LinksTest do
+  use ExUnit.Case, async: false
+
+  alias UroDiscord.Accounts.{Link, Links}
+  alias UroDiscord.{Store, Stores}
+
+  @ada "1100000000000000901"
+  @bob "1100000000000000902"
+
+  defp tokens(access),
+    do: %{access: access, refresh: "r" <> access, expires_at: ~U[2026-12-01 00:00:00.000Z], scopes: "identify"}
+
+  for adapter <- [:sqlite, :postgres] do
+    describe "in #{adapter}" do
+      @describetag adapter: adapter
+      setup %{adapter: adapter}, do: %{store: Stores.open!(adapter)}
+
+      test "a link is found by both its ends, and is forgotten", %{store: store} do
+        assert Links.get(store, "u1") == :error
+
+        assert {:ok, :new, %Link{user_id: "u1", discord_id: @ada, left_at: nil} = link} =
+                 Links.put(store, "u1", @ada, "@ada")
+
+        assert Links.get(store, "u1") == {:ok, link}
+        assert Links.by_discord(store, @ada) == {:ok, link}
+        assert {:ok, :again, %Link{username: "@ada.l"} = again} = Links.put(store, "u1", @ada, "@ada.l")
+        assert again.linked_at == link.linked_at
+        assert Links.delete(store, %{link | discord_id: @bob}) == {:ok, false}
+        assert Links.delete(store, link) == {:ok, true}
+        assert Links.delete(store, link) == {:ok, false}
+        assert Links.by_discord(store, @ada) == :error
+      end
+
+      test "neither end is taken from its link", %{store: store} do
+        {:ok, :new, ada} = Links.put(store, "u1", @ada, "@ada", tokens("a"))
+        assert Links.put(store, "u1", @bob, "@bob", tokens("b")) == {:clash, :user, ada}
+        assert Links.put(store, "u2", @ada, "@ada", tokens("b")) == {:clash, :account, ada}
+        {:ok, :new, _bob} = Links.put(store, "u2", @bob, "@bob")
+        # Both ends are somebody's: what concerns this user comes first.
+        assert Links.put(store, "u1", @bob, "@bob", tokens("b")) == {:clash, :user, ada}
+        assert {:ok, [^ada, %{user_id: "u2", discord_id: @bob}]} = Links.page(store, "", 10)
+        assert {:ok, %{access: "a"}, nil} = Links.tokens(store, @ada)
+      end
+
+      test "of many who want the same account at once, one gets it", %{store: store} do
+        answers =
+          1..8
+          |> Task.async_stream(&Links.put(store, "u#{&1}", @ada, "@ada"), max_concurrency: 8)
+          |> Enum.map(fn {:ok, answer} -> answer end)
+
+        assert [%Link{} = link] = for({:ok, :new, link} <- answers, do: link)
+        assert Enum.count(answers, &(&1 == {:clash, :account, link})) == 7
+      end
+
+      test "pages go on where the one before ended, and many are read at once", %{store: store} do
+        for n <- 1..7, do: {:ok, :new, _} = Links.put(store, "u#{n}", "110000000000000090#{n}", "@n#{n}")
+        assert {:ok, first} = Links.page(store, "", 3)
+        assert Enum.map(first, & &1.user_id) == ~w(u1 u2 u3)
+        assert {:ok, rest} = Links.page(store, "u3", 10)
+        assert Enum.map(rest, & &1.user_id) == ~w(u4 u5 u6 u7)
+        assert Links.count(store) == {:ok, 7}
+        assert {:ok, %{"u2" => %Link{discord_id: @bob}} = found} = Links.of_users(store, ["u2", "u9"])
+        assert map_size(found) == 1
+        assert {:ok, %{@ada => %Link{user_id: "u1"}, @bob => %Link{}}} = Links.of_accounts(store, [@ada, @bob])
+        assert Links.of_users(store, []) == {:ok, %{}}
+      end
+
+      test "when somebody left is known until he is back", %{store: store} do
+        {:ok, :new, _} = Links.put(store, "u1", @ada, "@ada")
+        assert Links.left(store, nil) == {:ok, []}
+        :ok = Links.put_left(store, @ada, ~U[2026-11-01 00:00:00.000Z])
+        :ok = Links.put_left(store, @ada, ~U[2026-11-05 00:00:00.000Z])
+        assert {:ok, [%Link{left_at: ~U[2026-11-01 00:00:00.000Z]}]} = Links.left(store, nil)
+        assert {:ok, [_]} = Links.left(store, ~U[2026-11-02 00:00:00Z])
+        assert Links.left(store, ~U[2026-10-31 00:00:00Z]) == {:ok, []}
+        :ok = Links.put_left(store, @ada, nil)
+        assert Links.left(store, nil) == {:ok, []}
+        :ok = Links.put_left(store, @ada, DateTime.utc_now())
+        assert {:ok, :again, %Link{left_at: nil}} = Links.put(store, "u1", @ada, "@ada")
+      end
+
+      test "tokens are replaced by whoever had the last ones", %{store: store} do
+        {:ok, :new, link} = Links.put(store, "u1", @ada, "@ada", tokens("a"))
+        refute inspect(link) =~ "ra"
+        assert Links.tokens(store, @ada) == {:ok, tokens("a"), nil}
+        assert Links.replace_tokens(store, @ada, "a", tokens("b")) == {:ok, true}
+        assert Links.replace_tokens(store, @ada, "a", tokens("c")) == {:ok, false}
+        :ok = Links.put_connection(store, @ada, "hash")
+        assert Links.tokens(store, @ada) == {:ok, tokens("b"), "hash"}
+        assert Links.replace_tokens(store, @ada, "b", nil) == {:ok, true}
+        assert Links.tokens(store, @ada) == {:ok, nil, nil}
+        assert Links.tokens(store, @bob) == {:ok, nil, nil}
+      end
+
+      test "a login that we made is known to be ours, and names change", %{store: store} do
+        {:ok, :new, _} = Links.put(store, "u1", @ada, "@ada")
+        assert Links.identity?(store, @ada) == {:ok, false}
+        :ok = Links.put_identity(store, @ada, true)
+        assert Links.identity?(store, @ada) == {:ok, true}
+        :ok = Links.put_username(store, @ada, "ada#0001")
+        assert {:ok, %Link{username: "ada#0001"}} = Links.get(store, "u1")
+      end
+
+      test "the store that is away is told", %{store: {module, _handle} = store} do
+        if module == Store.Repo do
+          stop_supervised!(UroDiscord.TestRepo)
+          assert {:error, %UroDiscord.Error{}} = Links.get(store, "u1")
+          assert {:error, %UroDiscord.Error{}} = Links.put(store, "u1", @ada, "@ada")
+        end
+      end
+    end
+  end
+end
