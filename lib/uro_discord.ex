@@ -152,7 +152,7 @@ defmodule UroDiscord do
     * `:shards`: see `UroDiscord.Shards`;
     * `:status`: `{:bridge, state, info}`, `{:gateway, shard, info}`, `{:presence, shard, data}`, `{:panic, what, which}`, `{:lease, :held | :lost}`
       (see `UroDiscord.Gateway.Leader`) and `{:identifies, info}`, see `status/0`; `{:shards, status}`, see `UroDiscord.Shards.source_status/0`;
-    * `:voice`: see `UroDiscord.Voice`; `:portal`: see `UroDiscord.Portal`;
+    * `:voice`: see `UroDiscord.Voice`; `:portal`: see `UroDiscord.Portal`; `:accounts`: see `UroDiscord.Accounts`;
     * `{:gateway, "MESSAGE_CREATE"}` or any other dispatch of Discord's gateway: `%{shard:, session:, seq:, type:, data:}`. The
       intents of the configuration decide what Discord sends.
 

@@ -22,16 +22,16 @@ defmodule UroDiscord.Accounts do
     do: with({:ok, store} <- store(), do: Links.by_discord(store, discord_id))
 
   @doc """
-  A page of all links, ordered by user id. Options: `:after`, the user id that the page before ended with, and `:limit` (1,000).
+  A page of all links, ordered by their Discord accounts. Options: `:after`, the `discord_id` that the page before ended with, and `:limit` (1,000).
 
-      {:ok, page} = UroDiscord.Accounts.links(after: List.last(page_before).user_id)
+      {:ok, page} = UroDiscord.Accounts.links(after: List.last(page_before).discord_id)
   """
   @spec links(keyword()) :: {:ok, [Link.t()]} | {:error, Error.t()}
   def links(options \\ []) do
     limit = Keyword.get(options, :limit, 1_000)
 
     if limit in 1..1_000,
-      do: with({:ok, store} <- store(), do: Links.page(store, Keyword.get(options, :after, ""), limit)),
+      do: with({:ok, store} <- store(), do: Links.page(store, options[:after], limit)),
       else: {:error, Error.invalid("limit", limit, "an integer from 1 to 1000")}
   end
 

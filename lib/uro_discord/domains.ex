@@ -69,7 +69,7 @@ defmodule UroDiscord.Domains do
   end
 
   # What takes its time is done by a task, and by no process that others wait for.
-  defp accounts(_config), do: [{Task.Supervisor, name: Accounts.Tasks}]
+  defp accounts(_config), do: [{Task.Supervisor, name: Accounts.TaskSupervisor}]
 
   defp worlds(%{shards: shards} = config) do
     [Domain.group_spec(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++

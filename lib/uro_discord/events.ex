@@ -14,7 +14,7 @@ defmodule UroDiscord.Events do
                QUEST_USER_ENROLLMENT LOBBY_MESSAGE_CREATE LOBBY_MESSAGE_UPDATE LOBBY_MESSAGE_DELETE GAME_DIRECT_MESSAGE_CREATE
                GAME_DIRECT_MESSAGE_UPDATE GAME_DIRECT_MESSAGE_DELETE)
 
-  @type topic :: :shards | :status | :voice | :portal | {:gateway, String.t()} | {:webhook, String.t()}
+  @type topic :: :shards | :status | :voice | :portal | :accounts | {:gateway, String.t()} | {:webhook, String.t()}
 
   @spec child_spec(keyword()) :: Supervisor.child_spec()
   def child_spec(options), do: %{id: @registry, start: {__MODULE__, :start_link, [options]}, type: :supervisor}
@@ -74,7 +74,7 @@ defmodule UroDiscord.Events do
     end
   end
 
-  @topics ":shards, :status, :voice, :portal, {:gateway, type} or {:webhook, type}"
+  @topics ":shards, :status, :voice, :portal, :accounts, {:gateway, type} or {:webhook, type}"
 
   defp topic(topic, _config) when topic in [:shards, :status], do: :ok
 
@@ -90,6 +90,11 @@ defmodule UroDiscord.Events do
     do: invalid("topic", "nothing comes of :portal without `config :uro_discord, portal: [key: …]`")
 
   defp topic(:portal, _config), do: :ok
+
+  defp topic(:accounts, %{enabled: true, accounts: %{directory: nil}}),
+    do: invalid("topic", "nothing comes of :accounts without `config :uro_discord, accounts: [directory: …]`")
+
+  defp topic(:accounts, _config), do: :ok
 
   defp topic({:gateway, type}, config) do
     # Nothing comes where it is disabled, whatever the intents are.

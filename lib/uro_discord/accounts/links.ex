@@ -51,11 +51,15 @@ defmodule UroDiscord.Accounts.Links do
          do: {:ok, rows |> Enum.map(&link/1) |> Map.new(&{key.(&1), &1})}
   end
 
-  @doc "A page of all links, in the order of their user ids, after one of these (\"\": from the beginning)."
-  @spec page(Store.t(), String.t(), 1..1_000) :: {:ok, [Link.t()]} | {:error, Error.t()}
-  def page(store, after_user_id, limit \\ @most) when limit in 1..@most do
-    with {:ok, [%{rows: rows}]} <- read(store, "WHERE user_id > $1 ORDER BY user_id LIMIT #{limit}", [after_user_id]),
-         do: {:ok, Enum.map(rows, &link/1)}
+  @doc "A page of all links, as Discord orders the ids of accounts, after one of these (nil: from the beginning)."
+  @spec page(Store.t(), Snowflake.t() | nil, 1..1_000) :: {:ok, [Link.t()]} | {:error, Error.t()}
+  def page(store, after_discord_id, limit \\ @most) when limit in 1..@most do
+    where = """
+    WHERE (LENGTH(discord_id), discord_id) > (LENGTH(CAST($1 AS TEXT)), CAST($1 AS TEXT))
+    ORDER BY LENGTH(discord_id), discord_id LIMIT #{limit}
+    """
+
+    with {:ok, [%{rows: rows}]} <- read(store, where, [after_discord_id || ""]), do: {:ok, Enum.map(rows, &link/1)}
   end
 
   @doc "How many there are."
@@ -126,9 +130,15 @@ defmodule UroDiscord.Accounts.Links do
   def put_left(store, discord_id, at),
     do: update(store, discord_id, "left_at = COALESCE(left_at, $2)", [DateTime.to_unix(at, :millisecond)])
 
-  @doc "What Discord calls the account now."
-  @spec put_username(Store.t(), Snowflake.t(), String.t()) :: :ok | {:error, Error.t()}
-  def put_username(store, discord_id, username), do: update(store, discord_id, "username = $2", [username])
+  @doc "What Discord calls these accounts now."
+  @spec put_usernames(Store.t(), [{Snowflake.t(), String.t()}]) :: :ok | {:error, Error.t()}
+  def put_usernames(_store, []), do: :ok
+
+  def put_usernames(store, usernames) do
+    sql = "UPDATE uro_discord_links SET username = $2 WHERE discord_id = $1"
+
+    with {:ok, _} <- Store.run(store, for({id, username} <- usernames, do: {sql, [id, username]}), :write), do: :ok
+  end
 
   @doc "Whether the host's login knows the account by us."
   @spec put_identity(Store.t(), Snowflake.t(), boolean()) :: :ok | {:error, Error.t()}

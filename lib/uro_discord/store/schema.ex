@@ -260,6 +260,9 @@ defmodule UroDiscord.Store.Schema do
           connection TEXT
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_links"},
+       # As Discord orders its ids.
+       {"CREATE INDEX IF NOT EXISTS uro_discord_links_order ON uro_discord_links (LENGTH(discord_id), discord_id)",
+        "DROP INDEX IF EXISTS uro_discord_links_order"},
        {"CREATE INDEX IF NOT EXISTS uro_discord_links_left ON uro_discord_links (left_at) WHERE left_at IS NOT NULL",
         "DROP INDEX IF EXISTS uro_discord_links_left"},
        # Logins at Discord that are under way (with a session and a user), and personal links that /link has given out (with neither): each is good
@@ -290,19 +293,17 @@ defmodule UroDiscord.Store.Schema do
         """, "DROP TABLE IF EXISTS uro_discord_members"},
        {"CREATE INDEX IF NOT EXISTS uro_discord_members_of ON uro_discord_members (discord_id)",
         "DROP INDEX IF EXISTS uro_discord_members_of"},
-       # How far the tasks over all users have come, and who is at it.
+       # How far the tasks over all users have come (progress is JSON), and which node is at it.
        {"""
         CREATE TABLE IF NOT EXISTS uro_discord_task_cursors (
           task TEXT NOT NULL PRIMARY KEY,
-          cursor TEXT,
-          done <integer> NOT NULL,
-          total <integer>,
-          changed <integer> NOT NULL,
-          failed <integer> NOT NULL,
-          started_at <integer> NOT NULL,
-          finished_at <integer>,
           owner TEXT NOT NULL,
-          lease_until <integer> NOT NULL
+          fence <integer> NOT NULL,
+          lease_until <integer> NOT NULL,
+          cursor TEXT,
+          progress TEXT,
+          started_at <integer>,
+          finished_at <integer>
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_task_cursors"},
        # The messages by which people take roles, and the delivery by which each came. hash: of what it says.

@@ -38,7 +38,7 @@ defmodule UroDiscord.Accounts.LinksTest do
         {:ok, :new, _bob} = Links.put(store, "u2", @bob, "@bob")
         # Both ends are somebody's: what concerns this user comes first.
         assert Links.put(store, "u1", @bob, "@bob", tokens("b")) == {:clash, :user, ada}
-        assert {:ok, [^ada, %{user_id: "u2", discord_id: @bob}]} = Links.page(store, "", 10)
+        assert {:ok, [^ada, %{user_id: "u2", discord_id: @bob}]} = Links.page(store, nil, 10)
         assert {:ok, %{access: "a"}, nil} = Links.tokens(store, @ada)
       end
 
@@ -53,11 +53,13 @@ defmodule UroDiscord.Accounts.LinksTest do
       end
 
       test "pages go on where the one before ended, and many are read at once", %{store: store} do
-        for n <- 1..7, do: {:ok, :new, _} = Links.put(store, "u#{n}", "110000000000000090#{n}", "@n#{n}")
-        assert {:ok, first} = Links.page(store, "", 3)
-        assert Enum.map(first, & &1.user_id) == ~w(u1 u2 u3)
-        assert {:ok, rest} = Links.page(store, "u3", 10)
-        assert Enum.map(rest, & &1.user_id) == ~w(u4 u5 u6 u7)
+        # An old account's id is shorter, and comes first.
+        {:ok, :new, _} = Links.put(store, "u7", "90000000000000001", "@n7")
+        for n <- 1..6, do: {:ok, :new, _} = Links.put(store, "u#{n}", "110000000000000090#{n}", "@n#{n}")
+        assert {:ok, first} = Links.page(store, nil, 3)
+        assert Enum.map(first, & &1.user_id) == ~w(u7 u1 u2)
+        assert {:ok, rest} = Links.page(store, @bob, 10)
+        assert Enum.map(rest, & &1.user_id) == ~w(u3 u4 u5 u6)
         assert Links.count(store) == {:ok, 7}
         assert {:ok, %{"u2" => %Link{discord_id: @bob}} = found} = Links.of_users(store, ["u2", "u9"])
         assert map_size(found) == 1
@@ -97,7 +99,7 @@ defmodule UroDiscord.Accounts.LinksTest do
         assert Links.identity?(store, @ada) == {:ok, false}
         :ok = Links.put_identity(store, @ada, true)
         assert Links.identity?(store, @ada) == {:ok, true}
-        :ok = Links.put_username(store, @ada, "ada#0001")
+        :ok = Links.put_usernames(store, [{@ada, "ada#0001"}])
         assert {:ok, %Link{username: "ada#0001"}} = Links.get(store, "u1")
       end
 
