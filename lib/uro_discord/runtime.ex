@@ -141,8 +141,9 @@ defmodule UroDiscord.Runtime do
     end
   end
 
-  # The first part of a token is the bot's id.
-  defp bot_id(config) do
+  @doc "The bot's id, which is the first part of its token."
+  @spec bot_id(Config.t()) :: String.t()
+  def bot_id(config) do
     [id | _] = config.token |> Secret.reveal() |> String.split(".")
     Base.decode64!(id, padding: false)
   end

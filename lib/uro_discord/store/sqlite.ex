@@ -7,10 +7,23 @@ defmodule UroDiscord.Store.SQLite do
   alias UroDiscord.{Error, Native}
   alias UroDiscord.Store.Schema
 
+  @doc "The version of a file's schema as it is, 0 where there is none: nothing is made or migrated."
+  @spec version(Path.t()) :: {:ok, non_neg_integer()} | {:error, Error.t()}
+  def version(path) do
+    with {:ok, database} <- path |> Path.expand() |> Native.store_open() |> result() do
+      case run(database, [{Schema.version_query(), []}], :read) do
+        {:ok, [%{rows: [[version]]}]} -> {:ok, version || 0}
+        # There is no such table.
+        {:error, %Error{kind: :statement}} -> {:ok, 0}
+        {:error, error} -> {:error, error}
+      end
+    end
+  end
+
   @impl true
   def open(path) do
     with {:ok, database} <- path |> Path.expand() |> Native.store_open() |> result(),
-         {:ok, version} <- version(database),
+         {:ok, version} <- made(database),
          :ok <- migrate(database, version) do
       {:ok, database}
     else
@@ -35,7 +48,7 @@ defmodule UroDiscord.Store.SQLite do
     end
   end
 
-  defp version(database) do
+  defp made(database) do
     statements = [{Schema.version_table(:sqlite), []}, {Schema.version_query(), []}]
 
     with {:ok, [_created, %{rows: [[version]]}]} <- run(database, statements, :write),
@@ -53,7 +66,7 @@ defmodule UroDiscord.Store.SQLite do
 
         case run(database, statements, :write) do
           {:ok, _answers} -> :ok
-          {:error, error} -> if version(database) == {:ok, Schema.current()}, do: :ok, else: {:error, error}
+          {:error, error} -> if made(database) == {:ok, Schema.current()}, do: :ok, else: {:error, error}
         end
 
       :current ->

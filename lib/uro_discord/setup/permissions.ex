@@ -1,0 +1,259 @@
+defmodule UroDiscord.Setup.Permissions do
+  @moduledoc false
+  # Which permissions the enabled features need, where, and why: the one table behind the invite and the doctor. Pure.
+  # https://discord.com/developers/docs/topics/permissions
+
+  import Bitwise
+
+  alias UroDiscord.{Config, Snowflake}
+
+  # The bits that are spoken of here, with their names in Discord's own client.
+  @permissions [
+    create_instant_invite: {0, "Create Invite"},
+    kick_members: {1, "Kick Members"},
+    ban_members: {2, "Ban Members"},
+    administrator: {3, "Administrator"},
+    manage_channels: {4, "Manage Channels"},
+    manage_guild: {5, "Manage Server"},
+    view_channel: {10, "View Channels"},
+    send_messages: {11, "Send Messages"},
+    manage_messages: {13, "Manage Messages"},
+    embed_links: {14, "Embed Links"},
+    attach_files: {15, "Attach Files"},
+    read_message_history: {16, "Read Message History"},
+    mention_everyone: {17, "Mention @everyone, @here and All Roles"},
+    connect: {20, "Connect"},
+    speak: {21, "Speak"},
+    mute_members: {22, "Mute Members"},
+    manage_nicknames: {27, "Manage Nicknames"},
+    manage_roles: {28, "Manage Roles"},
+    manage_webhooks: {29, "Manage Webhooks"},
+    manage_threads: {34, "Manage Threads"},
+    send_messages_in_threads: {38, "Send Messages in Threads"},
+    moderate_members: {40, "Time Out Members"},
+    set_voice_channel_status: {48, "Set Voice Channel Status"}
+  ]
+
+  # With these somebody has power over others, or over the server.
+  @elevated [
+    :administrator,
+    :manage_guild,
+    :manage_roles,
+    :manage_channels,
+    :ban_members,
+    :kick_members,
+    :moderate_members,
+    :manage_messages,
+    :manage_webhooks,
+    :manage_threads,
+    :mention_everyone
+  ]
+
+  # In a server that wants two-factor authentication of its moderators, a bot has these only if its owner uses it.
+  @two_factor [:manage_roles, :manage_channels]
+
+  # Of each feature what it is called, and its permissions: why each, and how it is given. `:role`: the invite asks for it, and the bot's own role
+  # has it. `:there`: in that channel only, since for all channels it would be too much. `:maybe`: as `:role`, and the feature works without,
+  # unless it is used for this.
+  @features %{
+    notifications:
+      {"notifications",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "posts"},
+         read_message_history: {:role, "finds its own message again after everything had stopped"},
+         embed_links: {:maybe, "posts embeds"},
+         attach_files: {:maybe, "posts files"}
+       ]},
+    board:
+      {"the status board",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "posts the board"},
+         embed_links: {:role, "the board is an embed"},
+         read_message_history: {:role, "finds the board again"}
+       ]},
+    voice_status:
+      {"the status of a voice channel",
+       [
+         view_channel: {:role, "sees the channel"},
+         connect: {:role, "without it Discord denies the rest in a voice channel"},
+         set_voice_channel_status: {:role, "writes below the channel's name"},
+         manage_channels: {:there, "Discord wants it of who is not in the channel"}
+       ]},
+    announcements:
+      {"announcements of worlds",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "posts"},
+         read_message_history: {:role, "finds its own message again after everything had stopped"}
+       ]},
+    feeds:
+      {"feeds",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "posts"},
+         embed_links: {:role, "a run is shown as an embed"},
+         read_message_history: {:role, "finds the message of a run again"}
+       ]},
+    voice:
+      {"UroDiscord.Voice",
+       [
+         view_channel: {:role, "sees the channel"},
+         connect: {:role, "joins"},
+         speak: {:role, "is heard"}
+       ]},
+    portal:
+      {"portals",
+       [
+         view_channel: {:role, "sees the channel"},
+         connect: {:role, "joins"},
+         speak: {:role, "the world is heard"},
+         set_voice_channel_status: {:maybe, "shows who of the world speaks"}
+       ]},
+    voice_chat: {"any voice channel", [connect: {:role, "without it Discord denies the rest in a voice channel"}]},
+    stage: {"a portal on a stage", [mute_members: {:there, "makes itself a speaker"}]},
+    self_roles:
+      {"roles people take themselves",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "posts the message"},
+         read_message_history: {:role, "finds the message again"}
+       ]},
+    roles: {"roles of linked users", [manage_roles: {:role, "gives and takes roles"}]},
+    given_roles: {"roles people take themselves", [manage_roles: {:role, "gives and takes roles"}]},
+    nicknames: {"nicknames of linked users", [manage_nicknames: {:role, "sets nicknames"}]},
+    join: {"linking", [create_instant_invite: {:role, "a user who links his account joins the server"}]}
+  }
+
+  @type name :: atom()
+
+  @typedoc "`in` is a channel, a server, or nil where the configuration names none."
+  @type need :: %{
+          permission: name(),
+          feature: atom(),
+          called: String.t(),
+          why: String.t(),
+          given: :role | :there | :maybe,
+          in: {:channel, Snowflake.t()} | {:guild, Snowflake.t()} | nil
+        }
+
+  @doc """
+  All that the features of a configuration need.
+
+      iex> alias UroDiscord.{Config, Setup.Permissions}
+      iex> config = Config.new!(enabled: false, announcements: [channel: "1100000000000000001"])
+      iex> for need <- Permissions.needs(config), do: {need.permission, need.in}
+      [
+        view_channel: {:channel, "1100000000000000001"},
+        send_messages: {:channel, "1100000000000000001"},
+        read_message_history: {:channel, "1100000000000000001"}
+      ]
+  """
+  @spec needs(Config.t()) :: [need()]
+  def needs(config), do: Enum.flat_map(uses(config), fn {feature, place} -> needs(feature, place) end)
+
+  @doc "What one feature needs in one place."
+  @spec needs(atom(), need()[:in]) :: [need()]
+  def needs(feature, place) do
+    {called, permissions} = Map.fetch!(@features, feature)
+
+    for {permission, {given, why}} <- permissions,
+        do: %{permission: permission, feature: feature, called: called, why: why, given: given, in: place}
+  end
+
+  @doc "The features that are on, and where; several may be in one channel."
+  @spec uses(Config.t()) :: [{atom(), need()[:in]}]
+  def uses(config) do
+    placed =
+      channels(:board, config.board.channels) ++
+        channels(:voice_status, config.board.voice_channels) ++
+        channels(:announcements, List.wrap(config.announcements.channel)) ++
+        channels(:feeds, for({_name, feed} <- config.feeds, rule <- feed.rules, do: rule.channel)) ++
+        channels(:portal, Enum.map(config.portal.open, & &1.channel))
+
+    # An alias that nothing else names is there for `UroDiscord.notify/2`, or for `UroDiscord.Voice`, as its kind says.
+    named = for {_feature, {:channel, id}} <- placed, do: id
+    voice = if :guild_voice_states in config.intents, do: [{:voice, nil}], else: []
+    Enum.uniq(channels(:notifications, Map.values(config.channels) -- named) ++ placed ++ voice ++ accounts(config))
+  end
+
+  defp channels(feature, ids), do: for(id <- Enum.sort(ids), do: {feature, {:channel, id}})
+
+  defp accounts(%{accounts: %{directory: nil}}), do: []
+
+  defp accounts(%{accounts: accounts}) do
+    guilds =
+      for guild <- accounts.guilds,
+          {feature, true} <- [join: true, roles: guild.roles != [], nicknames: guild.nickname != nil],
+          do: {feature, {:guild, guild.id}}
+
+    messages = for message <- accounts.self_roles, do: {:self_roles, {:channel, message.channel}}
+    guilds ++ messages ++ if(messages == [], do: [], else: [{:given_roles, nil}])
+  end
+
+  @doc "The bits of permissions, as Discord counts them."
+  @spec bits([name()]) :: non_neg_integer()
+  def bits(names), do: Enum.reduce(names, 0, &(bit(&1) ||| &2))
+
+  @spec bit(name()) :: pos_integer()
+  def bit(name), do: 1 <<< elem(Keyword.fetch!(@permissions, name), 0)
+
+  @doc "What Discord's client calls it."
+  @spec called(name()) :: String.t()
+  def called(name), do: elem(Keyword.fetch!(@permissions, name), 1)
+
+  @doc "Whether a permission is among these bits. Who has Administrator has each."
+  @spec has?(non_neg_integer(), name()) :: boolean()
+  def has?(bits, name), do: (bits &&& (bit(name) ||| bit(:administrator))) != 0
+
+  @doc "Those of a role that give power over others."
+  @spec elevated(non_neg_integer()) :: [name()]
+  def elevated(bits), do: for(name <- @elevated, (bits &&& bit(name)) != 0, do: name)
+
+  @doc "Those that a bot lacks in a server with two-factor authentication, if its owner has none."
+  @spec two_factor() :: [name()]
+  def two_factor, do: @two_factor
+
+  @doc """
+  What a member's roles give in a guild: `@everyone`, whose id is the guild's, and his own.
+  """
+  @spec base(map(), [Snowflake.t()]) :: non_neg_integer()
+  def base(%{"id" => guild_id, "roles" => roles}, role_ids) do
+    for %{"id" => id, "permissions" => permissions} <- roles, id == guild_id or id in role_ids, reduce: 0 do
+      sum -> sum ||| number(permissions)
+    end
+  end
+
+  @doc """
+  What is left of, and added to, `base` in a channel: first for `@everyone`, then for all of the member's roles together, then for himself.
+
+      iex> alias UroDiscord.Setup.Permissions
+      iex> base = Permissions.bits([:view_channel, :send_messages])
+      iex> overwrites = [%{"id" => "1", "deny" => "2048", "allow" => "0"}, %{"id" => "7", "deny" => "1024", "allow" => "2048"}]
+      iex> Permissions.in_channel(base, "1", ["7"], "9", overwrites) == Permissions.bit(:send_messages)
+      true
+  """
+  @spec in_channel(non_neg_integer(), Snowflake.t(), [Snowflake.t()], Snowflake.t(), [map()]) :: non_neg_integer()
+  def in_channel(base, guild_id, role_ids, user_id, overwrites) do
+    if has?(base, :administrator),
+      do: base,
+      else: Enum.reduce([[guild_id], role_ids -- [guild_id], [user_id]], base, &overwrite(&1, &2, overwrites))
+  end
+
+  defp overwrite(ids, bits, overwrites) do
+    of_these = for %{"id" => id} = overwrite <- overwrites, id in ids, do: overwrite
+    sum = fn key -> Enum.reduce(of_these, 0, &(number(&1[key]) ||| &2)) end
+    (bits &&& bnot(sum.("deny"))) ||| sum.("allow")
+  end
+
+  # Since v8 a text; what is none gives nothing.
+  defp number(text) when is_binary(text) do
+    case Integer.parse(text) do
+      {number, ""} when number >= 0 -> number
+      _ -> 0
+    end
+  end
+
+  defp number(_other), do: 0
+end
