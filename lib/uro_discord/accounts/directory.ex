@@ -25,6 +25,7 @@ defmodule UroDiscord.Accounts.Directory do
   """
 
   alias UroDiscord.Accounts.User
+  alias UroDiscord.{Config, Error}
 
   @doc "A user by his id."
   @callback get(id :: String.t()) :: {:ok, User.t()} | :not_found | {:error, term()}
@@ -48,4 +49,88 @@ defmodule UroDiscord.Accounts.Directory do
   @callback delete_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, term()}
 
   @optional_callbacks changes: 0, discord_identity: 1, put_identity: 2, delete_identity: 2
+
+  ## Asking the configured one: what it raises, or answers against the rules, is an error.
+
+  @doc false
+  @spec user(Config.t(), String.t()) :: {:ok, User.t()} | :not_found | {:error, Error.t()}
+  def user(config, id) do
+    case ask(config, :get, [id]) do
+      {:ok, %User{id: ^id} = user} -> {:ok, user}
+      :not_found -> :not_found
+      other -> failed(config, :get, other)
+    end
+  end
+
+  @doc false
+  @spec users(Config.t(), [String.t()]) :: {:ok, %{String.t() => User.t()}} | {:error, Error.t()}
+  def users(_config, []), do: {:ok, %{}}
+
+  def users(config, ids) do
+    case ask(config, :get_many, [ids]) do
+      {:ok, %{} = users} when not is_struct(users) ->
+        if Enum.all?(users, &match?({id, %User{id: id}}, &1)),
+          do: {:ok, users},
+          else: failed(config, :get_many, :not_by_their_ids)
+
+      other ->
+        failed(config, :get_many, other)
+    end
+  end
+
+  @doc false
+  # Whose login an account is; `:error` also where the host has no such logins.
+  @spec identity(Config.t(), String.t()) :: {:ok, String.t()} | :error | {:error, Error.t()}
+  def identity(config, discord_id) do
+    case optional(config, :discord_identity, [discord_id], :error) do
+      {:ok, id} when is_binary(id) -> {:ok, id}
+      :error -> :error
+      other -> failed(config, :discord_identity, other)
+    end
+  end
+
+  @doc false
+  @spec add_identity(Config.t(), String.t(), String.t()) :: :ok | :none | :taken | {:error, Error.t()}
+  def add_identity(config, id, discord_id) do
+    case optional(config, :put_identity, [id, discord_id], :none) do
+      answer when answer in [:ok, :none] -> answer
+      {:error, :taken} -> :taken
+      other -> failed(config, :put_identity, other)
+    end
+  end
+
+  @doc false
+  @spec remove_identity(Config.t(), String.t(), String.t()) :: :ok | {:error, Error.t()}
+  def remove_identity(config, id, discord_id) do
+    case optional(config, :delete_identity, [id, discord_id], :ok) do
+      :ok -> :ok
+      other -> failed(config, :delete_identity, other)
+    end
+  end
+
+  defp optional(%{accounts: %{directory: directory}} = config, function, arguments, otherwise) do
+    if Code.ensure_loaded?(directory) and function_exported?(directory, function, length(arguments)),
+      do: ask(config, function, arguments),
+      else: otherwise
+  end
+
+  defp ask(%{accounts: %{directory: directory}}, function, arguments) do
+    apply(directory, function, arguments)
+  rescue
+    exception -> {:raised, exception}
+  catch
+    :exit, _reason -> :exited
+  end
+
+  # What it answered may be a user with all that the host knows of him, and an exception may have a query in it: neither is shown.
+  defp failed(%{accounts: %{directory: directory}}, function, answer) do
+    {:error, %Error{kind: :directory, message: "#{inspect(directory)}.#{function} #{why(answer)}"}}
+  end
+
+  defp why({:raised, exception}), do: "raised #{inspect(exception.__struct__)}"
+  defp why(:exited), do: "exited: what it asks is not there"
+  defp why({:error, reason}) when is_atom(reason), do: "answered {:error, #{inspect(reason)}}"
+  defp why({:error, %{__exception__: true} = exception}), do: "answered an error: #{inspect(exception.__struct__)}"
+  defp why({:error, _reason}), do: "answered an error"
+  defp why(_other), do: "answered what UroDiscord.Accounts.Directory does not allow"
 end

@@ -28,6 +28,8 @@ defmodule UroDiscord.Config.Accounts do
   @day_ms 86_400_000
   # Timers take no more.
   @longest_ms 49 * @day_ms
+  # By its name only: the configuration depends on nothing that depends on it.
+  @uro Module.concat(["UroDiscord.Accounts.UroDirectory"])
   @tasks [:groups, :nicknames, :usernames, :all]
 
   @type t :: %{
@@ -101,7 +103,7 @@ defmodule UroDiscord.Config.Accounts do
         example: ~s|accounts: [oauth_url: "http://127.0.0.1:8080/oauth2/authorize"]|
       ),
       option(:current_user, &function(&1, "MyApp.Session, :current_user"),
-        default: {UroDiscord.Accounts.UroDirectory, :current_user},
+        default: {@uro, :current_user},
         doc:
           "who is logged in: a function of the Plug.Conn (with `web: [port:]` of a `UroDiscord.Accounts.Visitor`) that answers {:ok, user_id} or :error",
         allowed: "{module, function} of one argument",
