@@ -7,8 +7,8 @@ defmodule UroDiscord.Accounts do
   One Discord account belongs to one user, and one user has one account.
   """
 
-  alias UroDiscord.Accounts.{Link, Links}
-  alias UroDiscord.{Config, Error, Runtime, Snowflake, Store}
+  alias UroDiscord.Accounts.{Link, Links, Running}
+  alias UroDiscord.{Error, Snowflake, Store}
 
   ## Links
 
@@ -36,21 +36,9 @@ defmodule UroDiscord.Accounts do
   end
 
   @doc false
-  # Of a UroDiscord with accounts.
-  @spec runtime() :: {:ok, Runtime.t()} | {:error, Error.t()}
-  def runtime do
-    with {:ok, %{config: config} = runtime} <- Runtime.fetch_enabled() do
-      if Config.Accounts.on?(config),
-        do: {:ok, runtime},
-        else:
-          {:error,
-           %Error{
-             kind: :disabled,
-             message: "accounts are off: config :uro_discord, accounts: [directory: …] turns them on"
-           }}
-    end
-  end
+  # For what `UroDiscord.Accounts` itself depends on, it is `Running.fetch/0`.
+  defdelegate runtime, to: Running, as: :fetch
 
   @spec store() :: {:ok, Store.t()} | {:error, Error.t()}
-  defp store, do: with({:ok, %{store: store}} <- runtime(), do: {:ok, store})
+  defp store, do: with({:ok, %{store: store}} <- Running.fetch(), do: {:ok, store})
 end
