@@ -85,6 +85,27 @@ defmodule UroDiscord.Setup.InviteTest do
     for need <- Permissions.needs(config), do: assert(need.why != "" and need.called != "")
   end
 
+  test "the configuration of docs/discord-setup.md can be used" do
+    [_before, block] =
+      "docs/discord-setup.md" |> File.read!() |> String.split("```elixir\n# config/runtime.exs\n", parts: 2)
+
+    [block, _behind] = String.split(block, "```", parts: 2)
+    # "12345678901234567" in Base64, and two parts of nothing.
+    token = inspect("MTIzNDU2Nzg5MDEyMzQ1Njc.AAAAAA.aaaaaaaaaaaaaaaaaaaaaaaaaaa")
+    secret = inspect("0123456789abcdef")
+
+    script =
+      block
+      |> String.replace(~s|System.get_env("DISCORD_BOT_TOKEN")|, token)
+      |> String.replace(~s|System.get_env("DISCORD_CLIENT_SECRET")|, secret)
+
+    [uro_discord: options] = Elixir.Config.Reader.eval!("runtime.exs", "import Config\n" <> script)
+    assert {:ok, config} = Config.new(options)
+
+    # Create Invite, View Channels, Send Messages, Embed Links, Attach Files, Read Message History, Manage Nicknames, Manage Roles.
+    assert Invite.permissions(config) == Enum.sum(for bit <- [0, 10, 11, 14, 15, 16, 27, 28], do: 1 <<< bit)
+  end
+
   test "a link for one server chooses it" do
     config = Config.new!(enabled: false)
     assert %URI{query: query} = config |> Invite.url(@channel, guild_id: @guild) |> URI.parse()
