@@ -88,8 +88,12 @@ defmodule UroDiscord do
           "`mix phx.server` and releases are. `config :uro_discord, enabled: true` has it run here too"
   end
 
+  @typedoc "A channel, by its alias or its id, or a user of Uro's."
+  @type recipient :: atom() | String.t() | pos_integer() | {:user, id :: String.t()}
+
   @doc """
-  Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id.
+  Sends a message to a channel: an alias of `config :uro_discord, channels:`, or a channel's id. `{:user, id}`, with the id of a user of Uro's, is a direct
+  message to the Discord account that the user has linked (`UroDiscord.Accounts`).
 
   `message` is a string, or a keyword list or map of what `UroDiscord.Notify.Message` describes: content, embeds, components,
   files, a reply. Nobody is pinged unless it says so.
@@ -107,12 +111,16 @@ defmodule UroDiscord do
   After an error of the kind `:unavailable` it is not known whether the notification was stored: perhaps it arrives.
 
   With `overflow: :split` the delivery is that of the last part.
+
+  A user who has linked no account is refused with the kind `:not_linked`. What was accepted goes to the account that is linked when it is sent; who has
+  unlinked it by then gets nothing, and it is a dead letter (`:not_linked`). So is what a user does not take (code 50007: direct messages are off, or the
+  bot is blocked). Discord does not want direct messages to many at once, and flags bots that do so: tell everybody in a channel.
   """
-  @spec notify(atom() | String.t() | pos_integer(), Notify.Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
+  @spec notify(recipient(), Notify.Message.input()) :: {:ok, Delivery.t()} | {:error, Error.t()}
   def notify(channel, message), do: Notify.notify(channel, message)
 
   @doc "As `notify/2`, but raises the `UroDiscord.Error`."
-  @spec notify!(atom() | String.t() | pos_integer(), Notify.Message.input()) :: Delivery.t()
+  @spec notify!(recipient(), Notify.Message.input()) :: Delivery.t()
   def notify!(channel, message) do
     case notify(channel, message) do
       {:ok, delivery} -> delivery

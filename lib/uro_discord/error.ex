@@ -21,6 +21,7 @@ defmodule UroDiscord.Error do
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
     * `:unknown`: there is no such notification or portal, or the bot is in no voice channel there;
+    * `:not_linked`: the user of Uro's has linked no Discord account;
     * `:conflict`: the bot is wanted in another channel of that guild, by a portal or by the host; or of `UroDiscord.Store`;
     * `:voice`: the bot did not get into a voice channel;
     * `:full`: there are as many already as are kept, or as may wait;
@@ -40,8 +41,8 @@ defmodule UroDiscord.Error do
           retry_after_ms: non_neg_integer() | nil
         }
 
-  # Discord answers these of its own accord, and later does what it refused: 40333 is Cloudflare's challenge.
-  @passing_codes [40_333]
+  # Discord answers these of its own accord, and later does what it refused: 40003 is opening direct messages too fast, 40333 Cloudflare's challenge.
+  @passing_codes [40_003, 40_333]
   @passing_statuses [408, 421, 425, 429]
 
   @doc false

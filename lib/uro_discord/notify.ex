@@ -5,7 +5,6 @@ defmodule UroDiscord.Notify do
   use Supervisor
 
   alias UroDiscord.{
-    Channels,
     Clock,
     Config,
     Delivery,
@@ -20,7 +19,7 @@ defmodule UroDiscord.Notify do
     Telemetry
   }
 
-  alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer}
+  alias UroDiscord.Notify.{Backlog, Channel, Dispatcher, Message, Outbox, Producer, Recipient}
 
   # Another node may deliver, whose outcome only the store tells.
   @look_ms 1_000
@@ -55,14 +54,20 @@ defmodule UroDiscord.Notify do
     admit = Keyword.get(options, :admit, fn _count -> :ok end)
 
     with {:ok, runtime} <- Runtime.fetch(),
-         {:ok, channel_id} <- Channels.cast(runtime.config, channel),
+         {:ok, address} <- Recipient.cast(runtime, channel),
          {:ok, messages} <- Message.new(input),
+         :ok <- publishable(channel, messages),
          :ok <- admit.(length(messages)),
-         {:ok, deliveries} <- accept(runtime, channel_id, messages, options) do
+         {:ok, deliveries} <- accept(runtime, address, messages, options) do
       # Where content was split, the last part stands for all: the others are before it in their queue.
       {:ok, List.last(deliveries)}
     end
   end
+
+  defp publishable({:user, _id}, [%{crosspost: true} | _parts]),
+    do: {:error, Error.invalid("crosspost", "a direct message has no followers to be published to")}
+
+  defp publishable(_channel, _messages), do: :ok
 
   defp accept(%{config: %Config{enabled: false}}, channel_id, messages, _options),
     do: {:ok, for(_ <- messages, do: Delivery.new(channel_id, :dropped))}

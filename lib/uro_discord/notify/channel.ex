@@ -9,6 +9,8 @@ defmodule UroDiscord.Notify.Channel do
   # messages are looked through first (UroDiscord.Notify.DuplicateSearch). That need not be the next notification: another producer's may have
   # come before it since.
   #
+  # The channel of a user (UroDiscord.Notify.Recipient) is asked for when something is to be sent there; it costs nothing to ask again.
+  #
   # An outcome that the store does not take is kept here and not brought about again. Publishing a message to a channel's followers is done
   # once it is stored as delivered, and again later where Discord does not let it (ten an hour).
 
@@ -16,7 +18,7 @@ defmodule UroDiscord.Notify.Channel do
   require Logger
 
   alias UroDiscord.{Backoff, Clock, Delivery, Error, Events, Rest, Runtime, Store, Telemetry}
-  alias UroDiscord.Notify.{DuplicateSearch, Outbox}
+  alias UroDiscord.Notify.{DuplicateSearch, Outbox, Recipient}
 
   # A request ends within this. With what a renewal leaves it is well within the lease, also by a stalled process's clock.
   @deadline_ms 15_000
@@ -72,13 +74,15 @@ defmodule UroDiscord.Notify.Channel do
     state = %{
       channel_id: channel_id,
       runtime: runtime,
+      # What a user's address was found to mean.
+      found: nil,
       lease: nil,
       leased_until: 0,
       # The lease of another node.
       watch: nil,
       # The producer whose turn was last.
       last: "",
-      # The request under way: its reference, what it is about, and what it is for (:send, :look, :publish).
+      # The request under way: its reference, what it is about, and what it is for ({:open, user}, :send, :look, :publish).
       current: nil,
       # The outcome that the store has not taken yet.
       unstored: nil,
@@ -190,11 +194,26 @@ defmodule UroDiscord.Notify.Channel do
 
   defp begin(row, state) do
     expired? = row.expires_at != nil and row.expires_at <= Clock.local()
+    doubtful? = doubtful?(row, state)
 
-    # Discord would not recognise it any more, or is not to be asked.
-    if doubtful?(row, state) and (expired? or not recent?(row)),
-      do: look(row, expired?, state),
-      else: send_new(row, expired?, %{state | history: []})
+    with true <- doubtful? or not expired?, {:ok, channel_id} <- channel(state) do
+      # Discord would not recognise it any more, or is not to be asked.
+      if doubtful? and (expired? or not recent?(row)),
+        do: look(row, expired?, channel_id, state),
+        else: send_new(row, expired?, channel_id, %{state | history: []})
+    else
+      false -> send_new(row, true, nil, state)
+      {:open, user} -> open(user, row, state)
+      {:error, %Error{kind: :not_linked} = error} -> finish(row, {:error, error}, state)
+      {:error, error} -> store_failed(error, state)
+    end
+  end
+
+  defp channel(state), do: Recipient.channel(state.runtime.store, state.channel_id, state.found)
+
+  defp open(user, row, state) do
+    {route, options} = Recipient.open(user)
+    request({:open, user}, route, options, row, %{state | history: []})
   end
 
   defp doubtful?(row, state), do: row.position <= state.doubtful or row.id in state.tried
@@ -202,13 +221,13 @@ defmodule UroDiscord.Notify.Channel do
   # By both clocks, since it is not known whether the node that accepted it had heard of Discord's.
   defp recent?(row), do: Enum.all?([Clock.discord(), Clock.local()], &((&1 - row.accepted_at) in -@skew_ms..@nonce_ms))
 
-  defp look(row, expired?, state) do
+  defp look(row, expired?, channel_id, state) do
     with :enough <- DuplicateSearch.query(state.history, since(row)),
          {:ok, nil} <- DuplicateSearch.find(state.history, row, since(row), state.runtime) do
-      send_new(row, expired?, state)
+      send_new(row, expired?, channel_id, state)
     else
       {:more, before, limit} ->
-        request(:look, {:get_messages, state.channel_id, before, limit}, [], row, state)
+        request(:look, {:get_messages, channel_id, before, limit}, [], row, state)
 
       {:ok, message_id} ->
         finish(row, {:ok, message_id}, state)
@@ -221,17 +240,15 @@ defmodule UroDiscord.Notify.Channel do
   # By the earlier of both clocks, as in `recent?/1`.
   defp since(row), do: row.accepted_at + min(Clock.ahead(), 0) - 2 * @skew_ms
 
-  defp send_new(row, true = _expired?, state) do
+  defp send_new(row, true = _expired?, _channel_id, state) do
     error = %Error{kind: :expired, message: "it could not be delivered in its time (expires_in)"}
     finish(row, {:error, error}, state)
   end
 
-  defp send_new(row, false, state), do: post(row, state)
-
-  defp post(row, state) do
+  defp send_new(row, false, channel_id, state) do
     case Outbox.files(state.runtime.store, row) do
       {:ok, files} ->
-        request(:send, {:create_message, state.channel_id}, [body: row.body, files: files], row, state)
+        request(:send, {:create_message, channel_id}, [body: row.body, files: files], row, state)
 
       {:error, error} ->
         store_failed(error, state)
@@ -252,6 +269,9 @@ defmodule UroDiscord.Notify.Channel do
   ## What became of a request
 
   defp answered(:send, {:ok, %{body: %{"id" => message_id}}}, row, state), do: finish(row, {:ok, message_id}, state)
+
+  defp answered({:open, user}, {:ok, %{body: %{"id" => channel_id}}}, _row, state) when is_binary(channel_id),
+    do: {:again, %{state | found: {user, channel_id}}}
 
   defp answered(:publish, {:ok, _}, message, state), do: published(message, nil, nil, %{state | unpublished: 0})
 
@@ -301,12 +321,17 @@ defmodule UroDiscord.Notify.Channel do
   defp finish(_row, _outcome, %{lease: nil} = state), do: {:again, state}
 
   defp finish(row, {:ok, message_id}, state) do
-    delivery = %Delivery{id: row.id, channel_id: state.channel_id, status: :delivered, message_id: message_id}
+    delivery = %Delivery{id: row.id, channel_id: there(state), status: :delivered, message_id: message_id}
     store(row, delivery, if(row.crosspost, do: max(state.publish_at || 0, Clock.local())), state)
   end
 
-  defp finish(row, {:error, error}, state),
-    do: store(row, %Delivery{id: row.id, channel_id: state.channel_id, status: :failed, error: error}, nil, state)
+  defp finish(row, {:error, error}, state) do
+    error = Recipient.explained(error)
+    store(row, %Delivery{id: row.id, channel_id: state.channel_id, status: :failed, error: error}, nil, state)
+  end
+
+  defp there(%{found: {_user, channel_id}}), do: channel_id
+  defp there(state), do: state.channel_id
 
   defp store(row, delivery, publish_at, state) do
     until = leased_until()

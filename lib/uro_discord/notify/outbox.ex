@@ -188,7 +188,7 @@ defmodule UroDiscord.Notify.Outbox do
   def finish(store, lease, row, delivery, publish_at) do
     statements = [
       {"""
-       UPDATE uro_discord_outbox SET status = $4, message_id = $5, error = $6, publish_at = $7, finished_at = $8
+       UPDATE uro_discord_outbox SET status = $4, channel_id = $5, message_id = $6, error = $7, publish_at = $8, finished_at = $9
        WHERE id = $3 AND status = 'queued' AND #{@held}
        """,
        [
@@ -196,6 +196,7 @@ defmodule UroDiscord.Notify.Outbox do
          lease.fence,
          delivery.id,
          Atom.to_string(delivery.status),
+         delivery.channel_id,
          delivery.message_id,
          encode_error(delivery.error),
          publish_at,
