@@ -1,0 +1,65 @@
+defmodule UroDiscord.Accounts.Member do
+  @moduledoc false
+  # A member of a guild, as Discord says he is.
+
+  alias UroDiscord.Snowflake
+
+  @enforce_keys [:guild_id, :id]
+  defstruct [:guild_id, :id, :nick, :username, roles: [], bot?: false, pending?: false, read_at: 0]
+
+  @typedoc "`read_at` is when Discord said so, in ms of the monotonic clock; 0 where nobody knows."
+  @type t :: %__MODULE__{
+          guild_id: Snowflake.t(),
+          id: Snowflake.t(),
+          nick: String.t() | nil,
+          username: String.t() | nil,
+          roles: [Snowflake.t()],
+          bot?: boolean(),
+          pending?: boolean(),
+          read_at: integer()
+        }
+
+  @doc "The same, said just now."
+  @spec read_now(term(), Snowflake.t()) :: {:ok, t()} | :error
+  def read_now(json, guild_id) do
+    with {:ok, member} <- read(json, guild_id), do: {:ok, %{member | read_at: System.monotonic_time(:millisecond)}}
+  end
+
+  @doc """
+  From Discord's JSON, of REST and of the gateway.
+
+      iex> alias UroDiscord.Accounts.Member
+      iex> Member.read(%{"user" => %{"id" => "5", "username" => "ada", "discriminator" => "0"}, "roles" => ["9"], "nick" => nil}, "1")
+      {:ok, %Member{guild_id: "1", id: "5", username: "@ada", roles: ["9"]}}
+  """
+  @spec read(term(), Snowflake.t()) :: {:ok, t()} | :error
+  def read(%{"user" => %{"id" => id} = user, "roles" => roles} = member, guild_id)
+      when is_binary(id) and is_list(roles) do
+    {:ok,
+     %__MODULE__{
+       guild_id: guild_id,
+       id: id,
+       nick: member["nick"],
+       username: username(user),
+       roles: roles,
+       bot?: user["bot"] == true,
+       pending?: member["pending"] == true
+     }}
+  end
+
+  def read(_other, _guild_id), do: :error
+
+  @doc """
+  What Discord shows of an account: names from before 2023 have four digits.
+
+      iex> alias UroDiscord.Accounts.Member
+      iex> {Member.username(%{"username" => "ada", "discriminator" => "0"}), Member.username(%{"username" => "Ada", "discriminator" => "0042"})}
+      {"@ada", "Ada#0042"}
+  """
+  @spec username(map()) :: String.t() | nil
+  def username(%{"username" => name, "discriminator" => digits}) when is_binary(name) and digits not in [nil, "0"],
+    do: "#{name}##{digits}"
+
+  def username(%{"username" => name}) when is_binary(name), do: "@#{name}"
+  def username(_user), do: nil
+end
