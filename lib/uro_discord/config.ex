@@ -259,10 +259,25 @@ defmodule UroDiscord.Config do
     end
   end
 
-  defp accounts(%{enabled: true, accounts: accounts} = config),
-    do: {config, for({key, wrong} <- __MODULE__.Accounts.missing(accounts), do: within(:accounts, key, wrong))}
+  defp accounts(%{enabled: true, accounts: accounts} = config) do
+    missing = for {key, wrong} <- __MODULE__.Accounts.missing(accounts), do: within(:accounts, key, wrong)
+    {config, missing ++ without_members(config)}
+  end
 
   defp accounts(config), do: {config, []}
+
+  # Without it Discord lists no members, and does not tell what becomes of them.
+  defp without_members(%{accounts: %{directory: directory, guilds: guilds}, intents: intents}) do
+    if directory == nil or guilds == [] or :guild_members in intents do
+      []
+    else
+      wrong =
+        "lacks :guild_members, which accounts.guilds needs. Switch on \"Server Members Intent\" too: Discord developer portal, the application, " <>
+          "Bot, Privileged Gateway Intents"
+
+      [%{(Schema.options() |> option(:intents) |> problem(wrong)) | example: "intents: [:guilds, :guild_members]"}]
+    end
+  end
 
   defp option(options, key), do: Enum.find(options, &(&1.key == key))
 

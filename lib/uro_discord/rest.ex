@@ -11,7 +11,10 @@ defmodule UroDiscord.Rest do
   channel or guild that the path begins with, and the names that follow. The NIF (`native/uro_discord_nif/src/route.rs`) knows these and no others.
   """
   @type route ::
-          {:create_message, channel :: id()}
+          {:add_guild_member, guild :: id(), user :: id()}
+          | {:add_member_role, guild :: id(), user :: id(), role :: id()}
+          | {:create_message, channel :: id()}
+          | {:create_role, guild :: id()}
           | {:create_typing_trigger, channel :: id()}
           | {:crosspost_message, channel :: id(), message :: id()}
           | {:delete_message, channel :: id(), message :: id()}
@@ -20,13 +23,19 @@ defmodule UroDiscord.Rest do
           | :get_current_user_application_info
           | :get_gateway_bot
           | {:get_global_commands, application :: id()}
+          | {:get_guild, guild :: id()}
+          | {:get_guild_members, guild :: id(), after_user :: id() | nil, limit :: 1..1000}
+          | {:get_guild_roles, guild :: id()}
           | {:get_member, guild :: id(), user :: id()}
           | {:get_message, channel :: id(), message :: id()}
           | {:get_messages, channel :: id(), before :: id() | nil, limit :: 1..100}
           | {:interaction_callback, interaction :: id(), token :: String.t()}
+          | {:remove_member, guild :: id(), user :: id()}
+          | {:remove_member_role, guild :: id(), user :: id(), role :: id()}
           | {:set_global_commands, application :: id()}
           | {:update_current_user_voice_state, guild :: id()}
           | {:update_interaction_original, application :: id(), token :: String.t()}
+          | {:update_member, guild :: id(), user :: id()}
           | {:update_message, channel :: id(), message :: id()}
           | {:raw, :get | :post | :put | :patch | :delete, nil | {:channel | :guild, id()}, path :: String.t()}
 

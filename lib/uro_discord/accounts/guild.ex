@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.Guild do
   # Roles are ordered by position, and those of equal position by id: the older one is higher. A bot gives and takes roles below its highest one, and
   # renames members whose highest role is below that; nobody but himself renames the owner.
 
-  alias UroDiscord.Accounts.Member
+  alias UroDiscord.Accounts.{Mapping, Member}
   alias UroDiscord.Snowflake
 
   @enforce_keys [:id, :owner_id, :bot_id, :roles, :bot_roles]
@@ -114,6 +114,20 @@ defmodule UroDiscord.Accounts.Guild do
     end
   end
 
+  @doc "What of a guild decides about roles and nicknames by these rules: where it is the same, nothing has changed for anybody."
+  @spec fingerprint(t(), [Mapping.rule()]) :: term()
+  def fingerprint(guild, rules) do
+    roles =
+      for role <- Mapping.all(rules) do
+        case role do
+          {:named, name} -> with {:ok, id} <- named(guild, name), do: {id, assignable(guild, id)}
+          id -> assignable(guild, id)
+        end
+      end
+
+    {roles, guild.owner_id, permissions(guild), top(guild, guild.bot_roles)}
+  end
+
   @doc "Whether the bot may create roles."
   @spec may_create?(t()) :: boolean()
   def may_create?(guild), do: may?(guild, @manage_roles)
@@ -133,7 +147,8 @@ defmodule UroDiscord.Accounts.Guild do
   @doc "The bits of what the bot may do in the whole guild."
   @spec permissions(t()) :: non_neg_integer()
   def permissions(guild) do
-    for(id <- [guild.id | guild.bot_roles], role = guild.roles[id], do: role.permissions) |> Enum.reduce(0, &Bitwise.bor/2)
+    for(id <- [guild.id | guild.bot_roles], role = guild.roles[id], do: role.permissions)
+    |> Enum.reduce(0, &Bitwise.bor/2)
   end
 
   defp may?(guild, bit) do

@@ -5,9 +5,9 @@ defmodule UroDiscord.Accounts.Member do
   alias UroDiscord.Snowflake
 
   @enforce_keys [:guild_id, :id]
-  defstruct [:guild_id, :id, :nick, :username, roles: [], bot?: false, pending?: false, read_at: 0]
+  defstruct [:guild_id, :id, :nick, :username, roles: [], bot?: false, pending?: false, read_at: nil]
 
-  @typedoc "`read_at` is when Discord said so, in ms of the monotonic clock; 0 where nobody knows."
+  @typedoc "`read_at` is when Discord said so, in ms of the monotonic clock; nil where nobody knows."
   @type t :: %__MODULE__{
           guild_id: Snowflake.t(),
           id: Snowflake.t(),
@@ -16,7 +16,7 @@ defmodule UroDiscord.Accounts.Member do
           roles: [Snowflake.t()],
           bot?: boolean(),
           pending?: boolean(),
-          read_at: integer()
+          read_at: integer() | nil
         }
 
   @doc "The same, said just now."

@@ -306,6 +306,15 @@ defmodule UroDiscord.Store.Schema do
           finished_at <integer>
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_task_cursors"},
+       # Who is at something of which one may be done at a time: a member's roles, a role that is made.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_account_locks (
+          name TEXT NOT NULL PRIMARY KEY,
+          owner TEXT NOT NULL,
+          fence <integer> NOT NULL,
+          lease_until <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_account_locks"},
        # The messages by which people take roles, and the delivery by which each came. hash: of what it says.
        {"""
         CREATE TABLE IF NOT EXISTS uro_discord_self_role_messages (

@@ -30,6 +30,15 @@ pub(crate) fn target(term: Term<'_>) -> Result<Target, String> {
 
 fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
     Ok(match (name, fields) {
+        ("add_guild_member", &[guild, user]) => Route::AddGuildMember {
+            guild_id: id("the guild", guild)?,
+            user_id: id("the user", user)?,
+        },
+        ("add_member_role", &[guild, user, role]) => Route::AddMemberRole {
+            guild_id: id("the guild", guild)?,
+            role_id: id("the role", role)?,
+            user_id: id("the user", user)?,
+        },
         ("create_message", &[channel]) => Route::CreateMessage {
             channel_id: id("the channel", channel)?,
         },
@@ -39,6 +48,9 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
         ("crosspost_message", &[channel, message]) => Route::CrosspostMessage {
             channel_id: id("the channel", channel)?,
             message_id: id("the message", message)?,
+        },
+        ("create_role", &[guild]) => Route::CreateRole {
+            guild_id: id("the guild", guild)?,
         },
         ("delete_message", &[channel, message]) => Route::DeleteMessage {
             channel_id: id("the channel", channel)?,
@@ -60,6 +72,18 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
             application_id: id("the application", application)?,
             with_localizations: None,
         },
+        ("get_guild", &[guild]) => Route::GetGuild {
+            guild_id: id("the guild", guild)?,
+            with_counts: false,
+        },
+        ("get_guild_members", &[guild, after, limit]) => Route::GetGuildMembers {
+            after: optional_id("after", after)?,
+            guild_id: id("the guild", guild)?,
+            limit: Some(limit.decode().map_err(|_| "the limit must be a number")?),
+        },
+        ("get_guild_roles", &[guild]) => Route::GetGuildRoles {
+            guild_id: id("the guild", guild)?,
+        },
         ("get_member", &[guild, user]) => Route::GetMember {
             guild_id: id("the guild", guild)?,
             user_id: id("the user", user)?,
@@ -80,6 +104,15 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
             interaction_token: token(given)?,
             with_response: false,
         },
+        ("remove_member", &[guild, user]) => Route::RemoveMember {
+            guild_id: id("the guild", guild)?,
+            user_id: id("the user", user)?,
+        },
+        ("remove_member_role", &[guild, user, role]) => Route::RemoveMemberRole {
+            guild_id: id("the guild", guild)?,
+            role_id: id("the role", role)?,
+            user_id: id("the user", user)?,
+        },
         ("set_global_commands", &[application]) => Route::SetGlobalCommands {
             application_id: id("the application", application)?,
         },
@@ -92,6 +125,10 @@ fn route<'a>(name: &str, fields: &[Term<'a>]) -> Result<Route<'a>, String> {
                 interaction_token: token(given)?,
             }
         }
+        ("update_member", &[guild, user]) => Route::UpdateMember {
+            guild_id: id("the guild", guild)?,
+            user_id: id("the user", user)?,
+        },
         ("update_message", &[channel, message]) => Route::UpdateMessage {
             channel_id: id("the channel", channel)?,
             message_id: id("the message", message)?,

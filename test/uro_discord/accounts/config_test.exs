@@ -16,7 +16,13 @@ defmodule UroDiscord.Accounts.ConfigTest do
 
   defp new(accounts) do
     on = [directory: Directory, client_secret: @secret, public_url: "https://uro.example/discord/"]
-    Config.new(token: @token, channels: [welcome: "1100000000000000005"], accounts: Keyword.merge(on, accounts))
+
+    Config.new(
+      token: @token,
+      intents: [:guilds, :guild_members],
+      channels: [welcome: "1100000000000000005"],
+      accounts: Keyword.merge(on, accounts)
+    )
   end
 
   defp accounts(given) do
@@ -48,6 +54,32 @@ defmodule UroDiscord.Accounts.ConfigTest do
     assert {"accounts.public_url", _, _} = problem(public_url: "https://uro.example/discord?x=1")
     assert {"accounts.directory", "there is no module" <> _, _} = problem(directory: NoSuch.Directory)
     assert {"accounts.directory", _, _} = problem(directory: String)
+  end
+
+  test "with servers, the intent that brings their members" do
+    on = [directory: Directory, client_secret: @secret, public_url: "https://uro.example/discord"]
+    assert {:ok, _config} = Config.new(token: @token, accounts: on)
+
+    assert {:error, %ConfigError{problems: [problem]}} =
+             Config.new(token: @token, accounts: [guilds: [[id: @guild]]] ++ on)
+
+    assert %{key: :intents, example: "intents: [:guilds, :guild_members]", wrong: "lacks :guild_members" <> what_to_do} =
+             problem
+
+    assert what_to_do =~ "Server Members Intent"
+  end
+
+  test "a nickname's template, and a role's name, are looked at" do
+    guild = fn fields -> [guilds: [[id: @guild] ++ fields]] end
+    assert {"accounts.guilds", wrong, _} = problem(guild.(nickname: "{name}"))
+    assert wrong =~ "{name} stands for nothing"
+    assert {"accounts.guilds", wrong, _} = problem(guild.(nickname: "Bob"))
+    assert wrong =~ "names nobody"
+    assert {"accounts.guilds", wrong, _} = problem(guild.(roles: [{:linked, {:named, " @Everyone "}}]))
+    assert wrong =~ "everybody has the role"
+
+    assert [%{roles: [{:linked, {:named, "Builder"}}]}] =
+             accounts(guild.(roles: [{:linked, {:named, " Builder "}}])).guilds
   end
 
   test "secrets are wrapped, and are in no message" do

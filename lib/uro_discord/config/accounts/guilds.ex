@@ -2,8 +2,9 @@ defmodule UroDiscord.Config.Accounts.Guilds do
   @moduledoc false
   # The check of `accounts: [guilds:]`: of each server its id, its rules, and its nicknames.
 
+  alias UroDiscord.Accounts.Nickname
   alias UroDiscord.Config.Checks
-  alias UroDiscord.Snowflake
+  alias UroDiscord.{Length, Snowflake}
 
   @keys [:id, :roles, :nickname, :nickname_changed, :create_roles]
   @most 200
@@ -82,9 +83,18 @@ defmodule UroDiscord.Config.Accounts.Guilds do
   @doc "A role, by its id or by its name."
   @spec role(term()) :: {:ok, role()} | {:error, String.t()}
   def role({:named, name}) when is_binary(name) do
-    if String.valid?(name) and String.length(name) in 1..100,
-      do: {:ok, {:named, name}},
-      else: {:error, "a role's name may have 1 to 100 characters"}
+    trimmed = if String.valid?(name), do: String.trim(name), else: ""
+
+    cond do
+      Length.of(trimmed) not in 1..100 ->
+        {:error, "a role's name may have 1 to 100 characters"}
+
+      String.downcase(trimmed) in ["@everyone", "everyone"] ->
+        {:error, "everybody has the role @everyone, and nobody can be given it"}
+
+      true ->
+        {:ok, {:named, trimmed}}
+    end
   end
 
   def role(value),
@@ -122,9 +132,16 @@ defmodule UroDiscord.Config.Accounts.Guilds do
   defp nickname(nil), do: {:ok, nil}
 
   defp nickname(value) when is_binary(value) do
-    if String.valid?(value) and String.length(value) in 1..200,
-      do: {:ok, value},
-      else: {:error, "nickname " <> wrong(value, "a text of 1 to 200 characters, or nil")}
+    cond do
+      not String.valid?(value) or Length.of(value) not in 1..200 ->
+        {:error, "nickname " <> wrong(value, "a text of 1 to 200 characters, or nil")}
+
+      problem = Nickname.problem(value) ->
+        {:error, "nickname " <> problem}
+
+      true ->
+        {:ok, value}
+    end
   end
 
   defp nickname(value), do: {:error, "nickname " <> wrong(value, "a text, or nil")}
