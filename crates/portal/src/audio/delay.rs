@@ -19,7 +19,7 @@ const IN_TIME: f32 = 0.98;
 const MARGIN: i64 = 480;
 
 /// What is assumed before anything is known, and how much that counts: it is forgotten within seconds.
-const FIRST: (usize, f32) = (4, 0.05);
+const FIRST: (usize, f32) = (4, 0.01);
 
 /// The least transit is forgotten by so much of the time that passes: above any clock's drift.
 const CREEP: f64 = 0.001;

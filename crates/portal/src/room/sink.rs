@@ -23,7 +23,7 @@ const FAREWELL: u8 = 2;
 const CLEAN: u32 = 25;
 
 /// Frames of one alone after which he passes through though he makes no pause: 5 s.
-const LONG: u32 = 250;
+const LONG: u32 = 100;
 
 /// In so many samples somebody who joins the mix is faded in, or has another gain: 5 ms.
 const FADE: usize = 240;

@@ -8,7 +8,7 @@ use crate::audio::Slot;
 use crate::codec::{FRAME, toc};
 
 /// How many samples of a frame that takes at a time: four thousandths, which nobody hears.
-const BEND: i32 = 4;
+const BEND: i32 = 8;
 
 /// A packet that is longer does not pass: Discord's voice servers take datagrams of about 1,200 bytes.
 const MAX_RAW: usize = 1_100;

@@ -20,7 +20,7 @@ const PAUSE: (i64, i64) = (-400, 720);
 
 /// In speech, by so much is mended slowly, by a frame's length altogether. It is more than a stream on a good network begins too late:
 /// that is mended in its first pause.
-const SPEECH: (i64, i64) = (-480, 1_200);
+const SPEECH: (i64, i64) = (-480, 1_680);
 
 /// Packets that were not decoded and are remembered. A decoder that begins in the middle is right after so many.
 const BEHIND: usize = 4;
