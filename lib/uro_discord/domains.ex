@@ -69,7 +69,15 @@ defmodule UroDiscord.Domains do
   end
 
   # What takes its time is done by a task, and by no process that others wait for.
-  defp accounts(_config), do: [{Task.Supervisor, name: Accounts.TaskSupervisor}]
+  defp accounts(config) do
+    [
+      {Task.Supervisor, name: Accounts.TaskSupervisor},
+      Accounts.Turns,
+      {Accounts.Queue, &Accounts.Sync.sync/2},
+      {Accounts.Changes, config}
+    ] ++
+      if(config.accounts.guilds == [], do: [], else: [{Accounts.Drift, config}])
+  end
 
   defp worlds(%{shards: shards} = config) do
     [Domain.group_spec(:registry, [{Shards, config}, {Shards.Hidden, &Shards.put_matcher/1}])] ++

@@ -79,6 +79,16 @@ defmodule UroDiscord.Accounts.Directory do
   end
 
   @doc false
+  # What hints of changes; nil where the directory cannot tell, or what it says is nothing that could be heard.
+  @spec changes(Config.t()) :: %{telemetry_prefix: [atom()], tables: %{String.t() => String.t()}} | nil
+  def changes(config) do
+    case optional(config, :changes, [], nil) do
+      %{telemetry_prefix: [_ | _], tables: %{}} = hints -> hints
+      _none -> nil
+    end
+  end
+
+  @doc false
   # Whose login an account is; `:error` also where the host has no such logins.
   @spec identity(Config.t(), String.t()) :: {:ok, String.t()} | :error | {:error, Error.t()}
   def identity(config, discord_id) do

@@ -1,0 +1,189 @@
+defmodule UroDiscord.Accounts.Changes do
+  @moduledoc false
+  # What changes in Uro, and has to show in Discord: at once where Ecto tells of a write (`UroDiscord.Accounts.Changes.Hint`), or of a shard that
+  # opens or closes (its host has an attribute), and by asking the directory about all linked users every `poll` ms.
+  #
+  # The first answer about a user says only what he is like; all members are looked at when a node gets the gateway (`UroDiscord.Accounts.Drift`). Each
+  # node keeps what it has heard, so that a hint shows there what has changed; by the clock only the one with the gateway acts.
+
+  use UroDiscord.Server
+  require Logger
+
+  alias UroDiscord.Accounts.{Applied, Directory, Links, Running, Sync}
+  alias UroDiscord.Accounts.Changes.Hint
+  alias UroDiscord.{Config, Events, Gateway, Store}
+
+  # Ecto tells before the commit, so there is a second look; and of what comes together the first one waits.
+  @first_look_ms 100
+  @second_look_ms 700
+  # All are not asked about again and again because of hints that name nobody.
+  @between_polls_ms 2_000
+  @page 1_000
+
+  @spec start_link(Config.t()) :: GenServer.on_start()
+  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  @impl true
+  def init(config) do
+    # To detach the hint at the end.
+    Process.flag(:trap_exit, true)
+    :ok = Events.subscribe(:shards)
+
+    state = %{
+      config: config,
+      hint: Hint.attach(Directory.changes(config)),
+      # What each linked user was like, as a hash.
+      known: %{},
+      # Users to be asked about, or all of them, and with the last poll's time.
+      users: MapSet.new(),
+      all?: false,
+      polled_at: nil,
+      task: nil,
+      failing?: false
+    }
+
+    {:ok, poll_in(state, 0)}
+  end
+
+  defp poll_in(state, ms) do
+    Process.send_after(self(), :poll, ms)
+    state
+  end
+
+  @impl true
+  def handle_info(:poll, state), do: {:noreply, state |> poll_in(state.config.accounts.poll) |> poll(:clock)}
+  def handle_info(:look, state), do: {:noreply, look(state)}
+
+  def handle_info(:hint, state) do
+    {users, all?} = Hint.take(state.hint)
+    for ms <- [@first_look_ms, @second_look_ms], do: Process.send_after(self(), {:hinted, users, all?}, ms)
+    {:noreply, state}
+  end
+
+  def handle_info({:hinted, users, all?}, state),
+    do: {:noreply, look(%{state | users: MapSet.union(state.users, MapSet.new(users)), all?: state.all? or all?})}
+
+  # Which shards there are is known at once.
+  def handle_info({:uro_discord, :shards, {what, %{host_id: host}}}, state)
+      when what in [:opened, :closed] and is_binary(host),
+      do: {:noreply, look(%{state | users: MapSet.put(state.users, host)})}
+
+  def handle_info({:uro_discord, :shards, _other}, state), do: {:noreply, state}
+
+  def handle_info({ref, result}, %{task: {ref, _why}} = state) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, answered(state, result)}
+  end
+
+  # It crashed, as is reported.
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{task: {ref, _why}} = state),
+    do: {:noreply, look(%{state | task: nil})}
+
+  def handle_info({:EXIT, _pid, _reason}, state), do: {:noreply, state}
+
+  @impl true
+  def terminate(_reason, state), do: Hint.detach(state.hint)
+
+  ## Asking, one question at a time
+
+  defp look(%{task: nil, all?: true} = state) do
+    case state.polled_at && state.polled_at + @between_polls_ms - now() do
+      wait when is_integer(wait) and wait > 0 ->
+        Process.send_after(self(), :look, wait)
+        look_at_users(state)
+
+      _long_ago ->
+        poll(%{state | all?: false}, :hint)
+    end
+  end
+
+  defp look(%{task: nil} = state), do: look_at_users(state)
+  defp look(state), do: state
+
+  defp look_at_users(state) do
+    if MapSet.size(state.users) == 0 do
+      state
+    else
+      {users, rest} = state.users |> MapSet.to_list() |> Enum.split(@page)
+      ask(%{state | users: MapSet.new(rest)}, {:users, users}, fn %{store: store} -> Links.of_users(store, users) end)
+    end
+  end
+
+  defp poll(%{task: nil} = state, why),
+    do: ask(%{state | polled_at: now()}, why, fn runtime -> all_links(runtime.store, nil, []) end)
+
+  defp poll(state, :clock), do: state
+
+  defp ask(state, why, links) do
+    task =
+      Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn ->
+        with {:ok, runtime} <- Running.fetch(),
+             {:ok, links} <- links.(runtime),
+             ids = links |> Map.new() |> Map.keys(),
+             {:ok, hashes} <- hashes(runtime.config, ids) do
+          if why == :clock and Gateway.Leader.held?(), do: release_orphans(runtime.store)
+          {:ok, hashes}
+        end
+      end)
+
+    %{state | task: {task.ref, why}}
+  end
+
+  defp all_links(store, after_id, found) do
+    case Links.page(store, after_id, @page) do
+      {:ok, []} -> {:ok, found}
+      {:ok, links} -> all_links(store, List.last(links).discord_id, Enum.reduce(links, found, &[{&1.user_id, &1} | &2]))
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  # Of whoever is not there it is known, too.
+  defp hashes(config, ids) do
+    ids
+    |> Enum.chunk_every(@page)
+    |> Enum.reduce_while({:ok, %{}}, fn ids, {:ok, hashes} ->
+      case Directory.users(config, ids) do
+        {:ok, users} -> {:cont, {:ok, Enum.into(ids, hashes, &{&1, :erlang.phash2(users[&1], 4_294_967_296)})}}
+        {:error, error} -> {:halt, {:error, error}}
+      end
+    end)
+  end
+
+  # What could not be taken back when a link ended.
+  defp release_orphans(store) do
+    case Applied.orphans(store) do
+      {:ok, orphans} -> for {guild_id, discord_id} <- orphans, do: Sync.release(guild_id, discord_id)
+      {:error, error} -> Store.failed(error, "members of whom something is to be taken back are looked for later")
+    end
+  end
+
+  defp answered(%{task: {_ref, why}} = state, {:ok, hashes}) do
+    known = if match?({:users, _}, why), do: Map.merge(state.known, hashes), else: hashes
+    changed = for {id, hash} <- hashes, changed?(state.known, id, hash, why), do: id
+    if why != :clock or Gateway.Leader.held?(), do: Enum.each(changed, &Sync.later(&1, "changed in Uro"))
+    look(%{state | known: known, task: nil, failing?: false})
+  end
+
+  # A hint is not lost because the directory is away just then.
+  defp answered(%{task: {_ref, why}} = state, {:error, error}) do
+    unless state.failing?, do: Store.failed(error, "accounts: changes in Uro are looked for later")
+    state = %{state | task: nil, failing?: true}
+    Process.send_after(self(), :look, @between_polls_ms)
+
+    case why do
+      {:users, users} -> %{state | users: MapSet.union(state.users, MapSet.new(users))}
+      :hint -> %{state | all?: true}
+      :clock -> state
+    end
+  end
+
+  defp changed?(known, id, hash, why) do
+    case known do
+      %{^id => before} -> before != hash
+      # Whoever is named by a hint may have changed before anybody knew what he was like.
+      _unknown -> match?({:users, _}, why)
+    end
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,116 @@
+defmodule UroDiscord.Accounts.Changes.Hint do
+  @moduledoc false
+  # Tells of writes to the tables in which a host keeps its users, by the `:telemetry` of Ecto, when the host has both. It runs in whatever process writes,
+  # and may cost it nothing: users who were written are put into a table, and one message tells of all until that is taken.
+
+  @compile {:no_warn_undefined, [:telemetry]}
+
+  # Of more than these nobody asks who they are.
+  @most 10_000
+
+  @type t :: %{id: term(), told: :atomics.atomics_ref(), users: :ets.table()} | nil
+
+  @doc "From now on the calling process gets `:hint`. Nil where there is nothing that would tell."
+  @spec attach(%{telemetry_prefix: [atom()], tables: %{String.t() => String.t()}} | nil) :: t()
+  def attach(nil), do: nil
+
+  def attach(%{telemetry_prefix: prefix, tables: tables}) do
+    _ = Code.ensure_loaded(:telemetry)
+
+    if function_exported?(:telemetry, :attach, 4) do
+      id = {__MODULE__, prefix}
+      hint = %{id: id, told: :atomics.new(1, []), users: :ets.new(__MODULE__, [:public, write_concurrency: true])}
+      # That of one that was killed.
+      _ = :telemetry.detach(id)
+      :ok = :telemetry.attach(id, prefix ++ [:query], &__MODULE__.handle/4, {self(), hint, tables})
+      hint
+    end
+  end
+
+  @spec detach(t()) :: :ok
+  def detach(nil), do: :ok
+
+  def detach(hint) do
+    _ = :telemetry.detach(hint.id)
+    :ok
+  end
+
+  @doc "Who was written since this was asked last, and whether there were writes of which nobody can tell whom they were about."
+  @spec take(t()) :: {[String.t()], boolean()}
+  def take(hint) do
+    :atomics.put(hint.told, 1, 0)
+    written = for {who} <- :ets.tab2list(hint.users), [{who}] <- [:ets.take(hint.users, who)], do: who
+    {for({:user, id} <- written, do: id), :anybody in written}
+  end
+
+  @doc false
+  # Ecto's event: https://hexdocs.pm/ecto/Ecto.Repo.html#module-telemetry-events
+  def handle(_event, _measurements, metadata, {pid, hint, tables}) do
+    with %{source: table, query: sql} when is_map_key(tables, table) and is_binary(sql) <- metadata,
+         false <- reads?(sql) do
+      who =
+        case user(sql, metadata[:params], tables[table]) do
+          {:ok, id} -> if :ets.info(hint.users, :size) < @most, do: {:user, id}, else: :anybody
+          :error -> :anybody
+        end
+
+      :ets.insert(hint.users, {who})
+      if :atomics.exchange(hint.told, 1, 1) == 0, do: send(pid, :hint)
+    end
+
+    :ok
+  rescue
+    # Its table ends with the process that wants to know.
+    ArgumentError -> :ok
+  end
+
+  defp reads?(sql), do: sql |> String.trim_leading() |> binary_start(6) |> String.upcase() == "SELECT"
+  defp binary_start(text, size), do: binary_part(text, 0, min(size, byte_size(text)))
+
+  @doc """
+  The user whom a statement of Ecto's writes, where the column with his id is one of its parameters.
+
+      iex> alias UroDiscord.Accounts.Changes.Hint
+      iex> Hint.user(~S|UPDATE "users" SET "display_name" = $1 WHERE "id" = $2|, ["Ada", "7"], "id")
+      {:ok, "7"}
+      iex> Hint.user(~S|INSERT INTO "rules" ("is_admin","user_id") VALUES ($1,$2)|, [true, <<1::128>>], "user_id")
+      {:ok, "00000000-0000-0000-0000-000000000001"}
+      iex> Hint.user(~S|UPDATE "rules" SET "is_admin" = $1 WHERE "id" = $2|, [true, 5], "user_id")
+      :error
+  """
+  @spec user(String.t(), [term()] | nil, String.t()) :: {:ok, String.t()} | :error
+  def user(sql, parameters, column) when is_list(parameters) do
+    with number when is_integer(number) <- compared(sql, column) || inserted(sql, column),
+         {:ok, value} <- Enum.fetch(parameters, number - 1),
+         do: id(value),
+         else: (_unknown -> :error)
+  end
+
+  def user(_sql, _none, _column), do: :error
+
+  # Behind WHERE: before it stands what it is set to.
+  defp compared(sql, column) do
+    with [_set, where] <- String.split(sql, " WHERE ", parts: 2),
+         [_all, number] <- Regex.run(~r/"#{Regex.escape(column)}" = \$(\d{1,5})/, where),
+         do: String.to_integer(number),
+         else: (_no -> nil)
+  end
+
+  defp inserted(sql, column) do
+    with [_all, columns, values] <- Regex.run(~r/\AINSERT INTO [^(]+\(([^)]*)\) VALUES \(([^)]*)\)/, sql),
+         place when place != nil <-
+           columns |> String.split(",") |> Enum.find_index(&(String.trim(&1) == ~s|"#{column}"|)),
+         "$" <> number <- values |> String.split(",") |> Enum.at(place) |> String.trim(),
+         {number, ""} <- Integer.parse(number),
+         do: number,
+         else: (_no -> nil)
+  end
+
+  defp id(id) when is_integer(id), do: {:ok, Integer.to_string(id)}
+
+  defp id(<<a::binary-4, b::binary-2, c::binary-2, d::binary-2, e::binary-6>>),
+    do: {:ok, Enum.map_join([a, b, c, d, e], "-", &Base.encode16(&1, case: :lower))}
+
+  defp id(id) when is_binary(id), do: if(String.valid?(id), do: {:ok, id}, else: :error)
+  defp id(_other), do: :error
+end

@@ -1,0 +1,203 @@
+defmodule UroDiscord.Accounts.Guilds do
+  @moduledoc false
+  # What is known of the guilds: each as Discord said (`UroDiscord.Accounts.Guild`), for as long as `roles_cache_max_age` says, or until something tells
+  # that it is otherwise. It is kept in `UroDiscord.Runtime`, where `status/0` finds it too.
+
+  alias UroDiscord.Accounts.{Guild, Mapping, Plan, Turns}
+  alias UroDiscord.{Error, Rest, Runtime, Snowflake}
+
+  # A guild that cannot be asked is asked again after this, and not for each of its members.
+  @again_ms 30_000
+  # The bot is not in the guild, or may not look at it.
+  @lost [10_004, 50_001]
+
+  @typep what :: Snowflake.t() | {:role, String.t()}
+  @type settings :: %{required(:id) => Snowflake.t(), optional(atom()) => term()}
+
+  @doc "The guild, from memory where that is young enough."
+  @spec fetch(Snowflake.t()) :: {:ok, Guild.t()} | {:error, Error.t()}
+  def fetch(guild_id) do
+    with {:ok, %{config: config}} <- Runtime.fetch_enabled() do
+      max_age = config.accounts.roles_cache_max_age
+      with :old <- known(guild_id, now() - max_age), do: ask(guild_id, now() - max_age)
+    end
+  end
+
+  @doc "The guild, if it was asked for later than this one was: it has turned out to be otherwise."
+  @spec newer(Guild.t()) :: {:ok, Guild.t()} | {:error, Error.t()}
+  def newer(%Guild{id: id, read_at: read_at}), do: ask(id, read_at + 1)
+
+  @doc "The guild as it is now."
+  @spec fetch_now(Snowflake.t()) :: {:ok, Guild.t()} | {:error, Error.t()}
+  def fetch_now(guild_id), do: ask(guild_id, now() + 1)
+
+  @doc "Something has changed there."
+  @spec forget(Snowflake.t()) :: :ok
+  def forget(guild_id), do: Runtime.delete({:accounts_guild, guild_id})
+
+  @doc "What a request there has failed with. That the bot is not there any more holds for all its members."
+  @spec failed(Snowflake.t(), Error.t()) :: :ok
+  def failed(guild_id, %Error{code: code} = error) when code in @lost, do: put(guild_id, {:error, error}, now())
+  def failed(_guild_id, _error), do: :ok
+
+  @doc "Whether an error means that nothing can be done in the guild."
+  @spec lost?(Error.t()) :: boolean()
+  def lost?(%Error{code: code}), do: code in @lost
+
+  defp known(guild_id, after_ms) do
+    case Runtime.lookup({:accounts_guild, guild_id}) do
+      %{known: {:ok, guild}, at: at} when at >= after_ms -> {:ok, guild}
+      %{known: {:error, error}, at: at} -> if now() - at < @again_ms, do: {:error, error}, else: :old
+      _old -> :old
+    end
+  end
+
+  # Of many who want it one asks.
+  defp ask(guild_id, after_ms) do
+    Turns.here({:guild, guild_id}, fn ->
+      with :old <- known(guild_id, after_ms) do
+        at = now()
+        result = request(guild_id, at)
+        put(guild_id, result, at)
+        result
+      end
+    end)
+  end
+
+  defp request(guild_id, at) do
+    options = [retry: :safe, priority: :normal]
+
+    with {:ok, %{rest: rest, bot_id: bot_id}} <- Runtime.fetch_enabled(),
+         {:ok, %{body: guild}} <- Rest.call(rest, {:get_guild, guild_id}, options),
+         {:ok, %{body: member}} <- Rest.call(rest, {:get_member, guild_id, bot_id}, options) do
+      case Guild.read(guild, member) do
+        {:ok, guild} ->
+          {:ok, %{guild | read_at: at}}
+
+        :error ->
+          {:error,
+           %Error{kind: :response, message: "what Discord says of the server #{guild_id} is not as it should be"}}
+      end
+    end
+  end
+
+  defp put(guild_id, result, at), do: Runtime.put({:accounts_guild, guild_id}, %{known: result, at: at})
+
+  @doc "A role that was just made."
+  @spec put_role(Guild.t(), map()) :: {:ok, Guild.t()}
+  def put_role(guild, role) do
+    guild = Guild.put_role(guild, role)
+    put(guild.id, {:ok, guild}, guild.read_at)
+    {:ok, guild}
+  end
+
+  ## What Discord refuses of one member is not asked for again while the guild is as it was then.
+
+  @doc "Notes that a request for a member, or for `{:role, name}`, was refused."
+  @spec refused(Guild.t(), what(), term(), Error.t()) :: :ok
+  def refused(guild, discord_id, request, error),
+    do:
+      Runtime.put({:accounts_refused, {guild.id, discord_id}}, %{request: request, read_at: guild.read_at, error: error})
+
+  @doc "Whether it was, and is to be left alone."
+  @spec refused?(Guild.t(), what(), term()) :: {:refused, Error.t()} | nil
+  def refused?(%{id: id, read_at: read_at}, discord_id, request) do
+    case Runtime.lookup({:accounts_refused, {id, discord_id}}) do
+      %{request: ^request, read_at: ^read_at, error: error} -> {:refused, error}
+      _other -> nil
+    end
+  end
+
+  @doc "It is not any more."
+  @spec taken(Guild.t(), Snowflake.t()) :: :ok
+  def taken(guild, discord_id), do: Runtime.delete({:accounts_refused, {guild.id, discord_id}})
+
+  @doc "Notes whose nickname is left as it is, and why. What is wrong with roles is wrong with the rules, see `problems/2`."
+  @spec skipped(Plan.t()) :: :ok
+  def skipped(plan) do
+    key = {:accounts_skipped, {plan.guild_id, plan.discord_id}}
+
+    case Enum.find(plan.skipped, &match?({:nickname, _}, &1)) do
+      nil -> Runtime.delete(key)
+      reason -> Runtime.put(key, reason)
+    end
+  end
+
+  ## For `UroDiscord.status/0`
+
+  # So many of a guild are shown.
+  @shown 100
+
+  @doc """
+  How each configured guild is: `state` (`:unknown` until it was asked, `:well`, `:troubled`, `:unreachable`), the `problems` of its rules, what was
+  `refused`, and whose nickname was `skipped`.
+  """
+  @spec status([settings()]) :: [map()]
+  def status(settings) do
+    refused = Runtime.all(:accounts_refused)
+    skipped = Runtime.all(:accounts_skipped)
+
+    for %{id: id} = guild_settings <- settings do
+      refused = for {{^id, what}, %{error: error}} <- refused, do: %{what: what, reason: advice(error)}
+      skipped = for {{^id, discord_id}, reason} <- skipped, do: %{discord_id: discord_id, reason: Plan.describe(reason)}
+
+      id
+      |> described(guild_settings, refused)
+      |> Map.merge(%{id: id, refused: Enum.take(refused, @shown), skipped: Enum.take(skipped, @shown)})
+    end
+  end
+
+  defp described(id, settings, refused) do
+    case Runtime.lookup({:accounts_guild, id}) do
+      %{known: {:ok, guild}} ->
+        problems = problems(guild, settings)
+        %{name: guild.name, state: if(problems == [] and refused == [], do: :well, else: :troubled), problems: problems}
+
+      %{known: {:error, error}} ->
+        %{name: nil, state: :unreachable, problems: [advice(error)]}
+
+      nil ->
+        %{name: nil, state: :unknown, problems: []}
+    end
+  end
+
+  @doc "What is wrong with the rules of a guild, in words."
+  @spec problems(Guild.t(), settings()) :: [String.t()]
+  def problems(guild, settings) do
+    for role <- Mapping.all(settings.roles), reason = problem(guild, role, settings), do: Plan.describe(reason)
+  end
+
+  defp problem(guild, {:named, name} = role, settings) do
+    case Guild.named(guild, name) do
+      {:ok, id} -> problem(guild, id, settings)
+      :error -> unless settings.create_roles and Guild.may_create?(guild), do: {:role, role, :missing}
+    end
+  end
+
+  defp problem(guild, id, _settings) do
+    case Guild.assignable(guild, id) do
+      :ok -> nil
+      {:error, why} -> {:role, id, why}
+    end
+  end
+
+  @doc "What to do about an error of a guild's."
+  @spec advice(Error.t()) :: String.t()
+  def advice(%Error{code: code} = error) when code in @lost,
+    do: "#{Exception.message(error)}: the bot is not in the server; add it (mix uro_discord.invite prints the link)"
+
+  def advice(%Error{code: 50_013} = error),
+    do:
+      "#{Exception.message(error)}: give the bot Manage Roles and Manage Nicknames, and move its role above those that it gives"
+
+  def advice(%Error{code: 60_003} = error),
+    do:
+      "#{Exception.message(error)}: the server wants two-factor authentication of moderators; the owner of the application has to switch it on"
+
+  def advice(%Error{code: 30_005} = error),
+    do: "#{Exception.message(error)}: the server has 250 roles, and Discord makes no more; delete some"
+
+  def advice(error), do: Exception.message(error)
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,124 @@
+defmodule UroDiscord.Accounts.Queue do
+  @moduledoc false
+  # Users who are to be synced soon. Each is in it once, however often that is asked; who is asked for while it is his turn has another one. What Discord,
+  # the store or the directory cannot do just now is tried again, with pauses that grow, until it is done or found to be impossible.
+
+  use UroDiscord.Server
+  require Logger
+
+  alias UroDiscord.Accounts.Guilds
+  alias UroDiscord.{Backoff, Error, Server}
+
+  @at_once 8
+  @most 100_000
+  @pauses {1_000, 300_000}
+
+  @type outcomes :: {:ok, %{String.t() => term()}} | {:error, Error.t()}
+
+  @doc "With what syncs a user."
+  @spec start_link((String.t(), String.t() | atom() -> outcomes())) :: GenServer.on_start()
+  def start_link(sync), do: GenServer.start_link(__MODULE__, sync, name: __MODULE__)
+
+  @spec put(String.t(), String.t() | atom()) :: :ok | {:error, Error.t()}
+  def put(user_id, reason) when is_binary(user_id), do: Server.call(__MODULE__, {:put, user_id, reason})
+
+  @impl true
+  # users: of each his reason, how often it failed, and whether he :waits, is :running, is to be run :again, or :pauses.
+  def init(sync), do: {:ok, %{sync: sync, users: %{}, waiting: :queue.new(), tasks: %{}}}
+
+  @impl true
+  def handle_call({:put, user_id, reason}, _from, state) do
+    case state.users do
+      %{^user_id => %{state: :running} = user} ->
+        {:reply, :ok, put_in(state.users[user_id], %{user | state: :again, reason: reason})}
+
+      %{^user_id => %{state: :paused} = user} ->
+        {:reply, :ok, wait(state, user_id, %{user | reason: reason})}
+
+      %{^user_id => _waits} ->
+        {:reply, :ok, state}
+
+      users when map_size(users) >= @most ->
+        {:reply, {:error, %Error{kind: :full, message: "#{@most} users wait to be synced already"}}, state}
+
+      _new ->
+        {:reply, :ok, wait(state, user_id, %{reason: reason, failures: 0, state: :waits})}
+    end
+  end
+
+  @impl true
+  def handle_info({ref, result}, %{tasks: tasks} = state) when is_map_key(tasks, ref) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, ended(state, ref, failure(result))}
+  end
+
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{tasks: tasks} = state) when is_map_key(tasks, ref),
+    do: {:noreply, ended(state, ref, %Error{kind: :crash, message: "it crashed"})}
+
+  def handle_info({:again, user_id}, state) do
+    case state.users do
+      %{^user_id => %{state: :paused} = user} -> {:noreply, wait(state, user_id, user)}
+      _other -> {:noreply, state}
+    end
+  end
+
+  defp wait(state, user_id, user) do
+    start(%{
+      state
+      | users: Map.put(state.users, user_id, %{user | state: :waits}),
+        waiting: :queue.in(user_id, state.waiting)
+    })
+  end
+
+  defp start(state) when map_size(state.tasks) >= @at_once, do: state
+
+  defp start(state) do
+    case :queue.out(state.waiting) do
+      {:empty, _} ->
+        state
+
+      {{:value, user_id}, waiting} ->
+        %{users: %{^user_id => %{reason: reason}}, sync: sync} = state
+        task = Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn -> sync.(user_id, reason) end)
+        state = put_in(state.users[user_id].state, :running)
+        start(%{state | waiting: waiting, tasks: Map.put(state.tasks, task.ref, user_id)})
+    end
+  end
+
+  defp ended(state, ref, failure) do
+    {user_id, tasks} = Map.pop!(state.tasks, ref)
+    state = %{state | tasks: tasks}
+
+    case {state.users[user_id], failure} do
+      {%{state: :again} = user, _failure} ->
+        wait(state, user_id, user)
+
+      {_user, nil} ->
+        start(%{state | users: Map.delete(state.users, user_id)})
+
+      {user, error} ->
+        pause = Backoff.delay(@pauses, user.failures)
+        # A rate limit, an outage: others say that.
+        if user.failures == 2,
+          do:
+            Logger.warning(
+              "accounts: the user #{user_id} is not synced yet, and is tried again: #{Exception.message(error)}"
+            )
+
+        Process.send_after(self(), {:again, user_id}, pause)
+        start(put_in(state.users[user_id], %{user | state: :paused, failures: user.failures + 1}))
+    end
+  end
+
+  # What may be otherwise later. He who is not linked has nothing to be synced.
+  defp failure({:ok, outcomes}),
+    do:
+      Enum.find_value(outcomes, fn {_guild, outcome} ->
+        with({:error, error} <- outcome, true <- passing?(error), do: error, else: (_ -> nil))
+      end)
+
+  defp failure({:error, %Error{kind: kind}}) when kind in [:unknown, :disabled], do: nil
+  defp failure({:error, error}), do: error
+
+  defp passing?(error), do: not Error.final?(error) and not Guilds.lost?(error)
+end

@@ -1,0 +1,84 @@
+defmodule UroDiscord.Accounts.Seen do
+  @moduledoc false
+  # Members as the gateway last told of them. Roles are replaced as a whole where several change, so a member who was read a while ago must not be changed
+  # as he was then: what somebody else gave him since would be lost.
+
+  alias UroDiscord.Accounts.Member
+  alias UroDiscord.Bridge
+
+  @table __MODULE__
+  # Nobody changes a member as he was so long ago.
+  @kept_ms 600_000
+  @most 100_000
+
+  @doc "Of the process that hears of them, with which it ends."
+  @spec init() :: :ok
+  def init do
+    :ets.new(@table, [:named_table, :public, read_concurrency: true])
+    :ets.insert(@table, {:since, now()})
+    :ok
+  end
+
+  @spec put(Member.t()) :: :ok
+  def put(member) do
+    # What is forgotten is asked for.
+    if :ets.info(@table, :size) > @most do
+      :ets.delete_all_objects(@table)
+      :ets.insert(@table, {:since, now()})
+    end
+
+    :ets.insert(@table, {{member.guild_id, member.id}, member})
+    :ok
+  end
+
+  @doc "Forgets those of whom nobody asks any more."
+  @spec sweep() :: :ok
+  def sweep do
+    before = now() - @kept_ms
+    :ets.select_delete(@table, [{{{:_, :_}, %{read_at: :"$1"}}, [{:<, :"$1", before}], [true]}])
+    :ok
+  end
+
+  @doc "A member as he is now; nil where that is not known, and is to be asked."
+  @spec current(Member.t(), non_neg_integer()) :: Member.t() | nil
+  def current(member, fresh_ms) do
+    case told(member) do
+      %Member{} = told when member.read_at == nil or told.read_at >= member.read_at -> told
+      _none -> if member.read_at != nil and fresh?(member.read_at, fresh_ms), do: member
+    end
+  end
+
+  defp fresh?(read_at, fresh_ms), do: now() - read_at <= fresh_ms or listened_since?(read_at)
+
+  # Whether the gateway would have told of every change since.
+  defp listened_since?(read_at) do
+    now() - read_at < @kept_ms and since() <= read_at and connected_since() <= read_at
+  end
+
+  defp told(member) do
+    case :ets.lookup(@table, {member.guild_id, member.id}) do
+      [{_key, told}] -> told
+      [] -> nil
+    end
+  rescue
+    ArgumentError -> nil
+  end
+
+  defp since do
+    [{:since, since}] = :ets.lookup(@table, :since)
+    since
+  rescue
+    _not_there in [ArgumentError, MatchError] -> now() + 1
+  end
+
+  # The youngest of the connections of this node; one that has not the gateway has none.
+  defp connected_since do
+    shards = Map.values(Bridge.status().gateway.shards)
+
+    if shards != [] and Enum.all?(shards, &(&1.state == :active)),
+      do: shards |> Enum.map(&(now() - DateTime.diff(DateTime.utc_now(), &1.since, :millisecond))) |> Enum.max(),
+      else: now() + 1
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
+end

@@ -1,0 +1,365 @@
+defmodule UroDiscord.Accounts.Sync do
+  @moduledoc false
+  # Gives members the roles and nicknames that Uro says: carries out what `UroDiscord.Accounts.Plan` finds. Whoever asks waits for it; `later/2` does not.
+  #
+  # A member is changed by one at a time, here and among nodes (`UroDiscord.Accounts.Turns`), with what Uro, the store and Discord say when it is his turn.
+  # So the last change is made by whoever looked last. Of a member for whom there is nothing to do only what the caller brought is looked at.
+
+  require Logger
+
+  alias UroDiscord.Accounts.{
+    Applied,
+    Directory,
+    Guilds,
+    Link,
+    Links,
+    Mapping,
+    Member,
+    Members,
+    Plan,
+    Queue,
+    Roles,
+    Running,
+    Seen,
+    Turns,
+    User
+  }
+
+  alias UroDiscord.{Error, Events, Length, Rest, Runtime, Snowflake, Store}
+
+  @typedoc "What became of one member in one guild. `:left`: he is not in it."
+  @type outcome :: :unchanged | {:changed, Plan.t()} | :left | {:error, Error.t()}
+
+  @type entry :: {User.t() | nil, Link.t(), Member.t()}
+
+  # A member as he was so long ago is so still, but for what the gateway told.
+  @fresh_ms 1_000
+  # How often the guild is looked at anew because a request says that it is otherwise.
+  @looks 1
+  @unknown_member [10_007, 10_013]
+  # Unknown role, invalid role, missing permissions.
+  @changed_guild [10_011, 50_028, 50_013]
+
+  @doc "Brings a user's roles and nickname in every configured guild to what they are to be, and waits for it."
+  @spec sync(String.t(), String.t() | atom(), keyword()) :: {:ok, %{Snowflake.t() => outcome()}} | {:error, Error.t()}
+  def sync(user_id, reason, options \\ []) do
+    with {:ok, %{config: config, store: store}} <- Running.fetch() do
+      case Links.get(store, user_id) do
+        {:ok, link} -> {:ok, Map.new(config.accounts.guilds, &{&1.id, &1 |> job(link, reason, options) |> change()})}
+        :error -> {:error, %Error{kind: :unknown, message: "the user #{Error.short(user_id)} is not linked"}}
+        {:error, error} -> {:error, error}
+      end
+    end
+  end
+
+  @doc "Asks for the same, soon; it is tried again until it is done or cannot be done."
+  @spec later(String.t(), String.t() | atom()) :: :ok | {:error, Error.t()}
+  defdelegate later(user_id, reason), to: Queue, as: :put
+
+  @doc """
+  Of these members of one guild, each as the caller has read them: a lazy stream of `{entry, outcome}`, those for whom there is nothing to do first, and
+  then each as it is done. A user of nil is one that Uro does not have any more.
+
+  Options: `:only` (`[:roles, :nickname]`), `:priority` (`:low`), `:reason`, `:max_concurrency` (8).
+  """
+  @spec sync_members([entry()], Snowflake.t(), keyword()) :: Enumerable.t()
+  def sync_members(entries, guild_id, options \\ []) do
+    with {:ok, %{store: store, config: config}} <- Running.fetch(),
+         %{} = settings <- settings(config, guild_id),
+         {:ok, guild} <- Guilds.fetch(guild_id),
+         {:ok, applied} <- Applied.of(store, guild_id, for({_user, _link, member} <- entries, do: member.id)) do
+      {same, others} =
+        Enum.split_with(entries, fn {user, link, member} ->
+          plan = plan(user, link, member, guild, settings, applied[member.id], parts(options))
+          Guilds.skipped(plan)
+          Plan.empty?(plan)
+        end)
+
+      Stream.concat(Stream.map(same, &{&1, :unchanged}), change_all(others, settings, options))
+    else
+      nil -> Stream.map(entries, &{&1, {:error, Error.invalid("guild_id", "#{guild_id} is none of accounts.guilds")}})
+      {:error, error} -> Stream.map(entries, &{&1, {:error, error}})
+    end
+  end
+
+  defp change_all(entries, settings, options) do
+    options = Keyword.put_new(options, :priority, :low)
+
+    jobs =
+      for {_user, link, member} = entry <- entries,
+          do: {entry, settings |> job(link, options[:reason] || "sync", options) |> Map.put(:member, member)}
+
+    UroDiscord.Accounts.TaskSupervisor
+    |> Task.Supervisor.async_stream_nolink(jobs, fn {entry, job} -> {entry, change(job)} end,
+      max_concurrency: Keyword.get(options, :max_concurrency, 8),
+      ordered: false,
+      timeout: :infinity,
+      zip_input_on_exit: true
+    )
+    |> Stream.map(fn
+      {:ok, result} -> result
+      {:exit, {{entry, _job}, reason}} -> {entry, {:error, crashed(reason)}}
+    end)
+  end
+
+  defp crashed(reason), do: %Error{kind: :crash, message: "it crashed: #{Error.short(reason)}"}
+
+  @doc """
+  What a user joins a guild with: the roles that can be given at once, and the nickname; made of nothing where the guild cannot be asked now, since a sync
+  follows.
+  """
+  @spec joining(User.t(), Plan.settings()) :: %{roles: [Snowflake.t()], nick: String.t() | nil}
+  def joining(user, %{id: guild_id} = settings) do
+    link = %Link{user_id: user.id, discord_id: "0", username: "", linked_at: DateTime.utc_now()}
+
+    with {:ok, guild} <- Guilds.fetch(guild_id),
+         nobody = %Member{guild_id: guild_id, id: "0"},
+         plan = plan(user, link, nobody, guild, settings, nil, [:roles, :nickname]),
+         {:ok, guild} <- made(guild, plan, :normal) do
+      plan = plan(user, link, nobody, guild, settings, nil, [:roles, :nickname])
+      %{roles: plan.add, nick: with({:set, nick} <- plan.nick, do: nick, else: (_ -> nil))}
+    else
+      {:error, error} ->
+        Logger.warning(
+          "accounts: who joins the server #{guild_id} gets roles and nickname later: #{Exception.message(error)}"
+        )
+
+        %{roles: [], nick: nil}
+    end
+  end
+
+  defp made(guild, %{create: []}, _priority), do: {:ok, guild}
+
+  defp made(guild, plan, priority) do
+    case Roles.create(guild, plan.create, priority: priority) do
+      {:error, error} -> if Error.final?(error), do: {:ok, guild}, else: {:error, error}
+      made -> made
+    end
+  end
+
+  @doc """
+  Takes back what was given to an account that is not linked any more. What cannot be done now is done later: the store knows of it until then.
+  """
+  @spec release(Link.t()) :: :ok | {:error, Error.t()}
+  def release(%Link{} = link) do
+    with {:ok, %{config: config}} <- Running.fetch() do
+      user = with {:ok, user} <- Directory.user(config, link.user_id), do: user, else: (_unknown -> nil)
+      outcomes = for settings <- config.accounts.guilds, do: release_in(settings, link, user)
+      Enum.find(outcomes, :ok, &match?({:error, _}, &1)) |> then(&if(match?({:error, _}, &1), do: &1, else: :ok))
+    end
+  end
+
+  @doc "The same in one guild, by nothing but the account."
+  @spec release(Snowflake.t(), Snowflake.t()) :: outcome()
+  def release(guild_id, discord_id) do
+    with {:ok, %{config: config, store: store}} <- Running.fetch() do
+      link = %Link{user_id: "", discord_id: discord_id, username: "", linked_at: DateTime.utc_now()}
+
+      case settings(config, guild_id) do
+        nil -> with :ok <- Applied.delete(store, guild_id, discord_id), do: :unchanged
+        settings -> release_in(settings, link, nil)
+      end
+    end
+  end
+
+  defp release_in(settings, link, user) do
+    settings
+    |> job(link, "the accounts are not linked any more", [])
+    |> Map.merge(%{release?: true, released: user})
+    |> change()
+  end
+
+  @doc "How each configured guild is, for `UroDiscord.status/0`."
+  @spec status(UroDiscord.Config.t()) :: [map()]
+  def status(config), do: Guilds.status(config.accounts.guilds)
+
+  ## One member
+
+  defp job(settings, link, reason, options) do
+    %{
+      settings: settings,
+      link: link,
+      member: nil,
+      parts: parts(options),
+      priority: Keyword.get(options, :priority, :normal),
+      reason: "Uro: " <> Length.cut(words(reason), 400),
+      release?: false,
+      released: nil
+    }
+  end
+
+  defp words(reason) when is_atom(reason), do: reason |> Atom.to_string() |> String.replace("_", " ")
+  defp words(reason) when is_binary(reason), do: reason
+
+  defp parts(options), do: Keyword.get(options, :only, [:roles, :nickname])
+  defp settings(config, guild_id), do: Enum.find(config.accounts.guilds, &(&1.id == guild_id))
+
+  defp plan(user, link, member, guild, settings, applied, parts),
+    do: Plan.plan(user, link, member, guild, settings, applied || Plan.nothing_applied(), parts)
+
+  defp change(%{settings: %{id: guild_id}, link: link} = job) do
+    Turns.run("#{guild_id}/#{link.discord_id}", fn ->
+      {:ok, %{store: store, rest: rest, config: config}} = Runtime.fetch_enabled()
+      job = Map.merge(job, %{store: store, rest: rest, config: config})
+
+      case still_linked(job) do
+        {:ok, link} -> attempt(%{job | link: link}, @looks)
+        # That he is released is another's turn.
+        :other -> :unchanged
+        {:error, error} -> {:error, error}
+      end
+    end)
+  end
+
+  defp still_linked(%{store: store, link: link, release?: release?}) do
+    case Links.by_discord(store, link.discord_id) do
+      {:ok, _link} when release? -> :other
+      {:ok, %{user_id: user_id} = now} when user_id == link.user_id -> {:ok, now}
+      {:ok, _another_users} -> :other
+      :error -> if release?, do: {:ok, link}, else: :other
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp attempt(%{settings: %{id: guild_id} = settings, link: link} = job, looks) do
+    with {:ok, user} <- user(job),
+         {:ok, guild} <- Guilds.fetch(guild_id),
+         {:ok, member} <- member(job),
+         {:ok, applied} <- Applied.get(job.store, guild_id, link.discord_id),
+         plan = plan(user, unless(job.release?, do: link), member, guild, settings, applied, job.parts),
+         {:ok, guild} <- made(guild, plan, job.priority) do
+      # What could not be made is missing.
+      plan =
+        if plan.create == [],
+          do: plan,
+          else: plan(user, link, member, guild, %{settings | create_roles: false}, applied, job.parts)
+
+      Guilds.skipped(plan)
+      carry_out(job, plan, guild, member, applied, looks)
+    else
+      :left -> left(job)
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp user(%{release?: true, released: user}), do: {:ok, user}
+  defp user(%{config: config, link: link}), do: with(:not_found <- Directory.user(config, link.user_id), do: {:ok, nil})
+
+  defp member(%{settings: %{id: guild_id}, link: %{discord_id: id}} = job) do
+    case job.member && Seen.current(job.member, @fresh_ms) do
+      %Member{} = member -> {:ok, member}
+      nil -> Members.fetch(guild_id, id, priority: job.priority)
+    end
+  end
+
+  defp carry_out(job, plan, guild, member, applied, looks) do
+    request = Plan.request(plan, member)
+
+    case request != :nothing && Guilds.refused?(guild, member.id, request) do
+      false -> nothing_to_do(job, plan, member, applied)
+      nil -> send_request(job, plan, guild, member, applied, request, looks)
+      {:refused, error} -> {:error, error}
+    end
+  end
+
+  # Of whoever has all that he is to have it is noted, so that it can be taken back when nobody knows any more what that was.
+  defp nothing_to_do(%{release?: true} = job, _plan, member, _applied) do
+    with :ok <- Applied.delete(job.store, member.guild_id, member.id), do: :unchanged
+  end
+
+  defp nothing_to_do(job, plan, member, nil) do
+    applied = %{Plan.nothing_applied() | roles_set: held(job, member)}
+    with :ok <- note(job, plan, applied), do: :unchanged
+  end
+
+  defp nothing_to_do(_job, _plan, _member, _applied), do: :unchanged
+
+  defp held(%{settings: settings}, member) do
+    for role <- Mapping.all(settings.roles), is_binary(role), role in member.roles, do: role
+  end
+
+  defp send_request(job, plan, guild, member, applied, request, looks) do
+    # Before anything is given, that there may be something to take back.
+    with :ok <- if(applied == nil and not job.release?, do: note(job, plan, Plan.nothing_applied()), else: :ok) do
+      {route, options} = route(request, guild.id, member.id)
+      options = options ++ [reason: job.reason, priority: job.priority, retry: :safe]
+
+      case Rest.call(job.rest, route, options) do
+        {:ok, answer} -> done(job, plan, guild, member, applied, nick(answer, plan, member))
+        {:error, error} -> failed(job, plan, guild, member, request, error, looks)
+      end
+    end
+  end
+
+  defp route({:give, role}, guild_id, id), do: {{:add_member_role, guild_id, id, role}, []}
+  defp route({:take, role}, guild_id, id), do: {{:remove_member_role, guild_id, id, role}, []}
+  defp route({:patch, body}, guild_id, id), do: {{:update_member, guild_id, id}, [json: body]}
+
+  defp nick(%{body: %{"nick" => nick}}, _plan, _member), do: nick
+  defp nick(_without, %{nick: {:set, nick}}, _member), do: nick
+  defp nick(_without, %{nick: :reset}, _member), do: nil
+  defp nick(_without, %{nick: :keep}, member), do: member.nick
+
+  defp done(job, plan, guild, member, applied, nick) do
+    Guilds.taken(guild, member.id)
+
+    stored =
+      if job.release?,
+        do: Applied.delete(job.store, guild.id, member.id),
+        else: note(job, plan, Plan.applied(plan, applied || Plan.nothing_applied(), member.nick, nick))
+
+    with {:error, error} <- stored, do: Store.failed(error, "what was set of the member #{member.id} was not stored")
+
+    Events.publish(
+      :accounts,
+      {:synced, %{user_id: job.link.user_id, discord_id: member.id, guild_id: guild.id, plan: plan}}
+    )
+
+    {:changed, plan}
+  end
+
+  defp note(job, plan, applied), do: Applied.put(job.store, plan.guild_id, plan.discord_id, applied)
+
+  defp failed(job, plan, guild, member, request, %Error{code: code} = error, looks) do
+    cond do
+      code in @unknown_member -> left(job)
+      Guilds.lost?(error) -> lost(guild, error)
+      code in @changed_guild and looks > 0 -> look_again(job, guild, error, looks)
+      Error.final?(error) -> refused(plan, guild, member, request, error)
+      true -> {:error, error}
+    end
+  end
+
+  # A role was deleted or moved, or the bot's was.
+  defp look_again(job, guild, error, looks) do
+    with {:ok, _guild} <- Guilds.newer(guild) do
+      attempt(%{job | member: nil}, looks - 1)
+    else
+      {:error, %Error{}} -> {:error, error}
+    end
+  end
+
+  defp lost(guild, error) do
+    Guilds.failed(guild.id, error)
+    {:error, error}
+  end
+
+  defp refused(plan, guild, member, request, error) do
+    Logger.warning(
+      "accounts: Discord refuses what is to be done of the member #{plan.discord_id} in the server #{guild.id}: #{Guilds.advice(error)}"
+    )
+
+    Guilds.refused(guild, member.id, request, error)
+    {:error, error}
+  end
+
+  defp left(%{settings: %{id: guild_id}, link: link} = job) do
+    with :ok <- Applied.delete(job.store, guild_id, link.discord_id) do
+      unless job.release?,
+        do:
+          Events.publish(:accounts, {:left, %{discord_id: link.discord_id, user_id: link.user_id, guild_id: guild_id}})
+
+      :left
+    end
+  end
+end

@@ -1,0 +1,112 @@
+defmodule UroDiscord.Accounts.TurnsTest do
+  @moduledoc false
+  # One after the other, here and among nodes, in both stores. Another node is what it wrote.
+
+  use UroDiscord.Case
+  alias UroDiscord.Accounts.{Applied, Changes, Plan, Turns}
+  alias UroDiscord.{Clock, Error, Postgres, Runtime, Store, TestDirectory, TestRepo}
+  alias UroDiscord.Store.Schema
+
+  doctest Changes.Hint
+
+  for store <- [:sqlite, :postgres] do
+    describe "#{store}:" do
+      setup do
+        options = options(unquote(store)) ++ TestDirectory.accounts()
+        start_sim!() |> start_uro_discord!(options)
+        {:ok, %{store: store}} = Runtime.fetch()
+        %{store: store}
+      end
+
+      test "of many who want it one has it, and all get it", %{store: store} do
+        counter = :counters.new(2, [])
+
+        1..20
+        |> Enum.map(fn n ->
+          Task.async(fn ->
+            Turns.run("member", fn ->
+              :counters.add(counter, 1, 1)
+              assert :counters.get(counter, 1) == 1
+              Process.sleep(2)
+              :counters.sub(counter, 1, 1)
+              :counters.add(counter, 2, 1)
+              n
+            end)
+          end)
+        end)
+        |> Task.await_many()
+        |> then(&assert &1 == Enum.to_list(1..20))
+
+        assert :counters.get(counter, 2) == 20
+        # Nothing is left behind.
+        assert {:ok, [%{rows: []}]} = Store.run(store, [{"SELECT name FROM uro_discord_account_locks", []}], :read)
+      end
+
+      test "who crashes, or is killed, gives it back; and others' names are others' turns" do
+        Process.flag(:trap_exit, true)
+        test = self()
+
+        holder =
+          spawn_link(fn ->
+            Turns.run("member", fn ->
+              send(test, :held)
+              Process.sleep(:infinity)
+            end)
+          end)
+
+        assert_receive :held
+        assert Turns.run("another", fn -> :free end) == :free
+        waiting = Task.async(fn -> Turns.run("member", fn -> :mine end) end)
+        refute Task.yield(waiting, 100)
+        Process.exit(holder, :kill)
+        # Its lease is this node's own.
+        assert Task.await(waiting) == :mine
+
+        assert {{%RuntimeError{}, _}, _} =
+                 catch_exit(Task.await(Task.async(fn -> Turns.run("member", fn -> raise "x" end) end)))
+
+        assert Turns.run("member", fn -> :again end) == :again
+      end
+
+      test "another node's is waited for", %{store: store} do
+        elsewhere =
+          {"INSERT INTO uro_discord_account_locks (name, owner, fence, lease_until) VALUES ($1, $2, 3, $3)",
+           ["member", "elsewhere/1/2", Clock.local() + 60_000]}
+
+        {:ok, _} = Store.run(store, [elsewhere], :write)
+        waiting = Task.async(fn -> Turns.run("member", fn -> :mine end) end)
+        refute Task.yield(waiting, 300)
+        {:ok, _} = Store.run(store, [{"DELETE FROM uro_discord_account_locks", []}], :write)
+        assert Task.await(waiting) == :mine
+      end
+
+      test "what was set of members is kept, and what nobody is linked to is found", %{store: store} do
+        applied = %{Plan.nothing_applied() | nick_set: "Ada", nick_before: "x", roles_set: ["1", "2"]}
+        :ok = Applied.put(store, "100", "7", applied)
+        :ok = Applied.put(store, "100", "8", Plan.nothing_applied())
+        assert Applied.get(store, "100", "7") == {:ok, applied}
+        assert {:ok, %{"7" => _, "8" => _} = found} = Applied.of(store, "100", Enum.map(1..1_200, &to_string/1))
+        assert map_size(found) == 2
+        :ok = Applied.put(store, "100", "7", %{applied | altered: {"a", "b"}})
+        assert {:ok, %{altered: {"a", "b"}}} = Applied.get(store, "100", "7")
+        assert Applied.ids(store, "100") |> elem(1) |> Enum.sort() == ["7", "8"]
+        assert {:ok, orphans} = Applied.orphans(store)
+        assert Enum.sort(orphans) == [{"100", "7"}, {"100", "8"}]
+        :ok = Applied.delete(store, "100", "7")
+        assert Applied.get(store, "100", "7") == {:ok, nil}
+      end
+    end
+  end
+
+  test "without a UroDiscord that runs it is an error" do
+    assert {:error, %Error{kind: :unavailable}} = Turns.run("member", fn -> :never end)
+  end
+
+  defp options(:sqlite), do: []
+
+  defp options(:postgres) do
+    start_supervised!({TestRepo, Postgres.database!()})
+    for sql <- Schema.up(:postgres, 0), do: {:ok, _} = TestRepo.query(sql, [])
+    [repo: TestRepo]
+  end
+end
