@@ -5,6 +5,7 @@ mod events;
 mod gateway;
 mod guilds;
 mod interactions;
+mod members;
 mod modal;
 mod stream;
 mod voice;
@@ -38,9 +39,13 @@ pub fn router() -> Router<App> {
     Router::new()
         .route("/messages", get(messages))
         .route("/presence", get(presence))
+        .route("/members", get(members::list).post(members::act))
+        .route("/accounts", post(members::account))
+        .route("/audit-log", get(members::audit_log))
         .route("/requests", get(requests))
+        .route("/requests/counts", get(request_counts))
         .route("/limits", get(limits))
-        .route("/guild", get(guild))
+        .route("/guild", get(guild).post(members::change))
         .route("/guilds", post(guilds::add))
         .route("/events", get(events::wait))
         .route("/gateway", get(gateway::show).post(gateway::act))
@@ -94,6 +99,18 @@ enum ControlError {
     },
     #[error("there is no guild `{0}`")]
     UnknownGuild(Id),
+    #[error("there is no role `{0}`")]
+    UnknownRole(String),
+    #[error("user `{0}` is not a member of that guild")]
+    NoMember(Id),
+    #[error("there is another user `{0}`")]
+    NameTaken(String),
+    #[error("at most {0} users")]
+    TooManyPeople(usize),
+    #[error("a guild has at most {0} roles")]
+    TooManyRoles(usize),
+    #[error("`permissions` are bits, as a number or a decimal text")]
+    Permissions,
     #[error("`{0}` is not a voice channel")]
     NotVoice(String),
     #[error(transparent)]
@@ -126,6 +143,8 @@ impl IntoResponse for ControlError {
             | Self::UnknownUser(_)
             | Self::UnknownGuild(_)
             | Self::UnknownCommand(_)
+            | Self::UnknownRole(_)
+            | Self::NoMember(_)
             | Self::UnknownComponent(_)
             | Self::UnknownModal(_)
             | Self::NotInCall => StatusCode::NOT_FOUND,
@@ -138,6 +157,10 @@ impl IntoResponse for ControlError {
             | Self::Network(_)
             | Self::NotVoice(_)
             | Self::TooMany { .. }
+            | Self::TooManyPeople(_)
+            | Self::TooManyRoles(_)
+            | Self::NameTaken(_)
+            | Self::Permissions
             | Self::Missing(_)
             | Self::Numbered
             | Self::MayNot(_)
@@ -165,10 +188,8 @@ type Answer = Result<Json<Value>, ControlError>;
 
 /// A user by name or id.
 fn user_id(state: &Discord, wanted: &str) -> Result<Id, ControlError> {
-    let user = state
-        .users
-        .iter()
-        .find(|user| user.name == wanted || user.id.to_string() == wanted);
+    let by_id = || state.user(wanted.parse().ok()?);
+    let user = state.users.named(wanted).or_else(by_id);
     user.map(|user| user.id)
         .ok_or_else(|| ControlError::UnknownUser(wanted.to_owned()))
 }
@@ -216,7 +237,8 @@ async fn messages(State(app): State<App>, Query(query): Query<MessagesQuery>) ->
 
 async fn presence(State(app): State<App>) -> Json<Value> {
     let state = app.state();
-    let shown = state.users.iter().map(|user| {
+    let users = state.users.iter().filter(|user| !user.token.is_empty());
+    let shown = users.map(|user| {
         let presence = state.presence(user.id);
         json!({
             "user_id": user.id,
@@ -231,6 +253,20 @@ async fn presence(State(app): State<App>) -> Json<Value> {
 
 async fn requests(State(app): State<App>) -> Json<Vec<RequestRecord>> {
     Json(app.state().requests.iter().cloned().collect())
+}
+
+/// How many requests of each route there were, and how they were answered, since the start or the last reset.
+async fn request_counts(State(app): State<App>) -> Json<Value> {
+    let state = app.state();
+    let counts = state.requests.counts().map(|((method, route), statuses)| {
+        json!({
+            "method": method,
+            "route": route,
+            "count": statuses.values().sum::<u64>(),
+            "statuses": statuses,
+        })
+    });
+    Json(counts.collect())
 }
 
 async fn limits(State(app): State<App>) -> Json<Value> {
@@ -266,7 +302,7 @@ async fn guild(State(app): State<App>, Query(query): Query<GuildQuery>) -> Answe
             channel["status"] = json!(status);
         }
     }
-    guild["members"] = state.members_json(shown, |_| true).collect();
+    guild["members"] = state.members_json(shown, Id(0), |_, _| true).collect();
     guild["voice_states"] = state.voice_states(shown.id).cloned().collect();
     Ok(Json(guild))
 }

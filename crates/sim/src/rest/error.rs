@@ -52,6 +52,32 @@ impl ApiError {
     pub fn unknown_message() -> Self {
         Self::new(StatusCode::NOT_FOUND, 10008, "Unknown Message")
     }
+    pub fn unknown_role() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10011, "Unknown Role")
+    }
+    pub fn unknown_ban() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 10026, "Unknown Ban")
+    }
+    pub fn too_many_roles() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            30005,
+            "Maximum number of guild roles reached (250)",
+        )
+    }
+    pub fn invalid_role() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 50028, "Invalid Role")
+    }
+    pub fn invalid_guild() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 50055, "Invalid Guild")
+    }
+    pub fn two_factor_required() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            60003,
+            "Two factor is required for this operation",
+        )
+    }
     pub fn unknown_user() -> Self {
         Self::new(StatusCode::NOT_FOUND, 10013, "Unknown User")
     }

@@ -14,8 +14,9 @@ use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
 use super::{
-    ApiError, PREFIX, interactions,
+    ApiError, Version, interactions,
     limits::{Verdict, bucket},
+    version,
 };
 use crate::{
     app::App,
@@ -48,6 +49,7 @@ pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Resp
                 .path_and_query()
                 .map_or_else(String::new, ToString::to_string),
             route: call.route.clone(),
+            version: call.version.number(),
             status: None,
             bucket: bucket(&call.method, call.template()),
             user_id: call.user,
@@ -85,6 +87,9 @@ struct Call {
     /// The template of the route that it matched.
     route: Option<String>,
     user: Option<Id>,
+    version: Version,
+    /// Whether version 6 is to tell moments in milliseconds.
+    precise: bool,
 }
 
 impl Call {
@@ -94,11 +99,15 @@ impl Call {
             .headers()
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
+        let version = request.extensions().get::<Version>();
+        let precision = request.headers().get("x-ratelimit-precision");
         Self {
+            version: version.copied().unwrap_or(Version::Ten),
+            precise: precision.is_some_and(|precision| precision == "millisecond"),
             method: request.method().clone(),
             path: request.uri().path().to_owned(),
             route: matched
-                .and_then(|path| path.as_str().strip_prefix(PREFIX))
+                .and_then(|path| version::template(path.as_str()))
                 .map(str::to_owned),
             user: token
                 .and_then(|token| app.state().user_by_token(token, true).map(|user| user.id)),
@@ -133,15 +142,21 @@ async fn answer(app: &App, call: Call, mut request: Request, next: Next) -> Resp
         )
     };
     let limit_headers = match verdict {
-        Verdict::Pass(headers) => headers,
+        Verdict::Pass(mut headers) => {
+            let precise = call.precise;
+            call.version.limit_headers(&mut headers, None, precise);
+            headers
+        }
         Verdict::Limited {
-            headers,
+            mut headers,
             global,
             retry_after,
         } => {
+            let (version, precise) = (call.version, call.precise);
+            version.limit_headers(&mut headers, Some(retry_after), precise);
             let body = json!({
                 "message": "You are being rate limited.",
-                "retry_after": retry_after,
+                "retry_after": version.retry_after(retry_after),
                 "global": global,
             });
             return (StatusCode::TOO_MANY_REQUESTS, headers, Json(body)).into_response();

@@ -45,6 +45,15 @@ fn rate(method: &Method, route: &str) -> Rate {
         ) => (5, 1),
         ("POST", "/channels/{channel_id}/messages/{message_id}/crosspost") => (10, 3_600),
         ("POST", "/users/@me/channels") => (10, 10),
+        ("GET", "/guilds/{guild_id}/members" | "/guilds/{guild_id}/members/search") => (10, 10),
+        ("GET" | "DELETE", "/guilds/{guild_id}/members/{user_id}") => (5, 1),
+        ("PUT" | "PATCH", "/guilds/{guild_id}/members/{user_id}") => (10, 10),
+        (_, "/guilds/{guild_id}/members/{user_id}/roles/{role_id}") => (10, 10),
+        (_, "/guilds/{guild_id}/members/@me") => (10, 10),
+        ("POST", "/guilds/{guild_id}/roles") => (250, 48 * 3_600),
+        ("PATCH", "/guilds/{guild_id}/roles" | "/guilds/{guild_id}/roles/{role_id}") => (10, 10),
+        ("DELETE", "/guilds/{guild_id}/roles/{role_id}") => (10, 10),
+        ("PUT" | "DELETE", "/guilds/{guild_id}/bans/{user_id}") => (5, 1),
         _ => (10, 1),
     };
     Rate {

@@ -1,24 +1,32 @@
-//! REST, version 10.
+//! REST, version 10, and version 6 where it differs.
 
+mod acting;
 mod attachments;
+mod audit_log;
+mod bans;
 mod body;
 mod error;
 mod guard;
 mod interactions;
 mod limits;
+mod members;
 mod messages;
+mod query;
 mod reading;
+mod roles;
 mod validate;
+mod version;
 mod voice;
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{get, patch, post, put},
+    routing::{delete, get, patch, post, put},
 };
 
+use self::version::{PREFIXES, Version};
 pub use self::{
     attachments::attachment,
     error::{ApiError, FormErrors},
@@ -34,7 +42,7 @@ pub const PREFIX: &str = "/api/v10";
 /// A request may have so many bytes.
 const MAX_REQUEST: usize = 25 << 20;
 
-/// Everything under `/api/v10`.
+/// Everything under `/api`.
 pub fn router(app: App) -> Router {
     let api = Router::new()
         .route("/gateway", get(reading::gateway))
@@ -47,12 +55,7 @@ pub fn router(app: App) -> Router {
         .route("/users/{user_id}", get(reading::user))
         .route("/guilds/{guild_id}", get(reading::guild))
         .route("/guilds/{guild_id}/channels", get(reading::guild_channels))
-        .route("/guilds/{guild_id}/roles", get(reading::guild_roles))
-        .route("/guilds/{guild_id}/members", get(reading::guild_members))
-        .route(
-            "/guilds/{guild_id}/members/{user_id}",
-            get(reading::guild_member),
-        )
+        .merge(guild_routes())
         .route(
             "/guilds/{guild_id}/voice-states/@me",
             patch(voice::own_state),
@@ -82,8 +85,48 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_REQUEST))
         .layer(middleware::from_fn_with_state(app.clone(), guard::guard));
-    Router::new()
-        .nest(PREFIX, api)
+    let mut versions = Router::new();
+    for (prefix, version) in PREFIXES {
+        versions = versions.nest(prefix, api.clone().layer(Extension(version)));
+    }
+    versions
         .fallback(async || (StatusCode::NOT_FOUND, ApiError::not_found()))
         .with_state(app)
+}
+
+/// Who is in a guild, and what he may do there.
+fn guild_routes() -> Router<App> {
+    Router::new()
+        .route("/users/@me/guilds/{guild_id}", delete(members::leave))
+        .route(
+            "/guilds/{guild_id}/roles",
+            get(roles::list).post(roles::create).patch(roles::arrange),
+        )
+        .route(
+            "/guilds/{guild_id}/roles/member-counts",
+            get(roles::member_counts),
+        )
+        .route(
+            "/guilds/{guild_id}/roles/{role_id}",
+            get(roles::get).patch(roles::modify).delete(roles::delete),
+        )
+        .route("/guilds/{guild_id}/members", get(members::list))
+        .route("/guilds/{guild_id}/members/search", get(members::search))
+        .route("/guilds/{guild_id}/members/@me", patch(members::modify_own))
+        .route(
+            "/guilds/{guild_id}/members/{user_id}",
+            get(members::get)
+                .patch(members::modify)
+                .delete(members::remove),
+        )
+        .route(
+            "/guilds/{guild_id}/members/{user_id}/roles/{role_id}",
+            put(members::add_role).delete(members::remove_role),
+        )
+        .route("/guilds/{guild_id}/bans", get(bans::list))
+        .route(
+            "/guilds/{guild_id}/bans/{user_id}",
+            get(bans::get).put(bans::create).delete(bans::delete),
+        )
+        .route("/guilds/{guild_id}/audit-logs", get(audit_log::list))
 }

@@ -7,14 +7,14 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiError, Caller, FormErrors, body};
+use super::{ApiError, Caller, FormErrors, acting::own_guild, body};
 use crate::{
     app::App,
     id::Id,
-    state::{Channel, ChannelKind, Guild, Role, State as Discord, permissions},
+    state::{Channel, ChannelKind, permissions, seed},
 };
 
-type Answer = Result<Json<Value>, ApiError>;
+pub type Answer = Result<Json<Value>, ApiError>;
 
 /// An id in a path.
 pub fn path_id(name: &str, text: &str) -> Result<Id, ApiError> {
@@ -57,7 +57,7 @@ pub async fn application(
         .user(caller)
         .filter(|user| user.bot)
         .ok_or_else(ApiError::unauthorized)?;
-    let owner = state.user(state.guilds.home.owner).map(|user| user.json());
+    let owner = state.user(seed::DEVELOPER).map(|user| user.json());
     Ok(Json(json!({
         "id": bot.id,
         "name": bot.display,
@@ -178,14 +178,12 @@ pub async fn open_direct(
     Ok(Json(state.channel_json(&channel, caller)))
 }
 
-/// The guild of a path.
-fn known_guild<'a>(state: &'a Discord, guild: &str) -> Result<&'a Guild, ApiError> {
-    let guild = path_id("guild_id", guild)?;
-    state.guilds.get(guild).ok_or_else(ApiError::unknown_guild)
-}
-
-pub async fn guild(State(app): State<App>, Path(guild): Path<String>) -> Answer {
-    Ok(Json(known_guild(&app.state(), &guild)?.json()))
+pub async fn guild(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+) -> Answer {
+    Ok(Json(own_guild(&app.state(), &guild, caller)?.json()))
 }
 
 pub async fn guild_channels(
@@ -194,41 +192,8 @@ pub async fn guild_channels(
     Path(guild): Path<String>,
 ) -> Answer {
     let state = app.state();
-    let guild = known_guild(&state, &guild)?;
+    let guild = own_guild(&state, &guild, caller)?;
     Ok(Json(state.guild_channels_json(guild, caller).into()))
-}
-
-pub async fn guild_roles(State(app): State<App>, Path(guild): Path<String>) -> Answer {
-    let state = app.state();
-    let guild = known_guild(&state, &guild)?;
-    Ok(Json(guild.roles.iter().map(Role::json).collect()))
-}
-
-pub async fn guild_member(
-    State(app): State<App>,
-    Path((guild, user)): Path<(String, String)>,
-) -> Answer {
-    let state = app.state();
-    let guild = known_guild(&state, &guild)?;
-    let user = path_id("user_id", &user)?;
-    let member = state.members_json(guild, |member| member.id == user).next();
-    let unknown = || match state.user(user) {
-        Some(_) => ApiError::unknown_member(),
-        None => ApiError::unknown_user(),
-    };
-    member.map(Json).ok_or_else(unknown)
-}
-
-pub async fn guild_members(
-    State(app): State<App>,
-    Path(guild): Path<String>,
-    Query(page): Query<Page>,
-) -> Answer {
-    let state = app.state();
-    let guild = known_guild(&state, &guild)?;
-    let members = state.members_json(guild, |user| user.id.0 > page.after.unwrap_or(0));
-    let limit = page.limit.unwrap_or(1).clamp(1, 1_000);
-    Ok(Json(members.take(limit).collect()))
 }
 
 pub async fn channel(

@@ -1,8 +1,10 @@
 //! What happens, told to whom it concerns: gateway sessions (as far as intents and permissions go) and the event log.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::{Channel, Message, Presence, State, User, permissions::VIEW_CHANNEL};
+use super::{Channel, Message, Presence, State, permissions::VIEW_CHANNEL};
 use crate::{
     gateway::intents,
     id::{Id, from_json},
@@ -39,6 +41,35 @@ impl State {
             self.tell_channel("MESSAGE_DELETE", &channel, intent, |_, _| data.clone());
         }
         self.log.push("message_delete", data);
+    }
+
+    /// The messages of a user in a guild since a moment are deleted.
+    pub fn purge(&mut self, guild: Id, author: Id, since_ms: u64) {
+        let channels = self.guilds.get(guild).map(|guild| guild.channels.clone());
+        for channel in channels.into_iter().flatten() {
+            let of_author = self
+                .messages
+                .of(channel.id)
+                .filter(|message| message.author == author && message.id.created_ms() >= since_ms);
+            let ids: Vec<Id> = of_author.map(|message| message.id).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            for &id in &ids {
+                self.messages.remove(channel.id, id);
+                self.log.push(
+                    "message_delete",
+                    json!({"id": id, "channel_id": channel.id}),
+                );
+            }
+            let data = json!({"ids": ids, "channel_id": channel.id, "guild_id": guild});
+            self.tell_channel(
+                "MESSAGE_DELETE_BULK",
+                &channel,
+                intents::GUILD_MESSAGES,
+                |_, _| data.clone(),
+            );
+        }
     }
 
     /// Something happened to an interaction.
@@ -223,10 +254,13 @@ impl State {
         intent: u64,
         data: impl Fn(Id, u64) -> Value,
     ) {
-        let viewers: Vec<Id> = self
-            .users
-            .iter()
-            .map(|user: &User| user.id)
+        let here: BTreeSet<Id> = self
+            .gateway
+            .sessions()
+            .map(|session| session.user)
+            .collect();
+        let viewers: Vec<Id> = here
+            .into_iter()
             .filter(|&user| self.permissions(channel, user) & VIEW_CHANNEL != 0)
             .collect();
         let guild = channel.guild;

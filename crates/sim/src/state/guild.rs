@@ -1,64 +1,14 @@
-//! Users, the guild, its channels and roles, and how Discord writes them as JSON.
+//! Guilds and channels, and how Discord writes them as JSON.
 
-use std::fmt;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::id::{Id, iso8601};
+use super::{AuditLog, Member, Role, User};
+use crate::id::Id;
 
 /// How far from a guild's id the ids of its crowd begin. A guild has at most 131,070 channels, and the next guild is 2^22 away.
 const CROWD: u64 = 1 << 17;
-
-/// When everybody joined.
-const JOINED_MS: u64 = 1_735_689_600_000;
-
-/// A user: a bot or a person.
-#[derive(Clone)]
-pub struct User {
-    pub id: Id,
-    pub name: String,
-    pub display: String,
-    pub bot: bool,
-    pub token: String,
-}
-
-impl fmt::Debug for User {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("User")
-            .field("id", &self.id)
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
-
-impl User {
-    pub fn json(&self) -> Value {
-        json!({
-            "id": self.id,
-            "username": self.name,
-            "discriminator": "0",
-            "global_name": if self.bot { None } else { Some(&self.display) },
-            "avatar": null,
-            "avatar_decoration_data": null,
-            "banner": null,
-            "accent_color": null,
-            "bot": self.bot,
-            "system": false,
-            "public_flags": 0,
-            "flags": 0,
-        })
-    }
-
-    /// What `/users/@me` and READY show to the user himself.
-    pub fn own_json(&self) -> Value {
-        let mut user = self.json();
-        user["mfa_enabled"] = json!(false);
-        user["verified"] = json!(true);
-        user["locale"] = json!("en-US");
-        user["email"] = Value::Null;
-        user
-    }
-}
 
 /// A channel's type, with Discord's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,74 +91,6 @@ impl Channel {
     }
 }
 
-/// A role. Its permissions are Discord's bits.
-#[derive(Debug, Clone)]
-pub struct Role {
-    pub id: Id,
-    pub name: String,
-    pub position: u32,
-    pub color: u32,
-    pub permissions: u64,
-    /// The bot whose own role this is.
-    pub bot: Option<Id>,
-}
-
-impl Role {
-    pub fn json(&self) -> Value {
-        let mut role = json!({
-            "id": self.id,
-            "name": self.name,
-            "color": self.color,
-            "colors": {"primary_color": self.color, "secondary_color": null, "tertiary_color": null},
-            "hoist": false,
-            "icon": null,
-            "unicode_emoji": null,
-            "position": self.position,
-            "permissions": self.permissions.to_string(),
-            "managed": self.bot.is_some(),
-            "mentionable": false,
-            "flags": 0,
-        });
-        if let Some(bot) = self.bot {
-            role["tags"] = json!({"bot_id": bot});
-        }
-        role
-    }
-}
-
-/// A user's membership of the guild.
-#[derive(Debug, Clone)]
-pub struct Member {
-    pub user: Id,
-    pub roles: Vec<Id>,
-}
-
-impl Member {
-    /// The member without its `user`, as message events carry it.
-    pub fn json(&self) -> Value {
-        json!({
-            "roles": self.roles,
-            "nick": null,
-            "avatar": null,
-            "banner": null,
-            "joined_at": iso8601(JOINED_MS),
-            "premium_since": null,
-            "deaf": false,
-            "mute": false,
-            "pending": false,
-            "communication_disabled_until": null,
-            "flags": 0,
-        })
-    }
-
-    /// The whole member.
-    pub fn json_with(&self, user: &User) -> Value {
-        let mut member = self.json();
-        member["user"] = user.json();
-        member
-    }
-}
-
 /// A guild. Its id is also that of its `@everyone` role.
 #[derive(Debug)]
 pub struct Guild {
@@ -217,16 +99,37 @@ pub struct Guild {
     pub owner: Id,
     pub roles: Vec<Role>,
     pub channels: Vec<Channel>,
-    /// Who has an account here, and may log in.
-    pub members: Vec<Member>,
+    /// Who has an account here.
+    pub members: BTreeMap<Id, Member>,
     /// How many other members there are. They do nothing, and are made when they are looked at.
     pub crowd: u32,
+    /// Who was banned, and why.
+    pub bans: BTreeMap<Id, Option<String>>,
+    pub audit_log: AuditLog,
+    /// Whether who moderates must have two-factor authentication.
+    pub mfa: bool,
 }
 
 impl Guild {
+    /// A guild of which nobody is a member.
+    pub fn new(id: Id, name: String, owner: Id, roles: Vec<Role>, channels: Vec<Channel>) -> Self {
+        Self {
+            id,
+            name,
+            owner,
+            roles,
+            channels,
+            members: BTreeMap::new(),
+            crowd: 0,
+            bans: BTreeMap::new(),
+            audit_log: AuditLog::default(),
+            mfa: false,
+        }
+    }
+
     /// Who has an account here and is a member.
     pub fn member(&self, user: Id) -> Option<&Member> {
-        self.members.iter().find(|member| member.user == user)
+        self.members.get(&user)
     }
 
     pub fn has(&self, user: Id) -> bool {
@@ -237,16 +140,21 @@ impl Guild {
         self.members.len() + usize::try_from(self.crowd).unwrap_or(usize::MAX)
     }
 
-    /// The members that do nothing. Their ids follow those of the guild's channels and roles.
-    pub fn crowd(&self) -> impl Iterator<Item = User> {
-        let first = self.id.0 + CROWD;
-        (1..=self.crowd).map(move |number| User {
-            id: Id(first + u64::from(number)),
-            name: format!("member-{number}"),
-            display: format!("Member {number}"),
-            bot: false,
-            token: String::new(),
-        })
+    /// The members that do nothing, from the one after `after`. Their ids follow those of the guild's channels and roles.
+    pub fn crowd(&self, after: Id) -> impl Iterator<Item = User> {
+        let first = self.id.0 + CROWD + 1;
+        let skipped = (after.0 + 1).saturating_sub(first);
+        let next = u32::try_from(skipped).map_or(u32::MAX, |skipped| skipped.saturating_add(1));
+        (next..=self.crowd)
+            .filter_map(move |number| self.of_crowd(Id(first - 1 + u64::from(number))))
+    }
+
+    /// One of the members that do nothing.
+    pub fn of_crowd(&self, id: Id) -> Option<User> {
+        let number = id.0.checked_sub(self.id.0 + CROWD)?;
+        (1..=u64::from(self.crowd))
+            .contains(&number)
+            .then(|| User::person(id, format!("member-{number}"), format!("Member {number}")))
     }
 
     /// What REST shows; GUILD_CREATE adds members, channels and more.
@@ -274,7 +182,7 @@ impl Guild {
             "max_presences": null,
             "max_stage_video_channel_users": 50,
             "max_video_channel_users": 25,
-            "mfa_level": 0,
+            "mfa_level": u8::from(self.mfa),
             "nsfw": false,
             "nsfw_level": 0,
             "preferred_locale": "en-US",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Channel, ChannelKind, Guild, Member, seed};
+use super::{AuditLog, Channel, ChannelKind, Guild, Member, Users, seed};
 use crate::id::Id;
 
 /// The first guild that is added. Each next one is the shard's unit, 2^22, further: one after the other they go to all shards in turn.
@@ -37,6 +37,16 @@ impl Guilds {
         }
     }
 
+    /// Everything is undone that was done in the guilds: the home guild has its first members and roles again.
+    pub fn reset(&mut self, users: &Users) {
+        seed::furnish(&mut self.home, users);
+        for guild in std::iter::once(&mut self.home).chain(self.more.values_mut()) {
+            guild.bans.clear();
+            guild.audit_log = AuditLog::default();
+            guild.mfa = false;
+        }
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Guild> {
         std::iter::once(&self.home).chain(self.more.values())
     }
@@ -46,6 +56,14 @@ impl Guilds {
             Some(&self.home)
         } else {
             self.more.get(&id)
+        }
+    }
+
+    pub fn get_mut(&mut self, id: Id) -> Option<&mut Guild> {
+        if id == self.home.id {
+            Some(&mut self.home)
+        } else {
+            self.more.get_mut(&id)
         }
     }
 
@@ -61,52 +79,43 @@ impl Guilds {
 
     pub fn channel_mut(&mut self, id: Id) -> Option<&mut Channel> {
         let guild = *self.channels.get(&id)?;
-        let guild = if guild == self.home.id {
-            &mut self.home
-        } else {
-            self.more.get_mut(&guild)?
-        };
+        let guild = self.get_mut(guild)?;
         guild.channels.iter_mut().find(|channel| channel.id == id)
     }
 
-    /// Adds a guild, of which everybody in the home guild is a member; answers its id.
-    pub fn add(&mut self, plan: Plan) -> Id {
+    /// Adds a guild, of which these users are members; answers its id.
+    pub fn add(&mut self, plan: Plan, users: impl Iterator<Item = Id>) -> Id {
         let number = self.more.len() as u64;
         let id = Id(FIRST + number * STEP);
         let text = (1..=plan.text_channels).map(|n| (ChannelKind::Text, format!("text-{n}")));
         let voice = (1..=plan.voice_channels).map(|n| (ChannelKind::Voice, format!("voice-{n}")));
         let channels = (id.0 + 1..).zip(text.chain(voice));
-        let guild = Guild {
-            id,
-            name: format!("guild-{}", number + 1),
-            owner: self.home.owner,
-            roles: seed::roles(id, Id(id.0 + STEP - 1)),
-            channels: channels
-                .map(|(channel, (kind, name))| Channel {
-                    id: Id(channel),
-                    guild: Some(id),
-                    name,
-                    kind,
-                    overwrites: Vec::new(),
-                    user_limit: 0,
-                    recipient: None,
-                })
-                .collect(),
-            members: self
-                .home
-                .members
-                .iter()
-                .map(|member| Member {
-                    user: member.user,
-                    roles: if member.user == seed::APPLICATION {
-                        vec![Id(id.0 + STEP - 1)]
-                    } else {
-                        Vec::new()
-                    },
-                })
-                .collect(),
-            crowd: plan.crowd,
-        };
+        let channels = channels
+            .map(|(channel, (kind, name))| Channel {
+                id: Id(channel),
+                guild: Some(id),
+                name,
+                kind,
+                overwrites: Vec::new(),
+                user_limit: 0,
+                recipient: None,
+            })
+            .collect();
+        let own_role = Id(id.0 + STEP - 1);
+        let roles = seed::roles(id, own_role);
+        let name = format!("guild-{}", number + 1);
+        let mut guild = Guild::new(id, name, self.home.owner, roles, channels);
+        guild.crowd = plan.crowd;
+        guild.members = users
+            .map(|user| {
+                let roles = if user == seed::APPLICATION {
+                    vec![own_role]
+                } else {
+                    Vec::new()
+                };
+                (user, Member::new(user, roles))
+            })
+            .collect();
         let of_guild = guild.channels.iter().map(|channel| (channel.id, id));
         self.channels.extend(of_guild);
         self.more.insert(id, guild);

@@ -1,6 +1,6 @@
 //! Append-only, bounded logs: what happened, and every REST request.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -92,7 +92,9 @@ pub struct RequestRecord {
     pub time: u64,
     /// HTTP method.
     pub method: String,
-    /// Path under `/api/v10`, with the query.
+    /// The API's version.
+    pub version: u8,
+    /// Path under `/api/v10`, or another version's prefix, with the query.
     pub path: String,
     /// The route it matched, such as `/channels/{channel_id}/messages`; `null` when none.
     pub route: Option<String>,
@@ -106,26 +108,43 @@ pub struct RequestRecord {
     pub took: u64,
 }
 
-/// The newest REST requests.
+/// How often each method of a route was answered with each status; 0: not at all.
+type Counts = BTreeMap<(String, String), BTreeMap<u16, u64>>;
+
+/// The newest REST requests, and counts of all.
 #[derive(Debug, Default)]
-pub struct RequestLog(VecDeque<RequestRecord>);
+pub struct RequestLog {
+    newest: VecDeque<RequestRecord>,
+    counts: Counts,
+}
 
 impl RequestLog {
     /// Appends.
     pub fn push(&mut self, record: RequestRecord) {
-        if self.0.len() == KEPT_REQUESTS {
-            self.0.pop_front();
+        let route = record.route.clone().unwrap_or_default();
+        let statuses = self
+            .counts
+            .entry((record.method.clone(), route))
+            .or_default();
+        *statuses.entry(record.status.unwrap_or(0)).or_default() += 1;
+        if self.newest.len() == KEPT_REQUESTS {
+            self.newest.pop_front();
         }
-        self.0.push_back(record);
+        self.newest.push_back(record);
     }
 
     /// Oldest first.
     pub fn iter(&self) -> impl Iterator<Item = &RequestRecord> {
-        self.0.iter()
+        self.newest.iter()
+    }
+
+    /// By method and route, which is empty for what no route matched.
+    pub fn counts(&self) -> impl Iterator<Item = (&(String, String), &BTreeMap<u16, u64>)> {
+        self.counts.iter()
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }

@@ -1,29 +1,39 @@
 //! What the simulated Discord knows. One lock holds all of it: every action is short, and none waits while holding it.
 
+mod audit_log;
 mod events;
 mod files;
 mod guild;
 mod guilds;
 pub mod interactions;
 mod log;
+mod member;
+mod membership;
 mod message;
 pub mod permissions;
 mod presence;
+mod role;
 pub mod seed;
 mod settings;
+mod users;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 pub use self::{
+    audit_log::{Action, Actor, AuditLog, Entry},
     files::{Files, StoredFile},
-    guild::{Channel, ChannelKind, Guild, Member, Overwrite, OverwriteKind, Role, User},
+    guild::{Channel, ChannelKind, Guild, Overwrite, OverwriteKind},
     guilds::{Guilds, Plan},
     log::{EventLog, RequestLog, RequestRecord},
+    member::Member,
+    membership::MemberChange,
     message::{Mentions, Message, Messages, flags},
     presence::Presence,
+    role::{MOST_ROLES, Manager, Role},
     settings::{Settings, SettingsChange},
+    users::{User, Users},
 };
 use crate::{
     StartError,
@@ -38,7 +48,7 @@ use crate::{
 pub struct State {
     pub settings: Settings,
     pub ids: Ids,
-    pub users: Vec<User>,
+    pub users: Users,
     pub guilds: Guilds,
     /// Direct channels that were opened.
     pub directs: Vec<Channel>,
@@ -94,11 +104,17 @@ impl State {
         self.requests.clear();
         self.log.clear();
         self.gateway.reset();
+        self.guilds.reset(&self.users);
         self.calls.reset();
     }
 
+    /// Adds a guild, of which those are members who were there from the beginning; answers its id.
+    pub fn found_guild(&mut self, plan: Plan) -> Id {
+        self.guilds.add(plan, seed::first(&self.users))
+    }
+
     pub fn user(&self, id: Id) -> Option<&User> {
-        self.users.iter().find(|user| user.id == id)
+        self.users.get(id)
     }
 
     /// The user of an `Authorization` header or of an Identify's token: bots with the prefix `Bot `, which Identify may
@@ -108,14 +124,13 @@ impl State {
             Some(bare) => (bare, true),
             None => (token, false),
         };
-        self.users.iter().find(|user| {
-            user.token == bare
-                && if user.bot {
-                    prefixed || !prefix_required
-                } else {
-                    !prefixed
-                }
-        })
+        let user = self.users.with_token(bare)?;
+        let fits = if user.bot {
+            prefixed || !prefix_required
+        } else {
+            !prefixed
+        };
+        fits.then_some(user)
     }
 
     /// A channel of the guild, or a direct one.
@@ -182,27 +197,6 @@ impl State {
             .iter()
             .map(|channel| self.channel_json(channel, viewer))
             .collect()
-    }
-
-    /// Members of a guild with their users, in the order of their ids.
-    pub fn members_json<'a>(
-        &'a self,
-        guild: &'a Guild,
-        select: impl Fn(&User) -> bool + Copy + 'a,
-    ) -> impl Iterator<Item = Value> + 'a {
-        let users = guild.members.iter().filter_map(move |member| {
-            let user = self.user(member.user).filter(|user| select(user))?;
-            Some(member.json_with(user))
-        });
-        let crowd = guild.crowd().filter(move |user| select(user)).map(|user| {
-            let roles = Vec::new();
-            let member = Member {
-                user: user.id,
-                roles,
-            };
-            member.json_with(&user)
-        });
-        users.chain(crowd)
     }
 
     /// A message as REST shows it. Discord does not store nonces: only the answer to its creation and MESSAGE_CREATE

@@ -3,8 +3,13 @@
 use super::{Channel, Guild, Overwrite, OverwriteKind};
 use crate::id::Id;
 
+pub const CREATE_INSTANT_INVITE: u64 = 1;
+pub const KICK_MEMBERS: u64 = 1 << 1;
+pub const BAN_MEMBERS: u64 = 1 << 2;
+pub const ADMINISTRATOR: u64 = 1 << 3;
 pub const MANAGE_CHANNELS: u64 = 1 << 4;
 pub const ADD_REACTIONS: u64 = 1 << 6;
+pub const VIEW_AUDIT_LOG: u64 = 1 << 7;
 pub const VIEW_CHANNEL: u64 = 1 << 10;
 pub const SEND_MESSAGES: u64 = 1 << 11;
 pub const MANAGE_MESSAGES: u64 = 1 << 13;
@@ -17,9 +22,13 @@ pub const SPEAK: u64 = 1 << 21;
 pub const MUTE_MEMBERS: u64 = 1 << 22;
 pub const MOVE_MEMBERS: u64 = 1 << 24;
 pub const USE_VAD: u64 = 1 << 25;
+pub const CHANGE_NICKNAME: u64 = 1 << 26;
+pub const MANAGE_NICKNAMES: u64 = 1 << 27;
+pub const MANAGE_ROLES: u64 = 1 << 28;
+pub const MANAGE_WEBHOOKS: u64 = 1 << 29;
 pub const SET_VOICE_CHANNEL_STATUS: u64 = 1 << 48;
 
-/// Everything: what the owner of a guild has.
+/// Everything: what the owner of a guild has, and who has ADMINISTRATOR.
 pub const ALL: u64 = (1 << 53) - 1;
 
 impl Guild {
@@ -31,10 +40,12 @@ impl Guild {
         let Some(member) = self.member(user) else {
             return 0;
         };
-        self.roles
+        let all = self
+            .roles
             .iter()
             .filter(|role| role.id == self.id || member.roles.contains(&role.id))
-            .fold(0, |sum, role| sum | role.permissions)
+            .fold(0, |sum, role| sum | role.permissions);
+        if all & ADMINISTRATOR == 0 { all } else { ALL }
     }
 
     /// A member's permissions in one channel of the guild.

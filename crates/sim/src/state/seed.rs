@@ -4,7 +4,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{
-    Channel, ChannelKind, Guild, Member, Overwrite, OverwriteKind, Role, User, permissions as p,
+    Channel, ChannelKind, Guild, Manager, Member, Overwrite, OverwriteKind, Role, User, Users,
+    permissions as p,
 };
 use crate::{StartError, id::Id};
 
@@ -13,44 +14,49 @@ pub const APPLICATION: Id = Id(1_300_000_000_000_000_001);
 const PEER: Id = Id(1_300_000_000_000_000_002);
 const ALICE: Id = Id(1_300_000_000_000_000_003);
 const BOB: Id = Id(1_300_000_000_000_000_004);
+/// Who owns the applications.
+pub const DEVELOPER: Id = ALICE;
 const GUILD: Id = Id(1_300_000_000_000_000_100);
 const BOT_ROLE: Id = Id(1_300_000_000_000_000_101);
 const STAFF_ROLE: Id = Id(1_300_000_000_000_000_102);
 const FIRST_BOT: u64 = 1_300_000_000_000_010_000;
 const FIRST_CHANNEL: u64 = 1_300_000_000_000_000_200;
 
-/// What our bot asks for when it is invited; the bits are CREATE_INSTANT_INVITE, MANAGE_WEBHOOKS, MANAGE_ROLES,
-/// MANAGE_NICKNAMES.
-const BOT_PERMISSIONS: u64 =
-    1 | (1 << 27) | (1 << 28) | (1 << 29) | p::MANAGE_CHANNELS | p::MUTE_MEMBERS;
+/// What our bot asks for when it is invited.
+const BOT_PERMISSIONS: u64 = p::CREATE_INSTANT_INVITE
+    | p::MANAGE_NICKNAMES
+    | p::MANAGE_ROLES
+    | p::MANAGE_WEBHOOKS
+    | p::MANAGE_CHANNELS
+    | p::MUTE_MEMBERS;
 
 /// Two bots (`uro`, ours, and `peer`, somebody else's), two people, and so many more bots, with fresh tokens.
-pub fn users(more_bots: u16) -> Result<Vec<User>, StartError> {
+pub fn users(more_bots: u16) -> Result<Users, StartError> {
     let user = |id, name: &str, display: &str, bot| {
         Ok::<_, StartError>(User {
-            id,
-            name: name.to_owned(),
-            display: display.to_owned(),
             bot,
             token: token(id)?,
+            ..User::person(id, name.to_owned(), display.to_owned())
         })
     };
-    let mut users = vec![
+    let mut users: Users = [
         user(APPLICATION, "uro", "Uro", true)?,
         user(PEER, "peer", "Peer", true)?,
         user(ALICE, "alice", "Alice", false)?,
         user(BOB, "bob", "Bob", false)?,
-    ];
+    ]
+    .into_iter()
+    .collect();
     for (id, number) in (FIRST_BOT..).zip(1..=more_bots) {
         let name = format!("bot-{number}");
-        users.push(user(Id(id), &name, &name, true)?);
+        users.add(user(Id(id), &name, &name, true)?);
     }
     Ok(users)
 }
 
 /// The guild. `staff` is hidden from all but staff, `rules` is for reading: they show errors 50001 and 50013. Nobody may
 /// connect to `office` but the owner. `more_channels` for text come after its own.
-pub fn guild(more_channels: u16, users: &[User]) -> Guild {
+pub fn guild(more_channels: u16, users: &Users) -> Guild {
     use ChannelKind::{Announcement, Stage, Text, Voice};
     let everyone = |deny| {
         vec![Overwrite {
@@ -81,57 +87,62 @@ pub fn guild(more_channels: u16, users: &[User]) -> Guild {
     ];
     let own = own.map(|(name, kind, overwrites)| (name.to_owned(), kind, overwrites));
     let more = (1..=more_channels).map(|number| (format!("channel-{number}"), Text, vec![]));
-    Guild {
-        id: GUILD,
-        name: "V-Sekai".to_owned(),
-        owner: ALICE,
-        roles: {
-            let mut roles = roles(GUILD, BOT_ROLE);
-            roles.push(role(
-                STAFF_ROLE,
-                "Staff",
-                1,
-                0xf0_b232,
-                p::MANAGE_MESSAGES | p::MENTION_EVERYONE,
-            ));
-            roles
-        },
-        channels: (FIRST_CHANNEL..)
-            .zip(own.into_iter().chain(more))
-            .map(|(id, (name, kind, overwrites))| Channel {
-                id: Id(id),
-                guild: Some(GUILD),
-                name,
-                kind,
-                overwrites,
-                user_limit: 0,
-                recipient: None,
-            })
-            .collect(),
-        members: users
-            .iter()
-            .map(|user| Member {
-                user: user.id,
-                roles: match user.id {
-                    APPLICATION => vec![BOT_ROLE],
-                    ALICE => vec![STAFF_ROLE],
-                    _ => vec![],
-                },
-            })
-            .collect(),
-        crowd: 0,
-    }
+    let channels = (FIRST_CHANNEL..)
+        .zip(own.into_iter().chain(more))
+        .map(|(id, (name, kind, overwrites))| Channel {
+            id: Id(id),
+            guild: Some(GUILD),
+            name,
+            kind,
+            overwrites,
+            user_limit: 0,
+            recipient: None,
+        })
+        .collect();
+    let mut guild = Guild::new(GUILD, "V-Sekai".to_owned(), ALICE, Vec::new(), channels);
+    furnish(&mut guild, users);
+    guild
+}
+
+/// Those users who were there from the beginning.
+pub fn first(users: &Users) -> impl Iterator<Item = Id> {
+    let ids = users.iter().map(|user| user.id);
+    ids.take_while(|id| id.0 <= FIRST_BOT + u64::from(u16::MAX))
+}
+
+/// Gives the guild its first owner, roles and members.
+pub fn furnish(guild: &mut Guild, users: &Users) {
+    guild.owner = ALICE;
+    guild.roles = roles(GUILD, BOT_ROLE);
+    guild.roles.push(Role {
+        color: 0xf0_b232,
+        ..Role::new(
+            STAFF_ROLE,
+            "Staff",
+            1,
+            p::MANAGE_MESSAGES | p::MENTION_EVERYONE,
+        )
+    });
+    let members = first(users).map(|user| {
+        let roles = match user {
+            APPLICATION => vec![BOT_ROLE],
+            ALICE => vec![STAFF_ROLE],
+            _ => vec![],
+        };
+        (user, Member::new(user, roles))
+    });
+    guild.members = members.collect();
 }
 
 /// The roles of any guild: everybody's, and that of our bot.
 pub fn roles(guild: Id, bot: Id) -> Vec<Role> {
     vec![
-        role(
+        Role::new(
             guild,
             "@everyone",
             0,
-            0,
-            p::VIEW_CHANNEL
+            p::CHANGE_NICKNAME
+                | p::VIEW_CHANNEL
                 | p::SEND_MESSAGES
                 | p::EMBED_LINKS
                 | p::ATTACH_FILES
@@ -143,25 +154,15 @@ pub fn roles(guild: Id, bot: Id) -> Vec<Role> {
                 | p::SET_VOICE_CHANNEL_STATUS,
         ),
         Role {
-            bot: Some(APPLICATION),
-            ..role(bot, "Uro", 2, 0x58_65f2, BOT_PERMISSIONS)
+            color: 0x58_65f2,
+            manager: Some(Manager::Bot(APPLICATION)),
+            ..Role::new(bot, "Uro", 2, BOT_PERMISSIONS)
         },
     ]
 }
 
-fn role(id: Id, name: &str, position: u32, color: u32, permissions: u64) -> Role {
-    Role {
-        id,
-        name: name.to_owned(),
-        position,
-        color,
-        permissions,
-        bot: None,
-    }
-}
-
 /// A token as Discord makes them: the id in base64, a time stamp and a secret, with dots between.
-fn token(id: Id) -> Result<String, StartError> {
+pub fn token(id: Id) -> Result<String, StartError> {
     Ok(format!(
         "{}.{}.{}",
         URL_SAFE_NO_PAD.encode(id.to_string()),

@@ -25,6 +25,8 @@ const PERMISSIONS: u64 = 104_324_673;
 pub struct Place {
     pub guild: Guild,
     pub users: Vec<User>,
+    /// In the order of `users`.
+    pub members: Vec<Member>,
     /// What each member shows, in the order of `users`.
     pub shown: Vec<Option<Shown>>,
 }
@@ -37,13 +39,13 @@ impl Place {
         let id = maker.id();
         let mut roles = vec![role(id, "@everyone", 0)];
         roles.extend((1..=ROLES).map(|at| role(maker.id(), maker.one(WORDS), at)));
-        let members = users.iter().map(|user| Member {
-            user: user.id,
-            roles: (0..maker.rng.u32(..4))
+        let members = users.iter().map(|user| {
+            let given = (0..maker.rng.u32(..4))
                 .map(|_| roles[maker.rng.usize(1..roles.len())].id)
-                .collect(),
+                .collect();
+            Member::new(user.id, given)
         });
-        let members = members.collect();
+        let members: Vec<Member> = members.collect();
         let kinds = [
             (ChannelKind::Text, TEXT_CHANNELS),
             (ChannelKind::Voice, VOICE_CHANNELS),
@@ -61,16 +63,10 @@ impl Place {
             recipient: None,
         });
         let channels = channels.collect();
+        let name = format!("{} of {}", maker.one(WORDS), maker.one(NAMES));
         Self {
-            guild: Guild {
-                id,
-                name: format!("{} of {}", maker.one(WORDS), maker.one(NAMES)),
-                owner: users[0].id,
-                roles,
-                channels,
-                members,
-                crowd: 0,
-            },
+            guild: Guild::new(id, name, users[0].id, roles, channels),
+            members,
             shown: users.iter().map(|_| None).collect(),
             users,
         }
@@ -99,7 +95,7 @@ impl Place {
             }
         }
         let mut guild = self.guild.json();
-        let members = self.guild.members.iter().zip(&self.users);
+        let members = self.members.iter().zip(&self.users);
         guild["members"] = members
             .map(|(member, user)| {
                 let mut member = member.json_with(user);
@@ -132,13 +128,9 @@ impl Place {
 
 fn user(maker: &mut Maker) -> User {
     let name = maker.one(NAMES);
-    User {
-        id: maker.id(),
-        name: format!("{}{}", name.to_lowercase(), maker.rng.u32(..10_000)),
-        display: name.to_owned(),
-        bot: false,
-        token: String::new(),
-    }
+    let id = maker.id();
+    let account = format!("{}{}", name.to_lowercase(), maker.rng.u32(..10_000));
+    User::person(id, account, name.to_owned())
 }
 
 /// A user as people are: with a picture.
@@ -153,12 +145,8 @@ pub fn user_json(user: &User) -> Value {
 
 fn role(id: Id, name: &str, position: u32) -> Role {
     Role {
-        id,
-        name: name.to_owned(),
-        position,
         color: position * 0x0b_1f3d,
-        permissions: PERMISSIONS,
-        bot: None,
+        ..Role::new(id, name, position, PERMISSIONS)
     }
 }
 

@@ -29,10 +29,7 @@ pub fn plain(maker: &mut Maker, guild: Id, channel: Id, author: &User, content: 
         nonce: None,
         reply_to: None,
     };
-    let member = Member {
-        user: author.id,
-        roles: vec![],
-    };
+    let member = Member::new(author.id, Vec::new());
     let mut json = message.json();
     json["guild_id"] = json!(guild);
     json["author"] = user_json(author);
@@ -54,7 +51,7 @@ pub fn random(maker: &mut Maker, place: &Place, person: usize) -> Value {
             &place.users[person],
             &content,
         );
-        json["member"] = place.guild.members[person].json();
+        json["member"] = place.members[person].json();
         json
     };
     let mut message = write(maker, person);
@@ -68,7 +65,7 @@ pub fn random(maker: &mut Maker, place: &Place, person: usize) -> Value {
         message["type"] = json!(19);
         message["message_reference"] = json!({"type": 0, "message_id": original["id"], "channel_id": channel, "guild_id": place.guild.id});
         let mut mentioned = user_json(&place.users[other]);
-        mentioned["member"] = place.guild.members[other].json();
+        mentioned["member"] = place.members[other].json();
         message["mentions"] = json!([mentioned]);
         message["referenced_message"] = original;
     }

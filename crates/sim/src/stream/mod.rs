@@ -205,7 +205,8 @@ mod tests {
     fn record(seed: u32) -> Recording {
         let plan = plan(json!({"seed": seed, "events": 2_000, "guilds": 20, "members": [10, 500]}));
         let users = seed::users(0).unwrap();
-        plan.unwrap().record(Id(1), Id(2), &users[0])
+        plan.unwrap()
+            .record(Id(1), Id(2), users.named("uro").unwrap())
     }
 
     #[test]

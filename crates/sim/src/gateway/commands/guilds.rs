@@ -34,11 +34,11 @@ impl State {
         created["unavailable"] = json!(false);
         created["member_count"] = json!(guild.member_count());
         created["members"] = if large {
-            let users = guild.members.iter().filter(|member| named(member.user));
+            let users = guild.members.values().filter(|member| named(member.user));
             let named = users.filter_map(|member| Some(member.json_with(self.user(member.user)?)));
             named.collect()
         } else {
-            self.members_json(guild, |member| named(member.id))
+            self.members_json(guild, Id(0), |user, _| named(user.id))
                 .collect()
         };
         created["channels"] = self.guild_channels_json(guild, user).into();
@@ -55,12 +55,13 @@ impl State {
         created
     }
 
-    /// A guild that has just been added is told to the sessions of its members.
-    pub fn guild_added(&mut self, id: Id) {
+    /// A guild that has just been added is told to the sessions of its members; one that a user has just joined to his.
+    pub fn guild_added(&mut self, id: Id, joined: Option<Id>) {
         let told: Vec<(String, Value)> = self
             .gateway
             .sessions()
             .filter(|session| session.wants(intents::GUILDS) && session.hears(Some(id)))
+            .filter(|session| joined.is_none_or(|user| session.user == user))
             .filter(|session| {
                 self.guilds
                     .get(id)

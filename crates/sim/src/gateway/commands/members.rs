@@ -1,5 +1,7 @@
 //! Request Guild Members.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Client, DECODE_ERROR, Flow, id};
@@ -52,7 +54,7 @@ impl Client {
             Some(limit @ 1..) => usize::try_from(limit).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
-        let members = state.members_json(guild, |user| match (&users, query) {
+        let members = state.members_json(guild, Id(0), |user, _| match (&users, query) {
             (Some(users), _) => users.contains(&user.id),
             (None, query) => user.name.starts_with(query.unwrap_or_default()),
         });
@@ -99,7 +101,12 @@ impl Client {
 }
 
 pub(super) fn presences(state: &State) -> Value {
-    let users = state.users.iter().map(|user| state.presence_json(user.id));
+    let here: BTreeSet<Id> = state
+        .gateway
+        .sessions()
+        .map(|session| session.user)
+        .collect();
+    let users = here.into_iter().map(|user| state.presence_json(user));
     users
         .filter(|presence| presence["status"] != "offline")
         .collect()

@@ -24,7 +24,7 @@ impl Client {
         let Some(known) = state.guilds.get(guild).filter(|guild| guild.has(user)) else {
             return Flow::Go;
         };
-        let member = state.members_json(known, |member| member.id == user).next();
+        let member = state.member_json(known, user);
         let seat = Seat { guild, user };
         // Discord stays silent when the channel cannot be joined.
         if channel.is_some_and(|channel| !may_join(state, seat, channel)) {

@@ -1,0 +1,100 @@
+//! Who does something in a guild, why, and whether he may.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use percent_encoding::percent_decode;
+
+use super::{ApiError, FormErrors, messages::need, reading::path_id};
+use crate::{
+    id::Id,
+    state::{Actor, Guild, State as Discord, User, permissions as p, seed},
+};
+
+/// The longest reason.
+const MAX_REASON: usize = 512;
+
+/// What moderators do: a guild can demand two-factor authentication for it
+/// (`developers/topics/permissions`, the permissions with an asterisk).
+const MODERATION: u64 = p::KICK_MEMBERS
+    | p::BAN_MEMBERS
+    | p::MANAGE_CHANNELS
+    | p::MANAGE_MESSAGES
+    | p::MANAGE_ROLES
+    | p::MANAGE_WEBHOOKS;
+
+/// The header `X-Audit-Log-Reason`: UTF-8 in URL encoding.
+#[derive(Debug)]
+pub struct Reason(Option<String>);
+
+impl Reason {
+    pub fn of(self, user: Id) -> Actor {
+        Actor {
+            user,
+            reason: self.0,
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Reason {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(given) = parts.headers.get("x-audit-log-reason") else {
+            return Ok(Self(None));
+        };
+        let fail = |code: &str, message: String| {
+            let errors = FormErrors::one(&["X-Audit-Log-Reason"], code, message);
+            Err(ApiError::invalid_form(errors))
+        };
+        let Ok(text) = percent_decode(given.as_bytes()).decode_utf8() else {
+            return fail(
+                "STRING_TYPE_CONVERT",
+                "Could not interpret as UTF-8.".to_owned(),
+            );
+        };
+        if text.chars().count() > MAX_REASON {
+            let message = format!("Must be {MAX_REASON} or fewer in length.");
+            return fail("BASE_TYPE_MAX_LENGTH", message);
+        }
+        let text = text.trim();
+        Ok(Self((!text.is_empty()).then(|| text.to_owned())))
+    }
+}
+
+/// The guild of a path, which the caller must be a member of.
+pub fn own_guild<'a>(state: &'a Discord, guild: &str, caller: Id) -> Result<&'a Guild, ApiError> {
+    let guild = path_id("guild_id", guild)?;
+    let guild = state
+        .guilds
+        .get(guild)
+        .ok_or_else(ApiError::unknown_guild)?;
+    if guild.has(caller) {
+        Ok(guild)
+    } else {
+        Err(ApiError::missing_access())
+    }
+}
+
+/// Whether a member has permissions in a guild, and the two-factor authentication that it may demand for them: of a bot,
+/// its owner must have it.
+pub fn need_in(state: &Discord, guild: &Guild, caller: Id, needed: u64) -> Result<(), ApiError> {
+    need(guild.base_permissions(caller), needed)?;
+    let responsible = match state.user(caller) {
+        Some(user) if user.bot => state.user(seed::DEVELOPER),
+        user => user,
+    };
+    let has_mfa = responsible.is_some_and(|user: &User| user.mfa);
+    if guild.mfa && needed & MODERATION != 0 && !has_mfa {
+        return Err(ApiError::two_factor_required());
+    }
+    Ok(())
+}
+
+/// A member of the guild, whom a path names.
+pub fn member_id(state: &Discord, guild: &Guild, user: &str) -> Result<Id, ApiError> {
+    let user = path_id("user_id", user)?;
+    match state.user(user) {
+        _ if guild.has(user) => Ok(user),
+        Some(_) => Err(ApiError::unknown_member()),
+        None => Err(ApiError::unknown_user()),
+    }
+}

@@ -1,0 +1,343 @@
+//! Members (`developers/resources/guild`): who there is, who joins, is renamed, gets roles and is thrown out.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+
+use super::{
+    ApiError, Caller, FormErrors, Version,
+    acting::{Reason, member_id, need_in, own_guild},
+    body::Form,
+    query::{self, Query},
+    reading::{Answer, path_id},
+    validate::{Check, Object},
+};
+use crate::{
+    app::App,
+    gateway::intents,
+    id::Id,
+    state::{Guild, MemberChange, State as Discord, permissions as p},
+};
+
+/// The longest nickname, in characters.
+const MAX_NICK: usize = 32;
+/// The most members in an answer.
+const MOST: u64 = 1_000;
+
+pub async fn get(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path((guild, user)): Path<(String, String)>,
+) -> Answer {
+    let state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    let id = path_id("user_id", &user)?;
+    match state.member_json(guild, id) {
+        Some(member) => Ok(Json(member)),
+        None => member_id(&state, guild, &user).and(Err(ApiError::unknown_member())),
+    }
+}
+
+/// Members by pages; bots must have been granted the intent GUILD_MEMBERS.
+pub async fn list(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+    query: Query,
+) -> Answer {
+    let state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    let bot = state.user(caller).is_some_and(|user| user.bot);
+    if bot && state.settings.privileged_intents & intents::GUILD_MEMBERS == 0 {
+        return Err(ApiError::missing_access());
+    }
+    let limit = query::limit(&query, 1, MOST)?;
+    let after = query::snowflake(&query, "after")?.unwrap_or(Id(0));
+    let members = state.members_json(guild, after, |_, _| true);
+    Ok(Json(members.take(limit).collect()))
+}
+
+/// Members whose name or nickname begins so, in whatever case.
+pub async fn search(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+    query: Query,
+) -> Answer {
+    let state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    let limit = query::limit(&query, 1, MOST)?;
+    let Some(wanted) = query.get("query").filter(|wanted| !wanted.is_empty()) else {
+        let errors = FormErrors::one(&["query"], "BASE_TYPE_REQUIRED", "This field is required");
+        return Err(ApiError::invalid_form(errors));
+    };
+    let wanted = wanted.to_lowercase();
+    let begins = |name: &str| name.to_lowercase().starts_with(&wanted);
+    let members = state.members_json(guild, Id(0), |user, nick| {
+        begins(&user.name) || nick.is_some_and(begins)
+    });
+    Ok(Json(members.take(limit).collect()))
+}
+
+/// A member's nickname and roles, as a form gives them.
+struct MemberForm;
+
+impl MemberForm {
+    /// What is to change. The roles must be there; `@everyone` among them counts for nothing.
+    fn parse(check: &mut Check, guild: &Guild, form: &Object) -> Result<MemberChange, ApiError> {
+        for key in [
+            "mute",
+            "deaf",
+            "channel_id",
+            "communication_disabled_until",
+            "flags",
+        ] {
+            let given = form.get(key);
+            let nothing = |value: &Value| *value == json!(false) || value.is_null();
+            if given.is_some_and(|value| !nothing(value) || key == "channel_id") {
+                check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
+            }
+        }
+        let nick = nick(check, form);
+        let list = check.list(form, "roles", usize::MAX);
+        let roles = list.map(|list| {
+            let roles = check.at("roles", |check| {
+                let roles = list.iter().enumerate();
+                let roles = roles.filter_map(|(index, role)| {
+                    check.at(&index.to_string(), |check| check.snowflake(role))
+                });
+                roles.collect::<Vec<_>>()
+            });
+            roles.into_iter().filter(|role| *role != guild.id)
+        });
+        let roles: Option<Vec<Id>> = roles.map(Iterator::collect);
+        let unknown = roles.iter().flatten().any(|id| guild.role(*id).is_none());
+        if unknown {
+            return Err(ApiError::unknown_role());
+        }
+        Ok(MemberChange { nick, roles })
+    }
+}
+
+/// A nickname; `null` and an empty text take it away.
+fn nick(check: &mut Check, form: &Object) -> Option<Option<String>> {
+    form.get("nick")?;
+    let nick = check.text(form, "nick", MAX_NICK);
+    Some(
+        nick.map(|nick| clean(&nick))
+            .filter(|nick| !nick.is_empty()),
+    )
+}
+
+/// A name without what Discord takes out: characters without width, and white space at the ends and in runs
+/// (`developers/resources/user`, "Usernames and Nicknames").
+fn clean(name: &str) -> String {
+    let visible: String = name
+        .chars()
+        .filter(|c| {
+            !matches!(
+                c,
+                '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{180e}' | '\u{ad}'
+            )
+        })
+        .collect();
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Changes nickname and roles.
+pub async fn modify(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Extension(version): Extension<Version>,
+    Path((guild, user)): Path<(String, String)>,
+    reason: Reason,
+    body: Form,
+) -> Result<Response, ApiError> {
+    let mut state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    let user = member_id(&state, guild, &user)?;
+    let mut check = Check::default();
+    let change = MemberForm::parse(&mut check, guild, &body.json);
+    check.errors.into_result()?;
+    let change = change?;
+    if change.nick.is_some() {
+        may_rename(&state, guild, caller, user)?;
+    }
+    if let Some(roles) = &change.roles {
+        let had = guild.member(user).map_or(&[][..], |member| &member.roles);
+        let given = roles.iter().filter(|role| !had.contains(role));
+        let taken = had.iter().filter(|role| !roles.contains(role));
+        let differ: Vec<Id> = given.chain(taken).copied().collect();
+        may_give(&state, guild, caller, &differ)?;
+    }
+    let guild = guild.id;
+    state.change_member(guild, user, change, reason.of(caller));
+    Ok(match version {
+        Version::Six => StatusCode::NO_CONTENT.into_response(),
+        Version::Ten => Json(shown(&state, guild, user)).into_response(),
+    })
+}
+
+fn shown(state: &Discord, guild: Id, user: Id) -> Option<Value> {
+    state.member_json(state.guilds.get(guild)?, user)
+}
+
+fn may_rename(state: &Discord, guild: &Guild, caller: Id, user: Id) -> Result<(), ApiError> {
+    if caller == user && guild.base_permissions(caller) & p::CHANGE_NICKNAME != 0 {
+        return Ok(());
+    }
+    need_in(state, guild, caller, p::MANAGE_NICKNAMES)?;
+    if caller == user || guild.outranks(caller, user) {
+        Ok(())
+    } else {
+        Err(ApiError::missing_permissions())
+    }
+}
+
+/// Whether a member may give and take these roles: all must be below his own, and none managed.
+fn may_give(state: &Discord, guild: &Guild, caller: Id, roles: &[Id]) -> Result<(), ApiError> {
+    need_in(state, guild, caller, p::MANAGE_ROLES)?;
+    let may = roles.iter().all(|role| {
+        guild
+            .role(*role)
+            .is_some_and(|role| role.manager.is_none() && guild.is_above(caller, role))
+    });
+    if may {
+        Ok(())
+    } else {
+        Err(ApiError::missing_permissions())
+    }
+}
+
+/// The caller renames himself.
+pub async fn modify_own(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+    reason: Reason,
+    body: Form,
+) -> Answer {
+    let mut state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    let mut check = Check::default();
+    for key in ["banner", "avatar", "bio"] {
+        if body.json.get(key).is_some_and(|value| !value.is_null()) {
+            check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
+        }
+    }
+    let nick = nick(&mut check, &body.json);
+    check.errors.into_result()?;
+    if nick.is_some() {
+        may_rename(&state, guild, caller, caller)?;
+    }
+    let guild = guild.id;
+    let change = MemberChange { nick, roles: None };
+    state.change_member(guild, caller, change, reason.of(caller));
+    Ok(Json(json!(shown(&state, guild, caller))))
+}
+
+/// Throws a member out.
+pub async fn remove(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path((guild, user)): Path<(String, String)>,
+    reason: Reason,
+) -> Result<StatusCode, ApiError> {
+    let mut state = app.state();
+    let guild = own_guild(&state, &guild, caller)?;
+    need_in(&state, guild, caller, p::KICK_MEMBERS)?;
+    let user = member_id(&state, guild, &user)?;
+    if !guild.outranks(caller, user) {
+        return Err(ApiError::missing_permissions());
+    }
+    let guild = guild.id;
+    state.kick(guild, user, reason.of(caller));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The caller leaves.
+pub async fn leave(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(guild): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let mut state = app.state();
+    let guild = path_id("guild_id", &guild)?;
+    let known = state.guilds.get(guild).filter(|guild| guild.has(caller));
+    let known = known.ok_or_else(ApiError::unknown_guild)?;
+    if known.owner == caller {
+        return Err(ApiError::invalid_guild());
+    }
+    state.leave(guild, caller);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn add_role(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(path): Path<(String, String, String)>,
+    reason: Reason,
+) -> Result<StatusCode, ApiError> {
+    change_role(&app, caller, &path, reason, true)
+}
+
+pub async fn remove_role(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path(path): Path<(String, String, String)>,
+    reason: Reason,
+) -> Result<StatusCode, ApiError> {
+    change_role(&app, caller, &path, reason, false)
+}
+
+fn change_role(
+    app: &App,
+    caller: Id,
+    (guild, user, role): &(String, String, String),
+    reason: Reason,
+    give: bool,
+) -> Result<StatusCode, ApiError> {
+    let mut state = app.state();
+    let guild = own_guild(&state, guild, caller)?;
+    let user = member_id(&state, guild, user)?;
+    let role = path_id("role_id", role)?;
+    if guild.role(role).is_none() {
+        return Err(ApiError::unknown_role());
+    }
+    if role == guild.id {
+        return Err(ApiError::invalid_role());
+    }
+    may_give(&state, guild, caller, &[role])?;
+    let had = guild.member(user).map_or(&[][..], |member| &member.roles);
+    let others = had.iter().copied().filter(|own| *own != role);
+    let roles = others.chain(give.then_some(role)).collect();
+    let change = MemberChange {
+        nick: None,
+        roles: Some(roles),
+    };
+    let guild = guild.id;
+    state.change_member(guild, user, change, reason.of(caller));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cleaned() {
+        for (given, kept) in [
+            ("  Ada  ", "Ada"),
+            ("Ada \t  Lovelace", "Ada Lovelace"),
+            ("\u{200b}\u{feff}", ""),
+            ("a\u{200b}b", "ab"),
+            ("👩\u{200d}🚀", "👩\u{200d}🚀"),
+        ] {
+            assert_eq!(clean(given), kept, "{given:?}");
+        }
+    }
+}
