@@ -216,17 +216,7 @@ defmodule UroDiscord.Setup.Permissions do
   def two_factor, do: @two_factor
 
   @doc """
-  What a member's roles give in a guild: `@everyone`, whose id is the guild's, and his own.
-  """
-  @spec base(map(), [Snowflake.t()]) :: non_neg_integer()
-  def base(%{"id" => guild_id, "roles" => roles}, role_ids) do
-    for %{"id" => id, "permissions" => permissions} <- roles, id == guild_id or id in role_ids, reduce: 0 do
-      sum -> sum ||| number(permissions)
-    end
-  end
-
-  @doc """
-  What is left of, and added to, `base` in a channel: first for `@everyone`, then for all of the member's roles together, then for himself.
+  What a channel takes from, and adds to, what a member may do in its server: first for `@everyone`, then for all of the member's roles together, then for himself.
 
       iex> alias UroDiscord.Setup.Permissions
       iex> base = Permissions.bits([:view_channel, :send_messages])

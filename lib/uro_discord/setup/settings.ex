@@ -27,13 +27,19 @@ defmodule UroDiscord.Setup.Settings do
     end
   end
 
-  # Nobody is asked anything without a token. What is missing cannot be left out, so that what asks for it goes as a whole.
+  # What lacks another option is told of that one, which may be as it should: then what may lack something goes, and at last
+  # there is nothing that Discord could be asked with.
+  @needy [:accounts, :portal, :interactions]
+
   defp drop(options, problems) do
     wrong = for %{key: key} <- problems, do: key |> to_string() |> String.split(".") |> hd()
+    found = for {key, _value} <- options, Atom.to_string(key) in wrong, do: key
 
-    case Keyword.reject(options, fn {key, _value} -> Atom.to_string(key) in wrong end) do
-      ^options -> Keyword.put(options, :enabled, false)
-      others -> if "token" in wrong, do: Keyword.put(others, :enabled, false), else: others
+    cond do
+      "token" in wrong -> options |> Keyword.drop(found) |> Keyword.put(:enabled, false)
+      found != [] -> Keyword.drop(options, found)
+      Keyword.take(options, @needy) != [] -> Keyword.drop(options, @needy)
+      true -> Keyword.put(options, :enabled, false)
     end
   end
 end

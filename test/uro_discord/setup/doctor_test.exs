@@ -2,7 +2,7 @@ defmodule UroDiscord.Setup.DoctorTest do
   # Its own simulator, and options that go before those of the application's environment: nothing here is anybody else's.
   use ExUnit.Case, async: true
 
-  alias UroDiscord.{DiscordSim, Wrong}
+  alias UroDiscord.{DiscordSim, HTTPServer, Wrong}
   alias UroDiscord.Setup.{Doctor, Permissions}
 
   defmodule Directory do
@@ -15,7 +15,8 @@ defmodule UroDiscord.Setup.DoctorTest do
 
   @role "1300000000000000150"
   @secret "0123456789abcdef-of-the-client"
-  @public_url "https://uro.example/discord"
+  # Where nothing listens.
+  @public_url "http://127.0.0.1:1/discord"
   @redirect @public_url <> "/link/callback"
 
   setup_all do
@@ -90,20 +91,24 @@ defmodule UroDiscord.Setup.DoctorTest do
   defp with_roles(sim, guild, roles), do: guild(sim, guild, &Map.update!(&1, "roles", fn there -> there ++ roles end))
 
   test "what is right is right, and costs no identify", %{sim: sim, guild: guild} do
-    linked(sim)
+    # As UroDiscord answers to a GET of what takes a POST.
+    url = HTTPServer.start!(fn _request -> {405, [], "{}"} end).url <> "/discord"
+    linked(sim, %{"redirect_uris" => [url <> "/link/callback"], "event_webhooks_url" => url <> "/webhook-events"})
     with_roles(sim, guild, [role(%{})])
     key = public_key(sim)
 
     options =
-      accounts(guild, guilds: [[id: guild, roles: [{:linked, @role}], nickname: "{display_name}"]]) ++
-        [public_key: key, board: [channels: [channel(sim, "status")]], portal: [open: []]]
+      accounts(guild,
+        public_url: url,
+        guilds: [[id: guild, roles: [{:linked, @role}], nickname: "{display_name}"]]
+      ) ++ [public_key: key, board: [channels: [channel(sim, "status")]], portal: [open: []]]
 
     findings = look(sim, options)
     assert [] = Enum.reject(findings, &(&1.state == :ok))
 
     for check <-
           ~w(configuration nif bridge store token clock application intents identifies server permissions roles channel callback_url public_key
-             interactions_url webhook_events_url)a,
+             interactions_url webhook_events_url public_url)a,
         do: assert({[:ok | _], _said} = said(findings, check), "#{check}")
 
     assert DiscordSim.get(sim, "/events?types=connect,identify")["events"] == []
@@ -249,16 +254,11 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert Doctor.Finding.exit_status(findings) == 1
     end
 
-    test "a Discord that is away is not known, and nothing is wrong", %{sim: sim} do
-      findings = look(sim, api_url: "http://127.0.0.1:1/api/v10")
-      assert {[:unknown], said} = said(findings, :discord)
-      assert said =~ "http://127.0.0.1:1/api/v10"
-      assert Doctor.Finding.exit_status(findings) == 2
-    end
-
-    test "one that answers with something else is not known", %{sim: sim} do
+    test "a Discord that answers with something else is not known", %{sim: sim} do
       Wrong.rule(sim, "/users/@me", %{status: 200, body: "<html>a captive portal</html>"})
-      assert {[:unknown], _said} = sim |> look() |> said(:discord)
+      findings = look(sim)
+      assert {[:unknown], _said} = said(findings, :discord)
+      assert Doctor.Finding.exit_status(findings) == 2
     end
 
     test "a clock that is wrong", %{sim: sim} do
@@ -315,10 +315,11 @@ defmodule UroDiscord.Setup.DoctorTest do
       for bits <- [[13, 15, 19], [12, 14, 18]], do: assert({[:ok], _said} = flags.(bits))
     end
 
-    test "accounts without the members' intent are warned of", %{sim: sim, guild: guild} do
-      linked(sim)
-      assert {[:ok, :warning], said} = sim |> look(accounts(guild) ++ [intents: [:guilds]]) |> said(:intents)
-      assert said =~ ":guild_members"
+    test "accounts without the members' intent cannot be, and the rest is looked at", %{sim: sim, guild: guild} do
+      findings = look(sim, accounts(guild) ++ [intents: [:guilds]])
+      assert {[:wrong | _], said} = said(findings, :configuration)
+      assert said =~ "lacks :guild_members"
+      assert {[:ok], _said} = said(findings, :token)
     end
 
     test "identifies that are used up", %{sim: sim} do
@@ -453,9 +454,8 @@ defmodule UroDiscord.Setup.DoctorTest do
 
       twice = [role(%{}), role(%{"id" => "1300000000000000151"})]
       with_roles(sim, guild, twice)
-      assert {[:wrong], said} = mapped(sim, guild, rule)
-      assert said =~ "there are 2 roles called \"Member\""
-      assert said =~ "1300000000000000151"
+      assert {[:ok, :warning], said} = mapped(sim, guild, rule)
+      assert said =~ "there are 2 roles called \"Member\" in V-Sekai, and the lowest (1300000000000000151) is taken"
 
       Wrong.none(sim)
       linked(sim)
@@ -558,6 +558,20 @@ defmodule UroDiscord.Setup.DoctorTest do
   end
 
   describe "addresses" do
+    test "where something else answers, or nothing", %{sim: sim, guild: guild} do
+      linked(sim)
+      at = fn url -> sim |> look(accounts(guild, public_url: url)) |> said(:public_url) end
+      assert {[:warning], said} = at.(@public_url)
+      assert said =~ "nothing answers at #{@public_url} from here"
+
+      for {answer, what} <- [{{404, [], "not here"}, "(status 404)"}, {{200, [], "[]"}, "is not UroDiscord"}] do
+        assert {[:warning], said} = at.(HTTPServer.start!(fn _request -> answer end).url)
+        assert said =~ what
+      end
+
+      assert {[], ""} = sim |> look() |> said(:public_url)
+    end
+
     test "a callback that is not registered, letter by letter", %{sim: sim, guild: guild} do
       with_redirects = fn redirects, public_url ->
         linked(sim, %{"redirect_uris" => redirects})
@@ -572,15 +586,15 @@ defmodule UroDiscord.Setup.DoctorTest do
 
       for near <- [
             @redirect <> "/",
-            "http://uro.example/discord/link/callback",
-            "https://URO.example/discord/link/callback"
+            String.replace(@redirect, "http:", "https:"),
+            String.replace(@redirect, "link", "LINK")
           ] do
         assert {[:wrong], said} = with_redirects.([near], @public_url)
         assert said =~ "#{near} is not the same"
       end
 
       assert {[:warning], _said} = with_redirects.(nil, @public_url)
-      insecure = "http://uro.example/discord"
+      insecure = "http://127.0.0.2:1/discord"
       assert {[:ok, :warning], said} = with_redirects.([insecure <> "/link/callback"], insecure)
       assert said =~ "in the clear"
       local = "http://127.0.0.1:4000/discord"

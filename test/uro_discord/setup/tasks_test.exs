@@ -55,7 +55,8 @@ defmodule UroDiscord.Setup.TasksTest do
     assert %{"state" => "wrong", "advice" => _} = Enum.find(findings, &(&1["check"] == "channel"))
 
     Application.put_env(:uro_discord, :api_url, "http://127.0.0.1:1/api/v10")
-    capture_io(fn -> assert catch_exit(Mix.Tasks.UroDiscord.Doctor.run([])) == {:shutdown, 2} end)
+    text = capture_io(fn -> assert catch_exit(Mix.Tasks.UroDiscord.Doctor.run([])) == {:shutdown, 2} end)
+    assert text =~ ~r"^  unknown  discord: Discord was not reached at http://127.0.0.1:1/api/v10"m
     assert catch_exit(Mix.Tasks.UroDiscord.Doctor.run(["--jsn"])) == {:shutdown, 2}
     assert_received {:mix_shell, :error, [usage]}
     assert usage =~ "--jsn is not understood"
@@ -72,6 +73,16 @@ defmodule UroDiscord.Setup.TasksTest do
     start_uro_discord!(sim, channels: [rules: sim.info["channels"]["rules"]])
     assert [%{state: :wrong, found: found}] = Enum.filter(Doctor.findings(), &(&1.check == :channel))
     assert found =~ ":rules"
+  end
+
+  test "it knows UroDiscord by how it answers", %{sim: sim} do
+    start_uro_discord!(sim, web: [port: 0])
+
+    url = eventually(fn -> with({:ok, %{web: %{url: url}}} <- UroDiscord.status(), do: url, else: (_ -> nil)) end)
+    accounts = [directory: UroDiscord.TestDirectory, client_secret: "0123456789abcdef", public_url: url]
+    findings = Doctor.findings(accounts: accounts)
+    assert %{state: :ok, found: found} = Enum.find(findings, &(&1.check == :public_url))
+    assert found == "UroDiscord answers at #{url}"
   end
 
   test "colours, on a terminal" do

@@ -10,14 +10,46 @@ defmodule UroDiscord.Setup.Doctor.Addresses do
   @enabled 2
   @by_discord 3
   @deauthorized "APPLICATION_DEAUTHORIZED"
+  @timeout_ms 5_000
 
   @spec look(Facts.t()) :: [Finding.t()]
   def look(%{application: {:ok, application}, config: config}) do
-    callback(application, config) ++
+    reached(config) ++
+      callback(application, config) ++
       public_key(application, config) ++ interactions(application, config) ++ events(application, config)
   end
 
   def look(_facts), do: []
+
+  ## Where browsers and Discord find Uro
+
+  # A route that only takes POST says so (405); whatever else answers there is not ours. Asked from here, which is not where Discord is.
+  defp reached(%{accounts: %{directory: directory, public_url: url}} = config) when directory != nil and url != nil do
+    case UroDiscord.HTTP.get_json(url <> "/webhook-events", ca_file: config.ca_file, timeout_ms: @timeout_ms) do
+      {:error, %{status: 405}} ->
+        [ok(:public_url, "UroDiscord answers at #{url}")]
+
+      {:error, %{status: status}} when status != nil ->
+        [not_ours("what answers at #{url} is not UroDiscord (status #{status})")]
+
+      {:error, error} ->
+        [not_ours("nothing answers at #{url} from here: #{Exception.message(error)}")]
+
+      _other ->
+        [not_ours("what answers at #{url} is not UroDiscord")]
+    end
+  end
+
+  defp reached(_config), do: []
+
+  defp not_ours(found),
+    do:
+      warning(
+        :public_url,
+        found,
+        "start the server; `public_url:` is the address of /discord as a browser has it, with what a proxy takes off (docs/http.md, Where it is). If this machine " <>
+          "cannot reach its own public address, open it elsewhere"
+      )
 
   ## Where a login ends
 

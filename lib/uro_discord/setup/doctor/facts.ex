@@ -2,6 +2,7 @@ defmodule UroDiscord.Setup.Doctor.Facts do
   @moduledoc false
   # What Discord says of the bot, its application, its servers and its channels: asked once, and only by GET.
 
+  alias UroDiscord.Accounts.Guild
   alias UroDiscord.{Config, Error, Rest, Snowflake}
   alias UroDiscord.Setup.Permissions
 
@@ -11,16 +12,16 @@ defmodule UroDiscord.Setup.Doctor.Facts do
   @threads [10, 11, 12]
 
   @enforce_keys [:config, :me]
-  defstruct [:config, :me, :application, :gateway, :ahead_ms, guilds: %{}, channels: %{}]
+  defstruct [:config, :me, :application, :gateway, :ahead_ms, guilds: %{}, two_factor: [], channels: %{}]
 
   @type answer :: {:ok, map()} | {:error, Error.t()}
 
-  @typedoc "A server, and the bot's roles there."
-  @type guild :: {:ok, %{guild: map(), role_ids: [Snowflake.t()]}} | {:error, Error.t()}
+  @typedoc "A server as accounts see it."
+  @type guild :: {:ok, Guild.t()} | {:error, Error.t()}
 
   @typedoc """
   `me` is the bot's user; the others are asked only if that is there. `ahead_ms` is how far Discord's clock is ahead of this machine's.
-  `guilds` are those of `accounts:` and those that the channels are in.
+  `guilds` are those of `accounts:` and those that the channels are in, `two_factor` those of them that want it of moderators.
   """
   @type t :: %__MODULE__{
           config: Config.t(),
@@ -29,6 +30,7 @@ defmodule UroDiscord.Setup.Doctor.Facts do
           gateway: answer() | nil,
           ahead_ms: integer() | nil,
           guilds: %{Snowflake.t() => guild()},
+          two_factor: [Snowflake.t()],
           channels: %{Snowflake.t() => answer()}
         }
 
@@ -71,7 +73,8 @@ defmodule UroDiscord.Setup.Doctor.Facts do
       | application: asked.application,
         gateway: asked.gateway,
         channels: channels,
-        guilds: Map.new(guilds, &{&1, guild(answers[{:guild, &1}], answers[{:member, &1}])})
+        guilds: Map.new(guilds, &{&1, guild(answers[{:guild, &1}], answers[{:member, &1}])}),
+        two_factor: for({{:guild, id}, {:ok, %{"mfa_level" => 1}}} <- answers, do: id)
     }
   end
 
@@ -108,7 +111,10 @@ defmodule UroDiscord.Setup.Doctor.Facts do
 
   defp whole(answer, _client), do: answer
 
-  defp guild({:ok, guild}, {:ok, %{"roles" => role_ids}}), do: {:ok, %{guild: guild, role_ids: role_ids}}
+  defp guild({:ok, guild}, {:ok, member}) do
+    with :error <- Guild.read(guild, member), do: {:error, %Error{kind: :response, message: "its answer is no server"}}
+  end
+
   defp guild({:ok, _guild}, {:error, error}), do: {:error, error}
   defp guild({:error, error}, _member), do: {:error, error}
 
@@ -121,10 +127,10 @@ defmodule UroDiscord.Setup.Doctor.Facts do
   @doc "The bits that the bot has in a channel, and those that it has in a server; nil where it is not known."
   @spec permissions(t(), map()) :: non_neg_integer() | nil
   def permissions(%{me: {:ok, %{"id" => id}}} = facts, %{"guild_id" => guild_id} = channel) do
-    with {:ok, %{guild: guild, role_ids: role_ids}} <- facts.guilds[guild_id] do
+    with {:ok, guild} <- facts.guilds[guild_id] do
       guild
-      |> Permissions.base(role_ids)
-      |> Permissions.in_channel(guild_id, role_ids, id, channel["permission_overwrites"] || [])
+      |> Guild.permissions()
+      |> Permissions.in_channel(guild_id, guild.bot_roles, id, channel["permission_overwrites"] || [])
     else
       _ -> nil
     end

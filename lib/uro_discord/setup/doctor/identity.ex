@@ -5,7 +5,7 @@ defmodule UroDiscord.Setup.Doctor.Identity do
   import Bitwise
   import UroDiscord.Setup.Doctor.Finding
 
-  alias UroDiscord.{Config, Error}
+  alias UroDiscord.Error
   alias UroDiscord.Setup.Doctor.{Facts, Finding}
   alias UroDiscord.Setup.Invite
 
@@ -130,7 +130,7 @@ defmodule UroDiscord.Setup.Doctor.Identity do
 
     case refused do
       [] ->
-        [ok(:intents, "Discord allows them: #{Enum.join(config.intents, ", ")}") | members(config)]
+        [ok(:intents, "Discord allows them: #{Enum.join(config.intents, ", ")}")]
 
       refused ->
         [
@@ -143,21 +143,6 @@ defmodule UroDiscord.Setup.Doctor.Identity do
         ]
     end
   end
-
-  # What becomes of members in Discord is told to those only who have the intent.
-  defp members(%Config{accounts: %{directory: directory}, intents: intents}) when directory != nil do
-    if :guild_members in intents,
-      do: [],
-      else: [
-        warning(
-          :intents,
-          "accounts are on without :guild_members: who leaves, or loses a role by hand, is noticed by the tasks only, not at once",
-          "add :guild_members to `intents:`, and turn on Server Members Intent (Developer Portal, Bot)"
-        )
-      ]
-  end
-
-  defp members(_config), do: []
 
   ## What is left of the day's identifies
 

@@ -4,6 +4,7 @@ defmodule UroDiscord.Setup.Doctor.Roles do
 
   import UroDiscord.Setup.Doctor.Finding
 
+  alias UroDiscord.Accounts.Guild
   alias UroDiscord.Setup.Doctor.{Facts, Finding}
   alias UroDiscord.Setup.Permissions
 
@@ -24,56 +25,52 @@ defmodule UroDiscord.Setup.Doctor.Roles do
           do: {guild_id, role, {:taken, message.name}}
 
     for {guild_id, role, use} <- Enum.uniq(mapped ++ taken),
-        {:ok, here} <- [facts.guilds[guild_id]],
-        do: look(role, use, here)
+        {:ok, guild} <- [facts.guilds[guild_id]],
+        finding <- look(role, use, guild),
+        do: finding
   end
 
-  defp look(role, use, %{guild: guild, role_ids: role_ids}) do
-    top = guild["roles"] |> Enum.filter(&(&1["id"] in role_ids)) |> Enum.map(&rank/1) |> Enum.max(fn -> {0, 0} end)
-
-    case named(role, guild) do
-      [found] -> judge(found, use, top, guild)
-      [] -> missing(role, use, guild)
-      several -> several(role, several, guild)
+  defp look({:named, name}, use, guild) do
+    case Guild.named(guild, name) do
+      {:ok, id} -> look(id, use, guild) ++ others(name, id, guild)
+      :error -> [missing({:named, name}, use, guild)]
     end
   end
 
-  defp named({:named, name}, guild), do: Enum.filter(guild["roles"], &(&1["name"] == name and &1["id"] != guild["id"]))
-  defp named(id, guild), do: Enum.filter(guild["roles"], &(&1["id"] == id))
+  defp look(id, use, guild) do
+    role = guild.roles[id]
+    called = role && "#{role.name} (#{id}) in #{guild.name}"
 
-  # Of roles at the same height the one with the lower id is above.
-  defp rank(role), do: {role["position"], -String.to_integer(role["id"])}
-
-  defp judge(role, use, top, guild) do
-    called = "#{role["name"]} (#{role["id"]}) in #{guild["name"]}"
-
-    cond do
-      role["id"] == guild["id"] ->
-        wrong(:roles, "#{whose(use)} the role @everyone of #{guild["name"]}, which everybody has", "name another role")
-
-      role["managed"] == true ->
-        wrong(
-          :roles,
-          "#{whose(use)} #{called}, which belongs to a bot, to boosters or to Linked Roles: nobody can give it",
-          "make a role of its own for this (Server Settings, Roles, Create Role)"
-        )
-
-      rank(role) >= top ->
-        wrong(
-          :roles,
-          "#{whose(use)} #{called}, which is not below the bot's highest role: Discord refuses it (50013)",
-          "Server Settings, Roles: drag the bot's role above it"
-        )
-
-      true ->
-        power(role, called, use)
+    case Guild.assignable(guild, id) do
+      :ok -> [power(role, called, use)]
+      # That is said of the server.
+      {:error, :no_permission} -> []
+      {:error, :unknown} -> [missing(id, use, guild)]
+      {:error, refusal} -> [refused(refusal, called, use)]
     end
   end
+
+  defp refused(:everyone, called, use),
+    do: wrong(:roles, "#{whose(use)} #{called}, which everybody has", "name another role")
+
+  defp refused(:managed, called, use),
+    do:
+      wrong(
+        :roles,
+        "#{whose(use)} #{called}, which belongs to a bot, to boosters or to Linked Roles: nobody can give it",
+        "make a role of its own for this (Server Settings, Roles, Create Role)"
+      )
+
+  defp refused(:above_bot, called, use),
+    do:
+      wrong(
+        :roles,
+        "#{whose(use)} #{called}, which is not below the bot's highest role: Discord refuses it (50013)",
+        "Server Settings, Roles: drag the bot's role above it"
+      )
 
   defp power(role, called, use) do
-    {bits, _} = Integer.parse(role["permissions"] || "0")
-
-    case {Permissions.elevated(bits), use} do
+    case {Permissions.elevated(role.permissions), use} do
       {[], _use} ->
         ok(:roles, "#{whose(use)} #{called}, which the bot can give")
 
@@ -94,12 +91,12 @@ defmodule UroDiscord.Setup.Doctor.Roles do
   end
 
   defp missing({:named, name}, {:rule, _rule, %{create_roles: true}}, guild) do
-    if length(guild["roles"]) < @most,
-      do: ok(:roles, "the role #{inspect(name)} is made in #{guild["name"]} when somebody is to have it"),
+    if map_size(guild.roles) < @most,
+      do: ok(:roles, "the role #{inspect(name)} is made in #{guild.name} when somebody is to have it"),
       else:
         wrong(
           :roles,
-          "the role #{inspect(name)} would be made in #{guild["name"]}, which has #{@most} roles, as many as Discord allows",
+          "the role #{inspect(name)} would be made in #{guild.name}, which has #{@most} roles, as many as Discord allows",
           "delete roles there, or name one that is there"
         )
   end
@@ -108,17 +105,25 @@ defmodule UroDiscord.Setup.Doctor.Roles do
     do:
       wrong(
         :roles,
-        "#{whose(use)} the role #{inspect(id_or_name(role))}, and there is none in #{guild["name"]}",
+        "#{whose(use)} the role #{inspect(id_or_name(role))}, and there is none in #{guild.name}",
         "Server Settings, Roles: right-click the role, Copy Role ID (Developer Mode on); a role by name is made with `create_roles: true` only"
       )
 
-  defp several(role, several, guild),
-    do:
-      wrong(
-        :roles,
-        "there are #{length(several)} roles called #{inspect(id_or_name(role))} in #{guild["name"]}",
-        "name the one that is meant by its id: #{Enum.map_join(several, ", ", & &1["id"])}"
-      )
+  defp others(name, taken, guild) do
+    case for {id, %{name: ^name, managed?: false}} <- guild.roles, id not in [taken, guild.id], do: id do
+      [] ->
+        []
+
+      others ->
+        [
+          warning(
+            :roles,
+            "there are #{length(others) + 1} roles called #{inspect(name)} in #{guild.name}, and the lowest (#{taken}) is taken",
+            "name the one that is meant by its id: #{Enum.join([taken | others], ", ")}"
+          )
+        ]
+    end
+  end
 
   defp id_or_name({:named, name}), do: name
   defp id_or_name(id), do: id

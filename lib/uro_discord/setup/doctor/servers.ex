@@ -4,6 +4,7 @@ defmodule UroDiscord.Setup.Doctor.Servers do
 
   import UroDiscord.Setup.Doctor.Finding
 
+  alias UroDiscord.Accounts.Guild
   alias UroDiscord.Setup.Doctor.{Facts, Finding}
   alias UroDiscord.Setup.{Invite, Permissions}
 
@@ -36,12 +37,12 @@ defmodule UroDiscord.Setup.Doctor.Servers do
     end
   end
 
-  defp look(id, {:ok, %{guild: guild, role_ids: role_ids}}, facts) do
-    base = Permissions.base(guild, role_ids)
+  defp look(id, {:ok, guild}, facts) do
+    base = Guild.permissions(guild)
     needed = needed(id, facts.config)
 
-    [ok(:server, "the bot is in #{guild["name"]} (#{id})")] ++
-      permissions(guild, base, needed, facts) ++ administrator(guild, base) ++ two_factor(guild, needed, facts.me)
+    [ok(:server, "the bot is in #{guild.name} (#{id})")] ++
+      permissions(guild, base, needed, facts) ++ administrator(guild, base) ++ two_factor(guild, needed, facts)
   end
 
   # What is needed in one channel is looked at there; roles that people take themselves may be any server's.
@@ -57,14 +58,14 @@ defmodule UroDiscord.Setup.Doctor.Servers do
     case missing do
       [] ->
         names = needed |> Enum.map(&Permissions.called(&1.permission)) |> Enum.uniq() |> Enum.join(", ")
-        if needed == [], do: [], else: [ok(:permissions, "in #{guild["name"]} the bot has #{names}")]
+        if needed == [], do: [], else: [ok(:permissions, "in #{guild.name} the bot has #{names}")]
 
       missing ->
         for {permission, needs} <- Enum.group_by(missing, & &1.permission) do
           wrong(
             :permissions,
-            "in #{guild["name"]} the bot lacks #{Permissions.called(permission)} (#{Enum.map_join(needs, "; ", &"#{&1.called}: #{&1.why}")})",
-            "open #{invite(facts, guild["id"])} again, which adds it; or Server Settings, Roles, the bot's role, Permissions"
+            "in #{guild.name} the bot lacks #{Permissions.called(permission)} (#{Enum.map_join(needs, "; ", &"#{&1.called}: #{&1.why}")})",
+            "open #{invite(facts, guild.id)} again, which adds it; or Server Settings, Roles, the bot's role, Permissions"
           )
         end
     end
@@ -75,7 +76,7 @@ defmodule UroDiscord.Setup.Doctor.Servers do
       do: [
         warning(
           :permissions,
-          "in #{guild["name"]} the bot has Administrator, which no feature needs: whoever has its token has the whole server",
+          "in #{guild.name} the bot has Administrator, which no feature needs: whoever has its token has the whole server",
           "Server Settings, Roles, the bot's role: take Administrator away, and give what `mix uro_discord.invite` lists"
         )
       ],
@@ -83,7 +84,7 @@ defmodule UroDiscord.Setup.Doctor.Servers do
   end
 
   # https://discord.com/developers/docs/topics/permissions: the owner of the bot must have it. That is in the bot's own user.
-  defp two_factor(%{"mfa_level" => 1} = guild, needed, {:ok, me}) do
+  defp two_factor(guild, needed, %{me: {:ok, me}} = facts) do
     wants =
       for need <- needed,
           need.permission in Permissions.two_factor(),
@@ -91,25 +92,23 @@ defmodule UroDiscord.Setup.Doctor.Servers do
           do: Permissions.called(need.permission)
 
     cond do
-      wants == [] ->
+      wants == [] or guild.id not in facts.two_factor ->
         []
 
       me["mfa_enabled"] == true ->
-        [ok(:two_factor, "#{guild["name"]} requires it of moderators, and the bot's owner has it")]
+        [ok(:two_factor, "#{guild.name} requires it of moderators, and the bot's owner has it")]
 
       true ->
         [
           wrong(
             :two_factor,
-            "#{guild["name"]} requires two-factor authentication of moderators, and the owner of the bot has none: Discord refuses #{Enum.join(wants, ", ")} " <>
+            "#{guild.name} requires two-factor authentication of moderators, and the owner of the bot has none: Discord refuses #{Enum.join(wants, ", ")} " <>
               "with code 60003",
             "the owner of the application (of the team, if it is a team's) turns it on: Discord, User Settings, My Account, Enable Authenticator App"
           )
         ]
     end
   end
-
-  defp two_factor(_guild, _needed, _me), do: []
 
   defp invite(facts, guild_id) do
     application_id =
