@@ -7,7 +7,7 @@ defmodule UroDiscord.ApiTest do
 
   @id "1100000000000000001"
 
-  # Of these modules every function works on what it is given, or (the last two) on a connection of the host's.
+  # Of these modules every function works on what it is given, or (BodyReader and Plug) on a connection of the host's.
   @pure [
     UroDiscord.Config,
     UroDiscord.Feeds.Event,
@@ -19,7 +19,10 @@ defmodule UroDiscord.ApiTest do
     Shards.Template,
     Shards.Text,
     UroDiscord.BodyReader,
-    UroDiscord.Plug
+    UroDiscord.Plug,
+    # These read the configuration, and say what is wrong with it.
+    UroDiscord.Setup.Doctor,
+    UroDiscord.Setup.Invite
   ]
 
   # What each is called with; `:pure` needs nothing running.
