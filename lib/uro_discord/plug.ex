@@ -51,7 +51,7 @@ defmodule UroDiscord.Plug do
     at = conn.request_path |> Mount.segments() |> Enum.drop(-length(path))
 
     case Request.new(conn.method, path, conn.query_string, conn.req_headers, peer(conn.remote_ip)) do
-      {:ok, request} -> answer_request(conn, Web.begin(request), Request.media_type(request), at)
+      {:ok, request} -> answer_request(conn, Web.begin(%{request | conn: conn}), Request.media_type(request), at)
       :error -> send_response(conn, Response.bad_request("the path or the query is not percent-encoded UTF-8"))
     end
   end

@@ -5,11 +5,14 @@ defmodule UroDiscord.Web do
   require Logger
 
   alias UroDiscord.{Error, Runtime, Telemetry}
-  alias UroDiscord.Web.{Deliveries, Feeds, Interactions, Notify, Request, Response, WebhookEvents}
+  alias UroDiscord.Web.{Deliveries, Feeds, Interactions, Link, Notify, Request, Response, WebhookEvents}
 
   @json ["application/json"]
   # `curl -d` says it sends a form; what it sends is the text.
   @text ["text/plain", "application/x-www-form-urlencoded", nil]
+
+  # A button's form without fields.
+  @form ["application/x-www-form-urlencoded", nil]
 
   @typedoc "How a request goes on after its head: with a body of at most `limit` bytes, or not at all. A signed one is needed as it came."
   @type next :: {:read, %{limit: non_neg_integer(), signed: boolean()}, (binary() -> Response.t())} | Response.t()
@@ -63,7 +66,12 @@ defmodule UroDiscord.Web do
       %{method: "POST", path: ["feeds", :name], to: Feeds, types: @json, body: 1024 * 1024, signed: true},
       %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0},
       %{method: "POST", path: ["interactions"], to: Interactions, types: @json, body: 128 * 1024, signed: true},
-      %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true}
+      %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true},
+      %{method: "GET", path: ["link"], to: Link, types: nil, body: 0},
+      %{method: "GET", path: ["link", "callback"], to: Link, types: nil, body: 0},
+      %{method: "GET", path: ["link", "done"], to: Link, types: nil, body: 0},
+      %{method: "GET", path: ["link", "bot"], to: Link, types: nil, body: 0},
+      %{method: "POST", path: ["link", "delete"], to: Link, types: @form, body: 1024}
     ]
   end
 

@@ -82,7 +82,7 @@ defmodule UroDiscord.Accounts.Links do
 
   @doc """
   Stores that these two belong together; `:again` where they did before. Nothing is overwritten: `{:clash, :user, link}` where the user has another
-  account, `{:clash, :account, link}` where the account is another user's.
+  account, `{:clash, :account, link}` where the account is another user's. Without tokens those that are there stay.
   """
   @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil) ::
           {:ok, :new | :again, Link.t()} | {:clash, :user | :account, Link.t()} | {:error, Error.t()}
@@ -96,7 +96,9 @@ defmodule UroDiscord.Accounts.Links do
        VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING
        """, [user_id, discord_id, username, now, access, refresh, expires_at, scopes]},
       {"""
-       UPDATE uro_discord_links SET username = $1, left_at = NULL, access_token = $2, refresh_token = $3, token_expires_at = $4, scopes = $5
+       UPDATE uro_discord_links SET username = $1, left_at = NULL,
+         access_token = COALESCE($2, access_token), refresh_token = CASE WHEN CAST($2 AS TEXT) IS NULL THEN refresh_token ELSE $3 END,
+         token_expires_at = COALESCE($4, token_expires_at), scopes = COALESCE($5, scopes)
        WHERE user_id = $6 AND discord_id = $7
        """, [username, access, refresh, expires_at, scopes, user_id, discord_id]},
       {"SELECT #{@columns} FROM uro_discord_links WHERE user_id = $1 OR discord_id = $2", [user_id, discord_id]}

@@ -1,11 +1,14 @@
 defmodule UroDiscord.Web.Request do
   @moduledoc false
   # A request as the routes see it, whichever server it came through. `path` is what follows the mount, decoded; header names
-  # are lower case. Headers and bodies hold secrets, so they do not show in `inspect`.
+  # are lower case. Headers and bodies hold secrets, so they do not show in `inspect`. `conn` is Plug's, where it came through that, for the host's
+  # functions that say who is logged in.
+
+  alias UroDiscord.Accounts.Visitor
 
   @derive {Inspect, only: [:method, :path, :peer]}
   @enforce_keys [:method, :path, :query, :headers, :peer]
-  defstruct [:method, :path, :query, :headers, :peer, body: ""]
+  defstruct [:method, :path, :query, :headers, :peer, conn: nil, body: ""]
 
   @type t :: %__MODULE__{
           method: String.t(),
@@ -13,6 +16,7 @@ defmodule UroDiscord.Web.Request do
           query: %{String.t() => String.t()},
           headers: [{String.t(), String.t()}],
           peer: String.t(),
+          conn: struct() | nil,
           body: binary()
         }
 
@@ -65,4 +69,30 @@ defmodule UroDiscord.Web.Request do
     with type when is_binary(type) <- header(request, "content-type"),
          do: type |> String.split(";") |> hd() |> String.trim() |> String.downcase(:ascii)
   end
+
+  @doc """
+  The cookies, by name; of two with one name the first, which is the one of the narrower path.
+
+      iex> {:ok, request} = UroDiscord.Web.Request.new("GET", [], "", [{"cookie", "a=1; b=x=y;c; a=2"}, {"cookie", "d=4"}], "::1")
+      iex> UroDiscord.Web.Request.cookies(request)
+      %{"a" => "1", "b" => "x=y", "d" => "4"}
+  """
+  @spec cookies(t()) :: %{String.t() => String.t()}
+  def cookies(request) do
+    # HTTP/2 may have each in a header of its own.
+    for {"cookie", line} <- request.headers, pair <- String.split(line, ";"), reduce: %{} do
+      cookies ->
+        case String.split(pair, "=", parts: 2) do
+          [name, value] -> Map.put_new(cookies, String.trim(name), String.trim(value))
+          _no_pair -> cookies
+        end
+    end
+  end
+
+  @doc "What the host's functions are given, that say who is logged in."
+  @spec visitor(t()) :: struct()
+  def visitor(%__MODULE__{conn: nil} = request),
+    do: %Visitor{headers: request.headers, cookies: cookies(request), peer: request.peer}
+
+  def visitor(%__MODULE__{conn: conn}), do: conn
 end

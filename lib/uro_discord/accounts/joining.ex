@@ -1,0 +1,92 @@
+defmodule UroDiscord.Accounts.Joining do
+  @moduledoc false
+  # Brings somebody who has just linked his account into the guilds of the configuration, with roles and nickname. Whatever is not right then is put right
+  # by the sync that follows.
+
+  require Logger
+
+  alias UroDiscord.Accounts.{Directory, Link, Sync}
+  alias UroDiscord.{Config, Error, Rest, Runtime, Secret, Snowflake}
+
+  @deadline_ms 10_000
+  @at_once 8
+  # Bodies that one may not give: missing permissions, hierarchy, an unknown or a managed role.
+  @body_refused [10_011, 50_013, 50_028, 50_035]
+
+  @typedoc """
+  What became of it in one guild: `:full`, he is in as many guilds as Discord allows; `:refused`, the bot may not; `:not_there`, the bot is not in it.
+  """
+  @type outcome :: :joined | :there | :full | :banned | :relink | :refused | :not_there | :later
+
+  @spec join(Runtime.t(), Link.t(), Secret.t()) :: [{Snowflake.t(), outcome()}]
+  def join(%{config: %{accounts: %{guilds: []}}}, _link, _access), do: []
+
+  def join(%{config: config} = runtime, link, access) do
+    guilds = config.accounts.guilds
+    user = with {:ok, user} <- Directory.user(config, link.user_id), do: user, else: (_unknown -> nil)
+
+    outcomes =
+      UroDiscord.Accounts.TaskSupervisor
+      |> Task.Supervisor.async_stream_nolink(guilds, &into(runtime, &1, user, link, access),
+        max_concurrency: @at_once,
+        timeout: 2 * @deadline_ms + 1_000,
+        on_timeout: :kill_task
+      )
+      |> Enum.map(fn
+        {:ok, outcome} -> outcome
+        {:exit, _logged} -> :later
+      end)
+
+    with {:error, error} <- Sync.later(link.user_id, :linked),
+         do: Logger.warning("accounts: roles and nickname follow later: #{Exception.message(error)}")
+
+    guilds |> Enum.map(& &1.id) |> Enum.zip(outcomes)
+  end
+
+  defp into(runtime, %{id: guild_id} = guild, user, link, access) do
+    case put(runtime, guild_id, link, access, gifts(guild, user)) do
+      {:error, %Error{code: code}} when code in @body_refused ->
+        runtime |> put(guild_id, link, access, %{}) |> outcome(guild_id)
+
+      answer ->
+        outcome(answer, guild_id)
+    end
+  end
+
+  defp gifts(_guild, nil), do: %{}
+
+  @spec gifts(Config.Accounts.Guilds.t(), UroDiscord.Accounts.User.t()) :: map()
+  defp gifts(guild, user) do
+    %{roles: roles, nick: nick} = Sync.joining(user, guild)
+    if(roles == [], do: %{}, else: %{roles: roles}) |> Map.merge(if nick, do: %{nick: nick}, else: %{})
+  end
+
+  defp put(%{rest: rest}, guild_id, link, access, gifts) do
+    Rest.call(rest, {:add_guild_member, guild_id, link.discord_id},
+      json: Map.put(gifts, :access_token, Secret.reveal(access)),
+      priority: :high,
+      retry: :safe,
+      deadline_ms: @deadline_ms
+    )
+  end
+
+  defp outcome({:ok, %{status: 201}}, _guild_id), do: :joined
+  # 204: roles and nickname were not looked at.
+  defp outcome({:ok, _there}, _guild_id), do: :there
+  defp outcome({:error, %Error{code: 30_001}}, _guild_id), do: :full
+  defp outcome({:error, %Error{code: 40_007}}, _guild_id), do: :banned
+  defp outcome({:error, %Error{code: code}}, _guild_id) when code in [50_025, 50_026], do: :relink
+
+  defp outcome({:error, %Error{code: code} = error}, guild_id) do
+    cond do
+      code in [10_004, 50_001] -> logged(:not_there, guild_id, error)
+      Error.final?(error) -> logged(:refused, guild_id, error)
+      true -> logged(:later, guild_id, error)
+    end
+  end
+
+  defp logged(outcome, guild_id, error) do
+    Logger.warning("accounts: nobody could be brought into the server #{guild_id}: #{Exception.message(error)}")
+    outcome
+  end
+end

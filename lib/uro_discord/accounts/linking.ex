@@ -1,0 +1,282 @@
+defmodule UroDiscord.Accounts.Linking do
+  @moduledoc false
+  # How a Uro user and a Discord account come to belong together: the login at Discord is begun (`begin/3`), and finished by what comes back (`finish/4`).
+  # What happened is an outcome, which `UroDiscord.Web.LinkPages` tells.
+  #
+  # A login goes on only where it was begun: in the same browser (a cookie of ours), by the same Uro user, once, within ten minutes. So nobody can finish
+  # another's login, or have his own finished by another.
+
+  require Logger
+
+  alias UroDiscord.Accounts.{Directory, Joining, Link, Links, LinkedRoles, OAuth, States, Tokens}
+  alias UroDiscord.{Error, Events, Runtime, Secret, Snowflake}
+  alias UroDiscord.Web.RateLimit
+
+  # Logins of one user that begin in a minute.
+  @begins 10
+  # A person waits, and Discord's part of it has its own limits.
+  @longest_ms 30_000
+
+  @type outcome ::
+          {:redirect, url :: String.t()}
+          | {:linked, :new | :again, Link.t(), [{Snowflake.t(), Joining.outcome()}], return_to :: String.t() | nil}
+          | {:has_link, Link.t()}
+          | {:clash, :user, Link.t()}
+          | {:clash, :account, username :: String.t()}
+          | {:other_account, username :: String.t()}
+          | {:missing_scopes, [String.t()]}
+          | :locked
+          | :unknown_user
+          | :personal_link_over
+          | :login_over
+          | :denied
+          | :code_refused
+          | {:refused, String.t()}
+          | :misconfigured
+          | :too_often
+          | :later
+
+  @typedoc "`personal`: what a personal link has in it. `again?`: also for who is linked already, to join the servers."
+  @type options :: %{personal: String.t() | nil, return_to: String.t() | nil, again?: boolean()}
+
+  @doc "The way to Discord's page for this user, in the browser with this session (a hash)."
+  @spec begin(Runtime.t(), String.t(), String.t(), options()) :: outcome()
+  def begin(%{store: store} = runtime, user_id, session, options) do
+    with :ok <- may_link(runtime, user_id),
+         :ok <- unlinked(store, user_id, options),
+         :ok <- slowly(user_id),
+         {:ok, discord_id} <- personal(store, options.personal) do
+      verifier = States.random()
+
+      login = %{
+        session: session,
+        user_id: user_id,
+        discord_id: discord_id,
+        verifier: verifier,
+        return_to: options.return_to
+      }
+
+      case States.begin(store, login) do
+        {:ok, state} -> {:redirect, OAuth.authorize_url(runtime, state, verifier)}
+        {:error, _away} -> :later
+      end
+    else
+      {:error, %Error{} = error} -> failed(error)
+      outcome -> outcome
+    end
+  end
+
+  # Who has a link, and comes by a personal one, learns by the login whether it is the same account.
+  defp unlinked(_store, _user_id, %{again?: true}), do: :ok
+  defp unlinked(_store, _user_id, %{personal: token}) when token != nil, do: :ok
+
+  defp unlinked(store, user_id, _options) do
+    case Links.get(store, user_id) do
+      {:ok, link} -> {:has_link, link}
+      :error -> :ok
+      error -> error
+    end
+  end
+
+  defp slowly(user_id) do
+    case RateLimit.take("link " <> user_id, @begins) do
+      :ok -> :ok
+      {:error, _seconds} -> :too_often
+      :unavailable -> :later
+    end
+  end
+
+  defp personal(_store, nil), do: {:ok, nil}
+
+  defp personal(store, token) do
+    with true <- States.random?(token), {:ok, discord_id} <- States.take_personal(store, token) do
+      {:ok, discord_id}
+    else
+      {:error, error} -> {:error, error}
+      _over -> :personal_link_over
+    end
+  end
+
+  defp may_link(%{config: config}, user_id) do
+    case Directory.user(config, user_id) do
+      {:ok, %{locked?: true}} -> :locked
+      {:ok, _user} -> :ok
+      :not_found -> :unknown_user
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  @doc """
+  What Discord's redirect brings, in the browser with this session, while this user is logged in. What is begun then is finished, also when the browser goes.
+  """
+  @spec finish(Runtime.t(), String.t(), String.t(), %{String.t() => String.t()}) :: outcome()
+  def finish(%{store: store} = runtime, user_id, session, params) do
+    with true <- States.random?(params["state"]),
+         {:ok, login} <- States.take(store, params["state"], session, user_id) do
+      finish_login(runtime, login, params)
+    else
+      {:error, error} -> failed(error)
+      _over -> :login_over
+    end
+  end
+
+  defp finish_login(_runtime, _login, %{"error" => "access_denied"}), do: :denied
+  defp finish_login(_runtime, _login, %{"error" => error}), do: {:refused, error}
+
+  defp finish_login(runtime, login, %{"code" => code}) when byte_size(code) in 1..512 do
+    task = Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn -> login(runtime, login, code) end)
+
+    case Task.yield(task, @longest_ms) do
+      {:ok, outcome} ->
+        outcome
+
+      # It goes on without anybody waiting.
+      nil ->
+        Process.demonitor(task.ref, [:flush])
+        :later
+
+      {:exit, _logged} ->
+        :later
+    end
+  end
+
+  defp finish_login(_runtime, _login, _neither), do: :code_refused
+
+  defp login(%{config: config} = runtime, login, code) do
+    # He may have been locked since it began.
+    with :ok <- may_link(runtime, login.user_id),
+         {:ok, tokens} <- OAuth.exchange(runtime, code, login.verifier),
+         [] <- OAuth.scopes(config) -- tokens.scopes,
+         {:ok, account} <- OAuth.account(runtime, tokens.access),
+         :ok <- wanted(login, account),
+         :ok <- free(config, login.user_id, account) do
+      link(runtime, login, account, tokens)
+    else
+      [_ | _] = missing -> {:missing_scopes, missing}
+      {:error, %Error{} = error} -> failed(error)
+      outcome -> outcome
+    end
+  end
+
+  defp wanted(%{discord_id: id}, %{id: id}), do: :ok
+  defp wanted(%{discord_id: nil}, _account), do: :ok
+  defp wanted(_personal, account), do: {:other_account, account.username}
+
+  # An account that is somebody's login at Uro is his.
+  defp free(config, user_id, account) do
+    case Directory.identity(config, account.id) do
+      {:ok, ^user_id} -> :ok
+      {:ok, _other} -> {:clash, :account, account.username}
+      :error -> :ok
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp link(%{store: store} = runtime, login, account, tokens) do
+    kept = Tokens.seal(runtime.config, tokens, account.id)
+
+    case Links.put(store, login.user_id, account.id, account.username, kept) do
+      {:ok, how, link} ->
+        with :ok <- identity(runtime, link) do
+          told(runtime, link, how)
+          joined = Joining.join(runtime, link, tokens.access)
+          {:linked, how, link, joined, login.return_to}
+        end
+
+      {:clash, :user, link} ->
+        {:clash, :user, link}
+
+      {:clash, :account, _others} ->
+        {:clash, :account, account.username}
+
+      {:error, error} ->
+        failed(error)
+    end
+  end
+
+  # Uro's login by Discord is for the same user, from now on. Somebody may have got it meanwhile.
+  defp identity(%{config: config, store: store}, link) do
+    before = Directory.identity(config, link.discord_id)
+
+    case Directory.add_identity(config, link.user_id, link.discord_id) do
+      :ok ->
+        with :error <- before,
+             {:error, error} <- Links.put_identity(store, link.discord_id, true),
+             do: UroDiscord.Store.failed(error, "that a login by Discord was made here was not stored")
+
+        :ok
+
+      :none ->
+        :ok
+
+      :taken ->
+        with {:error, error} <- Links.delete(store, link),
+             do: UroDiscord.Store.failed(error, "a link was not taken back")
+
+        {:clash, :account, link.username}
+
+      # The link is good without it.
+      {:error, error} ->
+        Logger.warning("accounts: #{Exception.message(error)}; he cannot log in by Discord through this link")
+        :ok
+    end
+  end
+
+  defp told(runtime, link, how) do
+    if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
+    LinkedRoles.later(runtime, link.user_id)
+  end
+
+  @doc """
+  Links the account of a Discord user who already logs in at Uro by it, without asking him again: Discord has said there whose it is. `:error` where nobody
+  does.
+  """
+  @spec adopt(map()) :: {:ok, Link.t()} | :error | :locked | {:clash, :user, Link.t()} | {:error, Error.t()}
+  def adopt(discord_user) do
+    with {:ok, %{config: config, store: store} = runtime} <- UroDiscord.Accounts.Running.fetch(),
+         {:ok, account} <- OAuth.read_account(discord_user),
+         {:ok, user_id} <- Directory.identity(config, account.id),
+         :ok <- may_link(runtime, user_id) do
+      case Links.put(store, user_id, account.id, account.username, nil) do
+        {:ok, how, link} ->
+          if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
+          with :ok <- UroDiscord.Accounts.Sync.later(user_id, :linked), do: {:ok, link}
+
+        {:clash, :account, _others} ->
+          :error
+
+        other ->
+          other
+      end
+    else
+      :unknown_user -> :error
+      other -> other
+    end
+  end
+
+  ## What went wrong
+
+  # What is wrong with the application is for the log, where its owner looks.
+  defp failed(%Error{status: status, message: message} = error) do
+    cond do
+      message =~ "invalid_client" or message =~ "redirect_uri" ->
+        Logger.error(
+          "accounts: Discord does not know this application, its secret or its redirect: compare client_id, client_secret and public_url of " <>
+            "`config :uro_discord, accounts:` with the OAuth2 page of the Discord developer portal (#{message})"
+        )
+
+        :misconfigured
+
+      OAuth.over?(error) ->
+        :code_refused
+
+      true ->
+        if status != nil or error.kind == :directory, do: Logger.warning("accounts: #{Exception.message(error)}")
+        :later
+    end
+  end
+
+  @doc "A cookie's value as the session that a login is bound to."
+  @spec session(Secret.t() | String.t()) :: String.t()
+  def session(cookie) when is_binary(cookie), do: States.hash(cookie)
+end
