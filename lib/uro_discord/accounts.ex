@@ -5,9 +5,14 @@ defmodule UroDiscord.Accounts do
       {:ok, %UroDiscord.Accounts.Link{discord_id: id}} = UroDiscord.Accounts.link(user.id)
 
   One Discord account belongs to one user, and one user has one account.
+
+  `UroDiscord.subscribe(:accounts)` sends `{:uro_discord, :accounts, event}` on the node where it happens:
+
+    * `{:linked, %{link: link}}`;
+    * `{:unlinked, %{link: link, reason: reason}}`, with the reasons of `unlink/2`.
   """
 
-  alias UroDiscord.Accounts.{Link, Links, Running}
+  alias UroDiscord.Accounts.{Link, Links, Running, States, Unlinking}
   alias UroDiscord.{Error, Snowflake, Store}
 
   ## Links
@@ -33,6 +38,33 @@ defmodule UroDiscord.Accounts do
     if limit in 1..1_000,
       do: with({:ok, store} <- store(), do: Links.page(store, options[:after], limit)),
       else: {:error, Error.invalid("limit", limit, "an integer from 1 to 1000")}
+  end
+
+  @doc """
+  Ends the link of a Uro user: his roles and nickname are taken back, the host is told (`on_unlinked:`), with the reason. `:error` where he has none. It
+  is done when this returns, but for what Discord does not take just now: that follows.
+
+  Reasons: `:user` (he asked for it), `:admin`, `:not_found` (there is no such user any more); UroDiscord's own are `:discord` (`/unlink`), `:deauthorized`,
+  `:left` and `:banned`.
+  """
+  @spec unlink(String.t(), Unlinking.reason()) :: {:ok, Link.t()} | :error | {:error, Error.t()}
+  def unlink(user_id, reason \\ :user) when is_binary(user_id) and is_atom(reason),
+    do: Unlinking.unlink(user_id, reason)
+
+  @doc """
+  A link for one Discord account, to be shown to its owner only, as `/link` does: whoever is logged in at Uro opens it, and the login at Discord must then be
+  by that account. It is good once, for half an hour.
+  """
+  @spec link_url(Snowflake.t()) :: {:ok, String.t()} | {:error, Error.t()}
+  def link_url(discord_id) do
+    with {:ok, %{store: store, config: config}} <- Running.fetch(),
+         {:ok, id} <- account(discord_id),
+         {:ok, token} <- States.personal(store, id),
+         do: {:ok, "#{config.accounts.public_url}/link?for=#{token}"}
+  end
+
+  defp account(id) do
+    with :error <- Snowflake.cast(id), do: {:error, Error.invalid("discord_id", id, "the id of a Discord account")}
   end
 
   @doc false

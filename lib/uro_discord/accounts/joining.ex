@@ -3,6 +3,7 @@ defmodule UroDiscord.Accounts.Joining do
   # Brings somebody who has just linked his account into the guilds of the configuration, with roles and nickname. Whatever is not right then is put right
   # by the sync that follows.
 
+  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync]}
   require Logger
 
   alias UroDiscord.Accounts.{Directory, Link, Sync}

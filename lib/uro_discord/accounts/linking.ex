@@ -6,6 +6,7 @@ defmodule UroDiscord.Accounts.Linking do
   # A login goes on only where it was begun: in the same browser (a cookie of ours), by the same Uro user, once, within ten minutes. So nobody can finish
   # another's login, or have his own finished by another.
 
+  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync]}
   require Logger
 
   alias UroDiscord.Accounts.{Directory, Joining, Link, Links, LinkedRoles, OAuth, States, Tokens}
@@ -235,6 +236,7 @@ defmodule UroDiscord.Accounts.Linking do
   def adopt(discord_user) do
     with {:ok, %{config: config, store: store} = runtime} <- UroDiscord.Accounts.Running.fetch(),
          {:ok, account} <- OAuth.read_account(discord_user),
+         :error <- Links.by_discord(store, account.id),
          {:ok, user_id} <- Directory.identity(config, account.id),
          :ok <- may_link(runtime, user_id) do
       case Links.put(store, user_id, account.id, account.username, nil) do

@@ -2,9 +2,10 @@ defmodule UroDiscord.Accounts.Unlinking do
   @moduledoc false
   # Ends a link: it is forgotten, then what was given is taken back, and the host is told. Whoever asks, this is the one way.
 
+  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync, UroDiscord.Accounts.Ended]}
   require Logger
 
-  alias UroDiscord.Accounts.{Directory, Link, Links, Running, Sync, Tokens}
+  alias UroDiscord.Accounts.{Directory, Ended, Link, Links, Running, Sync, Tokens}
   alias UroDiscord.{Error, Events, Snowflake}
 
   @typedoc """
@@ -13,35 +14,39 @@ defmodule UroDiscord.Accounts.Unlinking do
   """
   @type reason :: :user | :discord | :deauthorized | :left | :banned | :admin | :not_found
 
-  @spec unlink(String.t(), reason()) :: :ok | {:error, Error.t()}
+  @typedoc "The link that has ended; `:error` where there was none (any more), so that of several who end one at once only one has it."
+  @type result :: {:ok, Link.t()} | :error | {:error, Error.t()}
+
+  @spec unlink(String.t(), reason()) :: result()
   def unlink(user_id, reason) do
-    with {:ok, runtime} <- Running.fetch(), do: found(runtime, Links.get(runtime.store, user_id), reason)
+    with {:ok, runtime} <- Running.fetch(),
+         {:ok, link} <- Links.get(runtime.store, user_id),
+         do: finish(runtime, link, reason)
   end
 
-  @spec unlink_account(Snowflake.t(), reason()) :: :ok | {:error, Error.t()}
+  @spec unlink_account(Snowflake.t(), reason()) :: result()
   def unlink_account(discord_id, reason) do
-    with {:ok, runtime} <- Running.fetch(), do: found(runtime, Links.by_discord(runtime.store, discord_id), reason)
+    with {:ok, runtime} <- Running.fetch(),
+         {:ok, link} <- Links.by_discord(runtime.store, discord_id),
+         do: finish(runtime, link, reason)
   end
 
-  defp found(_runtime, :error, _reason), do: {:error, not_linked()}
-  defp found(_runtime, {:error, error}, _reason), do: {:error, error}
-
-  defp found(%{store: store} = runtime, {:ok, link}, reason) do
+  defp finish(%{store: store} = runtime, link, reason) do
     with {:ok, kept, _connection} <- Links.tokens(store, link.discord_id),
          {:ok, identity?} <- Links.identity?(store, link.discord_id),
          {:ok, true} <- Links.delete(store, link) do
       Events.publish(:accounts, {:unlinked, %{link: link, reason: reason}})
       if identity?, do: remove_identity(runtime, link)
       released(Sync.release(link), link)
+      # What he has ended himself is ended.
       if reason != :deauthorized, do: Tokens.revoke(runtime, link, kept)
-      tell_host(runtime, link, reason)
+      Ended.told(link, reason)
+      {:ok, link}
     else
-      {:ok, false} -> {:error, not_linked()}
+      {:ok, false} -> :error
       {:error, error} -> {:error, error}
     end
   end
-
-  defp not_linked, do: %Error{kind: :unknown, message: "there is no such link"}
 
   # Uro keeps it where he could not log in any more without it.
   defp remove_identity(%{config: config}, link) do
@@ -52,17 +57,8 @@ defmodule UroDiscord.Accounts.Unlinking do
   defp released(:ok, _link), do: :ok
 
   defp released({:error, error}, link),
-    do: Logger.warning("accounts: roles and nickname of #{link.discord_id} are not taken back yet: #{Exception.message(error)}")
-
-  @spec tell_host(UroDiscord.Runtime.t(), Link.t(), reason()) :: :ok
-  defp tell_host(%{config: %{accounts: %{on_unlinked: nil}}}, _link, _reason), do: :ok
-
-  defp tell_host(%{config: %{accounts: %{on_unlinked: {module, function}}}}, link, reason) do
-    apply(module, function, [link, reason])
-    :ok
-  rescue
-    exception ->
-      Logger.error("accounts: on_unlinked raised #{inspect(exception.__struct__)}\n#{Exception.format_stacktrace(__STACKTRACE__)}")
-      :ok
-  end
+    do:
+      Logger.warning(
+        "accounts: roles and nickname of #{link.discord_id} are taken back later: #{Exception.message(error)}"
+      )
 end

@@ -10,7 +10,7 @@ defmodule UroDiscord.Web.Link do
   require Logger
 
   alias UroDiscord.Accounts.{Linking, Links, States, Unlinking}
-  alias UroDiscord.{Config, Error}
+  alias UroDiscord.Config
   alias UroDiscord.Setup.Invite
   alias UroDiscord.Web.{LinkPages, Page, Request, Response}
 
@@ -85,7 +85,7 @@ defmodule UroDiscord.Web.Link do
     account = request.query["account"]
 
     with {:ok, %{discord_id: ^account}} <- Links.get(runtime.store, user_id),
-         {:error, %Error{kind: kind}} when kind != :unknown <- Unlinking.unlink(user_id, :user) do
+         {:error, _away} <- Unlinking.unlink(user_id, :user) do
       LinkPages.response(:later, runtime.config)
     else
       {:error, _away} -> LinkPages.response(:later, runtime.config)
@@ -93,21 +93,32 @@ defmodule UroDiscord.Web.Link do
     end
   end
 
-  defp link(%{store: store}, user_id), do: with({:ok, link} <- Links.get(store, user_id), do: link, else: (_none -> nil))
+  defp link(%{store: store}, user_id),
+    do: with({:ok, link} <- Links.get(store, user_id), do: link, else: (_none -> nil))
 
   ## What the host says
 
   defp who(request, config) do
     case ask(config.accounts.current_user, request) do
-      {:ok, id} when is_binary(id) and byte_size(id) in 1..255 -> if(String.valid?(id), do: {:ok, id}, else: wrong(config))
-      :error -> :error
-      :raised -> :misconfigured
-      _other -> wrong(config)
+      {:ok, id} when is_binary(id) and byte_size(id) in 1..255 ->
+        if(String.valid?(id), do: {:ok, id}, else: wrong(config))
+
+      :error ->
+        :error
+
+      :raised ->
+        :misconfigured
+
+      _other ->
+        wrong(config)
     end
   end
 
   defp wrong(%{accounts: %{current_user: {module, function}}}) do
-    Logger.error("accounts: #{inspect(module)}.#{function}/1 (current_user:) answered neither {:ok, id}, with a text of 1 to 255 bytes, nor :error")
+    Logger.error(
+      "accounts: #{inspect(module)}.#{function}/1 (current_user:) answered neither {:ok, id}, with a text of 1 to 255 bytes, nor :error"
+    )
+
     :misconfigured
   end
 
@@ -128,7 +139,9 @@ defmodule UroDiscord.Web.Link do
     exception ->
       Logger.error(
         "accounts: #{inspect(module)}.#{function}/1 raised #{inspect(exception.__struct__)}\n" <>
-          Exception.format_stacktrace(for {m, f, a, place} <- __STACKTRACE__, do: {m, f, if(is_list(a), do: length(a), else: a), place})
+          Exception.format_stacktrace(
+            for {m, f, a, place} <- __STACKTRACE__, do: {m, f, if(is_list(a), do: length(a), else: a), place}
+          )
       )
 
       :raised
@@ -168,7 +181,8 @@ defmodule UroDiscord.Web.Link do
 
   # A path on this host. With two slashes, or a backslash, it would be another one's.
   defp path(text) do
-    if is_binary(text) and byte_size(text) <= @longest_path and text =~ ~r{\A/(?![/\\])[\x21-\x5B\x5D-\x7E]*\z}, do: text
+    if is_binary(text) and byte_size(text) <= @longest_path and text =~ ~r{\A/(?![/\\])[\x21-\x5B\x5D-\x7E]*\z},
+      do: text
   end
 
   # Where he goes on after he has logged in.

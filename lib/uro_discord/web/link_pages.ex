@@ -2,6 +2,7 @@ defmodule UroDiscord.Web.LinkPages do
   @moduledoc false
   # What the pages under /link say: what happened, and what to do next.
 
+  @compile {:no_warn_undefined, [UroDiscord.Accounts.Guilds]}
   alias UroDiscord.Accounts.{Guilds, Link, Linking, States}
   alias UroDiscord.{Config, Runtime}
   alias UroDiscord.Web.{Page, Response}
@@ -25,7 +26,10 @@ defmodule UroDiscord.Web.LinkPages do
   end
 
   defp page({:has_link, %Link{} = link}, config) do
-    again = if config.accounts.guilds == [], do: [], else: [{:link, "Join the Discord server again", at(config, "/link?again=1")}]
+    again =
+      if config.accounts.guilds == [],
+        do: [],
+        else: [{:link, "Join the Discord server again", at(config, "/link?again=1")}]
 
     {200,
      %{
@@ -132,7 +136,9 @@ defmodule UroDiscord.Web.LinkPages do
   end
 
   defp page({:refused, _error}, config) do
-    again(502, "Discord could not go on", config, ["It gave no reason that you could do something about. Nothing was changed."])
+    again(502, "Discord could not go on", config, [
+      "It gave no reason that you could do something about. Nothing was changed."
+    ])
   end
 
   defp page(:locked, _config) do
@@ -145,7 +151,10 @@ defmodule UroDiscord.Web.LinkPages do
 
   defp page(:unknown_user, _config) do
     {403,
-     %{title: "Your account here is not known", text: ["Perhaps it was deleted. Log out and in again; if that does not help, ask an admin."]}}
+     %{
+       title: "Your account here is not known",
+       text: ["Perhaps it was deleted. Log out and in again; if that does not help, ask an admin."]
+     }}
   end
 
   defp page(:too_often, config) do
@@ -162,7 +171,9 @@ defmodule UroDiscord.Web.LinkPages do
     {500,
      %{
        title: "This is not set up right",
-       text: ["It is not your fault, and trying again does not help: tell an admin. What is wrong is in the server's log."]
+       text: [
+         "It is not your fault, and trying again does not help: tell an admin. What is wrong is in the server's log."
+       ]
      }}
   end
 
@@ -170,7 +181,9 @@ defmodule UroDiscord.Web.LinkPages do
     {403,
      %{
        title: "That did not come from our page",
-       text: ["Another site has sent you here to unlink your account, or your browser does not say where you come from. Nothing was changed."],
+       text: [
+         "Another site has sent you here to unlink your account, or your browser does not say where you come from. Nothing was changed."
+       ],
        acts: [{:link, "Your link", at(config, "/link/done")}]
      }}
   end
@@ -192,17 +205,30 @@ defmodule UroDiscord.Web.LinkPages do
   defp joined(:joined, name), do: "You are now in #{name}."
   defp joined(:there, name), do: "You were in #{name} already; roles and name follow in a moment."
   defp joined(:banned, name), do: "You are banned from #{name}. Its moderators can undo that."
-  defp joined(:full, name), do: "You are in as many servers as Discord allows, so you could not join #{name}. Leave one, and join again."
+
+  defp joined(:full, name),
+    do: "You are in as many servers as Discord allows, so you could not join #{name}. Leave one, and join again."
+
   defp joined(:relink, name), do: "Discord did not let us bring you into #{name}. Try again."
-  defp joined(:refused, name), do: "Discord does not let the bot bring you into #{name}. An admin finds the reason in the log."
+
+  defp joined(:refused, name),
+    do: "Discord does not let the bot bring you into #{name}. An admin finds the reason in the log."
+
   defp joined(:not_there, name), do: "The bot is not in #{name}. An admin has to add it."
-  defp joined(:later, name), do: "Discord did not answer in time, so you may not be in #{name} yet. Join again in a minute."
+
+  defp joined(:later, name),
+    do: "Discord did not answer in time, so you may not be in #{name} yet. Join again in a minute."
 
   defp next(joined) do
     cond do
-      Enum.any?(joined, fn {_guild, outcome} -> outcome in [:joined, :there] end) -> ["Open Discord: the server is in your list."]
-      joined == [] -> []
-      true -> ["Your account is linked all the same."]
+      Enum.any?(joined, fn {_guild, outcome} -> outcome in [:joined, :there] end) ->
+        ["Open Discord: the server is in your list."]
+
+      joined == [] ->
+        []
+
+      true ->
+        ["Your account is linked all the same."]
     end
   end
 
@@ -210,7 +236,10 @@ defmodule UroDiscord.Web.LinkPages do
   defp back(path), do: [{:link, "Go back", path}]
 
   defp name(guild_id) do
-    with {:ok, _} <- Runtime.fetch_enabled(), {:ok, %{name: name}} <- Guilds.fetch(guild_id), do: name, else: (_ -> "the server #{guild_id}")
+    with {:ok, _} <- Runtime.fetch_enabled(),
+         {:ok, %{name: name}} <- Guilds.fetch(guild_id),
+         do: name,
+         else: (_ -> "the server #{guild_id}")
   end
 
   defp at(%{accounts: %{public_url: url}}, path), do: (URI.parse(url).path || "") <> path
