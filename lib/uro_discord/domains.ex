@@ -73,10 +73,11 @@ defmodule UroDiscord.Domains do
     [
       {Task.Supervisor, name: Accounts.TaskSupervisor},
       Accounts.Turns,
-      {Accounts.Queue, &Accounts.Sync.sync/2},
+      {Accounts.Queue, &Accounts.Following.follow/2},
       {Accounts.Changes, config}
     ] ++
-      if(config.accounts.guilds == [], do: [], else: [{Accounts.Drift, config}])
+      if(config.accounts.guilds == [], do: [], else: [{Accounts.Drift, config}]) ++
+      if(config.accounts.linked_roles == [], do: [], else: [{Accounts.LinkedRoles.Keeper, config}])
   end
 
   defp worlds(%{shards: shards} = config) do

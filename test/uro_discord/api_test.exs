@@ -20,6 +20,9 @@ defmodule UroDiscord.ApiTest do
     Shards.Text,
     UroDiscord.BodyReader,
     UroDiscord.Plug,
+    UroDiscord.Accounts.Mapping,
+    UroDiscord.Accounts.Nickname,
+    UroDiscord.Accounts.UroDirectory,
     # These read the configuration, and say what is wrong with it.
     UroDiscord.Setup.Doctor,
     UroDiscord.Setup.Invite
@@ -54,6 +57,11 @@ defmodule UroDiscord.ApiTest do
       {UroDiscord, :unsubscribe, 1} => [:shards],
       {UroDiscord.Gateway.Leader, :held?, 0} => [],
       {Interaction, :edit, 2} => [interaction, "x"],
+      {UroDiscord.Accounts, :by_discord, 1} => [@id],
+      {UroDiscord.Accounts, :link, 1} => ["u"],
+      {UroDiscord.Accounts, :link_url, 1} => [@id],
+      {UroDiscord.Accounts, :links, 1} => [[]],
+      {UroDiscord.Accounts, :unlink, 2} => ["u", :user],
       {Keys, :list, 1} => [nil],
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
       {Keys, :revoke, 2} => ["ci", nil],

@@ -3,7 +3,6 @@ defmodule UroDiscord.Accounts.Joining do
   # Brings somebody who has just linked his account into the guilds of the configuration, with roles and nickname. Whatever is not right then is put right
   # by the sync that follows.
 
-  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync]}
   require Logger
 
   alias UroDiscord.Accounts.{Directory, Link, Sync}
@@ -20,8 +19,6 @@ defmodule UroDiscord.Accounts.Joining do
   @type outcome :: :joined | :there | :full | :banned | :relink | :refused | :not_there | :later
 
   @spec join(Runtime.t(), Link.t(), Secret.t()) :: [{Snowflake.t(), outcome()}]
-  def join(%{config: %{accounts: %{guilds: []}}}, _link, _access), do: []
-
   def join(%{config: config} = runtime, link, access) do
     guilds = config.accounts.guilds
     user = with {:ok, user} <- Directory.user(config, link.user_id), do: user, else: (_unknown -> nil)
@@ -39,7 +36,7 @@ defmodule UroDiscord.Accounts.Joining do
       end)
 
     with {:error, error} <- Sync.later(link.user_id, :linked),
-         do: Logger.warning("accounts: roles and nickname follow later: #{Exception.message(error)}")
+         do: Logger.warning("accounts: what follows on the link is done later: #{Exception.message(error)}")
 
     guilds |> Enum.map(& &1.id) |> Enum.zip(outcomes)
   end

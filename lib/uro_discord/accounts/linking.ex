@@ -6,11 +6,10 @@ defmodule UroDiscord.Accounts.Linking do
   # A login goes on only where it was begun: in the same browser (a cookie of ours), by the same Uro user, once, within ten minutes. So nobody can finish
   # another's login, or have his own finished by another.
 
-  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync]}
   require Logger
 
-  alias UroDiscord.Accounts.{Directory, Joining, Link, Links, LinkedRoles, OAuth, States, Tokens}
-  alias UroDiscord.{Error, Events, Runtime, Secret, Snowflake}
+  alias UroDiscord.Accounts.{Directory, Joining, Link, Links, OAuth, Running, States, Sync, TaskSupervisor, Tokens}
+  alias UroDiscord.{Error, Events, Runtime, Snowflake, Store}
   alias UroDiscord.Web.RateLimit
 
   # Logins of one user that begin in a minute.
@@ -125,7 +124,7 @@ defmodule UroDiscord.Accounts.Linking do
   defp finish_login(_runtime, _login, %{"error" => error}), do: {:refused, error}
 
   defp finish_login(runtime, login, %{"code" => code}) when byte_size(code) in 1..512 do
-    task = Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn -> login(runtime, login, code) end)
+    task = Task.Supervisor.async_nolink(TaskSupervisor, fn -> login(runtime, login, code) end)
 
     case Task.yield(task, @longest_ms) do
       {:ok, outcome} ->
@@ -179,7 +178,7 @@ defmodule UroDiscord.Accounts.Linking do
     case Links.put(store, login.user_id, account.id, account.username, kept) do
       {:ok, how, link} ->
         with :ok <- identity(runtime, link) do
-          told(runtime, link, how)
+          if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
           joined = Joining.join(runtime, link, tokens.access)
           {:linked, how, link, joined, login.return_to}
         end
@@ -203,7 +202,7 @@ defmodule UroDiscord.Accounts.Linking do
       :ok ->
         with :error <- before,
              {:error, error} <- Links.put_identity(store, link.discord_id, true),
-             do: UroDiscord.Store.failed(error, "that a login by Discord was made here was not stored")
+             do: Store.failed(error, "that a login by Discord was made here was not stored")
 
         :ok
 
@@ -212,7 +211,7 @@ defmodule UroDiscord.Accounts.Linking do
 
       :taken ->
         with {:error, error} <- Links.delete(store, link),
-             do: UroDiscord.Store.failed(error, "a link was not taken back")
+             do: Store.failed(error, "a link was not taken back")
 
         {:clash, :account, link.username}
 
@@ -223,18 +222,13 @@ defmodule UroDiscord.Accounts.Linking do
     end
   end
 
-  defp told(runtime, link, how) do
-    if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
-    LinkedRoles.later(runtime, link.user_id)
-  end
-
   @doc """
   Links the account of a Discord user who already logs in at Uro by it, without asking him again: Discord has said there whose it is. `:error` where nobody
   does.
   """
   @spec adopt(map()) :: {:ok, Link.t()} | :error | :locked | {:clash, :user, Link.t()} | {:error, Error.t()}
   def adopt(discord_user) do
-    with {:ok, %{config: config, store: store} = runtime} <- UroDiscord.Accounts.Running.fetch(),
+    with {:ok, %{config: config, store: store} = runtime} <- Running.fetch(),
          {:ok, account} <- OAuth.read_account(discord_user),
          :error <- Links.by_discord(store, account.id),
          {:ok, user_id} <- Directory.identity(config, account.id),
@@ -242,7 +236,7 @@ defmodule UroDiscord.Accounts.Linking do
       case Links.put(store, user_id, account.id, account.username, nil) do
         {:ok, how, link} ->
           if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
-          with :ok <- UroDiscord.Accounts.Sync.later(user_id, :linked), do: {:ok, link}
+          with :ok <- Sync.later(user_id, :linked), do: {:ok, link}
 
         {:clash, :account, _others} ->
           :error
@@ -279,6 +273,6 @@ defmodule UroDiscord.Accounts.Linking do
   end
 
   @doc "A cookie's value as the session that a login is bound to."
-  @spec session(Secret.t() | String.t()) :: String.t()
-  def session(cookie) when is_binary(cookie), do: States.hash(cookie)
+  @spec session(String.t()) :: String.t()
+  def session(cookie), do: States.hash(cookie)
 end

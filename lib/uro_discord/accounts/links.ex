@@ -82,7 +82,8 @@ defmodule UroDiscord.Accounts.Links do
 
   @doc """
   Stores that these two belong together; `:again` where they did before. Nothing is overwritten: `{:clash, :user, link}` where the user has another
-  account, `{:clash, :account, link}` where the account is another user's. Without tokens those that are there stay.
+  account, `{:clash, :account, link}` where the account is another user's. Without tokens those that are there stay; with new ones Discord may
+  have forgotten what it was told.
   """
   @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil) ::
           {:ok, :new | :again, Link.t()} | {:clash, :user | :account, Link.t()} | {:error, Error.t()}
@@ -98,7 +99,8 @@ defmodule UroDiscord.Accounts.Links do
       {"""
        UPDATE uro_discord_links SET username = $1, left_at = NULL,
          access_token = COALESCE($2, access_token), refresh_token = CASE WHEN CAST($2 AS TEXT) IS NULL THEN refresh_token ELSE $3 END,
-         token_expires_at = COALESCE($4, token_expires_at), scopes = COALESCE($5, scopes)
+         token_expires_at = COALESCE($4, token_expires_at), scopes = COALESCE($5, scopes),
+         connection = CASE WHEN CAST($2 AS TEXT) IS NULL THEN connection END
        WHERE user_id = $6 AND discord_id = $7
        """, [username, access, refresh, expires_at, scopes, user_id, discord_id]},
       {"SELECT #{@columns} FROM uro_discord_links WHERE user_id = $1 OR discord_id = $2", [user_id, discord_id]}

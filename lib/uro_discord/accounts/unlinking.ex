@@ -2,7 +2,6 @@ defmodule UroDiscord.Accounts.Unlinking do
   @moduledoc false
   # Ends a link: it is forgotten, then what was given is taken back, and the host is told. Whoever asks, this is the one way.
 
-  @compile {:no_warn_undefined, [UroDiscord.Accounts.Sync, UroDiscord.Accounts.Ended]}
   require Logger
 
   alias UroDiscord.Accounts.{Directory, Ended, Link, Links, Running, Sync, Tokens}

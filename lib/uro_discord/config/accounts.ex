@@ -96,7 +96,7 @@ defmodule UroDiscord.Config.Accounts do
         allowed: "a http or https URL without ? and #, as the browser has it",
         example: ~s|accounts: [public_url: "https://uro.example/discord"]|
       ),
-      option(:oauth_url, &url(&1, ["https", "http"]),
+      option(:oauth_url, &oauth_url/1,
         default: "https://discord.com/oauth2/authorize",
         doc: "where Discord's consent page is (discord-sim prints its own)",
         allowed: "a http or https URL",
@@ -276,6 +276,9 @@ defmodule UroDiscord.Config.Accounts do
       end
     end
   end
+
+  defp oauth_url(nil), do: is_not(nil, "a http or https URL")
+  defp oauth_url(value), do: url(value, ["https", "http"])
 
   defp text(value, first..last//_) when is_binary(value) do
     if String.valid?(value) and String.length(value) in first..last,

@@ -2,7 +2,6 @@ defmodule UroDiscord.Web.LinkPages do
   @moduledoc false
   # What the pages under /link say: what happened, and what to do next.
 
-  @compile {:no_warn_undefined, [UroDiscord.Accounts.Guilds]}
   alias UroDiscord.Accounts.{Guilds, Link, Linking, States}
   alias UroDiscord.{Config, Runtime}
   alias UroDiscord.Web.{Page, Response}

@@ -43,6 +43,12 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
   @spec number(atom()) :: 1..8
   def number(type), do: Keyword.fetch!(@types, type)
 
+  @doc "What sort of value a type compares."
+  @spec kind(atom()) :: :integer | :datetime | :boolean
+  def kind(type) when type in [:datetime_before, :datetime_after], do: :datetime
+  def kind(type) when type in [:boolean_equal, :boolean_not_equal], do: :boolean
+  def kind(_type), do: :integer
+
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
   def check(records) when is_list(records) and length(records) <= @most do
     with {:ok, records} <- Checks.each(records, &record/1) do
