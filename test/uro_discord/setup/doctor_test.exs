@@ -322,6 +322,17 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert {[:ok], _said} = said(findings, :token)
     end
 
+    test "bans that would be taken for departures", %{sim: sim, guild: guild} do
+      linked(sim)
+      grace = accounts(guild, leave_grace: 60_000)
+      assert {[:ok, :warning], said} = sim |> look(grace) |> said(:intents)
+      assert said =~ ":guild_moderation"
+      intents = [intents: [:guilds, :guild_members, :guild_moderation]]
+
+      for options <- [grace ++ intents, accounts(guild)],
+          do: assert({[:ok], _said} = sim |> look(options) |> said(:intents))
+    end
+
     test "identifies that are used up", %{sim: sim} do
       left = fn remaining ->
         Wrong.answer(sim, "/gateway/bot", &put_in(&1["session_start_limit"]["remaining"], remaining))

@@ -130,7 +130,7 @@ defmodule UroDiscord.Setup.Doctor.Identity do
 
     case refused do
       [] ->
-        [ok(:intents, "Discord allows them: #{Enum.join(config.intents, ", ")}")]
+        [ok(:intents, "Discord allows them: #{Enum.join(config.intents, ", ")}") | bans(config)]
 
       refused ->
         [
@@ -143,6 +143,22 @@ defmodule UroDiscord.Setup.Doctor.Identity do
         ]
     end
   end
+
+  # Without it a ban is a departure.
+  defp bans(%{accounts: %{directory: directory, leave_grace: grace}, intents: intents})
+       when directory != nil and grace > 0 do
+    if :guild_moderation in intents,
+      do: [],
+      else: [
+        warning(
+          :intents,
+          "without :guild_moderation a user who is banned stays linked for leave_grace, as one who has left does",
+          "add :guild_moderation to `intents:`; it is not privileged"
+        )
+      ]
+  end
+
+  defp bans(_config), do: []
 
   ## What is left of the day's identifies
 
