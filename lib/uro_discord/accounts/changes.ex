@@ -160,7 +160,7 @@ defmodule UroDiscord.Accounts.Changes do
   defp answered(%{task: {_ref, why}} = state, {:ok, hashes}) do
     known = if match?({:users, _}, why), do: Map.merge(state.known, hashes), else: hashes
     changed = for {id, hash} <- hashes, changed?(state.known, id, hash, why), do: id
-    if why != :clock or Gateway.Leader.held?(), do: Enum.each(changed, &Sync.later(&1, "changed in Uro"))
+    if why != :clock or Gateway.Leader.held?(), do: Enum.each(changed, &changed/1)
     look(%{state | known: known, task: nil, failing?: false})
   end
 
@@ -175,6 +175,16 @@ defmodule UroDiscord.Accounts.Changes do
       :hint -> %{state | all?: true}
       :clock -> state
     end
+  end
+
+  defp changed(user_id) do
+    Events.publish(:accounts, {:changed, %{user_id: user_id}})
+
+    with {:error, error} <- Sync.later(user_id, "changed in Uro"),
+         do:
+           Logger.warning(
+             "accounts: the change of the user #{user_id} in Uro does not show yet: #{Exception.message(error)}"
+           )
   end
 
   defp changed?(known, id, hash, why) do

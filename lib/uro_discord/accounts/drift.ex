@@ -83,6 +83,7 @@ defmodule UroDiscord.Accounts.Drift do
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, all_due(state)}
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
 
+  def handle_info(:all, state), do: {:noreply, all_due(state)}
   def handle_info(:look, state), do: {:noreply, look(%{state | look: nil})}
   def handle_info(:roles, state), do: {:noreply, look_at_roles(%{state | roles_timer: nil})}
   def handle_info(:reconcile, state), do: {:noreply, reconcile(%{state | reconcile: nil})}
@@ -155,7 +156,7 @@ defmodule UroDiscord.Accounts.Drift do
 
       {:error, error} ->
         Logger.warning("accounts: members who changed are looked at later: #{Exception.message(error)}")
-        send(__MODULE__, {:uro_discord, :status, {:lease, :held}})
+        send(__MODULE__, :all)
         []
     end
   end

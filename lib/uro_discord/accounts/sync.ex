@@ -68,18 +68,22 @@ defmodule UroDiscord.Accounts.Sync do
          %{} = settings <- settings(config, guild_id),
          {:ok, guild} <- Guilds.fetch(guild_id),
          {:ok, applied} <- Applied.of(store, guild_id, for({_user, _link, member} <- entries, do: member.id)) do
-      {same, others} =
-        Enum.split_with(entries, fn {user, link, member} ->
-          plan = plan(user, link, member, guild, settings, applied[member.id], parts(options))
-          Guilds.skipped(plan)
-          Plan.empty?(plan)
-        end)
+      {same, others} = Enum.split_with(entries, &same?(&1, guild, settings, applied, parts(options)))
 
       Stream.concat(Stream.map(same, &{&1, :unchanged}), change_all(others, settings, options))
     else
       nil -> Stream.map(entries, &{&1, {:error, Error.invalid("guild_id", "#{guild_id} is none of accounts.guilds")}})
       {:error, error} -> Stream.map(entries, &{&1, {:error, error}})
     end
+  end
+
+  defp same?({user, link, member}, guild, settings, applied, parts) do
+    plan = plan(user, link, member, guild, settings, applied[member.id], parts)
+    Guilds.skipped(plan)
+    Plan.empty?(plan)
+  rescue
+    # A predicate of the host's: it raises once more where that is this member's error alone.
+    _exception -> false
   end
 
   defp change_all(entries, settings, options) do
@@ -224,7 +228,7 @@ defmodule UroDiscord.Accounts.Sync do
   defp attempt(%{settings: %{id: guild_id} = settings, link: link} = job, looks) do
     with {:ok, user} <- user(job),
          {:ok, guild} <- Guilds.fetch(guild_id),
-         {:ok, member} <- member(job),
+         {:ok, member, sure?} <- member(job),
          {:ok, applied} <- Applied.get(job.store, guild_id, link.discord_id),
          plan = plan(user, unless(job.release?, do: link), member, guild, settings, applied, job.parts),
          {:ok, guild} <- made(guild, plan, job.priority) do
@@ -235,7 +239,12 @@ defmodule UroDiscord.Accounts.Sync do
           else: plan(user, link, member, guild, %{settings | create_roles: false}, applied, job.parts)
 
       Guilds.skipped(plan)
-      carry_out(job, plan, guild, member, applied, looks)
+      request = Plan.request(plan, member)
+
+      # Replacing all his roles would undo what somebody did since he was read.
+      if match?({:patch, %{"roles" => _}}, request) and not sure?,
+        do: attempt(%{job | member: nil}, looks),
+        else: carry_out(job, plan, request, guild, member, applied, looks)
     else
       :left -> left(job)
       {:error, error} -> {:error, error}
@@ -245,20 +254,21 @@ defmodule UroDiscord.Accounts.Sync do
   defp user(%{release?: true, released: user}), do: {:ok, user}
   defp user(%{config: config, link: link}), do: with(:not_found <- Directory.user(config, link.user_id), do: {:ok, nil})
 
-  defp member(%{settings: %{id: guild_id}, link: %{discord_id: id}} = job) do
-    case job.member && Seen.current(job.member, @fresh_ms) do
-      %Member{} = member -> {:ok, member}
-      nil -> Members.fetch(guild_id, id, priority: job.priority)
-    end
+  # And whether he surely is so still.
+  defp member(%{settings: %{id: guild_id}, link: %{discord_id: id}, member: nil} = job) do
+    with {:ok, member} <- Members.fetch(guild_id, id, priority: job.priority), do: {:ok, member, true}
   end
 
-  defp carry_out(job, plan, guild, member, applied, looks) do
-    request = Plan.request(plan, member)
+  defp member(%{member: read}) do
+    member = Seen.current(read, @fresh_ms)
+    {:ok, member || read, member != nil}
+  end
 
+  defp carry_out(job, plan, request, guild, member, applied, looks) do
     case request != :nothing && Guilds.refused?(guild, member.id, request) do
       false -> nothing_to_do(job, plan, member, applied)
       nil -> send_request(job, plan, guild, member, applied, request, looks)
-      {:refused, error} -> {:error, error}
+      {:refused, error} -> hopeless(job, member, error)
     end
   end
 
@@ -286,7 +296,7 @@ defmodule UroDiscord.Accounts.Sync do
 
       case Rest.call(job.rest, route, options) do
         {:ok, answer} -> done(job, plan, guild, member, applied, nick(answer, plan, member))
-        {:error, error} -> failed(job, plan, guild, member, request, error, looks)
+        {:error, error} -> failed(job, guild, member, request, error, looks)
       end
     end
   end
@@ -320,12 +330,12 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp note(job, plan, applied), do: Applied.put(job.store, plan.guild_id, plan.discord_id, applied)
 
-  defp failed(job, plan, guild, member, request, %Error{code: code} = error, looks) do
+  defp failed(job, guild, member, request, %Error{code: code} = error, looks) do
     cond do
       code in @unknown_member -> left(job)
       Guilds.lost?(error) -> lost(guild, error)
       code in @changed_guild and looks > 0 -> look_again(job, guild, error, looks)
-      Error.final?(error) -> refused(plan, guild, member, request, error)
+      Error.final?(error) -> refused(job, guild, member, request, error)
       true -> {:error, error}
     end
   end
@@ -344,14 +354,20 @@ defmodule UroDiscord.Accounts.Sync do
     {:error, error}
   end
 
-  defp refused(plan, guild, member, request, error) do
+  defp refused(job, guild, member, request, error) do
     Logger.warning(
-      "accounts: Discord refuses what is to be done of the member #{plan.discord_id} in the server #{guild.id}: #{Guilds.advice(error)}"
+      "accounts: Discord refuses what is to be done of the member #{member.id} in the server #{guild.id}: #{Guilds.advice(error)}"
     )
 
     Guilds.refused(guild, member.id, request, error)
-    {:error, error}
+    hopeless(job, member, error)
   end
+
+  # What cannot be taken back is not tried for ever.
+  defp hopeless(%{release?: false}, _member, error), do: {:error, error}
+
+  defp hopeless(job, member, error),
+    do: with(:ok <- Applied.delete(job.store, member.guild_id, member.id), do: {:error, error})
 
   defp left(%{settings: %{id: guild_id}, link: link} = job) do
     with :ok <- Applied.delete(job.store, guild_id, link.discord_id) do
