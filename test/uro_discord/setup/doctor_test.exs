@@ -636,6 +636,30 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert {[:wrong], _said} = endpoint.("https://old.example/webhook", http)
     end
 
+    test "Linked Roles that nobody can connect for", %{sim: sim, guild: guild} do
+      record = [
+        key: "admin",
+        name: "Admin",
+        description: "is an admin of Uro",
+        type: :boolean_equal,
+        attribute: "is_admin"
+      ]
+
+      key = Base.encode64(:crypto.strong_rand_bytes(32))
+
+      at = fn url, more ->
+        linked(sim, %{"role_connections_verification_url" => url})
+        sim |> look(accounts(guild, more)) |> said(:linked_roles_url)
+      end
+
+      on = [linked_roles: [record], token_key: key]
+      assert {[:wrong], said} = at.(nil, on)
+      assert said =~ "Linked Roles Verification URL: #{@public_url}/link"
+      assert {[:wrong], _said} = at.("https://elsewhere.example/link", on)
+      assert {[:ok], _said} = at.(@public_url <> "/link", on)
+      assert {[], ""} = at.(nil, [])
+    end
+
     test "a public key that is another application's", %{sim: sim} do
       assert {[:wrong], said} = sim |> look(public_key: String.duplicate("ab", 32)) |> said(:public_key)
       assert said =~ "DISCORD_PUBLIC_KEY"

@@ -16,7 +16,8 @@ defmodule UroDiscord.Setup.Doctor.Addresses do
   def look(%{application: {:ok, application}, config: config}) do
     reached(config) ++
       callback(application, config) ++
-      public_key(application, config) ++ interactions(application, config) ++ events(application, config)
+      public_key(application, config) ++
+      interactions(application, config) ++ events(application, config) ++ linked_roles(application, config)
   end
 
   def look(_facts), do: []
@@ -216,6 +217,23 @@ defmodule UroDiscord.Setup.Doctor.Addresses do
   end
 
   defp events_on(_application, _config), do: []
+
+  ## Where members go who want a Linked Role
+
+  defp linked_roles(_application, %{accounts: %{linked_roles: []}}), do: []
+  defp linked_roles(_application, %{accounts: %{public_url: nil}}), do: []
+
+  defp linked_roles(%{"role_connections_verification_url" => url}, config) when is_binary(url),
+    do: [same(:linked_roles_url, url, wanted(config, "link"))]
+
+  defp linked_roles(_application, config),
+    do: [
+      wrong(
+        :linked_roles_url,
+        "`linked_roles:` are on, and the application has no Linked Roles Verification URL: members have nowhere to connect",
+        "Developer Portal, General Information, Linked Roles Verification URL: #{wanted(config, "link")}"
+      )
+    ]
 
   defp same(check, url, url), do: ok(check, "it is #{url}")
 
