@@ -206,6 +206,9 @@ defmodule UroDiscord.Config.Checks do
 
   def commands(value), do: is_not(value, "a list")
 
+  @spec keyword(term()) :: :ok | {:error, String.t()}
+  def keyword(value), do: if(Keyword.keyword?(value), do: :ok, else: is_not(value, "a keyword list"))
+
   def one_of(value, allowed) do
     if value in allowed, do: {:ok, value}, else: is_not(value, Enum.map_join(allowed, " or ", &inspect/1))
   end

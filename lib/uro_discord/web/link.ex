@@ -179,9 +179,9 @@ defmodule UroDiscord.Web.Link do
     "#{uri.scheme}://#{if host =~ ":", do: "[#{host}]", else: host}#{port}"
   end
 
-  # A path on this host. With two slashes, or a backslash, it would be another one's.
+  # A path on this host, of the signs that one is made of. With two slashes it would be another host's, and with a backslash to browsers.
   defp path(text) do
-    if is_binary(text) and byte_size(text) <= @longest_path and text =~ ~r{\A/(?![/\\])[\x21-\x5B\x5D-\x7E]*\z},
+    if is_binary(text) and byte_size(text) <= @longest_path and text =~ ~r{\A/(?!/)[A-Za-z0-9._~!$&'()*+,;=:@%/?#-]*\z},
       do: text
   end
 

@@ -54,7 +54,7 @@ defmodule UroDiscord.Config.Accounts.Guilds do
   def check(value), do: Checks.is_not(value, "a list")
 
   defp guild(given) do
-    with true <- Keyword.keyword?(given) || Checks.is_not(given, "a keyword list"),
+    with :ok <- Checks.keyword(given),
          [] <- Keyword.keys(given) -- @keys,
          {:ok, id} <- id(given[:id]),
          {:ok, roles} <- roles(Keyword.get(given, :roles, [])),

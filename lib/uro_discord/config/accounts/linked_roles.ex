@@ -61,7 +61,7 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
   def check(value), do: Checks.is_not(value, "a list")
 
   defp record(given) do
-    with true <- Keyword.keyword?(given) || Checks.is_not(given, "a keyword list"),
+    with :ok <- Checks.keyword(given),
          [] <- Keyword.keys(given) -- @keys,
          {:ok, key} <- key(given[:key]),
          {:ok, name} <- text(given[:name], 100, "name"),

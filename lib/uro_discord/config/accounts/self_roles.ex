@@ -54,7 +54,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
   end
 
   defp message(given) do
-    with true <- Keyword.keyword?(given) || Checks.is_not(given, "a keyword list"),
+    with :ok <- Checks.keyword(given),
          [] <- Keyword.keys(given) -- @keys,
          {:ok, name} <- name(given[:name]),
          {:ok, text} <- text(given[:text], 2_000, "text"),
