@@ -13,6 +13,7 @@ defmodule Plug.Conn do
 
   defstruct adapter: nil,
             body_params: %Unfetched{aspect: :body_params},
+            cookies: %Unfetched{aspect: :cookies},
             halted: false,
             method: "GET",
             path_info: [],
@@ -32,6 +33,12 @@ defmodule Plug.Conn do
       {status, data, state} when status in [:ok, :more] -> {status, data, %{conn | adapter: {adapter, state}}}
       {:error, reason} -> {:error, reason}
     end
+  end
+
+  def fetch_cookies(%__MODULE__{} = conn) do
+    cookies = for {"cookie", line} <- conn.req_headers, pair <- String.split(line, "; ", trim: true), do: pair
+    pairs = for pair <- cookies, [name, value] <- [String.split(pair, "=", parts: 2)], into: %{}, do: {name, value}
+    %{conn | cookies: pairs}
   end
 
   def put_private(conn, key, value), do: %{conn | private: Map.put(conn.private, key, value)}
