@@ -223,7 +223,10 @@ defmodule UroDiscord.Accounts.Drift do
 
   ## All
 
-  defp all_due(state), do: state.guilds |> Map.keys() |> Enum.reduce(state, &due(&2, &1))
+  defp all_due(state) do
+    ids = Map.keys(state.guilds)
+    Enum.reduce(ids, roles_soon(%{state | roles: MapSet.new(ids)}), &due(&2, &1))
+  end
 
   defp due(state, guild_id), do: reconcile_soon(%{state | due: MapSet.put(state.due, guild_id)}, @roles_ms)
 

@@ -12,14 +12,21 @@ defmodule UroDiscord.Accounts.Reconcile do
           failed: non_neg_integer()
         }
 
+  @nobody %{members: 0, linked: 0, changed: 0, failed: 0}
+
   @spec run(Snowflake.t(), String.t()) :: {:ok, summary()} | {:error, Error.t()}
   def run(guild_id, reason) do
-    with {:ok, %{store: store, config: config}} <- Running.fetch(), {:ok, known} <- Applied.ids(store, guild_id) do
-      start = {:ok, %{members: 0, linked: 0, changed: 0, failed: 0}, MapSet.new(known)}
+    with {:ok, %{store: store} = runtime} <- Running.fetch(), {:ok, links} <- Links.count(store) do
+      # Where nobody is linked nobody is to be found.
+      if links == 0, do: {:ok, @nobody}, else: run(runtime, guild_id, reason)
+    end
+  end
 
+  defp run(%{store: store, config: config}, guild_id, reason) do
+    with {:ok, known} <- Applied.ids(store, guild_id) do
       guild_id
       |> Members.stream()
-      |> Enum.reduce_while(start, fn page, {:ok, summary, missing} ->
+      |> Enum.reduce_while({:ok, @nobody, MapSet.new(known)}, fn page, {:ok, summary, missing} ->
         with {:ok, members} <- page, {:ok, entries} <- entries(config, store, members) do
           summary = entries |> Sync.sync_members(guild_id, reason: reason) |> Enum.reduce(summary, &count/2)
           summary = %{summary | members: summary.members + length(members), linked: summary.linked + length(entries)}

@@ -48,13 +48,13 @@ defmodule UroDiscord.Accounts.Changes.Hint do
   def handle(_event, _measurements, metadata, {pid, hint, tables}) do
     with %{source: table, query: sql} when is_map_key(tables, table) and is_binary(sql) <- metadata,
          false <- reads?(sql) do
-      who =
-        case user(sql, metadata[:params], tables[table]) do
-          {:ok, id} -> if :ets.info(hint.users, :size) < @most, do: {:user, id}, else: :anybody
-          :error -> :anybody
-        end
+      full? = :ets.info(hint.users, :size) >= @most
 
-      :ets.insert(hint.users, {who})
+      case users(sql, metadata[:params], tables[table]) do
+        [_ | _] = ids when not full? -> :ets.insert(hint.users, for(id <- ids, do: {{:user, id}}))
+        _unknown_or_too_many -> :ets.insert(hint.users, {:anybody})
+      end
+
       if :atomics.exchange(hint.told, 1, 1) == 0, do: send(pid, :hint)
     end
 
@@ -68,25 +68,26 @@ defmodule UroDiscord.Accounts.Changes.Hint do
   defp binary_start(text, size), do: binary_part(text, 0, min(size, byte_size(text)))
 
   @doc """
-  The user whom a statement of Ecto's writes, where the column with his id is one of its parameters.
+  Whom a statement of Ecto's writes, where the column with the user's id is one of its parameters. 16 bytes are a UUID as databases take it, or a text: then
+  it may be either.
 
       iex> alias UroDiscord.Accounts.Changes.Hint
-      iex> Hint.user(~S|UPDATE "users" SET "display_name" = $1 WHERE "id" = $2|, ["Ada", "7"], "id")
-      {:ok, "7"}
-      iex> Hint.user(~S|INSERT INTO "rules" ("is_admin","user_id") VALUES ($1,$2)|, [true, <<1::128>>], "user_id")
-      {:ok, "00000000-0000-0000-0000-000000000001"}
-      iex> Hint.user(~S|UPDATE "rules" SET "is_admin" = $1 WHERE "id" = $2|, [true, 5], "user_id")
-      :error
+      iex> Hint.users(~S|UPDATE "users" SET "display_name" = $1 WHERE "id" = $2|, ["Ada", "7"], "id")
+      ["7"]
+      iex> Hint.users(~S|INSERT INTO "rules" ("is_admin","user_id") VALUES ($1,$2)|, [true, <<1::128>>], "user_id")
+      ["00000000-0000-0000-0000-000000000001"]
+      iex> Hint.users(~S|UPDATE "rules" SET "is_admin" = $1 WHERE "id" = $2|, [true, 5], "user_id")
+      []
   """
-  @spec user(String.t(), [term()] | nil, String.t()) :: {:ok, String.t()} | :error
-  def user(sql, parameters, column) when is_list(parameters) do
+  @spec users(String.t(), [term()] | nil, String.t()) :: [String.t()]
+  def users(sql, parameters, column) when is_list(parameters) do
     with number when is_integer(number) <- compared(sql, column) || inserted(sql, column),
          {:ok, value} <- Enum.fetch(parameters, number - 1),
-         do: id(value),
-         else: (_unknown -> :error)
+         do: ids(value),
+         else: (_unknown -> [])
   end
 
-  def user(_sql, _none, _column), do: :error
+  def users(_sql, _none, _column), do: []
 
   # Behind WHERE: before it stands what it is set to.
   defp compared(sql, column) do
@@ -106,11 +107,13 @@ defmodule UroDiscord.Accounts.Changes.Hint do
          else: (_no -> nil)
   end
 
-  defp id(id) when is_integer(id), do: {:ok, Integer.to_string(id)}
+  defp ids(id) when is_integer(id), do: [Integer.to_string(id)]
 
-  defp id(<<a::binary-4, b::binary-2, c::binary-2, d::binary-2, e::binary-6>>),
-    do: {:ok, Enum.map_join([a, b, c, d, e], "-", &Base.encode16(&1, case: :lower))}
+  defp ids(<<a::binary-4, b::binary-2, c::binary-2, d::binary-2, e::binary-6>> = id) do
+    uuid = Enum.map_join([a, b, c, d, e], "-", &Base.encode16(&1, case: :lower))
+    if String.printable?(id), do: [id, uuid], else: [uuid]
+  end
 
-  defp id(id) when is_binary(id), do: if(String.valid?(id), do: {:ok, id}, else: :error)
-  defp id(_other), do: :error
+  defp ids(id) when is_binary(id), do: if(String.valid?(id), do: [id], else: [])
+  defp ids(_other), do: []
 end
