@@ -6,6 +6,7 @@ mod control;
 mod faults;
 mod gateway;
 mod id;
+mod oauth;
 mod outgoing;
 mod page;
 mod rest;
@@ -77,6 +78,8 @@ pub struct Info {
     pub api: String,
     /// The gateway, without a query.
     pub gateway: String,
+    /// OAuth2: the page on which users allow an application something.
+    pub oauth: String,
     /// A page for people: channels, messages, presence.
     pub page: String,
     /// The control interface, see the crate's documentation.
@@ -172,12 +175,15 @@ impl Sim {
             cdn: format!("http{secure}://{address}"),
             voice: voice_address,
         };
-        let state = State::new(options.channels, options.bots)?;
+        let mut state = State::new(options.channels, options.bots)?;
+        let client_secret = seed::secret(24)?;
+        state.oauth.set_secret(seed::APPLICATION, &client_secret);
         let key = key()?;
         let public_key = hex(key.public_key().as_ref());
         let info = Info {
             api: addresses.api.clone(),
             gateway: addresses.gateway.clone(),
+            oauth: format!("{}/oauth2/authorize", addresses.cdn),
             page: format!("http://{inside_address}/"),
             control: format!("http://{inside_address}/control"),
             token: state
@@ -186,7 +192,7 @@ impl Sim {
                 .unwrap_or_default(),
             application_id: seed::APPLICATION.to_string(),
             public_key: public_key.clone(),
-            client_secret: seed::secret(24)?,
+            client_secret,
             guild_id: state.guilds.home.id.to_string(),
             channels: state
                 .guilds
@@ -220,6 +226,7 @@ impl Sim {
                 "/attachments/{channel_id}/{attachment_id}/{name}",
                 axum::routing::get(rest::attachment),
             )
+            .merge(oauth::pages())
             .with_state(app.clone())
             .merge(rest::router(app.clone()));
         let people = page::router()

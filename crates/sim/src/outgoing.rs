@@ -9,9 +9,13 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{app::App, id::unix_ms};
+use crate::{
+    app::App,
+    id::{iso8601, unix_ms},
+    state::seed,
+};
 
 /// Discord waits for so long.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -83,4 +87,27 @@ pub async fn post(app: &App, url: &str, body: &Value, signed: Signed) -> Result<
     tokio::time::timeout(TIMEOUT, exchange)
         .await
         .unwrap_or_else(|_| Err("the endpoint did not answer within 3 s".to_owned()))
+}
+
+/// Tells our application something, if it has an endpoint for that, so many times as Discord does when it has not seen the answer.
+/// Answers the statuses; `None` where there was no answer.
+pub async fn event(app: &App, kind: &str, data: Value, times: u32) -> Vec<Option<u16>> {
+    let Some(url) = app.state().interactions.events_endpoint.clone() else {
+        return Vec::new();
+    };
+    let body = json!({
+        "version": 1,
+        "application_id": seed::APPLICATION,
+        "type": 1,
+        "event": {"type": kind, "timestamp": iso8601(unix_ms()), "data": data},
+    });
+    let mut statuses = Vec::new();
+    for _ in 0..times {
+        let answered = post(app, &url, &body, Signed::Well).await;
+        if let Err(why) = &answered {
+            tracing::info!(kind, why, "a webhook event was not taken");
+        }
+        statuses.push(answered.ok().map(|answer| answer.status));
+    }
+    statuses
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     app::App,
     id::{Id, from_json},
-    outgoing::{Signed, post},
+    outgoing::{self, Signed, post},
     rest::respond,
     state::{
         State as Discord,
@@ -259,22 +259,9 @@ fn once() -> u32 {
 
 /// Sends it to the endpoint; answers the statuses.
 pub async fn webhook_event(State(app): State<App>, Body(event): Body<WebhookEvent>) -> Answer {
-    let url = app.state().interactions.events_endpoint.clone();
-    let url = url.ok_or(ControlError::NoEventsEndpoint)?;
-    let body = json!({
-        "version": 1,
-        "application_id": seed::APPLICATION,
-        "type": 1,
-        "event": {
-            "type": event.kind,
-            "timestamp": crate::id::iso8601(crate::id::unix_ms()),
-            "data": event.data,
-        },
-    });
-    let mut statuses = Vec::new();
-    for _ in 0..event.times {
-        let answered = post(&app, &url, &body, Signed::Well).await;
-        statuses.push(answered.map_or(Value::Null, |answer| json!(answer.status)));
+    if app.state().interactions.events_endpoint.is_none() {
+        return Err(ControlError::NoEventsEndpoint);
     }
+    let statuses = outgoing::event(&app, &event.kind, event.data, event.times).await;
     Ok(Json(json!({"statuses": statuses})))
 }

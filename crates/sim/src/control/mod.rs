@@ -7,6 +7,7 @@ mod guilds;
 mod interactions;
 mod members;
 mod modal;
+mod oauth;
 mod stream;
 mod voice;
 
@@ -63,6 +64,7 @@ pub fn router() -> Router<App> {
             "/interactions",
             get(interactions::list).post(interactions::act),
         )
+        .route("/oauth", get(oauth::list).post(oauth::act))
         .route("/webhook-events", post(interactions::webhook_event))
         .route("/reset", post(reset))
         .fallback(async || ControlError::UnknownPath)

@@ -34,7 +34,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Names an inline style or script in a content security policy.
-fn source(text: &str) -> String {
+pub fn source(text: &str) -> String {
     format!(
         "sha256-{}",
         STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()))

@@ -153,6 +153,13 @@ impl ApiError {
             "Cannot execute action on this channel type",
         )
     }
+    pub fn missing_scope() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            50026,
+            "Missing required OAuth2 scope",
+        )
+    }
     pub fn invalid_json() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,

@@ -22,6 +22,7 @@ use crate::{
     app::App,
     faults::{Cut, RestFault},
     id::{Id, unix_ms},
+    oauth::{self, Access},
     server::HangUp,
     state::RequestRecord,
 };
@@ -32,7 +33,7 @@ pub struct Caller(pub Id);
 
 /// Whether a route needs no token.
 fn is_open(route: &str) -> bool {
-    route == "/gateway" || interactions::OPEN.contains(&route)
+    route == "/gateway" || interactions::OPEN.contains(&route) || oauth::OPEN.contains(&route)
 }
 
 /// The middleware around all routes.
@@ -90,6 +91,8 @@ struct Call {
     version: Version,
     /// Whether version 6 is to tell moments in milliseconds.
     precise: bool,
+    /// The token of OAuth2 that it comes with.
+    access: Option<Access>,
 }
 
 impl Call {
@@ -101,6 +104,10 @@ impl Call {
             .and_then(|value| value.to_str().ok());
         let version = request.extensions().get::<Version>();
         let precision = request.headers().get("x-ratelimit-precision");
+        let bearer = token.and_then(|token| token.strip_prefix("Bearer "));
+        let access = bearer.and_then(|token| app.state().access(token));
+        let own =
+            || token.and_then(|token| app.state().user_by_token(token, true).map(|user| user.id));
         Self {
             version: version.copied().unwrap_or(Version::Ten),
             precise: precision.is_some_and(|precision| precision == "millisecond"),
@@ -109,8 +116,8 @@ impl Call {
             route: matched
                 .and_then(|path| version::template(path.as_str()))
                 .map(str::to_owned),
-            user: token
-                .and_then(|token| app.state().user_by_token(token, true).map(|user| user.id)),
+            user: access.as_ref().map(|access| access.user).or_else(own),
+            access,
         }
     }
 
@@ -171,13 +178,20 @@ async fn answer(app: &App, call: Call, mut request: Request, next: Next) -> Resp
         tokio::time::sleep(fault.delay).await;
     }
     let mut response = if fault.as_ref().is_none_or(|fault| fault.apply) {
+        let known = call.user.is_some() || call.route.is_none() || is_open(call.template());
+        let may = call.access.as_ref().map_or(Ok(()), |access| {
+            oauth::may(access, &call.method, call.template())
+        });
         if let Some(user) = call.user {
             request.extensions_mut().insert(Caller(user));
         }
-        if call.user.is_some() || call.route.is_none() || is_open(call.template()) {
-            next.run(request).await
-        } else {
-            ApiError::unauthorized().into_response()
+        if let Some(access) = call.access {
+            request.extensions_mut().insert(access);
+        }
+        match may {
+            Ok(()) if known => next.run(request).await,
+            Ok(()) => ApiError::unauthorized().into_response(),
+            Err(error) => error.into_response(),
         }
     } else {
         StatusCode::OK.into_response()

@@ -29,12 +29,15 @@ use axum::{
 use self::version::{PREFIXES, Version};
 pub use self::{
     attachments::attachment,
+    body::Form,
     error::{ApiError, FormErrors},
     guard::Caller,
     interactions::respond,
     limits::Limits,
+    reading::path_id,
+    validate::Check,
 };
-use crate::app::App;
+use crate::{app::App, oauth};
 
 /// The path of this version of the API.
 pub const PREFIX: &str = "/api/v10";
@@ -81,6 +84,7 @@ pub fn router(app: App) -> Router {
             post(messages::crosspost),
         )
         .merge(interactions::router())
+        .merge(oauth::router())
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(MAX_REQUEST))

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use super::{ApiError, Caller, FormErrors, acting::own_guild, body};
 use crate::{
     app::App,
+    gateway::intents,
     id::Id,
+    oauth::{self, Access},
     state::{Channel, ChannelKind, permissions, seed},
 };
 
@@ -70,14 +72,20 @@ pub async fn application(
         "verify_key": app.public_key(),
         "owner": owner,
         "team": null,
-        "flags": 0,
+        "flags": application_flags(state.settings.privileged_intents),
         "summary": "",
         "hook": true,
         "tags": [],
         "rpc_origins": [],
-        "redirect_uris": [],
+        "redirect_uris": state.settings.redirect_uris,
         "interactions_endpoint_url": state.interactions.endpoint,
         "event_webhooks_url": state.interactions.events_endpoint,
+        // Enabled, or disabled by the developer.
+        "event_webhooks_status": if state.interactions.events_endpoint.is_some() { 2 } else { 1 },
+        "event_webhooks_types": state.interactions.events_endpoint.as_ref().map_or(
+            &[][..],
+            |_| &["APPLICATION_AUTHORIZED", "APPLICATION_DEAUTHORIZED"][..],
+        ),
         "role_connections_verification_url": null,
         "integration_types_config": {},
         "approximate_guild_count": 1,
@@ -85,15 +93,30 @@ pub async fn application(
     })))
 }
 
+/// The flags of an application that say which privileged intents it has, as one that is in few guilds.
+fn application_flags(privileged: u64) -> u64 {
+    let limited = [
+        (intents::GUILD_PRESENCES, 1 << 13),
+        (intents::GUILD_MEMBERS, 1 << 15),
+        (intents::MESSAGE_CONTENT, 1 << 19),
+    ];
+    let granted = limited
+        .iter()
+        .filter(|(intent, _)| privileged & intent != 0);
+    granted.fold(0, |flags, (_, flag)| flags | flag)
+}
+
 pub async fn own_user(
     State(app): State<App>,
     Extension(Caller(caller)): Extension<Caller>,
+    access: Option<Extension<Access>>,
 ) -> Answer {
     let state = app.state();
-    state
-        .user(caller)
-        .map(|user| Json(user.own_json()))
-        .ok_or_else(ApiError::unknown_user)
+    let user = state.user(caller).ok_or_else(ApiError::unknown_user)?;
+    Ok(Json(match access {
+        Some(Extension(access)) => oauth::user(user, &access),
+        None => user.own_json(),
+    }))
 }
 
 pub async fn own_guilds(

@@ -39,7 +39,8 @@ use crate::{
     StartError,
     faults::Faults,
     gateway::Hub,
-    id::{Id, Ids},
+    id::{Id, Ids, unix_ms},
+    oauth::{Access, Grants},
     rest::Limits,
     voice::{Calls, Seat},
 };
@@ -60,6 +61,7 @@ pub struct State {
     /// What voice channels say of themselves.
     pub voice_statuses: BTreeMap<Id, String>,
     pub interactions: interactions::Interactions,
+    pub oauth: Grants,
     pub limits: Limits,
     pub faults: Faults,
     pub gateway: Hub,
@@ -83,6 +85,7 @@ impl State {
             calls: Calls::default(),
             voice_statuses: BTreeMap::new(),
             interactions: interactions::Interactions::default(),
+            oauth: Grants::default(),
             limits: Limits::default(),
             faults: Faults::default(),
             gateway: Hub::default(),
@@ -99,6 +102,7 @@ impl State {
         self.directs.clear();
         self.voice_statuses.clear();
         self.interactions = interactions::Interactions::default();
+        self.oauth.reset();
         self.limits = Limits::default();
         self.faults = Faults::default();
         self.requests.clear();
@@ -131,6 +135,12 @@ impl State {
             !prefixed
         };
         fits.then_some(user)
+    }
+
+    /// What a good OAuth2 access token stands for: the bare token, without `Bearer `.
+    pub fn access(&self, token: &str) -> Option<Access> {
+        self.oauth
+            .access(token, self.settings.oauth_token_ms, unix_ms())
     }
 
     /// A channel of the guild, or a direct one.

@@ -50,6 +50,12 @@ pub struct Settings {
     pub nonce_memory_ms: u64,
     /// How long an interaction's token is good, in milliseconds.
     pub interaction_token_ms: u64,
+    /// Where users may be sent back to after they allowed something. Empty: to any `http` or `https` URL of this machine.
+    pub redirect_uris: Vec<String>,
+    /// How long a code of OAuth2 is good, in milliseconds.
+    pub oauth_code_ms: u64,
+    /// How long an access token of OAuth2 is good, in milliseconds.
+    pub oauth_token_ms: u64,
     /// What Hello of the voice gateway tells clients, in milliseconds. Applies to new connections.
     pub voice_heartbeat_interval_ms: u64,
     /// How long a voice session can be resumed after its connection was lost, in milliseconds. Discord does not say.
@@ -88,6 +94,10 @@ impl Default for Settings {
             rate_limit_factor: 1,
             nonce_memory_ms: 3 * 60 * 1_000,
             interaction_token_ms: 15 * 60 * 1_000,
+            redirect_uris: Vec::new(),
+            // Discord's staff says so in its issue 1768.
+            oauth_code_ms: 100 * 1_000,
+            oauth_token_ms: 7 * 24 * 60 * 60 * 1_000,
             voice_heartbeat_interval_ms: 13_750,
             voice_session_timeout_ms: 15_000,
             voice_aes: true,
@@ -120,6 +130,9 @@ pub struct SettingsChange {
     rate_limit_factor: Option<u32>,
     nonce_memory_ms: Option<u64>,
     interaction_token_ms: Option<u64>,
+    redirect_uris: Option<Vec<String>>,
+    oauth_code_ms: Option<u64>,
+    oauth_token_ms: Option<u64>,
     voice_heartbeat_interval_ms: Option<u64>,
     voice_session_timeout_ms: Option<u64>,
     voice_aes: Option<bool>,
@@ -157,6 +170,9 @@ impl Settings {
         set(&mut self.rate_limit_factor, change.rate_limit_factor);
         set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
         set(&mut self.interaction_token_ms, change.interaction_token_ms);
+        set(&mut self.redirect_uris, change.redirect_uris);
+        set(&mut self.oauth_code_ms, change.oauth_code_ms);
+        set(&mut self.oauth_token_ms, change.oauth_token_ms);
         set(
             &mut self.voice_heartbeat_interval_ms,
             change.voice_heartbeat_interval_ms,

@@ -1,0 +1,46 @@
+//! Parameters of a query or a form.
+
+use url::form_urlencoded;
+
+/// Names and values, as they came.
+#[derive(Debug, Clone, Default)]
+pub struct Params(Vec<(String, String)>);
+
+impl Params {
+    pub fn parse(text: &[u8]) -> Self {
+        Self(form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    /// A value that is there and is not empty: <https://www.rfc-editor.org/rfc/rfc6749#section-3.1>
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// A name that is there more than once, which OAuth2 forbids.
+    pub fn doubled(&self) -> Option<&str> {
+        self.0.iter().enumerate().find_map(|(at, (name, _))| {
+            let before = self.0.iter().take(at);
+            before
+                .map(|(key, _)| key)
+                .any(|key| key == name)
+                .then_some(name.as_str())
+        })
+    }
+
+    /// All but one.
+    pub fn without<'p>(&'p self, name: &'p str) -> impl Iterator<Item = (&'p str, &'p str)> {
+        let others = self.0.iter().filter(move |(key, _)| key != name);
+        others.map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// As a query, with another value for one of them.
+    pub fn query_with(&self, name: &str, value: &str) -> String {
+        form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(self.without(name))
+            .append_pair(name, value)
+            .finish()
+    }
+}
