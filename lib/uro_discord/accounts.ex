@@ -9,10 +9,13 @@ defmodule UroDiscord.Accounts do
   `UroDiscord.subscribe(:accounts)` sends `{:uro_discord, :accounts, event}` on the node where it happens:
 
     * `{:linked, %{link: link}}`;
-    * `{:unlinked, %{link: link, reason: reason}}`, with the reasons of `unlink/2`.
+    * `{:unlinked, %{link: link, reason: reason}}`, with the reasons of `unlink/2`;
+    * `{:changed, %{user_id: id}}`: a linked user has changed in Uro;
+    * `{:synced, %{user_id: id, discord_id: id, guild_id: id, plan: plan}}`: roles or the nickname of a member were changed;
+    * `{:left, %{user_id: id, discord_id: id, guild_id: id}}`: somebody who was to be synced is not in that server.
   """
 
-  alias UroDiscord.Accounts.{Link, Links, Running, States, Unlinking}
+  alias UroDiscord.Accounts.{Link, Links, Queue, Running, States, Unlinking}
   alias UroDiscord.{Error, Snowflake, Store}
 
   ## Links
@@ -62,6 +65,13 @@ defmodule UroDiscord.Accounts do
          {:ok, token} <- States.personal(store, id),
          do: {:ok, "#{config.accounts.public_url}/link?for=#{token}"}
   end
+
+  @doc """
+  Asks for a user's roles and nicknames to be looked at now, as after a change that nothing else tells of. It is done soon, and tried again until it is.
+  """
+  @spec sync(String.t()) :: :ok | {:error, Error.t()}
+  def sync(user_id) when is_binary(user_id),
+    do: with({:ok, _runtime} <- Running.fetch(), do: Queue.put(user_id, "asked for"))
 
   defp account(id) do
     with :error <- Snowflake.cast(id), do: {:error, Error.invalid("discord_id", id, "the id of a Discord account")}

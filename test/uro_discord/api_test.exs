@@ -61,7 +61,11 @@ defmodule UroDiscord.ApiTest do
       {UroDiscord.Accounts, :link, 1} => ["u"],
       {UroDiscord.Accounts, :link_url, 1} => [@id],
       {UroDiscord.Accounts, :links, 1} => [[]],
+      {UroDiscord.Accounts, :sync, 1} => ["u"],
       {UroDiscord.Accounts, :unlink, 2} => ["u", :user],
+      {UroDiscord.Accounts.Preview, :all, 0} => [],
+      # It prints that.
+      {UroDiscord.Accounts.Preview, :print, 0} => :pure,
       {Keys, :list, 1} => [nil],
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
       {Keys, :revoke, 2} => ["ci", nil],
