@@ -42,7 +42,8 @@ defmodule UroDiscord.Browser do
     path = (uri.path || "/") <> if(uri.query, do: "?" <> uri.query, else: "")
     cookies = Map.get(browser.cookies, uri.host, %{})
     cookie = Enum.map_join(cookies, "; ", fn {name, value} -> "#{name}=#{value}" end)
-    headers = if(cookies == %{}, do: [], else: [{"cookie", cookie}]) ++ [{"accept", "text/html"} | headers]
+    cookie = if cookies == %{}, do: [], else: [{"cookie", cookie}]
+    headers = [{"host", uri.authority}, {"accept", "text/html"}] ++ cookie ++ headers
     {status, headers, body} = HttpClient.call(url, method, path, headers, body)
     response = %{status: status, headers: headers, body: body}
     %{browser | response: response, url: url, cookies: Map.put(browser.cookies, uri.host, kept(cookies, headers))}

@@ -20,7 +20,8 @@ defmodule UroDiscord.HttpClient do
   @doc "A request as bytes."
   def request(method, path, headers \\ [], body \\ "") do
     length = if body == "", do: [], else: [{"content-length", "#{byte_size(body)}"}]
-    headers = for {name, value} <- [{"host", "x"} | length ++ headers], do: "#{name}: #{value}\r\n"
+    host = if List.keymember?(headers, "host", 0), do: [], else: [{"host", "x"}]
+    headers = for {name, value} <- host ++ length ++ headers, do: "#{name}: #{value}\r\n"
     IO.iodata_to_binary(["#{method} #{path} HTTP/1.1\r\n", headers, "\r\n", body])
   end
 

@@ -64,7 +64,7 @@ defmodule UroDiscord.Config.Accounts.Guilds do
       {:ok, %{id: id, roles: roles, nickname: nickname, nickname_changed: changed, create_roles: create}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(is_list(given) && given[:id])}: #{wrong}"}
+      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:id])}: #{wrong}"}
     end
   end
 

@@ -71,7 +71,7 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
       {:ok, %{key: key, name: name, description: description, type: type, attribute: attribute}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(is_list(given) && given[:key])}: #{wrong}"}
+      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:key])}: #{wrong}"}
     end
   end
 

@@ -65,7 +65,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
       {:ok, %{name: name, channel: given[:channel], text: text, style: style, roles: roles, rule: rule, only: only}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(is_list(given) && given[:name])}: #{wrong}"}
+      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:name])}: #{wrong}"}
     end
   end
 

@@ -1,0 +1,44 @@
+defmodule UroDiscord.TestHost do
+  @moduledoc "A host whose users (those of TestDirectory) may log in by Discord, and are known by the cookie `uro`."
+  @behaviour UroDiscord.Accounts.Directory
+
+  @impl true
+  defdelegate get(id), to: UroDiscord.TestDirectory
+  @impl true
+  defdelegate get_many(ids), to: UroDiscord.TestDirectory
+
+  @doc "Nobody logs in by Discord."
+  def clear, do: for({{__MODULE__, _} = key, _} <- :persistent_term.get(), do: :persistent_term.erase(key))
+
+  @impl true
+  def discord_identity(discord_id) do
+    with nil <- :persistent_term.get({__MODULE__, discord_id}, nil), do: :error, else: (id -> {:ok, id})
+  end
+
+  @impl true
+  def put_identity(id, discord_id) do
+    case discord_identity(discord_id) do
+      {:ok, other} when other != id -> {:error, :taken}
+      _free -> :persistent_term.put({__MODULE__, discord_id}, id)
+    end
+  end
+
+  @impl true
+  def delete_identity(_id, discord_id) do
+    :persistent_term.erase({__MODULE__, discord_id})
+    :ok
+  end
+
+  @doc "For `current_user:`."
+  def current_user(%UroDiscord.Accounts.Visitor{cookies: cookies}) do
+    case cookies do
+      %{"uro" => "raise"} -> raise "the session is #{cookies["uro"]}"
+      %{"uro" => "nonsense"} -> {:ok, nil}
+      %{"uro" => id} -> {:ok, id}
+      %{} -> :error
+    end
+  end
+
+  @doc "For `may_add_bot:`."
+  def admin?(visitor), do: current_user(visitor) == {:ok, "admin"}
+end

@@ -1,0 +1,148 @@
+defmodule UroDiscord.Accounts.LinkedRolesTest do
+  use UroDiscord.LinkingCase
+
+  alias UroDiscord.Accounts.{LinkedRoles, Links, Sync, User}
+  alias UroDiscord.{Runtime, Secret, Store}
+
+  @records [
+    [key: "is_admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal],
+    [key: "worlds", name: "Worlds", description: "has made so many worlds", type: :integer_at_least, attribute: "maps"],
+    [
+      key: "since",
+      name: "Since",
+      description: "when the account was made",
+      type: :datetime_after,
+      attribute: "created_at"
+    ]
+  ]
+
+  setup_all do
+    start!(:sqlite, linked_roles: @records, token_key: Base.encode64(:crypto.strong_rand_bytes(32)))
+  end
+
+  defp told(sim, person) do
+    [connection] = for(%{"name" => ^person, "connection" => it} <- DiscordSim.get(sim, "/oauth"), do: it)
+    connection
+  end
+
+  defp role_connection(sim, after_number),
+    do: DiscordSim.wait_for(sim, "role_connection", fn _ -> true end, after: after_number)["connection"]
+
+  defp stored do
+    {:ok, %{store: store}} = Runtime.fetch()
+    sql = "SELECT access_token, refresh_token, scopes, connection FROM uro_discord_links"
+    {:ok, [%{rows: rows}]} = Store.run(store, [{sql, []}], :read)
+    rows
+  end
+
+  test "Discord knows which values there are", %{sim: sim} do
+    {:ok, runtime} = Runtime.fetch()
+    path = {:raw, :get, nil, "applications/#{sim.info["application_id"]}/role-connections/metadata"}
+
+    known = fn ->
+      {:ok, %{body: records}} = UroDiscord.Rest.call(runtime.rest, path)
+      records
+    end
+
+    assert eventually(fn -> length(known.()) == 3 end)
+
+    assert [%{"key" => "is_admin", "type" => 7, "name" => "Admin"}, %{"key" => "worlds", "type" => 2}, %{"type" => 6}] =
+             known.()
+
+    # What is so already is not written again.
+    assert LinkedRoles.register(runtime) == :ok
+
+    methods =
+      for %{"method" => method, "path" => path} <- DiscordSim.get(sim, "/requests"),
+          path =~ "role-connections",
+          do: method
+
+    assert Enum.count(methods, &(&1 == "PUT")) == 1
+  end
+
+  test "a user's values are told when he links, and when they change", %{sim: sim, url: url} do
+    TestDirectory.put("ada", display_name: "Ada", attributes: %{"is_admin" => true, "maps" => 3})
+    before = DiscordSim.now(sim)
+    link(url, "ada", "alice")
+
+    assert %{"platform_name" => "Uro", "platform_username" => "Ada", "metadata" => metadata} =
+             role_connection(sim, before)
+
+    assert metadata == %{"is_admin" => "1", "worlds" => "3"}
+
+    # The same again costs nothing.
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    before = DiscordSim.now(sim)
+    assert LinkedRoles.push("ada") == :ok
+    assert DiscordSim.get(sim, "/events?after=#{before}&types=role_connection")["events"] == []
+
+    TestDirectory.put("ada", display_name: "Ada", attributes: %{"is_admin" => false, "maps" => 4})
+    :ok = Sync.later("ada", :changed)
+    assert role_connection(sim, before)["metadata"] == %{"is_admin" => "0", "worlds" => "4"}
+
+    # Of a locked user nothing is said.
+    before = DiscordSim.now(sim)
+    TestDirectory.put("ada", display_name: "Ada", locked?: true, attributes: %{"is_admin" => true})
+    assert LinkedRoles.push("ada") == :ok
+    assert %{"metadata" => none, "platform_username" => nil} = role_connection(sim, before)
+    assert none == %{}
+  end
+
+  test "tokens are encrypted where they are kept, refreshed, and revoked with the link", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    assert [["v1." <> _ = access, "v1." <> _, "identify role_connections.write", _hash]] = stored()
+
+    # They are about to end: the next time they are refreshed, by one of two who come at once.
+    {:ok, %{store: store}} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET token_expires_at = 1, connection = NULL", []}], :write)
+    before = DiscordSim.now(sim)
+    assert [:ok, :ok] = Task.await_many(for(_ <- 1..2, do: Task.async(fn -> LinkedRoles.push("ada") end)), 20_000)
+    assert %{"platform_username" => "Ada"} = role_connection(sim, before)
+    assert [[refreshed, _, _, _]] = stored()
+    assert refreshed != access
+
+    {:ok, link} = Accounts.unlink("ada")
+    assert DiscordSim.wait_for(sim, "oauth_revoked", fn _ -> true end, after: before)["by"] == "application"
+    assert Links.tokens(store, link.discord_id) == {:ok, nil, nil}
+  end
+
+  test "who takes his permission back stays linked, and his tokens are forgotten", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    DiscordSim.post(sim, "/oauth", %{user: "alice", action: "revoke"})
+    TestDirectory.put("ada", display_name: "Ada L.")
+    assert LinkedRoles.push("ada") == :ok
+    assert [[nil, nil, nil, _]] = stored()
+    assert {:ok, _} = Accounts.link("ada")
+    assert {:ok, %{rest: %{unauthorized: false}}} = UroDiscord.status()
+
+    # When he links again, Discord is told again.
+    before = DiscordSim.now(sim)
+    again = "ada" |> browser() |> Browser.get(url <> "/link?again=1") |> agree("alice") |> Browser.follow()
+    assert status(again) == 200
+    assert role_connection(sim, before)["platform_username"] == "Ada L."
+    assert told(sim, "alice")["platform_username"] == "Ada L."
+  end
+
+  test "with another key the tokens are as good as none", %{url: url} do
+    link(url, "ada", "alice")
+    {:ok, %{config: config} = runtime} = Runtime.fetch()
+    {:ok, link} = Accounts.link("ada")
+    assert {:ok, access} = Accounts.Tokens.access(runtime, link)
+    assert is_binary(Secret.reveal(access))
+    other = put_in(config.accounts.token_key, Secret.wrap(:crypto.strong_rand_bytes(32)))
+    assert Accounts.Tokens.access(%{runtime | config: other}, link) == :none
+  end
+
+  test "what does not fit its type is not said" do
+    {:ok, %{config: config}} = Runtime.fetch()
+    at = ~U[2026-11-29 12:00:00Z]
+    said = fn attributes -> LinkedRoles.body(config, %User{id: "u", username: "u", attributes: attributes}).metadata end
+    assert said.(%{"is_admin" => "yes", "maps" => 1.5, "created_at" => "yesterday"}) == %{}
+    assert said.(%{"maps" => 0x8000_0000_0000, "created_at" => at}) == %{"since" => "2026-11-29T12:00:00Z"}
+    assert LinkedRoles.body(config, nil) == %{platform_name: "Uro", metadata: %{}}
+    long = %User{id: "u", display_name: String.duplicate("ä", 200)}
+    assert String.length(LinkedRoles.body(config, long).platform_username) == 100
+  end
+end
