@@ -112,7 +112,11 @@ defmodule UroDiscord.Setup.DoctorTest do
         do: assert({[:ok | _], _said} = said(findings, check), "#{check}")
 
     assert DiscordSim.get(sim, "/events?types=connect,identify")["events"] == []
-    assert Enum.all?(DiscordSim.get(sim, "/requests"), &(&1["method"] == "GET"))
+    # Of all that it asked for from here on.
+    asked = length(DiscordSim.get(sim, "/requests"))
+    look(sim, options)
+    assert [_ | _] = requests = Enum.drop(DiscordSim.get(sim, "/requests"), asked)
+    assert Enum.all?(requests, &(&1["method"] == "GET"))
     assert Doctor.Finding.exit_status(findings) == 0
   end
 
@@ -402,15 +406,59 @@ defmodule UroDiscord.Setup.DoctorTest do
 
     test "two-factor authentication that the bot's owner has not", %{sim: sim, guild: guild} do
       linked(sim)
-      options = accounts(guild, guilds: [[id: guild, roles: [{:linked, @role}]]])
-      guild(sim, guild, &%{&1 | "mfa_level" => 1, "roles" => [role(%{}) | &1["roles"]]})
+      %{"roles" => roles} = DiscordSim.post(sim, "/guild", %{mfa: true, roles: [%{role: "Second factor", position: 1}]})
+      on_exit(fn -> DiscordSim.post(sim, "/guild", %{mfa: false, roles: [%{role: "Second factor", delete: true}]}) end)
+      %{"id" => role} = Enum.find(roles, &(&1["name"] == "Second factor"))
+      options = accounts(guild, guilds: [[id: guild, roles: [{:linked, role}]]])
       assert {[:wrong], said} = sim |> look(options) |> said(:two_factor)
       assert said =~ "60003"
       assert said =~ "Manage Roles"
+      # Discord does what is said here.
+      assert give(sim, guild, role) == {403, 60_003}
       # Who needs none of these permissions needs no second factor.
       assert {[], ""} = sim |> look(accounts(guild)) |> said(:two_factor)
+      DiscordSim.post(sim, "/accounts", %{user: "alice", mfa: true})
+      on_exit(fn -> DiscordSim.post(sim, "/accounts", %{user: "alice", mfa: false}) end)
       Wrong.answer(sim, "/users/@me", &%{&1 | "mfa_enabled" => true})
       assert {[:ok], _said} = sim |> look(options) |> said(:two_factor)
+      assert {204, nil} = give(sim, guild, role)
+    end
+
+    test "what is wrong here is what Discord refuses", %{sim: sim, guild: guild} do
+      linked(sim)
+
+      changes = [
+        %{role: "High", position: 9},
+        %{role: "Low", position: 1},
+        %{role: "Boosters", position: 1, managed: true}
+      ]
+
+      %{"roles" => roles} = DiscordSim.post(sim, "/guild", %{roles: changes})
+
+      on_exit(fn ->
+        DiscordSim.post(sim, "/guild", %{roles: for(%{role: role} <- changes, do: %{role: role, delete: true})})
+      end)
+
+      ids = Map.new(roles, &{&1["name"], &1["id"]})
+
+      for {name, state, answer} <- [
+            {"High", :wrong, {403, 50_013}},
+            {"Low", :ok, {204, nil}},
+            {"Boosters", :wrong, {403, 50_013}}
+          ] do
+        options = accounts(guild, guilds: [[id: guild, roles: [{:linked, ids[name]}]]])
+        assert {[^state], _said} = sim |> look(options) |> said(:roles)
+        assert give(sim, guild, ids[name]) == answer, name
+      end
+    end
+
+    # The bot gives a role to somebody.
+    defp give(sim, guild, role) do
+      bob = sim.info["users"]["bob"]["id"]
+      path = "/api/v10/guilds/#{guild}/members/#{bob}/roles/#{role}"
+      headers = [{"authorization", "Bot " <> sim.info["token"]}]
+      {status, _headers, json} = UroDiscord.HttpClient.call(sim.info["api"], "PUT", path, headers)
+      {status, with({:ok, %{"code" => code}} <- UroDiscord.JSON.decode(json), do: code, else: (_ -> nil))}
     end
   end
 
@@ -429,14 +477,11 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert {[:wrong], said} = mapped(sim, guild, {:linked, bot["id"]})
       assert said =~ "belongs to a bot"
 
-      for {position, id, state} <- [
-            {1, @role, :ok},
-            {3, @role, :wrong},
-            {2, "1300000000000000100", :wrong},
-            {2, @role, :ok}
-          ] do
-        # At the height of the bot's own role (2) the older one is above.
-        id = if id == guild, do: "1300000000000000099", else: id
+      # At the height of the bot's own role the older one is above.
+      older = "1300000000000000099"
+
+      for {above, id, state} <- [{-1, @role, :ok}, {1, @role, :wrong}, {0, older, :wrong}, {0, @role, :ok}] do
+        position = bot["position"] + above
         Wrong.none(sim)
         linked(sim)
         with_roles(sim, guild, [role(%{"id" => id, "position" => position})])
