@@ -2,18 +2,24 @@ defmodule UroDiscord.Whole do
   @moduledoc "UroDiscord with everything that it can be told to have, and whether all of that is well."
 
   import UroDiscord.Case, only: [eventually: 1, start_uro_discord!: 2]
-  alias UroDiscord.{DiscordSim, Tree}
+  alias UroDiscord.{DiscordSim, TestDirectory, Tree}
 
   @doc "Its configuration: one world is open, with three players."
   def config(sim) do
     [
-      intents: [:guilds, :guild_messages, :guild_voice_states],
+      intents: [:guilds, :guild_members, :guild_messages, :guild_voice_states],
       gateway: [events: ["MESSAGE_CREATE"]],
       board: [channels: [:status], voice_channels: [:lobby]],
       announcements: [channel: :announcements],
       feeds: [hub: [source: :github, secret: "secret of the hub", rules: [[channel: :builds]]]],
       shards: [source: {:uro, __MODULE__, :shards, []}, poll: 100],
       web: [port: 0],
+      accounts: [
+        directory: TestDirectory,
+        client_secret: "the-secret-of-the-application",
+        public_url: "https://uro.example/discord",
+        guilds: [[id: "1300000000000000100", nickname: "{display_name}"]]
+      ],
       portal: [key: String.duplicate("key of portals ", 3), udp: [ip: "127.0.0.1", port: 0]]
     ]
     |> Keyword.merge(DiscordSim.config(sim), fn _key, ours, _sims -> ours end)

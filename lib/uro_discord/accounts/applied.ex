@@ -39,12 +39,12 @@ defmodule UroDiscord.Accounts.Applied do
          do: {:ok, List.flatten(rows)}
   end
 
-  @doc "Of whom something was set although nobody is linked to him: 100 at most, as `{guild_id, discord_id}`."
+  @doc "Of whom something was set although nobody is linked to him: 1,000 at most, as `{guild_id, discord_id}`."
   @spec orphans(Store.t()) :: {:ok, [{Snowflake.t(), Snowflake.t()}]} | {:error, Error.t()}
   def orphans(store) do
     sql = """
     SELECT m.guild_id, m.discord_id FROM uro_discord_members m LEFT JOIN uro_discord_links l ON l.discord_id = m.discord_id
-    WHERE l.discord_id IS NULL LIMIT 100
+    WHERE l.discord_id IS NULL LIMIT 1000
     """
 
     with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, []}], :read), do: {:ok, Enum.map(rows, &List.to_tuple/1)}
@@ -65,6 +65,15 @@ defmodule UroDiscord.Accounts.Applied do
 
     with {:ok, _} <- Store.run(store, [{sql, [guild_id, id, applied.nick_set, applied.nick_before, roles]}], :write),
          do: :ok
+  end
+
+  @doc "There is something, were it nothing: until it is deleted, `orphans/1` finds who is not linked."
+  @spec ensure(Store.t(), Snowflake.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
+  def ensure(store, guild_id, id) do
+    sql =
+      "INSERT INTO uro_discord_members (guild_id, discord_id) VALUES ($1, $2) ON CONFLICT (guild_id, discord_id) DO NOTHING"
+
+    with {:ok, _} <- Store.run(store, [{sql, [guild_id, id]}], :write), do: :ok
   end
 
   @spec delete(Store.t(), Snowflake.t(), Snowflake.t()) :: :ok | {:error, Error.t()}

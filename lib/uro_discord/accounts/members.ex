@@ -44,10 +44,10 @@ defmodule UroDiscord.Accounts.Members do
     end)
   end
 
-  @doc "One member, as he is now; `:left` where there is none."
+  @doc "One member, as he is now; `:left` where there is none. Options: `:priority`, `:deadline_ms`."
   @spec fetch(Snowflake.t(), Snowflake.t(), keyword()) :: {:ok, Member.t()} | :left | {:error, Error.t()}
   def fetch(guild_id, id, options \\ []) do
-    options = [retry: :safe, priority: Keyword.get(options, :priority, :normal)]
+    options = Keyword.merge([retry: :safe, priority: :normal], options)
 
     with {:ok, %{rest: rest}} <- Runtime.fetch_enabled(),
          {:ok, %{body: json}} <- Rest.call(rest, {:get_member, guild_id, id}, options) do

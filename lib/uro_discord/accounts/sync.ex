@@ -34,6 +34,8 @@ defmodule UroDiscord.Accounts.Sync do
 
   # A member as he was so long ago is so still, but for what the gateway told.
   @fresh_ms 1_000
+  # Who ends a link waits for what is taken back; what takes longer than this is done later.
+  @release_ms 8_000
   # How often the guild is looked at anew because a request says that it is otherwise.
   @looks 1
   @unknown_member [10_007, 10_013]
@@ -167,10 +169,13 @@ defmodule UroDiscord.Accounts.Sync do
   end
 
   defp release_in(settings, link, user) do
-    settings
-    |> job(link, "the accounts are not linked any more", [])
-    |> Map.merge(%{release?: true, released: user})
-    |> change()
+    # What is taken back later is found by this.
+    with {:ok, %{store: store}} <- Running.fetch(), :ok <- Applied.ensure(store, settings.id, link.discord_id) do
+      settings
+      |> job(link, "the accounts are not linked any more", deadline_ms: @release_ms)
+      |> Map.merge(%{release?: true, released: user})
+      |> change()
+    end
   end
 
   @doc "How each configured guild is, for `UroDiscord.status/0`."
@@ -186,6 +191,7 @@ defmodule UroDiscord.Accounts.Sync do
       member: nil,
       parts: parts(options),
       priority: Keyword.get(options, :priority, :normal),
+      deadline_ms: Keyword.get(options, :deadline_ms, 60_000),
       reason: "Uro: " <> Length.cut(words(reason), 400),
       release?: false,
       released: nil
@@ -256,7 +262,8 @@ defmodule UroDiscord.Accounts.Sync do
 
   # And whether he surely is so still.
   defp member(%{settings: %{id: guild_id}, link: %{discord_id: id}, member: nil} = job) do
-    with {:ok, member} <- Members.fetch(guild_id, id, priority: job.priority), do: {:ok, member, true}
+    with {:ok, member} <- Members.fetch(guild_id, id, Map.take(job, [:priority, :deadline_ms]) |> Map.to_list()),
+         do: {:ok, member, true}
   end
 
   defp member(%{member: read}) do
@@ -292,7 +299,7 @@ defmodule UroDiscord.Accounts.Sync do
     # Before anything is given, that there may be something to take back.
     with :ok <- if(applied == nil and not job.release?, do: note(job, plan, Plan.nothing_applied()), else: :ok) do
       {route, options} = route(request, guild.id, member.id)
-      options = options ++ [reason: job.reason, priority: job.priority, retry: :safe]
+      options = options ++ [reason: job.reason, priority: job.priority, deadline_ms: job.deadline_ms, retry: :safe]
 
       case Rest.call(job.rest, route, options) do
         {:ok, answer} -> done(job, plan, guild, member, applied, nick(answer, plan, member))
