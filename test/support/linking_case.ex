@@ -30,11 +30,11 @@ defmodule UroDiscord.LinkingCase do
     :ok
   end
 
-  @doc "Starts it with this store, and these of `accounts:`. Returns the context of the tests."
-  def start!(adapter, accounts \\ []) do
+  @doc "Starts it with this store, these of `accounts:` (or a function that makes them for a simulator), and these options. Returns the tests' context."
+  def start!(adapter, accounts \\ [], options \\ []) do
     sim = start_sim!()
-    accounts = accounts(sim, accounts)
-    start_uro_discord!(sim, Stores.options!(adapter) ++ accounts)
+    accounts = accounts(sim, if(is_function(accounts), do: accounts.(sim), else: accounts))
+    start_uro_discord!(sim, Stores.options!(adapter) ++ accounts ++ options)
     true = eventually(fn -> match?({:ok, %{web: %{state: :listening}}}, UroDiscord.status()) end)
     %{sim: sim, url: accounts[:accounts][:public_url], accounts: accounts[:accounts]}
   end

