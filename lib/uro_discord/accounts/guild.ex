@@ -9,7 +9,7 @@ defmodule UroDiscord.Accounts.Guild do
   alias UroDiscord.Snowflake
 
   @enforce_keys [:id, :owner_id, :bot_id, :roles, :bot_roles]
-  defstruct @enforce_keys ++ [:name, read_at: 0]
+  defstruct @enforce_keys ++ [:name, names: %{}, read_at: 0]
 
   @type role :: %{
           id: Snowflake.t(),
@@ -26,6 +26,7 @@ defmodule UroDiscord.Accounts.Guild do
           bot_id: Snowflake.t(),
           roles: %{Snowflake.t() => role()},
           bot_roles: [Snowflake.t()],
+          names: %{(folded :: String.t()) => [role()]},
           read_at: integer()
         }
 
@@ -45,8 +46,16 @@ defmodule UroDiscord.Accounts.Guild do
     roles =
       for %{"id" => role_id, "name" => name} = role <- roles, into: %{}, do: {role_id, read_role(role_id, name, role)}
 
-    {:ok,
-     %__MODULE__{id: id, name: guild["name"], owner_id: owner_id, bot_id: bot_id, roles: roles, bot_roles: bot_roles}}
+    guild = %__MODULE__{
+      id: id,
+      name: guild["name"],
+      owner_id: owner_id,
+      bot_id: bot_id,
+      roles: roles,
+      bot_roles: bot_roles
+    }
+
+    {:ok, index(guild)}
   end
 
   def read(_guild, _member), do: :error
@@ -61,7 +70,19 @@ defmodule UroDiscord.Accounts.Guild do
   @doc "With one more role, or one that is otherwise than it was."
   @spec put_role(t(), map()) :: t()
   def put_role(guild, %{"id" => id, "name" => name} = role),
-    do: %{guild | roles: Map.put(guild.roles, id, read_role(id, name, role))}
+    do: index(%{guild | roles: Map.put(guild.roles, id, read_role(id, name, role))})
+
+  # By name, as each rule asks for each member: those that may be given before those above the bot, the lowest first.
+  defp index(guild) do
+    names =
+      guild.roles
+      |> Map.values()
+      |> Enum.reject(&(&1.managed? or &1.id == guild.id))
+      |> Enum.sort_by(&{not below_bot?(guild, &1), rank(&1)})
+      |> Enum.group_by(&String.downcase(&1.name))
+
+    %{guild | names: names}
+  end
 
   @doc "Whether the bot can give a role to a member and take it away, or why not."
   @spec assignable(t(), Snowflake.t()) :: :ok | {:error, refusal()}
@@ -90,15 +111,10 @@ defmodule UroDiscord.Accounts.Guild do
   """
   @spec named(t(), String.t()) :: {:ok, Snowflake.t()} | :error
   def named(guild, name) do
-    folded = String.downcase(name)
-
-    guild.roles
-    |> Map.values()
-    |> Enum.filter(&(String.downcase(&1.name) == folded and not &1.managed? and &1.id != guild.id))
-    |> Enum.sort_by(&{not below_bot?(guild, &1), &1.name != name, rank(&1)})
-    |> case do
-      [role | _] -> {:ok, role.id}
-      [] -> :error
+    case guild.names[String.downcase(name)] do
+      nil -> :error
+      [role] -> {:ok, role.id}
+      roles -> {:ok, Enum.min_by(roles, &{not below_bot?(guild, &1), &1.name != name}).id}
     end
   end
 
