@@ -2,6 +2,8 @@
 // The page's own words are console lines that begin with "URO ": {"event": …}. Lines of ours go to its function `tell`, but for
 //   {"do": "run", "script": …}     evaluates it, awaits what it promises, and answers {"event": "ran", "value": …}
 //   {"do": "until", "script": …}   the same when it has come true
+//   {"do": "go", "url": …}         opens another page, and answers {"event": "at", "url": …}
+//   {"do": "click", "on": …}       clicks on what the selector finds, waits for the page that this leads to, and answers the same
 //   {"do": "quit"}
 // usage: browser.mjs URL FLAG…, or `browse` from another program.
 import { createRequire } from 'node:module';
@@ -62,7 +64,13 @@ export async function browse(url, more = []) {
   for await (const line of createInterface({ input: process.stdin })) {
     const told = JSON.parse(line);
     if (told.do === 'quit') break;
-    if (told.do === 'run') say({ event: 'ran', value: (await page.evaluate(told.script)) ?? null });
+    if (told.do === 'go') {
+      await page.goto(told.url);
+      say({ event: 'at', url: page.url() });
+    } else if (told.do === 'click') {
+      await Promise.all([page.waitForNavigation(), page.click(told.on, { noWaitAfter: true })]);
+      say({ event: 'at', url: page.url() });
+    } else if (told.do === 'run') say({ event: 'ran', value: (await page.evaluate(told.script)) ?? null });
     else if (told.do === 'until') say({ event: 'ran', value: await until(page, told.script) });
     else await page.evaluate((what) => globalThis.tell(what), told);
   }

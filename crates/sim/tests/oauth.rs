@@ -826,3 +826,122 @@ async fn linked_roles_have_limits() {
         (401, 0)
     );
 }
+
+/// Invites our bot; where the user lands.
+async fn invite(oauth: &OAuth, user: &str, more: &str, body: &'static str) -> Answer {
+    let query = format!(
+        "client_id={}&scope=bot+applications.commands&as={user}{more}",
+        oauth.id()
+    );
+    oauth.page(Method::POST, &query, body, &[]).await
+}
+
+#[tokio::test]
+async fn a_bot_comes_to_a_guild_with_its_role() {
+    let oauth = OAuth::start().await;
+    let discord = &oauth.discord;
+    let guild = discord.info().guild_id.clone();
+    let own = async || {
+        let guild = discord.seen("/guild").await;
+        let roles = guild["roles"].as_array().unwrap();
+        roles
+            .iter()
+            .find(|role| role["tags"]["bot_id"] == oauth.id())
+            .cloned()
+            .unwrap()
+    };
+    // One that is there gets other permissions.
+    let here = format!("&permissions=3&guild_id={guild}");
+    assert_eq!(
+        invite(&oauth, "alice", &here, "authorize=true")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(own().await["permissions"], "3");
+
+    discord
+        .tell("/members", json!({"action": "kick", "user": "uro"}))
+        .await;
+    let before = discord.now().await;
+    let answer = invite(&oauth, "alice", "&permissions=268435456", "authorize=true").await;
+    assert_eq!(answer.status, 403, "no guild was chosen");
+    for (user, more, status) in [
+        ("bob", here.as_str(), 403),
+        ("alice", "&guild_id=1", 403),
+        ("alice", &here, 200),
+    ] {
+        assert_eq!(
+            invite(&oauth, user, more, "authorize=true").await.status,
+            status,
+            "{user} {more}"
+        );
+    }
+    let joined = discord.wait_for(before, "member_add").await;
+    assert_eq!(
+        (&joined["user_id"], &joined["guild_id"]),
+        (&json!(oauth.id()), &json!(guild))
+    );
+    assert_eq!(joined["roles"], json!([own().await["id"]]));
+
+    discord
+        .tell("/members", json!({"action": "ban", "user": "uro"}))
+        .await;
+    let banned = invite(&oauth, "alice", &here, "authorize=true").await;
+    assert!(text(&banned).contains("is banned"), "{banned:?}");
+    discord
+        .tell("/members", json!({"action": "unban", "user": "uro"}))
+        .await;
+    discord.tell("/guild", json!({"mfa": true})).await;
+    let unsafe_owner = invite(&oauth, "alice", &here, "authorize=true").await;
+    assert!(
+        text(&unsafe_owner).contains("two-factor"),
+        "{unsafe_owner:?}"
+    );
+    discord
+        .tell("/accounts", json!({"user": "alice", "mfa": true}))
+        .await;
+    assert_eq!(
+        invite(&oauth, "alice", &here, "authorize=true")
+            .await
+            .status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn an_invitation_can_be_a_login_too() {
+    let oauth = OAuth::start().await;
+    let guild = oauth.discord.info().guild_id.clone();
+    let bot = [
+        ("permissions", "2"),
+        ("guild_id", guild.as_str()),
+        ("disable_guild_select", "true"),
+        ("as", "alice"),
+    ];
+    let query = oauth.query("bot identify", &bot);
+    let elsewhere = oauth
+        .page(Method::POST, &query, "authorize=true&guild_id=1", &[])
+        .await;
+    assert_eq!(elsewhere.status, 403, "the guild was given");
+    let sent = oauth.answer(&query, "authorize=true").await;
+    assert_eq!(
+        (get(&sent, "guild_id"), get(&sent, "permissions")),
+        (guild.clone(), "2".to_owned())
+    );
+    let tokens = oauth.exchange(&get(&sent, "code"), &[]).await.json();
+    assert_eq!(
+        (&tokens["guild"]["id"], &tokens["scope"]),
+        (&json!(guild), &json!("bot identify"))
+    );
+    assert_eq!(oauth.get(&tokens, "/users/@me").await.status, 200);
+    // With nowhere to go, the user stays.
+    let query = format!(
+        "client_id={}&scope=bot&guild_id={guild}&as=alice",
+        oauth.id()
+    );
+    let answer = oauth
+        .page(Method::POST, &query, "authorize=false", &[])
+        .await;
+    assert!(text(&answer).contains("Nothing was authorized"));
+}

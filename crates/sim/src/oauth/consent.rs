@@ -10,16 +10,18 @@ use serde_json::json;
 
 use super::{
     grants::{Binding, Grant},
+    invite::InviteError,
     page::{self, Consent},
     params::Params,
     request::{ACCESS_DENIED, Callback, Known, Refusal, Request, judge},
+    scope::BOT,
 };
 use crate::{
     StartError,
     app::App,
     id::{Id, unix_ms},
     outgoing,
-    state::{State as Discord, User, permissions, seed},
+    state::{Guild, State as Discord, User, seed},
 };
 
 /// The consent page offers so many guilds and people.
@@ -52,8 +54,8 @@ enum AnswerError {
     Nobody,
     #[error("The form needs `authorize`: true or false.")]
     Form,
-    #[error("You may not add this to that server: this requires Manage Server.")]
-    Guild,
+    #[error(transparent)]
+    Invite(#[from] InviteError),
     #[error("There are no random bytes.")]
     Random(#[from] StartError),
 }
@@ -63,7 +65,7 @@ impl IntoResponse for AnswerError {
         let status = match self {
             Self::Form => StatusCode::BAD_REQUEST,
             Self::Nobody => StatusCode::UNAUTHORIZED,
-            Self::Origin | Self::Guild => StatusCode::FORBIDDEN,
+            Self::Origin | Self::Invite(_) => StatusCode::FORBIDDEN,
             Self::Random(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         page::wrong(status, "Unknown Error", &self.to_string())
@@ -78,7 +80,7 @@ pub async fn show(
 ) -> Response {
     let params = Params::parse(query.unwrap_or_default().as_bytes());
     let mut state = app.state();
-    let request = match judge(&params, &*state) {
+    let request = match judge(&params, &*state, &app.addresses().cdn) {
         Ok(request) => request,
         Err(refusal) => return refusal.into_response(),
     };
@@ -88,7 +90,7 @@ pub async fn show(
     let before = state.oauth.authorization(user.id, request.application);
     let allowed = before.is_some_and(|before| before.scopes.covers(&request.scopes));
     let mut response = match (&request.then, request.quietly && allowed) {
-        (Some(then), true) => match give_code(&mut state, &app, then, &request, user.id, None) {
+        (Some(then), true) => match give_code(&mut state, then, &request, user.id, None) {
             Ok(url) => Redirect::to(&url).into_response(),
             Err(error) => error.into_response(),
         },
@@ -113,7 +115,7 @@ fn consent(state: &Discord, params: &Params, request: &Request, user: &User) -> 
         guilds: state
             .guilds
             .iter()
-            .filter(|guild| guild.base_permissions(user.id) & permissions::MANAGE_GUILD != 0)
+            .filter(|guild| state.may_install(guild.id, user.id))
             .take(MOST_SHOWN)
             .map(|guild| (guild.id, guild.name.as_str()))
             .collect(),
@@ -150,14 +152,14 @@ async fn decide(
     }
     let (answer, event) = {
         let mut state = app.state();
-        let request = match judge(params, &*state) {
+        let request = match judge(params, &*state, &app.addresses().cdn) {
             Ok(request) => request,
             Err(refusal) => return Ok(refusal.into_response()),
         };
         let user = user(&state, params, headers).ok_or(AnswerError::Nobody)?;
         let user = user.clone();
         match form.get("authorize") {
-            Some("true") => agreed(&mut state, app, &request, &user, form)?,
+            Some("true") => agreed(&mut state, &request, &user, form)?,
             Some("false") => return Ok(denied(&request)),
             _ => return Err(AnswerError::Form),
         }
@@ -179,27 +181,31 @@ fn denied(request: &Request) -> Response {
 /// The user has agreed: what comes of it, and the webhook event that says so.
 fn agreed(
     state: &mut Discord,
-    app: &App,
     request: &Request,
     user: &User,
     form: &Params,
 ) -> Result<(Response, Option<serde_json::Value>), AnswerError> {
     let mut event = json!({"user": user.json(), "scopes": request.scopes});
     let mut came_to = None;
-    if let Some(bot) = request.bot {
+    if let Some(install) = request.install {
         let chosen = form.get("guild_id").and_then(|id| id.parse().ok()).map(Id);
-        let guild = chosen.or(bot.guild).ok_or(AnswerError::Guild)?;
-        if bot.only_there && bot.guild != Some(guild) {
-            return Err(AnswerError::Guild);
+        let guild = chosen.or(install.guild).ok_or(InviteError::Permission)?;
+        let elsewhere = install.only_there && install.guild != Some(guild);
+        if elsewhere || !state.may_install(guild, user.id) {
+            return Err(InviteError::Permission.into());
         }
-        let granted = bot.permissions;
+        let granted = if request.scopes.has(BOT) {
+            state.invite(request.application, guild, user.id, install.permissions)?
+        } else {
+            0
+        };
         event["integration_type"] = json!(0);
-        event["guild"] = json!(state.guilds.get(guild).map(|guild| guild.json()));
+        event["guild"] = json!(state.guilds.get(guild).map(Guild::json));
         came_to = Some((guild, granted));
     }
     let response = match &request.then {
         Some(then) => {
-            let url = give_code(state, app, then, request, user.id, came_to)?;
+            let url = give_code(state, then, request, user.id, came_to)?;
             Redirect::to(&url).into_response()
         }
         None => {
@@ -220,7 +226,6 @@ fn agreed(
 /// Keeps what was allowed; answers where the user goes with a code for it.
 fn give_code(
     state: &mut Discord,
-    app: &App,
     then: &Callback,
     request: &Request,
     user: Id,
@@ -244,7 +249,7 @@ fn give_code(
         challenge: then.challenge.clone(),
     };
     state.oauth.add_code(&code, grant, binding, now);
-    let mut url = then.with(&[("code", &code), ("iss", &app.addresses().cdn)]);
+    let mut url = then.with(&[("code", &code)]);
     if let Some((guild, permissions)) = came_to {
         url.query_pairs_mut()
             .append_pair("guild_id", &guild.to_string())

@@ -3,6 +3,7 @@
 mod consent;
 mod error;
 mod grants;
+mod invite;
 mod me;
 mod page;
 mod params;

@@ -10,7 +10,7 @@ use axum::{
 use super::{
     params::Params,
     permissions,
-    request::{Bot, Request},
+    request::{Install, Request},
 };
 use crate::{id::Id, page::source};
 
@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 /// Nothing runs, and nobody may put it into a frame. The form's answer leads to the application.
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; style-src '{}'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; img-src data:; style-src '{}'; form-action http: https:; base-uri 'none'; frame-ancestors 'none'",
         source(STYLE)
     )
 });
@@ -60,8 +60,8 @@ impl Consent<'_> {
         }
         body.push_str("</ul>");
         let mut can = true;
-        if let Some(bot) = self.request.bot {
-            can = self.guild(bot, &mut body);
+        if let Some(install) = self.request.install {
+            can = self.guild(install, &mut body);
         }
         if let Some(then) = &self.request.then {
             let _ = write!(
@@ -85,15 +85,15 @@ impl Consent<'_> {
     }
 
     /// The guild that the bot comes to, and what it may do there. `false`: there is none.
-    fn guild(&self, bot: Bot, body: &mut String) -> bool {
+    fn guild(&self, install: Install, body: &mut String) -> bool {
         let shown: Vec<_> = self
             .guilds
             .iter()
-            .filter(|(id, _)| !bot.only_there || bot.guild == Some(*id))
+            .filter(|(id, _)| !install.only_there || install.guild == Some(*id))
             .collect();
         body.push_str("<h2>Add to server</h2><select name=guild_id aria-label=Server>");
         for (id, name) in &shown {
-            let chosen = if bot.guild == Some(*id) {
+            let chosen = if install.guild == Some(*id) {
                 " selected"
             } else {
                 ""
@@ -104,7 +104,7 @@ impl Consent<'_> {
         if shown.is_empty() {
             body.push_str("<p>You have no server there is permission to add it to: this requires Manage Server.</p>");
         }
-        let names = permissions::names(bot.permissions);
+        let names = permissions::names(install.permissions);
         if !names.is_empty() {
             body.push_str("<h2>With these permissions</h2><ul>");
             for name in names {

@@ -2,10 +2,7 @@
 
 use url::{Host, Url};
 
-use super::{
-    params::Params,
-    scope::{BOT, Scopes},
-};
+use super::{params::Params, scope::Scopes};
 use crate::id::Id;
 
 /// What the judge of a request has to know.
@@ -24,8 +21,8 @@ pub struct Request {
     pub then: Option<Callback>,
     /// Whether a user who has allowed as much before is not asked.
     pub quietly: bool,
-    /// The bot comes to a guild.
-    pub bot: Option<Bot>,
+    /// Something comes to a guild.
+    pub install: Option<Install>,
 }
 
 /// Where the code is brought, and what goes with it.
@@ -35,13 +32,15 @@ pub struct Callback {
     /// As it was written, which the exchange must repeat.
     pub written: String,
     pub state: Option<String>,
+    /// Who answers: <https://www.rfc-editor.org/rfc/rfc9207>
+    issuer: String,
     /// The challenge of PKCE.
     pub challenge: Option<String>,
 }
 
-/// What a bot is invited with.
+/// What comes to a guild: the application's commands, and its bot with permissions.
 #[derive(Debug, Clone, Copy)]
-pub struct Bot {
+pub struct Install {
     pub permissions: u64,
     pub guild: Option<Id>,
     /// Whether it is that guild or none.
@@ -72,13 +71,14 @@ pub const ACCESS_DENIED: (&str, &str) = (
 );
 
 impl Callback {
-    /// The URL with this in its query, and the state.
+    /// The URL with this in its query, the state, and who answers.
     pub fn with(&self, pairs: &[(&str, &str)]) -> Url {
         let mut url = self.uri.clone();
         url.query_pairs_mut().extend_pairs(pairs);
         if let Some(state) = &self.state {
             url.query_pairs_mut().append_pair("state", state);
         }
+        url.query_pairs_mut().append_pair("iss", &self.issuer);
         url
     }
 
@@ -87,8 +87,8 @@ impl Callback {
     }
 }
 
-/// Judges a request.
-pub fn judge(params: &Params, known: &impl Known) -> Result<Request, Refusal> {
+/// Judges a request; `issuer` is who does.
+pub fn judge(params: &Params, known: &impl Known, issuer: &str) -> Result<Request, Refusal> {
     if let Some(name) = params.doubled() {
         return Err(form(name, "This parameter is there more than once"));
     }
@@ -100,7 +100,7 @@ pub fn judge(params: &Params, known: &impl Known) -> Result<Request, Refusal> {
     }
     let scopes = params.get("scope").and_then(Scopes::parse);
     let installs = scopes.as_ref().is_some_and(Scopes::only_installs);
-    let then = match callback(params, known)? {
+    let then = match callback(params, known, issuer)? {
         None if installs && params.get("response_type").is_none() => None,
         None => return Err(shown("Invalid OAuth2 redirect_uri")),
         Some(then) => then.wants_code(params, installs)?,
@@ -115,19 +115,23 @@ pub fn judge(params: &Params, known: &impl Known) -> Result<Request, Refusal> {
         Some("none") => true,
         Some(_) => return Err(told(("invalid_request", "prompt must be consent or none."))),
     };
-    let bot = scopes.has(BOT).then(|| bot(params)).transpose()?;
+    let install = scopes.installs().then(|| install(params)).transpose()?;
     Ok(Request {
         application,
-        // The bot is asked for each time.
-        quietly: quietly && !scopes.only_installs() && bot.is_none(),
+        // What comes to a guild is asked for each time.
+        quietly: quietly && install.is_none(),
         scopes,
         then,
-        bot,
+        install,
     })
 }
 
 /// The redirect URI, which must be registered as it is written; without one it is the first of those that are.
-fn callback(params: &Params, known: &impl Known) -> Result<Option<Callback>, Refusal> {
+fn callback(
+    params: &Params,
+    known: &impl Known,
+    issuer: &str,
+) -> Result<Option<Callback>, Refusal> {
     let registered = known.redirect_uris();
     let invalid = || shown("Invalid OAuth2 redirect_uri");
     let first = registered.first().map(String::as_str);
@@ -147,6 +151,7 @@ fn callback(params: &Params, known: &impl Known) -> Result<Option<Callback>, Ref
         uri,
         written: written.to_owned(),
         state: params.get("state").map(str::to_owned),
+        issuer: issuer.to_owned(),
         challenge: None,
     }))
 }
@@ -180,8 +185,8 @@ impl Callback {
     }
 }
 
-fn bot(params: &Params) -> Result<Bot, Refusal> {
-    Ok(Bot {
+fn install(params: &Params) -> Result<Install, Refusal> {
+    Ok(Install {
         permissions: number(params, "permissions", "int")?.unwrap_or(0),
         guild: number(params, "guild_id", "snowflake")?.map(Id),
         only_there: params.get("disable_guild_select") == Some("true"),
@@ -246,7 +251,11 @@ mod tests {
     }
 
     fn ask(query: &str) -> Result<Request, Refusal> {
-        judge(&Params::parse(query.as_bytes()), &Portal(Vec::new()))
+        judge(
+            &Params::parse(query.as_bytes()),
+            &Portal(Vec::new()),
+            "http://iss",
+        )
     }
 
     const CODE: &str = "client_id=7&response_type=code&scope=identify&redirect_uri=http://127.0.0.1:1/cb?a=b&state=s%26t";
@@ -279,9 +288,9 @@ mod tests {
         assert_eq!(then.written, "http://127.0.0.1:1/cb?a=b");
         assert_eq!(
             then.with(&[("code", "c")]).as_str(),
-            "http://127.0.0.1:1/cb?a=b&code=c&state=s%26t"
+            "http://127.0.0.1:1/cb?a=b&code=c&state=s%26t&iss=http%3A%2F%2Fiss"
         );
-        assert!(!asked.quietly && asked.bot.is_none());
+        assert!(!asked.quietly && asked.install.is_none());
         assert!(ask(&format!("{CODE}&prompt=none")).unwrap().quietly);
     }
 
@@ -320,7 +329,7 @@ mod tests {
         ]);
         let ask = |uri: &str| {
             let query = format!("client_id=7&response_type=code&scope=identify{uri}");
-            judge(&Params::parse(query.as_bytes()), &portal)
+            judge(&Params::parse(query.as_bytes()), &portal, "http://iss")
         };
         for uri in ["", "&redirect_uri=https://uro.example/cb"] {
             assert_eq!(
@@ -372,5 +381,23 @@ mod tests {
             assert_eq!(told[1], ("error".to_owned(), error.to_owned()), "{query}");
             assert_eq!(told[3], ("state".to_owned(), "s&t".to_owned()));
         }
+    }
+
+    #[test]
+    fn a_bot_needs_no_callback() {
+        let asked = ask("client_id=7&scope=bot+applications.commands&permissions=268435456&guild_id=5&disable_guild_select=true&prompt=none").unwrap();
+        let bot = asked.install.unwrap();
+        assert_eq!(
+            (bot.permissions, bot.guild, bot.only_there),
+            (1 << 28, Some(Id(5)), true)
+        );
+        assert!(asked.then.is_none() && !asked.quietly);
+        assert!(shown_for("client_id=7&scope=bot&permissions=x").contains("is not int"));
+        assert_eq!(
+            shown_for("client_id=7&scope=bot+identify"),
+            "Invalid OAuth2 redirect_uri"
+        );
+        let both = CODE.replace("identify", "bot+identify");
+        assert!(ask(&both).unwrap().then.is_some());
     }
 }

@@ -15,7 +15,7 @@ pub const BOT: &str = "bot";
 pub const COMMANDS: &str = "applications.commands";
 
 /// Those that are simulated, each with what the consent page says of it.
-const SIMULATED: [(&str, &str); 7] = [
+const SIMULATED: [(&str, &str); 9] = [
     (IDENTIFY, "Access your username, avatar, and banner"),
     (EMAIL, "Access your email address"),
     (CONNECTIONS, "Access your third-party connections"),
@@ -29,6 +29,8 @@ const SIMULATED: [(&str, &str); 7] = [
         ROLE_CONNECTIONS_WRITE,
         "Update your connection and metadata for this app",
     ),
+    (BOT, "Add a bot to a server"),
+    (COMMANDS, "Create commands"),
 ];
 
 /// A set of scopes, in the order in which they were asked for.
@@ -71,6 +73,11 @@ impl Scopes {
     /// Whether there is nothing to be had with a token: only a bot or its commands come to a guild.
     pub fn only_installs(&self) -> bool {
         self.0.iter().all(|scope| [BOT, COMMANDS].contains(scope))
+    }
+
+    /// Whether something comes to a guild.
+    pub fn installs(&self) -> bool {
+        self.has(BOT) || self.has(COMMANDS)
     }
 
     /// What the consent page says of each.
@@ -120,5 +127,7 @@ mod tests {
         let one = Scopes::parse("identify").unwrap();
         assert!(both.covers(&one) && !one.covers(&both));
         assert!(!both.only_installs());
+        let bot = Scopes::parse("bot applications.commands").unwrap();
+        assert!(bot.only_installs() && bot.installs());
     }
 }

@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderName, header},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode;
 use serde_json::{Value, json};
 
 use super::{
@@ -58,7 +59,7 @@ pub async fn token(State(app): State<App>, headers: HeaderMap, body: Bytes) -> A
             let application = client(&state, &headers, &params)?;
             let scopes = params.get("scope").and_then(Scopes::parse);
             let grant = Grant {
-                user: state.guilds.home.owner,
+                user: seed::DEVELOPER,
                 application,
                 scopes: scopes.ok_or(TokenError::Scope)?,
                 guild: None,
@@ -159,13 +160,15 @@ fn client(state: &Discord, headers: &HeaderMap, params: &Params) -> Result<Id, T
     }
 }
 
-/// Name and password of HTTP Basic.
+/// Name and password of HTTP Basic, which some clients encode: <https://www.rfc-editor.org/rfc/rfc6749#section-2.3.1>
 fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, coded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("Basic") {
         return None;
     }
-    let decoded = String::from_utf8(STANDARD.decode(coded.trim()).ok()?).ok()?;
-    let (id, secret) = decoded.split_once(':')?;
-    Some((id.to_owned(), secret.to_owned()))
+    let decoded = STANDARD.decode(coded.trim()).ok()?;
+    let at = decoded.iter().position(|&byte| byte == b':')?;
+    let (id, secret) = decoded.split_at(at);
+    let text = |bytes| Some(percent_decode(bytes).decode_utf8().ok()?.into_owned());
+    Some((text(id)?, text(secret.get(1..)?)?))
 }

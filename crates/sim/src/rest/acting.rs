@@ -14,7 +14,7 @@ const MAX_REASON: usize = 512;
 
 /// What moderators do: a guild can demand two-factor authentication for it
 /// (`developers/topics/permissions`, the permissions with an asterisk).
-const MODERATION: u64 = p::KICK_MEMBERS
+pub const MODERATION: u64 = p::KICK_MEMBERS
     | p::BAN_MEMBERS
     | p::MANAGE_CHANNELS
     | p::MANAGE_MESSAGES

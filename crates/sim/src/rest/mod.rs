@@ -28,6 +28,7 @@ use axum::{
 
 use self::version::{PREFIXES, Version};
 pub use self::{
+    acting::MODERATION,
     attachments::attachment,
     body::Form,
     error::{ApiError, FormErrors},
