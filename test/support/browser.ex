@@ -15,8 +15,8 @@ defmodule UroDiscord.Browser do
   @spec new(map()) :: t()
   def new(cookies \\ %{}), do: %__MODULE__{cookies: %{"127.0.0.1" => cookies}}
 
-  @spec get(t(), String.t()) :: t()
-  def get(browser, url), do: request(browser, "GET", url, [], "")
+  @spec get(t(), String.t(), [{String.t(), String.t()}]) :: t()
+  def get(browser, url, headers \\ []), do: request(browser, "GET", url, headers, "")
 
   @doc "Sends a form, from a page of the same origin unless `:origin` says otherwise (nil: says nothing)."
   @spec post(t(), String.t(), keyword()) :: t()

@@ -331,6 +331,10 @@ defmodule UroDiscord.WebTest do
       assert RateLimit.take("b", 2, 2, 119) == {:error, 1}
       assert RateLimit.take("b", 2, 1, 119) == :ok
       assert RateLimit.take("a", 2, 1, 120) == :ok
+      # Of those who do not come again nothing stays; of the minute that runs everything.
+      assert RateLimit.sweep(120) == 1
+      assert RateLimit.sweep(120) == 0
+      assert RateLimit.take("a", 1, 1, 120) == {:error, 60}
       assert RateLimit.take("a", 0, 1, 125) == {:error, 55}
       assert :ets.lookup(RateLimit, {"a", 1}) == []
     end

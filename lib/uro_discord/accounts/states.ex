@@ -63,9 +63,12 @@ defmodule UroDiscord.Accounts.States do
     end
   end
 
-  @doc "What a personal link for a Discord account has in it."
+  @doc "What a personal link for a Discord account has in it; the one before is over then."
   @spec personal(Store.t(), Snowflake.t()) :: {:ok, String.t()} | {:error, Error.t()}
-  def personal(store, discord_id), do: put(store, [nil, nil, discord_id, nil, nil], @personal_ms)
+  def personal(store, discord_id) do
+    before = {"DELETE FROM uro_discord_link_states WHERE session IS NULL AND discord_id = $1", [discord_id]}
+    put(store, [nil, nil, discord_id, nil, nil], @personal_ms, [before])
+  end
 
   @doc "Whose personal link it is; it is used up then."
   @spec take_personal(Store.t(), String.t()) :: {:ok, Snowflake.t()} | :error | {:error, Error.t()}
@@ -82,7 +85,7 @@ defmodule UroDiscord.Accounts.States do
   end
 
   # What is over goes with what comes.
-  defp put(store, values, good_for_ms) do
+  defp put(store, values, good_for_ms, before \\ []) do
     secret = random()
     now = now()
 
@@ -94,7 +97,7 @@ defmodule UroDiscord.Accounts.States do
        """, [hash(secret)] ++ values ++ [now + good_for_ms]}
     ]
 
-    with {:ok, _} <- Store.run(store, statements, :write), do: {:ok, secret}
+    with {:ok, _} <- Store.run(store, before ++ statements, :write), do: {:ok, secret}
   end
 
   defp now, do: System.os_time(:millisecond)

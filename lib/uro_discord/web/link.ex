@@ -23,6 +23,10 @@ defmodule UroDiscord.Web.Link do
         message = "accounts are off here; `config :uro_discord, accounts: [directory: …]` turns them on"
         Response.error(404, "not_configured", message)
 
+      # A browser that looks ahead would use up what is good once. It asks again when somebody comes.
+      to_string(Request.header(request, "sec-purpose")) =~ "prefetch" ->
+        Response.later("this page is not to be fetched ahead")
+
       request.method == "POST" and not from_here?(request, config) ->
         LinkPages.response(:not_from_here, config)
 

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Web.RateLimit do
   @moduledoc false
-  # How often a key may ask: so many requests in each minute of the clock, on each node. Counted in ETS, as requests come in many
-  # processes; this one only owns the table.
+  # How often a key (or a user) may ask: so many requests in each minute of the clock, on each node. Counted in ETS, as requests come in many
+  # processes; this one only owns the table, and forgets those who do not come again.
 
   use UroDiscord.Server
 
@@ -33,5 +33,21 @@ defmodule UroDiscord.Web.RateLimit do
   end
 
   @impl true
-  def init(nil), do: {:ok, :ets.new(__MODULE__, [:named_table, :public, write_concurrency: true])}
+  def init(nil), do: {:ok, later(:ets.new(__MODULE__, [:named_table, :public, write_concurrency: true]))}
+
+  @impl true
+  def handle_info(:sweep, table) do
+    sweep(System.os_time(:second))
+    {:noreply, later(table)}
+  end
+
+  @doc "Forgets all that was counted before this minute."
+  @spec sweep(integer()) :: non_neg_integer()
+  def sweep(now_s),
+    do: :ets.select_delete(__MODULE__, [{{{:_, :"$1"}, :_}, [{:<, :"$1", div(now_s, @window_s)}], [true]}])
+
+  defp later(table) do
+    Process.send_after(self(), :sweep, 1_000 * @window_s)
+    table
+  end
 end

@@ -227,6 +227,13 @@ defmodule UroDiscord.Accounts.LinkingTest do
     assert Accounts.link("ada") == :error
   end
 
+  test "a browser that looks ahead uses nothing up", %{sim: sim} do
+    {:ok, personal} = Accounts.link_url(account(sim, "alice"))
+    ahead = Browser.get("ada" |> browser(), personal, [{"sec-purpose", "prefetch;prerender"}])
+    assert status(ahead) == 503
+    assert "ada" |> browser() |> Browser.get(personal) |> status() == 303
+  end
+
   test "who says no at Discord has changed nothing", %{url: url} do
     denied = "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice", "false") |> Browser.follow()
     assert status(denied) == 200

@@ -58,6 +58,13 @@ defmodule UroDiscord.Accounts.StatesTest do
         assert States.take(store, token, "of this browser", "u1") == :error
         assert States.take_personal(store, token) == {:ok, @ada}
         assert States.take_personal(store, token) == :error
+        # Of one account the newest is.
+        {:ok, old} = States.personal(store, @ada)
+        {:ok, other} = States.personal(store, "1100000000000000902")
+        {:ok, new} = States.personal(store, @ada)
+        assert States.take_personal(store, old) == :error
+        assert States.take_personal(store, new) == {:ok, @ada}
+        assert {:ok, _} = States.take_personal(store, other)
       end
 
       test "what is over is over, and goes with what comes", %{store: store} do
