@@ -248,7 +248,10 @@ defmodule UroDiscord do
       to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens;
     * `portal`: nil without `portal: [key: …]`; the endpoint of `media`: `state` (as that of `web`), `since`, its `addresses` while it listens, the `reason` while it
       does not; and of each portal that is `open` its `id`, `guild_id`, `channel_id`, `world`, `state` and `reason` as `t:UroDiscord.Portal.status/0` has them, the
-      names of its `peers`, of `members` in the voice channel, and of `speakers` of the world.
+      names of its `peers`, of `members` in the voice channel, and of `speakers` of the world;
+    * `accounts`: nil without `accounts: [directory: …]`; of each of their `guilds` how it is (`state`: `:unknown` until it was asked, `:well`, `:troubled`,
+      `:unreachable`), the `problems` of its rules, what Discord `refused`, and whose nickname was `skipped`; of each message of `self_roles` its `name`,
+      `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`).
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   defdelegate status, to: Status, as: :fetch

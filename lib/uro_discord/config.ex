@@ -260,8 +260,8 @@ defmodule UroDiscord.Config do
   end
 
   defp accounts(%{enabled: true, accounts: accounts} = config) do
-    missing = for {key, wrong} <- __MODULE__.Accounts.missing(accounts), do: within(:accounts, key, wrong)
-    {config, missing ++ without_members(config)}
+    problems = for {key, wrong} <- __MODULE__.Accounts.problems(accounts), do: within(:accounts, key, wrong)
+    {config, problems ++ without_members(config)}
   end
 
   defp accounts(config), do: {config, []}

@@ -74,7 +74,9 @@ defmodule UroDiscord.Domains do
       {Task.Supervisor, name: Accounts.TaskSupervisor},
       Accounts.Turns,
       {Accounts.Queue, &Accounts.Following.follow/2},
-      {Accounts.Changes, config}
+      {Accounts.Changes, config},
+      {Accounts.Departures, config},
+      {Accounts.SelfRoles, config}
     ] ++
       if(config.accounts.guilds == [], do: [], else: [{Accounts.Drift, config}]) ++
       if(config.accounts.linked_roles == [], do: [], else: [{Accounts.LinkedRoles.Keeper, config}])

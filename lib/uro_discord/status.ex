@@ -2,7 +2,7 @@ defmodule UroDiscord.Status do
   @moduledoc false
   # How everything is, put together of what each part says of itself; `UroDiscord.status/0` documents it.
 
-  alias UroDiscord.{Bridge, Domain, Error, Feeds, Notify, Portal, Rest, Runtime, Shards, Store}
+  alias UroDiscord.{Accounts, Bridge, Config, Domain, Error, Feeds, Notify, Portal, Rest, Runtime, Shards, Store}
   alias UroDiscord.Gateway.Leader
 
   @spec fetch() :: {:ok, map()} | {:error, Error.t()}
@@ -24,11 +24,17 @@ defmodule UroDiscord.Status do
            board: Shards.Board.status(),
            feeds: Feeds.Status.all(),
            web: Runtime.lookup(:web),
-           portal: Portal.overview()
+           portal: Portal.overview(),
+           accounts: accounts(config)
          }}
       else
         {:ok, %{enabled: false}}
       end
     end
+  end
+
+  defp accounts(config) do
+    if Config.Accounts.on?(config),
+      do: %{guilds: Accounts.Sync.status(config), self_roles: Accounts.SelfRoles.status()}
   end
 end

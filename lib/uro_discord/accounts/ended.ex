@@ -1,11 +1,12 @@
 defmodule UroDiscord.Accounts.Ended do
   @moduledoc false
-  # What follows on the end of a link, whoever ended it: the host is told.
+  # What follows on the end of a link, whoever ended it: the roles that he took as a linked user are taken back, and the host is told.
 
   require Logger
 
   alias UroDiscord.{Accounts, Backoff, Error}
   alias UroDiscord.Accounts.{Link, Running}
+  alias UroDiscord.Accounts.SelfRoles.Release
 
   # What fails is tried so often again, with these pauses.
   @tries 6
@@ -14,6 +15,8 @@ defmodule UroDiscord.Accounts.Ended do
   @doc "Each in a process of its own, which nobody waits for; or once and at once, where no process of ours runs, as in a Mix task."
   @spec told(Link.t(), atom()) :: :ok
   def told(link, reason) do
+    start("taking back what user #{link.discord_id} took himself", fn -> Release.run(link) end)
+
     with {:ok, %{config: %{accounts: %{on_unlinked: {module, function}}}}} <- Running.fetch() do
       start("on_unlinked (#{inspect(module)}.#{function}/2), for user #{Error.short(link.user_id)}", fn ->
         apply(module, function, [link, reason])

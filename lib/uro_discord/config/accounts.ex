@@ -57,13 +57,31 @@ defmodule UroDiscord.Config.Accounts do
   def on?(config), do: config.enabled and config.accounts.directory != nil
 
   @doc false
-  # What accounts cannot do without: the key, what is wrong with it.
-  @spec missing(t()) :: [{atom(), String.t()}]
-  def missing(%{directory: nil}), do: []
+  # What is wrong with several options together: the key, and what it is.
+  @spec problems(t()) :: [{atom(), String.t()}]
+  def problems(%{directory: nil}), do: []
 
-  def missing(accounts) do
+  def problems(accounts) do
     needed = [:client_secret, :public_url] ++ if(accounts.linked_roles == [], do: [], else: [:token_key])
-    for key <- needed, accounts[key] == nil, do: {key, "is missing, and accounts need it"}
+    missing = for key <- needed, accounts[key] == nil, do: {key, "is missing, and accounts need it"}
+    missing ++ managed(accounts)
+  end
+
+  # What the rules give and take, nobody else does.
+  defp managed(accounts) do
+    managed = for guild <- accounts.guilds, {_predicate, role} <- guild.roles, do: role
+
+    for(
+      message <- accounts.self_roles,
+      {label, role} <- message.roles,
+      role in managed,
+      do: {message.name, label, role}
+    )
+    |> Enum.take(1)
+    |> Enum.map(fn {name, label, role} ->
+      {:self_roles,
+       "#{name} has #{label} (#{inspect(role)}), which the rules of guilds give and take, too: leave it to one of them"}
+    end)
   end
 
   @doc false

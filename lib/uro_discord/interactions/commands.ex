@@ -4,6 +4,7 @@ defmodule UroDiscord.Interactions.Commands do
 
   require Logger
   alias UroDiscord.{Config, Interaction, Runtime}
+  alias UroDiscord.Accounts.SelfRoles
 
   @doc "The definitions, to be registered with Discord."
   @spec definitions(Config.t()) :: [map()]
@@ -43,7 +44,8 @@ defmodule UroDiscord.Interactions.Commands do
 
   defp built_in(config) do
     portal = if Config.Portal.keys_of(config.portal) == [], do: [], else: [__MODULE__.Portal]
-    [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal
+    accounts = if Config.Accounts.on?(config), do: [__MODULE__.Link, __MODULE__.Unlink, SelfRoles.Clicks], else: []
+    [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal ++ accounts
   end
 
   defp named(definition), do: {to_string(definition[:name] || definition["name"]), definition}

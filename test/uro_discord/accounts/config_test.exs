@@ -141,6 +141,16 @@ defmodule UroDiscord.Accounts.ConfigTest do
     assert {"accounts.self_roles", _, _} = problem(self_roles: [message, message])
   end
 
+  test "a role is given by a rule or taken by people, and not both" do
+    message = [name: "member", channel: :welcome, text: "Click.", roles: [{"Member", @role}]]
+    config = [token: @token, channels: [welcome: "1100000000000000005"], intents: [:guilds, :guild_members]]
+    on = [directory: Directory, client_secret: @secret, public_url: "https://uro.example/discord"]
+    accounts = on ++ [self_roles: [message], guilds: [[id: @guild, roles: [{:linked, @role}]]]]
+    assert {:error, %ConfigError{problems: [problem]}} = Config.new(config ++ [accounts: accounts])
+    assert problem.key == "accounts.self_roles"
+    assert problem.wrong =~ "member has Member"
+  end
+
   test "Linked Roles need the key that tokens are encrypted with" do
     record = [key: "is_admin", name: "Admin", description: "is an admin", type: :boolean_equal]
 

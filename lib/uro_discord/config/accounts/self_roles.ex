@@ -4,7 +4,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
 
   alias UroDiscord.Config.Accounts.Guilds
   alias UroDiscord.Config.Checks
-  alias UroDiscord.{Error, Snowflake}
+  alias UroDiscord.{Error, Length, Snowflake}
 
   @keys [:name, :channel, :text, :style, :roles, :rule, :only]
   # Five rows of five buttons, or one menu.
@@ -85,7 +85,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
   defp role(value), do: {:error, "one of roles " <> Error.may_be(value, "{label, role}")}
 
   defp text(value, most, what) do
-    if is_binary(value) and String.valid?(value) and String.length(value) in 1..most,
+    if is_binary(value) and String.valid?(value) and Length.of(value) in 1..most,
       do: {:ok, value},
       else: {:error, "#{what} " <> Error.may_be(value, "a text of 1 to #{most} characters")}
   end

@@ -1,19 +1,28 @@
 defmodule UroDiscord.Interactions.Commands.Uro do
   @moduledoc false
-  # /uro status: whether all is well, for those who may manage the server, if it is one of ours.
+  # /uro status: whether all is well; /uro unlink: ends somebody's link. For those who may manage the server, if it is one of ours.
 
   @behaviour UroDiscord.Command
 
-  alias UroDiscord.{Error, Status}
-  alias UroDiscord.Interactions.Admins
+  alias UroDiscord.{Accounts, Config, Error, Runtime, Status}
+  alias UroDiscord.Interactions.{Admins, Linked}
 
   @impl true
   def command do
     Map.merge(Admins.definition(:manage_guild), %{
       name: "uro",
       description: "Uro's connection to Discord",
-      options: [%{type: 1, name: "status", description: "Whether all is well"}]
+      options: [%{type: 1, name: "status", description: "Whether all is well"}] ++ accounts()
     })
+  end
+
+  defp accounts do
+    with {:ok, %{config: config}} <- Runtime.fetch(), true <- Config.Accounts.on?(config) do
+      member = %{type: 6, name: "member", description: "Whose", required: true}
+      [%{type: 1, name: "unlink", description: "End the link of somebody's accounts", options: [member]}]
+    else
+      _off -> []
+    end
   end
 
   @impl true
@@ -24,6 +33,19 @@ defmodule UroDiscord.Interactions.Commands.Uro do
          %{title: "Uro in Discord", fields: for({name, value} <- fields(status), do: %{name: name, value: value})}
        ]}
     else
+      {:error, %Error{} = error} -> {:error, Exception.message(error)}
+      {:error, text} -> {:error, text}
+    end
+  end
+
+  def handle(%{command: ["uro", "unlink"], options: %{"member" => id}} = interaction) do
+    with :ok <- Admins.check(interaction, :manage_guild),
+         {:ok, link} <- Accounts.by_discord(id),
+         name = Linked.name(link),
+         {:ok, _link} <- Accounts.unlink(link.user_id, :admin) do
+      {:ok, "<@#{id}> is no longer linked with **#{name}** on Uro."}
+    else
+      :error -> {:error, "<@#{id}> is linked with nobody on Uro."}
       {:error, %Error{} = error} -> {:error, Exception.message(error)}
       {:error, text} -> {:error, text}
     end
