@@ -38,7 +38,7 @@ defmodule UroDiscord.Accounts.Drift do
       look: nil,
       # Guilds whose roles may have changed, those all of whose members are to be looked at, and that.
       roles: MapSet.new(),
-      roles_timer: nil,
+      roles_look: nil,
       fingerprints: %{},
       due: MapSet.new(),
       reconcile: nil,
@@ -85,7 +85,7 @@ defmodule UroDiscord.Accounts.Drift do
 
   def handle_info(:all, state), do: {:noreply, all_due(state)}
   def handle_info(:look, state), do: {:noreply, look(%{state | look: nil})}
-  def handle_info(:roles, state), do: {:noreply, look_at_roles(%{state | roles_timer: nil})}
+  def handle_info(:roles, state), do: {:noreply, look_at_roles(%{state | roles_look: nil})}
   def handle_info(:reconcile, state), do: {:noreply, reconcile(%{state | reconcile: nil})}
 
   def handle_info(:sweep, state) do
@@ -104,9 +104,9 @@ defmodule UroDiscord.Accounts.Drift do
     {:noreply, reconciled(%{state | reconcile: nil}, guild_id, result)}
   end
 
-  def handle_info({ref, result}, %{roles_timer: {:task, ref}} = state) do
+  def handle_info({ref, result}, %{roles_look: {:task, ref}} = state) do
     Process.demonitor(ref, [:flush])
-    {:noreply, roles_looked_at(%{state | roles_timer: nil}, result)}
+    {:noreply, roles_looked_at(%{state | roles_look: nil}, result)}
   end
 
   # They crashed, as is reported.
@@ -116,8 +116,8 @@ defmodule UroDiscord.Accounts.Drift do
   def handle_info({:DOWN, ref, :process, _pid, _reason}, %{reconcile: {:task, ref, guild_id}} = state),
     do: {:noreply, reconciled(%{state | reconcile: nil}, guild_id, :crashed)}
 
-  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{roles_timer: {:task, ref}} = state),
-    do: {:noreply, roles_looked_at(%{state | roles_timer: nil}, %{})}
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{roles_look: {:task, ref}} = state),
+    do: {:noreply, roles_looked_at(%{state | roles_look: nil}, %{})}
 
   ## Members
 
@@ -194,8 +194,8 @@ defmodule UroDiscord.Accounts.Drift do
     roles_soon(%{state | roles: MapSet.put(state.roles, guild_id)})
   end
 
-  defp roles_soon(%{roles_timer: nil} = state),
-    do: %{state | roles_timer: Process.send_after(self(), :roles, @roles_ms)}
+  defp roles_soon(%{roles_look: nil} = state),
+    do: %{state | roles_look: Process.send_after(self(), :roles, @roles_ms)}
 
   defp roles_soon(state), do: state
 
@@ -210,7 +210,7 @@ defmodule UroDiscord.Accounts.Drift do
             do: {guild_id, Guild.fingerprint(guild, settings.roles)}
       end)
 
-    %{state | roles: MapSet.new(), roles_timer: {:task, task.ref}}
+    %{state | roles: MapSet.new(), roles_look: {:task, task.ref}}
   end
 
   defp roles_looked_at(state, fingerprints) do

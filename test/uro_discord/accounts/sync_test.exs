@@ -282,6 +282,15 @@ defmodule UroDiscord.Accounts.SyncTest do
       for id <- people, do: assert(length(member(sim, id)["roles"]) == 3 and managed not in member(sim, id)["roles"])
     end
 
+    test "are made again when somebody deletes them, and given to all who are to have them", %{sim: sim, user: user} do
+      start!(sim, [[id: @home, roles: [{:linked, {:named, "New"}}], create_roles: true]])
+      TestDirectory.link!(sim, user, "bob")
+      assert {:ok, %{@home => {:changed, %{add: [first]}}}} = Sync.sync(user, :linked)
+      change_roles!(sim, [%{role: first, delete: true}])
+      assert eventually(fn -> match?([other] when other != first, member(sim, "bob")["roles"]) end)
+      assert ["New"] = for(%{"name" => "New" = name} <- DiscordSim.get(sim, "/guild")["roles"], do: name)
+    end
+
     test "are not, where the server has as many as it can; the other roles are given all the same", %{
       sim: sim,
       user: user
