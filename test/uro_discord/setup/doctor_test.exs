@@ -284,6 +284,13 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert said =~ ~s(client_id: "1300000000000000009")
       assert {[:ok], _said} = sim |> look(accounts(guild, client_id: "1300000000000000009")) |> said(:application)
 
+      # A button for admins that is the owner's only.
+      Wrong.none(sim)
+      linked(sim)
+      button = accounts(guild, may_add_bot: {MyApp.Session, :admin?})
+      assert {[:warning], said} = sim |> look(button) |> said(:application)
+      assert said =~ "Public Bot on"
+
       Wrong.none(sim)
       application(sim, %{"bot_require_code_grant" => true})
       assert {[:wrong], said} = sim |> look() |> said(:application)

@@ -103,6 +103,15 @@ defmodule UroDiscord.Setup.Doctor.Identity do
           )
         ]
 
+      application["bot_public"] == false and config.accounts.may_add_bot != nil ->
+        [
+          warning(
+            :application,
+            "it is #{named}; only its owner can add the bot to a server (Public Bot is off), and `may_add_bot:` leads others to a page that tells them so",
+            "Developer Portal, Bot: Public Bot on, or take `may_add_bot:` out"
+          )
+        ]
+
       application["bot_public"] == false ->
         [ok(:application, "it is #{named}; only its owner can add the bot to a server (Public Bot is off)")]
 
