@@ -67,7 +67,7 @@ need_toolchain() {
   need_rust
 }
 
-# discord.py, discord.js, Godot and Chromium, by which discord-sim, the portal and the benchmarks are judged.
+# discord.py, discord.js, Authlib, Godot and Chromium, by which discord-sim, the portal and the benchmarks are judged.
 need_clients() {
   need_command npm nodejs npm
   python3 -c 'import ensurepip' 2>/dev/null || need_packages python3 python3-venv

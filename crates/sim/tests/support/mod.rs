@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 pub mod client;
+pub mod endpoint;
 pub mod gateway;
 pub mod ours;
 pub mod tone;
