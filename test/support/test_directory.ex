@@ -22,6 +22,10 @@ defmodule UroDiscord.TestDirectory do
   @spec put(String.t(), keyword()) :: :ok
   def put(id, fields \\ []), do: :persistent_term.put({__MODULE__, id}, struct!(User, [id: id] ++ fields))
 
+  @doc "There is no such user any more."
+  @spec delete(String.t()) :: boolean()
+  def delete(id), do: :persistent_term.erase({__MODULE__, id})
+
   @doc "Links a user with a person of discord-sim, by name or id, without asking Discord."
   @spec link!(UroDiscord.DiscordSim.t(), String.t(), String.t()) :: Link.t()
   def link!(sim, user_id, person) do
