@@ -7,7 +7,7 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   import UroDiscord.TestDirectory, only: [accounts: 1, link!: 3, person: 2]
   alias UroDiscord.Accounts
   alias UroDiscord.Accounts.{Departures, Link, Links}
-  alias UroDiscord.{Clock, Events, HttpClient, JSON, Runtime, Stores}
+  alias UroDiscord.{Clock, Events, HttpClient, JSON, Rest, Runtime, Stores, WebCase}
 
   @away "1100000000000000900"
 
@@ -167,6 +167,45 @@ defmodule UroDiscord.Accounts.DeparturesTest do
     deauthorized(sim, "alice", DateTime.to_iso8601(DateTime.add(DateTime.utc_now(), 1)))
     assert %{user_id: "ada"} = told!(:deauthorized)
     assert {:ok, %{user_id: "bela"}} = Accounts.link("bela")
+  end
+
+  test "whoever removes the application in Discord's settings is unlinked, and Discord is answered", %{sim: sim} do
+    start!(sim, [], web: [port: 0])
+    {:ok, %{rest: rest}} = Runtime.fetch()
+    urls = %{event_webhooks_url: WebCase.web_url!() <> "/webhook-events"}
+    {:ok, %{status: 200}} = Rest.call(rest, {:raw, :patch, nil, "applications/@me"}, json: urls)
+    link!(sim, "bela", "bob")
+    authorize!(sim, rest, "bob")
+
+    # Discord says it at least once.
+    assert %{"revoked" => true, "statuses" => [204, 204]} =
+             DiscordSim.post(sim, "/oauth", %{user: "bob", action: "revoke", times: 2})
+
+    assert %{user_id: "bela"} = told!(:deauthorized)
+    refute_received {:unlinked, _link, _reason}
+  end
+
+  # As on Discord's page, and as OAuth2 goes on from there.
+  defp authorize!(sim, rest, user) do
+    redirect = "http://127.0.0.1:9/link/callback"
+    id = sim.info["application_id"]
+    query = URI.encode_query(client_id: id, response_type: "code", redirect_uri: redirect, scope: "identify", as: user)
+    %URI{path: path} = URI.parse(sim.info["oauth"])
+    headers = [{"content-type", "application/x-www-form-urlencoded"}]
+    page = HttpClient.call(sim.info["oauth"], "POST", "#{path}?#{query}", headers, "authorize=true")
+    assert {303, %{"location" => back}, _body} = page
+    %{"code" => code} = back |> URI.parse() |> Map.fetch!(:query) |> URI.decode_query()
+
+    form = [
+      {"client_id", id},
+      {"client_secret", sim.info["client_secret"]},
+      {"grant_type", "authorization_code"},
+      {"code", code},
+      {"redirect_uri", redirect}
+    ]
+
+    assert {:ok, %{body: %{"access_token" => _}}} =
+             Rest.call(rest, {:raw, :post, nil, "oauth2/token"}, form: form, auth: :none)
   end
 
   test "an admin ends it; a host that crashes is told again", %{sim: sim} do

@@ -3,12 +3,21 @@ defmodule UroDiscord.Interactions.AccountsTest do
   # /link, /unlink and /uro unlink, as people in discord-sim use them.
 
   use UroDiscord.Case
-  import UroDiscord.TestDirectory, only: [accounts: 0, link!: 3, person: 2, put: 2]
+  import UroDiscord.TestDirectory, only: [accounts: 1, link!: 3, person: 2, put: 2]
   alias UroDiscord.Accounts
+
+  defmodule Logins do
+    @moduledoc false
+    # Users of whom some log in to Uro by Discord.
+    defdelegate get(id), to: UroDiscord.TestDirectory
+    defdelegate get_many(ids), to: UroDiscord.TestDirectory
+
+    def discord_identity(discord_id), do: :persistent_term.get({__MODULE__, discord_id}, :error)
+  end
 
   setup context do
     sim = start_sim!()
-    config = if context[:off], do: [], else: accounts()
+    config = if context[:off], do: [], else: accounts(context[:accounts] || [])
     start_connected!(sim, config)
     DiscordSim.wait_for(sim, "commands")
     %{sim: sim}
@@ -64,6 +73,20 @@ defmodule UroDiscord.Interactions.AccountsTest do
     assert content =~ "Béla"
     refute content =~ "@everyone"
     assert content =~ "/unlink"
+  end
+
+  @tag accounts: [directory: Logins]
+  test "who logs in to Uro by this account needs no more than /link; a locked one cannot", %{sim: sim} do
+    for {user, person} <- [{"bela", "bob"}, {"ada", "alice"}],
+        do: :persistent_term.put({Logins, person(sim, person)}, {:ok, user})
+
+    put("bela", display_name: "Béla")
+    put("ada", display_name: "Ada", locked?: true)
+    assert use_command(sim, ["link"], %{}, "bob")["content"] =~ "is linked with **Béla**"
+    assert {:ok, %{discord_id: id}} = Accounts.link("bela")
+    assert id == person(sim, "bob")
+    assert use_command(sim, ["link"], %{}, "alice")["content"] =~ "locked"
+    assert Accounts.link("ada") == :error
   end
 
   test "/unlink asks, and ends the link of whoever clicks; an old question ends no other", %{sim: sim} do

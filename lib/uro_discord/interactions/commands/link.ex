@@ -23,6 +23,7 @@ defmodule UroDiscord.Interactions.Commands.Link do
        components: [%{type: 1, components: [button]}]}
     else
       {:ok, link} -> {:ok, "Your Discord account is linked with **#{Linked.name(link)}** on Uro. `/unlink` ends that."}
+      :locked -> {:error, "Your account on Uro is locked, and cannot be linked."}
       {:error, error} -> {:error, Exception.message(error)}
     end
   end
