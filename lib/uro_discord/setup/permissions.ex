@@ -15,6 +15,7 @@ defmodule UroDiscord.Setup.Permissions do
     administrator: {3, "Administrator"},
     manage_channels: {4, "Manage Channels"},
     manage_guild: {5, "Manage Server"},
+    view_audit_log: {7, "View Audit Log"},
     view_channel: {10, "View Channels"},
     send_messages: {11, "Send Messages"},
     manage_messages: {13, "Manage Messages"},
@@ -25,13 +26,19 @@ defmodule UroDiscord.Setup.Permissions do
     connect: {20, "Connect"},
     speak: {21, "Speak"},
     mute_members: {22, "Mute Members"},
+    deafen_members: {23, "Deafen Members"},
+    move_members: {24, "Move Members"},
     manage_nicknames: {27, "Manage Nicknames"},
     manage_roles: {28, "Manage Roles"},
     manage_webhooks: {29, "Manage Webhooks"},
+    manage_expressions: {30, "Manage Expressions"},
+    manage_events: {33, "Manage Events"},
     manage_threads: {34, "Manage Threads"},
     send_messages_in_threads: {38, "Send Messages in Threads"},
     moderate_members: {40, "Time Out Members"},
-    set_voice_channel_status: {48, "Set Voice Channel Status"}
+    set_voice_channel_status: {48, "Set Voice Channel Status"},
+    pin_messages: {51, "Pin Messages"},
+    bypass_slowmode: {52, "Bypass Slowmode"}
   ]
 
   # With these somebody has power over others, or over the server.
@@ -46,7 +53,16 @@ defmodule UroDiscord.Setup.Permissions do
     :manage_messages,
     :manage_webhooks,
     :manage_threads,
-    :mention_everyone
+    :mention_everyone,
+    :manage_nicknames,
+    :manage_expressions,
+    :manage_events,
+    :mute_members,
+    :deafen_members,
+    :move_members,
+    :pin_messages,
+    :bypass_slowmode,
+    :view_audit_log
   ]
 
   # In a server that wants two-factor authentication of its moderators, a bot has these only if its owner uses it.

@@ -6,30 +6,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Grants do
   alias UroDiscord.Accounts.SelfRoles.Content
   alias UroDiscord.Config.Accounts.SelfRoles, as: Config
   alias UroDiscord.Error
-
-  # https://discord.com/developers/docs/topics/permissions#permissions-bitwise-permission-flags
-  @dangerous [
-    {3, "Administrator"},
-    {1, "Kick Members"},
-    {2, "Ban Members"},
-    {4, "Manage Channels"},
-    {5, "Manage Server"},
-    {7, "View Audit Log"},
-    {13, "Manage Messages"},
-    {17, "Mention Everyone"},
-    {22, "Mute Members"},
-    {23, "Deafen Members"},
-    {24, "Move Members"},
-    {27, "Manage Nicknames"},
-    {28, "Manage Roles"},
-    {29, "Manage Webhooks"},
-    {30, "Manage Expressions"},
-    {33, "Manage Events"},
-    {34, "Manage Threads"},
-    {40, "Time Out Members"},
-    {51, "Pin Messages"},
-    {52, "Bypass Slowmode"}
-  ]
+  alias UroDiscord.Setup.Permissions
 
   @doc "The roles of a message with their ids; or what is wrong with the first that may not be given."
   @spec resolve(Config.t(), Guild.t()) :: {:ok, [Content.role()]} | {:error, Error.t()}
@@ -73,12 +50,13 @@ defmodule UroDiscord.Accounts.SelfRoles.Grants do
     do: "cannot be given: the bot lacks Manage Roles in server #{guild.id}. Give its role that permission"
 
   defp harmless(%{permissions: permissions}) do
-    case Enum.find(@dangerous, fn {bit, _name} -> Bitwise.band(permissions, Bitwise.bsl(1, bit)) != 0 end) do
-      nil ->
+    case Permissions.elevated(permissions) do
+      [] ->
         :ok
 
-      {_bit, name} ->
-        {:error, "has the permission #{name}, and anybody could take it: take the permission from the role"}
+      [power | _] ->
+        {:error,
+         "has the permission #{Permissions.called(power)}, and anybody could take it: take the permission from the role"}
     end
   end
 

@@ -61,9 +61,10 @@ defmodule UroDiscord.Accounts.SelfRoles.GrantsTest do
     for {bit, name} <- [
           {3, "Administrator"},
           {28, "Manage Roles"},
+          {24, "Move Members"},
           {5, "Manage Server"},
           {2, "Ban Members"},
-          {17, "Mention Everyone"}
+          {17, "Mention @everyone, @here and All Roles"}
         ] do
       other = "1300000000000000203"
       dangerous = role(other, "Power", 1, %{"permissions" => "#{Bitwise.bsl(1, bit)}"})
