@@ -5,8 +5,8 @@ defmodule UroDiscord.Accounts.Joining do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Directory, Link, Sync}
-  alias UroDiscord.{Config, Error, Rest, Runtime, Secret, Snowflake}
+  alias UroDiscord.Accounts.{Applied, Directory, Link, Links, Plan, Sync, Turns}
+  alias UroDiscord.{Config, Error, Rest, Runtime, Secret, Snowflake, Store}
 
   @deadline_ms 10_000
   @at_once 8
@@ -16,7 +16,7 @@ defmodule UroDiscord.Accounts.Joining do
   @typedoc """
   What became of it in one guild: `:full`, he is in as many guilds as Discord allows; `:refused`, the bot may not; `:not_there`, the bot is not in it.
   """
-  @type outcome :: :joined | :there | :full | :banned | :relink | :refused | :not_there | :later
+  @type outcome :: :joined | :there | :full | :banned | :relink | :refused | :not_there | :unlinked | :later
 
   @spec join(Runtime.t(), Link.t(), Secret.t()) :: [{Snowflake.t(), outcome()}]
   def join(%{config: config} = runtime, link, access) do
@@ -41,14 +41,49 @@ defmodule UroDiscord.Accounts.Joining do
     guilds |> Enum.map(& &1.id) |> Enum.zip(outcomes)
   end
 
-  defp into(runtime, %{id: guild_id} = guild, user, link, access) do
-    case put(runtime, guild_id, link, access, gifts(guild, user)) do
-      {:error, %Error{code: code}} when code in @body_refused ->
-        runtime |> put(guild_id, link, access, %{}) |> outcome(guild_id)
+  # It is the member's turn, as for a sync: who unlinks him meanwhile takes back what he gets here.
+  defp into(%{store: store} = runtime, %{id: guild_id} = guild, user, link, access) do
+    joined =
+      Turns.run("#{guild_id}/#{link.discord_id}", fn ->
+        with :ok <- still_linked(store, link),
+             # That there may be something to take back is stored before.
+             :ok <- Applied.ensure(store, guild_id, link.discord_id),
+             do: join_one(runtime, guild_id, link, access, gifts(guild, user))
+      end)
+
+    case joined do
+      {:error, %Error{kind: :not_linked}} -> :unlinked
+      answer -> outcome(answer, guild_id)
+    end
+  end
+
+  defp still_linked(store, %{user_id: user_id, discord_id: discord_id}) do
+    case Links.get(store, user_id) do
+      {:ok, %{discord_id: ^discord_id}} -> :ok
+      {:error, error} -> {:error, error}
+      _another_or_none -> {:error, %Error{kind: :not_linked, message: "he is unlinked by now"}}
+    end
+  end
+
+  defp join_one(runtime, guild_id, link, access, gifts) do
+    case put(runtime, guild_id, link, access, gifts) do
+      {:error, %Error{code: code}} when code in @body_refused and gifts != %{} ->
+        join_one(runtime, guild_id, link, access, %{})
+
+      {:ok, %{status: 201}} = answer ->
+        note(runtime, guild_id, link, gifts)
+        answer
 
       answer ->
-        outcome(answer, guild_id)
+        answer
     end
+  end
+
+  defp note(%{store: store}, guild_id, link, gifts) do
+    applied = %{Plan.nothing_applied() | roles_set: Map.get(gifts, :roles, []), nick_set: gifts[:nick]}
+
+    with {:error, error} <- Applied.put(store, guild_id, link.discord_id, applied),
+         do: Store.failed(error, "what the member #{link.discord_id} has joined with was not stored")
   end
 
   defp gifts(_guild, nil), do: %{}

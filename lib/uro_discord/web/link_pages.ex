@@ -215,6 +215,8 @@ defmodule UroDiscord.Web.LinkPages do
 
   defp joined(:not_there, name), do: "The bot is not in #{name}. An admin has to add it."
 
+  defp joined(:unlinked, name), do: "You were unlinked meanwhile, so you did not come into #{name}."
+
   defp joined(:later, name),
     do: "Discord did not answer in time, so you may not be in #{name} yet. Join again in a minute."
 

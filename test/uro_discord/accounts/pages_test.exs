@@ -54,7 +54,7 @@ defmodule UroDiscord.Accounts.PagesTest do
   end
 
   test "of each server it is said what became of it" do
-    outcomes = [:joined, :there, :full, :banned, :relink, :refused, :not_there, :later]
+    outcomes = [:joined, :there, :full, :banned, :relink, :refused, :not_there, :unlinked, :later]
     joined = for {outcome, n} <- Enum.with_index(outcomes), do: {"110000000000000010#{n}", outcome}
     %{body: body} = LinkPages.response({:linked, :new, link("@ada"), joined, nil}, config())
     assert length(Regex.scan(~r/<li>[^<]*the server 110000000000000010\d/, body)) == length(outcomes)
