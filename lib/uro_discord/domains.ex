@@ -79,7 +79,8 @@ defmodule UroDiscord.Domains do
       {Accounts.SelfRoles, config}
     ] ++
       if(config.accounts.guilds == [], do: [], else: [{Accounts.Drift, config}]) ++
-      if(config.accounts.linked_roles == [], do: [], else: [{Accounts.LinkedRoles.Keeper, config}])
+      if(config.accounts.linked_roles == [], do: [], else: [{Accounts.LinkedRoles.Keeper, config}]) ++
+      if(Accounts.Tasks.Schedule.needed?(config), do: [{Accounts.Tasks.Schedule, config}], else: [])
   end
 
   defp worlds(%{shards: shards} = config) do

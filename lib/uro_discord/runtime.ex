@@ -24,6 +24,10 @@ defmodule UroDiscord.Runtime do
     end
   end
 
+  @doc "In a VM where UroDiscord is disabled: from now on there is what requests and the store take, for who asks for it here."
+  @spec enable(Config.t(), Store.t()) :: :ok | {:error, Error.t()}
+  def enable(config, store), do: with({:ok, runtime} <- new(config, store), do: put(:runtime, runtime))
+
   defp new(%Config{enabled: false} = config, _store) do
     {:ok, %{config: config, rest: nil, store: nil, owner: nil, bot_id: nil, position: nil}}
   end

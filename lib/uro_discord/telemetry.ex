@@ -10,6 +10,7 @@ defmodule UroDiscord.Telemetry do
   | `[:uro_discord, :notify, :failed]` | `duration_ms`: since it was accepted | `channel_id`, `id`, `kind` |
   | `[:uro_discord, :web, :request]` | `duration_ms`: from its head to its answer | `method`, `route`, `status` |
   | `[:uro_discord, :feeds, :event]` | `count`: events | `feed`, `kind`, `state` |
+  | `[:uro_discord, :accounts, :task]` | `duration_ms`; `looked`, `changed`, `left`, `skipped`, `failed`: users | `task` |
   | `[:uro_discord, :bridge, :panic]` | `count`: panics | `bridge`: its name, `what`: `:room`, `:shard`, `:portal` or `:connection` of HTTP, `which`: the guild's id, the shard's number, the portal's id, or nil |
   | `[:uro_discord, :portal, :open]`, `:closed`, `:peer_joined`, `:peer_left` | `count`: 1, `peers`: that are there now | `portal`: its id |
   | `[:uro_discord, :portal, :stats]`, every 5 s | `participants`; frames `to_discord`, `from_discord`, `dropped`, since it opened | `portal` |

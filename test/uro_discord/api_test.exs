@@ -24,6 +24,7 @@ defmodule UroDiscord.ApiTest do
     UroDiscord.Accounts.Nickname,
     UroDiscord.Accounts.UroDirectory,
     # These read the configuration, and say what is wrong with it.
+    UroDiscord.Apart,
     UroDiscord.Setup.Doctor,
     UroDiscord.Setup.Invite
   ]
@@ -64,6 +65,7 @@ defmodule UroDiscord.ApiTest do
       {UroDiscord.Accounts, :sync, 1} => ["u"],
       {UroDiscord.Accounts, :unlink, 2} => ["u", :user],
       {UroDiscord.Accounts.Preview, :all, 0} => [],
+      {UroDiscord.Accounts.Tasks, :run, 2} => [:groups, []],
       # It prints that.
       {UroDiscord.Accounts.Preview, :print, 0} => :pure,
       {Keys, :list, 1} => [nil],

@@ -21,10 +21,6 @@ defmodule UroDiscord.Accounts.Tasks.Cursor do
           begun: :new | :goes_on | {:anew, why :: String.t()}
         }
 
-  @doc "How often it is to be renewed at least, in ms."
-  @spec renew_ms() :: pos_integer()
-  def renew_ms, do: div(@kind.ms, 6)
-
   @doc """
   Takes a task up: where it was, if it was not finished, or from the beginning. `settings` is a number that stands for what the task goes by: with
   others what is done already does not count. Somebody else's is `{:error, %Error{kind: :busy}}`, with what to watch for the next time.
@@ -115,6 +111,20 @@ defmodule UroDiscord.Accounts.Tasks.Cursor do
       {:ok, [%{rows: [[started_at, finished_at]]}]} -> {:ok, %{started_at: started_at, finished_at: finished_at}}
       {:ok, [%{rows: []}]} -> {:ok, %{started_at: nil, finished_at: nil}}
       {:error, error} -> {:error, error}
+    end
+  end
+
+  @doc "The same of a task with a schedule. Of one that has never been run that begins now: links are fresh when they are made."
+  @spec scheduled(Store.t(), atom()) ::
+          {:ok, %{started_at: integer() | nil, finished_at: integer() | nil}} | {:error, Error.t()}
+  def scheduled(store, task) do
+    with {:ok, %{started_at: nil, finished_at: nil}} <- last(store, task) do
+      sql = """
+      INSERT INTO #{@kind.table} (task, owner, fence, lease_until, finished_at) VALUES ($1, '', 0, 0, $2)
+      ON CONFLICT (task) DO NOTHING
+      """
+
+      with {:ok, _} <- Store.run(store, [{sql, [Atom.to_string(task), Clock.local()]}], :write), do: last(store, task)
     end
   end
 

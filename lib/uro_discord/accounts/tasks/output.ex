@@ -32,9 +32,15 @@ defmodule UroDiscord.Accounts.Tasks.Output do
 
     cond do
       # What is done within the first pause needs no line.
-      at == nil and kind != :terminal -> %{output | told_at: now}
-      at != nil and now - at < pause -> output
-      true -> tell(output, progress) && %{output | told_at: now}
+      at == nil and kind != :terminal ->
+        %{output | told_at: now}
+
+      at != nil and now - at < pause ->
+        output
+
+      true ->
+        tell(output, progress)
+        %{output | told_at: now}
     end
   end
 

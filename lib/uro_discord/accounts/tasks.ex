@@ -1,0 +1,129 @@
+defmodule UroDiscord.Accounts.Tasks do
+  @moduledoc """
+  What goes over all linked users: whether each has the roles and the nickname that are his, and what Discord calls him now.
+
+      {:ok, summary} = UroDiscord.Accounts.Tasks.run(:groups, progress: true)
+
+  The tasks are `:groups` (roles), `:nicknames`, `:usernames` (Discord's names of the accounts, as `UroDiscord.Accounts` shows them) and `:all`. Each also
+  finds out who has left all servers. From the command line it is `mix uro_discord.update_all_groups` and its like, in a release
+
+      bin/uro rpc 'UroDiscord.Accounts.Tasks.run(:groups, progress: true)'
+
+  in the running node, or, where none is running, `bin/uro eval` as `docs/accounts.md` shows.
+
+  Members are read by pages of 1,000, so that who is as he should be costs no request; changes go as fast as Discord's limits allow, behind
+  everything else that waits for them. What fails for a passing reason is tried again (`accounts: [tasks: [max_retries:, retry_pause:]]`) while the others
+  go on. How far it is, is in the store: a run that was interrupted, or whose machine has died, is gone on with by the next one, on whatever
+  node; of several nodes one is at it.
+  """
+
+  alias UroDiscord.Accounts.Running
+  alias UroDiscord.Accounts.Tasks.{Cursor, Output, Run}
+  alias UroDiscord.Error
+
+  @type task :: :groups | :nicknames | :usernames | :all
+
+  @typedoc """
+  `looked` at so many (with those of the runs before that it went on with); `skipped` and `failed` by their reasons; `who` failed, the first 20, by user ids.
+  `guilds` that were left out, with the reason.
+  """
+  @type summary :: %{
+          task: task(),
+          looked: non_neg_integer(),
+          changed: non_neg_integer(),
+          left: non_neg_integer(),
+          skipped: %{String.t() => pos_integer()},
+          failed: %{String.t() => pos_integer()},
+          who: [{user_id :: String.t(), reason :: String.t()}],
+          guilds: %{UroDiscord.Snowflake.t() => String.t()},
+          took_ms: non_neg_integer(),
+          went_on?: boolean()
+        }
+
+  # How long a lease that may be a dead node's is watched, and how often.
+  @watch_ms 40_000
+  @look_ms 1_000
+
+  @doc """
+  Runs a task to its end, or goes on with one that was interrupted.
+
+    * `progress:` `true` prints how it is getting on, on a terminal as a bar; `false` (the default) has it in the log;
+    * `restart:` `true` does not go on with an interrupted run, but begins anew;
+    * `wait:` `false` does not wait until it is clear whether another node that was at it is still there (40 s at most).
+
+  While it is being run already, here or elsewhere, it is an error of the kind `:busy`.
+  """
+  @spec run(task(), progress: boolean(), restart: boolean(), wait: boolean()) :: {:ok, summary()} | {:error, Error.t()}
+  def run(task, options \\ []) do
+    with :ok <- known(task, options),
+         {:ok, runtime} <- Running.fetch(),
+         :ok <- servers(runtime.config.accounts) do
+      # Its messages are not the caller's; it ends with the caller.
+      fn -> alone(task, options, runtime) end |> Task.async() |> Task.await(:infinity)
+    end
+  end
+
+  defp known(task, options) do
+    cond do
+      task not in Run.tasks() ->
+        {:error, Error.invalid("task", task, Enum.map_join(Run.tasks(), ", ", &inspect/1))}
+
+      not Keyword.keyword?(options) or Keyword.keys(options) -- [:progress, :restart, :wait] != [] ->
+        {:error, Error.invalid("options", options, "[progress: true, restart: true, wait: false]")}
+
+      true ->
+        :ok
+    end
+  end
+
+  defp servers(%{guilds: []}),
+    do: {:error, Error.invalid("accounts.guilds", "is empty: there is no server to look into")}
+
+  defp servers(_accounts), do: :ok
+
+  # One at a time in a VM, as a lease is the VM's.
+  defp alone(task, options, runtime) do
+    if first?(task), do: begin(task, options, runtime), else: {:error, busy(task, "here")}
+  end
+
+  defp first?(task) do
+    Process.register(self(), Module.concat(Run, task |> Atom.to_string() |> Macro.camelize()))
+  rescue
+    # The name is taken.
+    ArgumentError -> false
+  end
+
+  defp begin(task, options, runtime) do
+    output = Output.new(Keyword.get(options, :progress, false))
+    settings = :erlang.phash2(runtime.config.accounts.guilds)
+    until = System.monotonic_time(:millisecond) + if(Keyword.get(options, :wait, true), do: @watch_ms, else: 0)
+
+    with {:ok, taken} <- take(task, settings, options, runtime, output, nil, until),
+         do: Run.run(task, taken, settings, output, runtime)
+  end
+
+  defp take(task, settings, options, runtime, output, watch, until) do
+    case Cursor.take(runtime.store, task, runtime.owner, settings, watch, options) do
+      {:held, later} -> held(task, settings, options, runtime, output, watch, later, until)
+      answer -> answer
+    end
+  end
+
+  defp held(task, settings, options, runtime, output, watch, later, until) do
+    cond do
+      watch != nil and later != nil and elem(watch, 0) != elem(later, 0) ->
+        {:error, busy(task, "on another node")}
+
+      System.monotonic_time(:millisecond) >= until ->
+        {:error, busy(task, "on another node")}
+
+      true ->
+        if watch == nil, do: Output.say(output, "#{task}: another node was at it; it is watched whether it still is")
+        Process.sleep(@look_ms)
+        take(task, settings, options, runtime, output, later, until)
+    end
+  end
+
+  defp busy(task, where),
+    do: %Error{kind: :busy, message: "the task #{task} is being run #{where}: wait for its end"}
+end

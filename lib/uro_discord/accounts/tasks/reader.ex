@@ -1,0 +1,189 @@
+defmodule UroDiscord.Accounts.Tasks.Reader do
+  @moduledoc false
+  # Reads the next of those whom a task is to look at, and compares: what is there with what is to be. What takes no request for each is done at once: names
+  # are stored, the directory is asked once for all, who has left is found out. It is called in a process of its own.
+
+  alias UroDiscord.Accounts.{Applied, Departures, Directory, Guilds, Link, Links, Member, Members, Plan, Sync}
+  alias UroDiscord.Accounts.Tasks.{Tally, Walk}
+  alias UroDiscord.{Error, Runtime}
+
+  @typedoc "One who was looked at: what became of him so far, and whom of his memberships is to be changed still."
+  @type found :: %{link: Link.t(), outcome: Tally.outcome(), change: [Sync.entry()]}
+
+  # So many at first who cannot be had one by one, and the directory is down.
+  @down 3
+
+  @doc """
+  `parts` are of `:roles`, `:nickname` and `:username`. With `complete?: false` some server is not looked at, so that nobody is known to have left.
+  """
+  @spec read(Walk.t(), [atom()], boolean(), Runtime.t()) ::
+          {:ok, [found()], Walk.t()} | {:done, Walk.t()} | {:error, String.t() | nil, Error.t(), Walk.t()}
+  def read(walk, parts, complete?, runtime) do
+    case Walk.next(walk, reads(runtime)) do
+      {:ok, entries, later} ->
+        # An entry's work may be done twice, but not left out: the walk goes on when all of it is done.
+        case look(entries, parts, complete?, runtime) do
+          {:ok, found} -> {:ok, found, later}
+          {:error, guild_id, error} -> {:error, guild_id, error, walk}
+          {:error, error} -> {:error, nil, error, walk}
+        end
+
+      other ->
+        other
+    end
+  end
+
+  defp reads(runtime) do
+    %{
+      links: &Links.page(runtime.store, &1),
+      members: &Members.page(&1, Integer.to_string(&2), priority: :low)
+    }
+  end
+
+  defp look(entries, parts, complete?, runtime) do
+    compared_parts = parts -- [:username]
+
+    with {:ok, users} <- if(compared_parts == [], do: {:ok, %{}}, else: users(entries, runtime)),
+         {:ok, renamed} <- rename(entries, parts, runtime),
+         {:ok, compared} <- entries |> known(users) |> compare(compared_parts, runtime) do
+      {:ok, for({link, members} <- entries, do: found(link, members, users, renamed, compared, complete?, runtime))}
+    end
+  end
+
+  ## Names
+
+  defp rename(entries, parts, runtime) do
+    names =
+      for {link, [%Member{username: name} | _]} <- entries,
+          :username in parts and name != nil and name != link.username,
+          do: {link.discord_id, name}
+
+    with :ok <- Links.put_usernames(runtime.store, names), do: {:ok, MapSet.new(names, &elem(&1, 0))}
+  end
+
+  ## Who is who
+
+  # Each is `{:ok, user}`, with nil for one whom Uro does not know any more, or an error.
+  defp users(entries, %{config: config}) do
+    ids = for {link, [_ | _]} <- entries, do: link.user_id
+
+    case Directory.users(config, ids) do
+      {:ok, users} -> {:ok, Map.new(ids, &{&1, {:ok, users[&1]}})}
+      # One who cannot be read is not to be in the way of the others.
+      {:error, error} -> one_by_one(ids, config, error)
+    end
+  end
+
+  defp one_by_one(ids, config, error) do
+    Enum.reduce_while(ids, {:ok, %{}}, fn id, {:ok, users} ->
+      user =
+        case Directory.user(config, id) do
+          :not_found -> {:ok, nil}
+          answer -> answer
+        end
+
+      users = Map.put(users, id, user)
+      down? = map_size(users) == min(@down, length(ids)) and Enum.all?(users, &match?({_id, {:error, _}}, &1))
+      if down?, do: {:halt, {:error, error}}, else: {:cont, {:ok, users}}
+    end)
+  end
+
+  ## What is to be changed
+
+  defp known(entries, users) do
+    for {link, members} <- entries, {:ok, user} <- [users[link.user_id]], member <- members, do: {user, link, member}
+  end
+
+  defp compare(entries, parts, runtime) do
+    entries
+    |> Enum.group_by(fn {_user, _link, member} -> member.guild_id end)
+    |> Enum.reduce_while({:ok, %{}}, fn {guild_id, entries}, {:ok, compared} ->
+      case compare_in(guild_id, entries, parts, runtime) do
+        {:ok, results} -> {:cont, {:ok, Map.merge(compared, results)}}
+        error -> {:halt, error}
+      end
+    end)
+  end
+
+  defp compare_in(guild_id, entries, parts, %{store: store, config: config}) do
+    settings = Enum.find(config.accounts.guilds, &(&1.id == guild_id))
+
+    with {:ok, applied} <- Applied.of(store, guild_id, for({_user, _link, member} <- entries, do: member.id)) do
+      case Guilds.fetch(guild_id) do
+        {:ok, guild} -> {:ok, Map.new(entries, &{key(&1), compare_one(&1, guild, settings, applied, parts)})}
+        {:error, error} -> {:error, guild_id, error}
+      end
+    end
+  end
+
+  defp compare_one({user, link, member} = entry, guild, settings, applied, parts) do
+    plan = Plan.plan(user, link, member, guild, settings, applied[member.id] || Plan.nothing_applied(), parts)
+    if Plan.empty?(plan), do: {:same, skipped(plan)}, else: {:change, entry}
+  rescue
+    # A predicate of the host's.
+    exception -> {:same, [{:failed, "a rule raised #{inspect(exception.__struct__)} of him"}]}
+  end
+
+  defp key({_user, link, member}), do: {member.guild_id, link.user_id}
+
+  @doc "What a plan leaves as it is."
+  @spec skipped(Plan.t()) :: Tally.outcome()
+  def skipped(plan), do: for(reason <- plan.skipped, do: {:skipped, Plan.describe(reason)})
+
+  @doc "What has failed for good."
+  @spec failed(Error.t()) :: Tally.outcome()
+  def failed(error), do: [{:failed, Exception.message(error)}]
+
+  ## One by one
+
+  defp found(link, [], _users, _renamed, _compared, complete?, runtime) do
+    outcome =
+      if complete?, do: absent(link, runtime), else: [{:skipped, "not found, and not all servers could be read"}]
+
+    %{link: link, outcome: outcome, change: []}
+  end
+
+  defp found(link, members, users, renamed, compared, _complete?, _runtime) do
+    outcome =
+      if(link.discord_id in renamed, do: [:changed], else: []) ++
+        case users[link.user_id] do
+          {:ok, nil} -> [{:skipped, "no longer in Uro"}]
+          {:error, error} -> failed(error)
+          _known_or_not_asked -> []
+        end
+
+    results = for member <- members, result = compared[{member.guild_id, link.user_id}], do: result
+    same = for {:same, outcome} <- results, one <- outcome, do: one
+    %{link: link, outcome: outcome ++ same, change: for({:change, entry} <- results, do: entry)}
+  end
+
+  # A page tells that somebody is not there by saying nothing; before he loses his link Discord is asked for him alone.
+  defp absent(%Link{left_at: nil} = link, runtime) do
+    runtime.config.accounts.guilds
+    |> Enum.find_value(:left, fn guild ->
+      case Members.fetch(guild.id, link.discord_id, priority: :low) do
+        :left -> nil
+        {:ok, _member} -> :there
+        {:error, error} -> {:error, error}
+      end
+    end)
+    |> case do
+      :left -> left(link)
+      # He has joined since the page was read, with what is his.
+      :there -> []
+      {:error, error} -> failed(error)
+    end
+  end
+
+  defp absent(link, _runtime), do: left(link)
+
+  @doc "Somebody is in none of the servers."
+  @spec left(Link.t()) :: Tally.outcome()
+  def left(link) do
+    case Departures.left(link) do
+      :unlinked -> [:left]
+      :waits -> [{:skipped, "has left, and is unlinked after leave_grace"}]
+      {:error, error} -> failed(error)
+    end
+  end
+end
