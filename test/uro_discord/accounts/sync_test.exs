@@ -4,6 +4,7 @@ defmodule UroDiscord.Accounts.SyncTest do
 
   use UroDiscord.Case
 
+  import ExUnit.CaptureIO
   import ExUnit.CaptureLog
   alias UroDiscord.Accounts.{Applied, Guilds, Links, Member, Members, Preview, Sync}
   alias UroDiscord.{Error, Events, Postgres, Runtime, TestDirectory, TestRepo}
@@ -572,24 +573,43 @@ defmodule UroDiscord.Accounts.SyncTest do
     end
   end
 
-  test "what would be done is shown as a table, and nothing is done", %{sim: sim, user: user} do
-    linked = role!(sim, "Linked")
+  describe "what would be done" do
+    setup %{sim: sim} do
+      linked = role!(sim, "Linked")
+      rules = [{:linked, linked}, {:linked, {:named, "Builder"}}]
+      %{guilds: [[id: @home, roles: rules, nickname: "{display_name}", create_roles: true]]}
+    end
 
-    start!(sim, [
-      [
-        id: @home,
-        roles: [{:linked, linked}, {:linked, {:named, "Builder"}}],
-        nickname: "{display_name}",
-        create_roles: true
-      ]
-    ])
+    test "is shown as a table, and nothing is done", %{sim: sim, user: user, guilds: guilds} do
+      start!(sim, guilds)
+      TestDirectory.link!(sim, user, "bob")
+      {output, requests} = requests(sim, fn -> capture_io(fn -> assert Preview.print() == 0 end) end)
+      assert output =~ "V-Sekai (#{@home}): 4 members, 1 linked, 1 to be changed; roles to be made: Builder"
+      assert output =~ ~r/MEMBER +USER IN URO +GETS +LOSES +NICKNAME +LEFT ALONE/
+      assert output =~ ~r/@bob +Bob the Builder \(#{user}\) +Linked, Builder \(new\) +Bob the Builder/
+      assert Enum.all?(requests, &String.starts_with?(&1, "GET"))
+      assert member(sim, "bob")["roles"] == []
+    end
 
-    TestDirectory.link!(sim, user, "bob")
-    {output, requests} = requests(sim, fn -> ExUnit.CaptureIO.capture_io(fn -> assert Preview.print() == 0 end) end)
-    assert output =~ "V-Sekai (#{@home}): 4 members, 1 linked, 1 to be changed; roles to be made: Builder"
-    assert output =~ ~r/MEMBER +USER IN URO +GETS +LOSES +NICKNAME +LEFT ALONE/
-    assert output =~ ~r/@bob +Bob the Builder \(#{user}\) +Linked, Builder \(new\) +Bob the Builder/
-    assert Enum.all?(requests, &String.starts_with?(&1, "GET"))
-    assert member(sim, "bob")["roles"] == []
+    test "is told by the task, which needs no UroDiscord that runs", %{sim: sim, user: user, guilds: guilds} do
+      options =
+        DiscordSim.config(sim) ++
+          [intents: [:guilds, :guild_members]] ++ TestDirectory.accounts(guilds: guilds)
+
+      start_supervised!({UroDiscord, options})
+      TestDirectory.link!(sim, user, "bob")
+      stop_supervised!(UroDiscord)
+      for {key, value} <- options, do: Application.put_env(:uro_discord, key, value)
+      on_exit(fn -> for {key, _value} <- options, do: Application.delete_env(:uro_discord, key) end)
+
+      output = capture_io(fn -> Mix.Tasks.UroDiscord.Roles.Plan.run([]) end)
+      assert output =~ ~r/@bob +Bob the Builder \(#{user}\) +Linked, Builder \(new\) +Bob the Builder/
+      assert_raise Mix.Error, ~r/usage/, fn -> Mix.Tasks.UroDiscord.Roles.Plan.run(["x"]) end
+
+      act!(sim, "kick", "uro")
+      said = capture_io(fn -> assert catch_exit(Mix.Tasks.UroDiscord.Roles.Plan.run([])) == {:shutdown, 1} end)
+      assert said =~ "could not be looked at"
+      assert said =~ "the bot is not in the server"
+    end
   end
 end
