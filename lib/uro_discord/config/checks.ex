@@ -206,8 +206,15 @@ defmodule UroDiscord.Config.Checks do
 
   def commands(value), do: is_not(value, "a list")
 
-  @spec keyword(term()) :: :ok | {:error, String.t()}
-  def keyword(value), do: if(Keyword.keyword?(value), do: :ok, else: is_not(value, "a keyword list"))
+  @doc "All of a list of keyword lists, as `each/2`; what is wrong begins with what this key has in the one that is not right."
+  @spec entries([term()], atom(), (keyword() -> result())) :: result()
+  def entries(values, key, check) do
+    each(values, fn value ->
+      if Keyword.keyword?(value),
+        do: with({:error, wrong} <- check.(value), do: {:error, "#{inspect(value[key])}: #{wrong}"}),
+        else: is_not(value, "a keyword list")
+    end)
+  end
 
   def one_of(value, allowed) do
     if value in allowed, do: {:ok, value}, else: is_not(value, Enum.map_join(allowed, " or ", &inspect/1))

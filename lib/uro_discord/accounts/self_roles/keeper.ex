@@ -177,7 +177,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
   end
 
   defp post(state, body, hash) do
-    new = %{name: state.message.name, channel_id: state.message.channel, hash: hash}
+    new = %{name: state.message.name, channel_id: state.message.channel, hash: hash, message_id: nil}
     stored = &Store.replace(state.kept, Map.put(new, :delivery_id, &1.id))
     message = [content: body["content"], components: body["components"]]
 

@@ -43,7 +43,7 @@ defmodule UroDiscord.Config.Accounts.Guilds do
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
   def check(guilds) when is_list(guilds) do
-    with {:ok, guilds} <- Checks.each(guilds, &guild/1) do
+    with {:ok, guilds} <- Checks.entries(guilds, :id, &guild/1) do
       case guilds |> Enum.map(& &1.id) |> Enum.frequencies() |> Enum.find(fn {_id, times} -> times > 1 end) do
         nil -> {:ok, guilds}
         {id, _times} -> {:error, "#{id} is there twice"}
@@ -54,8 +54,7 @@ defmodule UroDiscord.Config.Accounts.Guilds do
   def check(value), do: Checks.is_not(value, "a list")
 
   defp guild(given) do
-    with :ok <- Checks.keyword(given),
-         [] <- Keyword.keys(given) -- @keys,
+    with [] <- Keyword.keys(given) -- @keys,
          {:ok, id} <- id(given[:id]),
          {:ok, roles} <- roles(Keyword.get(given, :roles, [])),
          {:ok, nickname} <- nickname(given[:nickname]),
@@ -64,7 +63,7 @@ defmodule UroDiscord.Config.Accounts.Guilds do
       {:ok, %{id: id, roles: roles, nickname: nickname, nickname_changed: changed, create_roles: create}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:id])}: #{wrong}"}
+      {:error, wrong} -> {:error, wrong}
     end
   end
 

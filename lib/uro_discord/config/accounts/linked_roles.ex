@@ -51,7 +51,7 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
   def check(records) when is_list(records) and length(records) <= @most do
-    with {:ok, records} <- Checks.each(records, &record/1) do
+    with {:ok, records} <- Checks.entries(records, :key, &record/1) do
       keys = Enum.map(records, & &1.key)
       if keys == Enum.uniq(keys), do: {:ok, records}, else: {:error, "#{hd(keys -- Enum.uniq(keys))} is there twice"}
     end
@@ -61,8 +61,7 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
   def check(value), do: Checks.is_not(value, "a list")
 
   defp record(given) do
-    with :ok <- Checks.keyword(given),
-         [] <- Keyword.keys(given) -- @keys,
+    with [] <- Keyword.keys(given) -- @keys,
          {:ok, key} <- key(given[:key]),
          {:ok, name} <- text(given[:name], 100, "name"),
          {:ok, description} <- text(given[:description], 200, "description"),
@@ -71,7 +70,7 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
       {:ok, %{key: key, name: name, description: description, type: type, attribute: attribute}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:key])}: #{wrong}"}
+      {:error, wrong} -> {:error, wrong}
     end
   end
 

@@ -33,7 +33,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
   def check(messages) when is_list(messages) do
-    with {:ok, messages} <- Checks.each(messages, &message/1) do
+    with {:ok, messages} <- Checks.entries(messages, :name, &message/1) do
       names = Enum.map(messages, & &1.name)
 
       if names == Enum.uniq(names),
@@ -54,8 +54,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
   end
 
   defp message(given) do
-    with :ok <- Checks.keyword(given),
-         [] <- Keyword.keys(given) -- @keys,
+    with [] <- Keyword.keys(given) -- @keys,
          {:ok, name} <- name(given[:name]),
          {:ok, text} <- text(given[:text], 2_000, "text"),
          {:ok, style} <- Checks.one_of(Keyword.get(given, :style, :buttons), [:buttons, :menu]),
@@ -65,7 +64,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
       {:ok, %{name: name, channel: given[:channel], text: text, style: style, roles: roles, rule: rule, only: only}}
     else
       [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, "#{inspect(if is_list(given), do: given[:name])}: #{wrong}"}
+      {:error, wrong} -> {:error, wrong}
     end
   end
 
