@@ -13,6 +13,9 @@ use super::grants::GrantError;
 pub enum TokenError {
     #[error("")]
     Client,
+    /// Discord says no more of a refresh token.
+    #[error("")]
+    Refresh,
     #[error("Grant type {0} is not supported")]
     GrantType(String),
     #[error("Missing \"{0}\" in request.")]
@@ -45,7 +48,7 @@ impl IntoResponse for TokenError {
         let (status, error) = match self {
             Self::Client => (StatusCode::UNAUTHORIZED, "invalid_client"),
             Self::GrantType(_) => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
-            Self::Grant(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
+            Self::Grant(_) | Self::Refresh => (StatusCode::BAD_REQUEST, "invalid_grant"),
             Self::Scope => (StatusCode::BAD_REQUEST, "invalid_scope"),
             Self::Missing(_) | Self::Doubled(_) | Self::NoVerifier => {
                 (StatusCode::BAD_REQUEST, "invalid_request")

@@ -1,5 +1,7 @@
 //! Parameters of a query or a form.
 
+use std::collections::HashSet;
+
 use url::form_urlencoded;
 
 /// Names and values, as they came.
@@ -21,13 +23,9 @@ impl Params {
 
     /// A name that is there more than once, which OAuth2 forbids.
     pub fn doubled(&self) -> Option<&str> {
-        self.0.iter().enumerate().find_map(|(at, (name, _))| {
-            let before = self.0.iter().take(at);
-            before
-                .map(|(key, _)| key)
-                .any(|key| key == name)
-                .then_some(name.as_str())
-        })
+        let mut seen = HashSet::new();
+        let mut names = self.0.iter().map(|(name, _)| name.as_str());
+        names.find(|name| !seen.insert(*name))
     }
 
     /// All but one.

@@ -51,7 +51,7 @@ pub async fn token(State(app): State<App>, headers: HeaderMap, body: Bytes) -> A
             let application = client(&state, &headers, &params)?;
             let refresh = required(&params, "refresh_token")?;
             let refreshed = state.oauth.refresh(application, refresh);
-            let invalid = |_: GrantError| TokenError::Grant("refresh_token");
+            let invalid = |_: GrantError| TokenError::Refresh;
             (refreshed.map_err(invalid)?, true)
         }
         // A token for the owner of the application.
