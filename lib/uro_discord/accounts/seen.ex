@@ -55,6 +55,10 @@ defmodule UroDiscord.Accounts.Seen do
     now() - read_at < @kept_ms and since() <= read_at and connected_since() <= read_at
   end
 
+  @doc "Whether what was read then is so still: it is young, or the gateway would have told."
+  @spec told_since?(integer(), non_neg_integer()) :: boolean()
+  def told_since?(read_at, fresh_ms), do: now() - read_at <= fresh_ms or connected_since() <= read_at
+
   defp told(member) do
     case :ets.lookup(@table, {member.guild_id, member.id}) do
       [{_key, told}] -> told

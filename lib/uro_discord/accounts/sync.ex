@@ -34,6 +34,8 @@ defmodule UroDiscord.Accounts.Sync do
 
   # A member as he was so long ago is so still, but for what the gateway told.
   @fresh_ms 1_000
+  # And a guild.
+  @guild_ms 10_000
   # Who ends a link waits for what is taken back; what takes longer than this is done later.
   @release_ms 8_000
   # How often the guild is looked at anew because a request says that it is otherwise.
@@ -70,12 +72,28 @@ defmodule UroDiscord.Accounts.Sync do
          %{} = settings <- settings(config, guild_id),
          {:ok, guild} <- Guilds.fetch(guild_id),
          {:ok, applied} <- Applied.of(store, guild_id, for({_user, _link, member} <- entries, do: member.id)) do
-      {same, others} = Enum.split_with(entries, &same?(&1, guild, settings, applied, parts(options)))
+      {same, others} = split(entries, guild, settings, applied, parts(options))
 
       Stream.concat(Stream.map(same, &{&1, :unchanged}), change_all(others, settings, options))
     else
       nil -> Stream.map(entries, &{&1, {:error, Error.invalid("guild_id", "#{guild_id} is none of accounts.guilds")}})
       {:error, error} -> Stream.map(entries, &{&1, {:error, error}})
+    end
+  end
+
+  # Before many are changed by what is known of the guild, that is looked at again, unless the gateway tells of what changes there: a role that was
+  # deleted would be tried for each of them.
+  defp split(entries, guild, settings, applied, parts) do
+    {same, others} = Enum.split_with(entries, &same?(&1, guild, settings, applied, parts))
+
+    if others == [] or Seen.told_since?(guild.read_at, @guild_ms) do
+      {same, others}
+    else
+      case Guilds.newer(guild) do
+        {:ok, guild} -> Enum.split_with(entries, &same?(&1, guild, settings, applied, parts))
+        # Each says so.
+        {:error, _error} -> {same, others}
+      end
     end
   end
 
@@ -341,7 +359,7 @@ defmodule UroDiscord.Accounts.Sync do
     cond do
       code in @unknown_member -> left(job)
       Guilds.lost?(error) -> lost(guild, error)
-      code in @changed_guild and looks > 0 -> look_again(job, guild, error, looks)
+      code in @changed_guild and looks > 0 -> look_again(%{job | member: member}, guild, error, looks)
       Error.final?(error) -> refused(job, guild, member, request, error)
       true -> {:error, error}
     end
@@ -350,7 +368,7 @@ defmodule UroDiscord.Accounts.Sync do
   # A role was deleted or moved, or the bot's was.
   defp look_again(job, guild, error, looks) do
     with {:ok, _guild} <- Guilds.newer(guild) do
-      attempt(%{job | member: nil}, looks - 1)
+      attempt(job, looks - 1)
     else
       {:error, %Error{}} -> {:error, error}
     end
