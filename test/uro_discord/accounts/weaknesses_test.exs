@@ -3,7 +3,7 @@ defmodule UroDiscord.Accounts.WeaknessesTest do
   # What goes wrong in Alliance Auth 5.5.0, each shown there by a run against a local Discord, is tried here: it goes right.
 
   use UroDiscord.LinkingCase
-  alias UroDiscord.Accounts.Sync
+  alias UroDiscord.Accounts.{Sync, Tasks}
 
   @people 30
 
@@ -115,6 +115,8 @@ defmodule UroDiscord.Accounts.WeaknessesTest do
       DiscordSim.post(context.sim, "/faults", [fault])
       assert {:ok, %{}} = Sync.sync(person.user, :test)
       assert has(context, person) == ["Member"]
+      # It was cut.
+      assert DiscordSim.get(context.sim, "/faults") == []
     end
   end
 
@@ -128,6 +130,17 @@ defmodule UroDiscord.Accounts.WeaknessesTest do
     # Discord may say once that there is no such role.
     assert refused(counts(context.sim)) - refused(before) <= 1
     assert Enum.count(roles(context.sim, context.guild), &(&1["name"] == "Member")) == 1
+  end
+
+  test "6. a locked and a deleted user do not end a run over everybody", context do
+    people = linked(context, @people)
+    TestDirectory.put("user-2", locked?: true)
+    TestDirectory.delete("user-3")
+    assert {:ok, _summary} = Tasks.run(:groups)
+
+    for %{user: user} = person <- people do
+      assert has(context, person) == if(user in ["user-2", "user-3"], do: [], else: ["Member"])
+    end
   end
 
   test "7. a group with the name of a role that Discord manages costs nobody the other roles", context do
