@@ -77,3 +77,11 @@ need_clients() {
   test/clients/install "$cache/clients"
   export URO_DISCORD_PYTHON="$cache/clients/venv/bin/python" URO_DISCORD_NODE_MODULES="$cache/clients/node_modules"
 }
+
+# Alliance Auth, which judges discord-sim too, and is what accounts are measured beside.
+need_alliance_auth() {
+  python3 -c 'import ensurepip' 2>/dev/null || need_packages python3 python3-venv
+  # The program is in both packages; that of the server would start one.
+  command -v redis-server >/dev/null || need_command redis-check-rdb redis-tools
+  bench/accounts/alliance_auth/install "$cache/alliance-auth" && export URO_DISCORD_ALLIANCE_AUTH="$cache/alliance-auth"
+}

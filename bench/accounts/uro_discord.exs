@@ -62,7 +62,7 @@ Application.put_all_env(
     intents: [:guilds, :guild_members],
     accounts: [
       directory: Bench.Directory,
-      client_secret: "not used in this bench",
+      client_secret: "not-used-in-this-bench",
       public_url: "http://127.0.0.1/discord",
       guilds: [
         [id: System.fetch_env!("DISCORD_GUILD_ID"), roles: [{:linked, {:named, "Member"}} | groups], create_roles: true]
