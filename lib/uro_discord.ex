@@ -251,7 +251,8 @@ defmodule UroDiscord do
       names of its `peers`, of `members` in the voice channel, and of `speakers` of the world;
     * `accounts`: nil without `accounts: [directory: …]`; of each of their `guilds` how it is (`state`: `:unknown` until it was asked, `:well`, `:troubled`,
       `:unreachable`), the `problems` of its rules, what Discord `refused`, and whose nickname was `skipped`; of each message of `self_roles` its `name`,
-      `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`).
+      `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`); of each of `tasks` that was run here the `task`,
+      its `state` (`:running`, `:done`, `:interrupted`), and how many were `done` of the `total`, `changed`, `failed`, and are `waiting` to be tried again.
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   defdelegate status, to: Status, as: :fetch

@@ -35,6 +35,10 @@ defmodule UroDiscord.Status do
 
   defp accounts(config) do
     if Config.Accounts.on?(config),
-      do: %{guilds: Accounts.Sync.status(config), self_roles: Accounts.SelfRoles.status()}
+      do: %{
+        guilds: Accounts.Sync.status(config),
+        self_roles: Accounts.SelfRoles.status(),
+        tasks: Accounts.Tasks.Run.status()
+      }
   end
 end

@@ -81,13 +81,12 @@ defmodule UroDiscord.Accounts.Tasks do
 
   defp servers(_accounts), do: :ok
 
-  # One at a time in a VM, as a lease is the VM's.
   defp alone(task, options, runtime) do
     if first?(task), do: begin(task, options, runtime), else: {:error, busy(task, "here")}
   end
 
   defp first?(task) do
-    Process.register(self(), Module.concat(Run, task |> Atom.to_string() |> Macro.camelize()))
+    Process.register(self(), Run.name(task))
   rescue
     # The name is taken.
     ArgumentError -> false

@@ -264,6 +264,7 @@ defmodule UroDiscord.Accounts.TasksTest do
     Process.exit(pid, :kill)
     assert_receive {:DOWN, ^ref, :process, _, _}
     assert eventually(fn -> Process.whereis(Tasks.Run.Groups) == nil end)
+    assert [%{task: :groups, state: :interrupted, total: ^all}] = Tasks.Run.status()
 
     DiscordSim.delete(sim, "/faults")
     before = given(sim)
@@ -273,6 +274,7 @@ defmodule UroDiscord.Accounts.TasksTest do
     # Whom the first run had done were done.
     assert given(sim) - before < all - 20
     assert {:ok, %{looked: ^all, changed: 0, went_on?: false}} = Tasks.run(:groups)
+    assert [%{state: :done, done: ^all, changed: 0, failed: 0, waiting: 0}] = Tasks.Run.status()
   end
 
   @tag people: 120
@@ -381,6 +383,7 @@ defmodule UroDiscord.Accounts.TasksTest do
       assert eventually(fn -> at(store) > before end)
       assert {:ok, %{username: name}} = Links.by_discord(store, first.id)
       assert name == first.username
+      assert {:ok, %{accounts: %{tasks: [%{task: :usernames}]}}} = UroDiscord.status()
     end
 
     test "one that was interrupted is gone on with", %{store: store, first: first} do

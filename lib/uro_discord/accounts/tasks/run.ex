@@ -77,6 +77,19 @@ defmodule UroDiscord.Accounts.Tasks.Run do
     end
   end
 
+  @doc "The name of the process that runs a task here: one at a time in a VM, as a lease is the VM's."
+  @spec name(atom()) :: module()
+  def name(task), do: Module.concat(__MODULE__, task |> Atom.to_string() |> Macro.camelize())
+
+  @doc "How each task is that was run in this VM, or how its last run ended, for `UroDiscord.status/0`."
+  @spec status() :: [map()]
+  def status do
+    for {task, progress} <- Enum.sort(Runtime.all(:accounts_task)) do
+      killed? = progress.state == :running and Process.whereis(name(task)) == nil
+      progress |> Map.drop([:here, :ms]) |> Map.put(:state, if(killed?, do: :interrupted, else: progress.state))
+    end
+  end
+
   defp begins(%{task: task, taken: taken, total: total}) do
     case taken.begun do
       :new ->
@@ -308,7 +321,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
 
   defp finish({:stop, error, run}) do
     %{runtime: %{store: store}, taken: taken, window: window} = run
-    stopped(run)
+    stopped(run, :interrupted)
 
     # So the next run need not wait for the lease to run out; who has it by now keeps it.
     with :ok <- Cursor.keep(store, taken, window.cursor, window.tally, run.settings), do: Cursor.release(store, taken)
@@ -319,7 +332,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
   end
 
   defp finish(run) do
-    stopped(run)
+    stopped(run, :done)
     summary = summary(run)
 
     with :ok <- Cursor.finish(run.runtime.store, run.taken, run.window.tally, run.settings) do
@@ -328,8 +341,8 @@ defmodule UroDiscord.Accounts.Tasks.Run do
     end
   end
 
-  defp stopped(run) do
-    Runtime.put({:accounts_task, run.task}, Map.put(progress(run), :state, :ended))
+  defp stopped(run, state) do
+    Runtime.put({:accounts_task, run.task}, Map.put(progress(run), :state, state))
     tally = run.window.tally
 
     counts = %{
