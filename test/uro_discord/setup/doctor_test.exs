@@ -459,6 +459,50 @@ defmodule UroDiscord.Setup.DoctorTest do
       end
     end
 
+    test "the link that it prints adds the bot, with what it needs and no more", %{sim: sim} do
+      linked(sim)
+      [%{"id" => guild, "text_channels" => [text]}] = DiscordSim.post(sim, "/guilds", %{count: 1, text_channels: 1})
+      DiscordSim.post(sim, "/members", %{action: "kick", user: "uro", guild: guild})
+      %{"roles" => roles} = DiscordSim.post(sim, "/guild", %{guild: guild, roles: [%{role: "Member"}]})
+      %{"id" => member} = Enum.find(roles, &(&1["name"] == "Member"))
+
+      options =
+        accounts(guild,
+          oauth_url: sim.info["oauth"],
+          guilds: [[id: guild, roles: [{:linked, member}], nickname: "{username}"]]
+        ) ++ [channels: [text: text]]
+
+      assert {[:wrong], said} = sim |> look(options) |> said(:server)
+      [_all, link] = Regex.run(~r/open (\S+) as/, said)
+
+      # The server's owner opens it, and agrees.
+      %URI{path: path, query: query} = URI.parse(link)
+      form = [{"content-type", "application/x-www-form-urlencoded"}]
+
+      {status, _headers, page} =
+        UroDiscord.HttpClient.call(link, "POST", "#{path}?#{query}&as=alice", form, "authorize=true")
+
+      assert status in [200, 303], page
+
+      # Discord puts a bot's new role below the others.
+      DiscordSim.post(sim, "/guild", %{guild: guild, roles: [%{role: "Member", position: 4}]})
+      findings = look(sim, options)
+      assert {[:ok], _said} = said(findings, :server)
+      assert {[:ok], _said} = said(findings, :permissions)
+      assert {[:ok], _said} = said(findings, :channel)
+      assert {[:wrong], said} = said(findings, :roles)
+      assert said =~ "drag the bot's role above it"
+      assert {403, 50_013} = give(sim, guild, member)
+
+      %{"roles" => roles} = DiscordSim.post(sim, "/guild", %{guild: guild, roles: [%{role: "Uro", position: 9}]})
+      assert {[:ok], _said} = sim |> look(options) |> said(:roles)
+      assert {204, nil} = give(sim, guild, member)
+
+      # View Channels, Send Messages, Embed Links, Attach Files, Read Message History, Manage Nicknames, Manage Roles, Create Invite.
+      asked = Enum.sum(for bit <- [10, 11, 14, 15, 16, 27, 28, 0], do: Bitwise.bsl(1, bit))
+      assert Enum.find(roles, &(&1["name"] == "Uro"))["permissions"] == "#{asked}"
+    end
+
     # The bot gives a role to somebody.
     defp give(sim, guild, role) do
       bob = sim.info["users"]["bob"]["id"]
