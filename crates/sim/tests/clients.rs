@@ -192,3 +192,121 @@ async fn message(client: &mut Client, content: &str) {
         .wait(|said| said["event"] == "message" && said["content"] == content)
         .await;
 }
+
+#[tokio::test]
+#[ignore = "needs discord.py and discord.js; bin/test installs them"]
+async fn discord_py_changes_members() {
+    let mut command = Command::new(variable("URO_DISCORD_PYTHON"));
+    command.arg(programs().join("members_discord_py.py"));
+    judge_members(command).await;
+}
+
+#[tokio::test]
+#[ignore = "needs discord.py and discord.js; bin/test installs them"]
+async fn discord_js_changes_members() {
+    let mut command = Command::new("node");
+    command
+        .arg(programs().join("members_discord_js.mjs"))
+        .env("NODE_MODULES", variable("URO_DISCORD_NODE_MODULES"));
+    judge_members(command).await;
+}
+
+/// Members, roles, bans and the audit log, as a client's own methods change and show them.
+async fn judge_members(command: Command) {
+    let discord = Discord::start().await;
+    tokio::time::timeout(DEADLINE, use_members(&discord, command))
+        .await
+        .expect("the client hangs");
+}
+
+async fn use_members(discord: &Discord, command: Command) {
+    // KICK_MEMBERS, BAN_MEMBERS and VIEW_AUDIT_LOG, besides what our bot has.
+    let permissions: u64 = 1 | 1 << 1 | 1 << 2 | 1 << 7 | 1 << 27 | 1 << 28;
+    discord
+        .tell(
+            "/guild",
+            json!({"roles": [{"role": "Boosters", "managed": true}, {"role": "Uro", "permissions": permissions}]}),
+        )
+        .await;
+    discord
+        .tell("/members", json!({"action": "join", "count": 1_500}))
+        .await;
+    let before = discord.seen("/audit-log").await.as_array().unwrap().len();
+    let mut client = Client::start(discord, "uro", command);
+    let paged = client.wait_for("paged").await;
+    assert_eq!(paged["count"], 1_504);
+    assert!(paged["last"].as_str().unwrap().starts_with("person-"));
+    assert!(paged["found"].as_str().unwrap().starts_with("person-7"));
+    let changed = client.wait_for("changed").await;
+    assert_eq!(
+        (&changed["nick"], &changed["roles"], &changed["colour"]),
+        (&json!("Bobby"), &json!(["Crew"]), &json!(0x33_6699))
+    );
+    let moved = client.wait_for("moved").await;
+    assert_eq!(
+        moved["positions"],
+        json!(["@everyone", "Boosters", "Old Crew", "Staff", "Uro"])
+    );
+    let refused = client.wait_for("refused").await;
+    assert_eq!(
+        refused["errors"],
+        json!([
+            [403, 50013],
+            [403, 50013],
+            [404, 10011],
+            [403, 50013],
+            [400, 50035],
+            [404, 10026],
+            [404, 10013]
+        ])
+    );
+    let banned = client.wait_for("banned").await;
+    assert_eq!(banned["bans"], json!([["bob", "ruhe, bitte: größer"]]));
+    let log = client.wait_for("log").await;
+    client.succeeds().await;
+
+    let bob = &discord.info().users["bob"].id;
+    let entries = log["entries"].as_array().unwrap();
+    let of_bob: Vec<Value> = entries
+        .iter()
+        .filter(|entry| entry[2] == *bob)
+        .map(|entry| json!([entry[0], entry[3]]))
+        .collect();
+    assert_eq!(
+        of_bob,
+        [
+            json!([25, "joins the crew"]),
+            json!([24, "wants to be called so"]),
+            json!([24, null]),
+            json!([25, null]),
+            json!([25, null]),
+            json!([22, "ruhe, bitte: größer"]),
+            json!([23, null]),
+        ]
+    );
+    assert!(entries.iter().skip(before).all(|entry| entry[1] == "uro"));
+    assert_eq!(
+        entries.len(),
+        discord.seen("/audit-log").await.as_array().unwrap().len()
+    );
+    assert_eq!(log["given"], json!(["Crew"]));
+    let heard = &log["heard"];
+    for (event, times) in [
+        // bob four times, the bot's own nickname once.
+        ("member_update", 5),
+        ("member_remove", 2),
+        ("ban", 1),
+        ("unban", 1),
+        ("role_create", 1),
+        ("role_delete", 1),
+    ] {
+        assert_eq!(heard[event], times, "{event}: {heard}");
+    }
+    assert_eq!(heard["audit"], entries.len() - before);
+    assert_eq!(
+        discord.seen(&format!("/members?user={bob}")).await,
+        json!([])
+    );
+    let limits = discord.seen("/limits").await;
+    assert_eq!(limits["too_early"], 0, "clients keep to the limits");
+}

@@ -236,9 +236,14 @@ pub fn settle(
     if known.roles.len() + ids.len() > MOST_ROLES {
         return Err(ControlError::TooManyRoles(MOST_ROLES));
     }
-    let numbered = (1..).zip(ids);
-    let roles = numbered.map(|(number, id)| Role::new(id, &format!("role-{number}"), 1, 0));
-    known.roles.extend(roles);
+    for role in known.roles.iter_mut().filter(|role| role.id != guild) {
+        role.position += u32::from(roles);
+    }
+    let numbered = ids.into_iter().zip((1..=u32::from(roles)).rev());
+    let made = (1..)
+        .zip(numbered)
+        .map(|(number, (id, position))| Role::new(id, &format!("role-{number}"), position, 0));
+    known.roles.extend(made);
     let members = people
         .into_iter()
         .map(|id| (id, Member::new(id, Vec::new())));

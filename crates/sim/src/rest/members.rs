@@ -157,6 +157,17 @@ pub async fn modify(
     reason: Reason,
     body: Form,
 ) -> Result<Response, ApiError> {
+    if user == "@me" {
+        // What clients send as `%40me`, which is a path of its own to a router.
+        let own = modify_own(
+            State(app),
+            Extension(Caller(caller)),
+            Path(guild),
+            reason,
+            body,
+        );
+        return own.await.map(IntoResponse::into_response);
+    }
     let mut state = app.state();
     let guild = own_guild(&state, &guild, caller)?;
     let user = member_id(&state, guild, &user)?;

@@ -269,16 +269,17 @@ fn arranged(guild: &Guild, caller: Id, places: &[(Id, u32)]) -> Result<Vec<Role>
     }
     let before = guild.arranged(&BTreeMap::new());
     let after = guild.arranged(&places.iter().copied().collect());
+    // Whatever stands somewhere else than before must be below the caller.
     let moved = before
         .iter()
         .zip(&after)
         .filter(|(one, other)| one.id != other.id);
-    for (_, role) in moved {
-        if !guild.is_above(caller, role) {
-            return Err(ApiError::missing_permissions());
-        }
+    let mut moved = moved.flat_map(|(one, other)| [guild.role(one.id), guild.role(other.id)]);
+    if moved.all(|role| role.is_some_and(|role| guild.is_above(caller, role))) {
+        Ok(after)
+    } else {
+        Err(ApiError::missing_permissions())
     }
-    Ok(after)
 }
 
 #[cfg(test)]

@@ -128,11 +128,14 @@ impl State {
         true
     }
 
-    /// A role is made.
+    /// A role is made, at the bottom: the others go up by one, of which nobody is told.
     pub fn create_role(&mut self, guild: Id, role: Role, by: Actor) {
         let Some(known) = self.guilds.get_mut(guild) else {
             return;
         };
+        for other in known.roles.iter_mut().filter(|role| role.id != guild) {
+            other.position += u32::from(other.position >= role.position);
+        }
         known.roles.push(role.clone());
         self.tell_of_role("GUILD_ROLE_CREATE", "role_create", guild, &role);
         let changes = role_changes(None, Some(&role));
@@ -152,7 +155,7 @@ impl State {
         self.audit(guild, by, Action::RoleUpdate, role.id, changes);
     }
 
-    /// A role is deleted; who had it loses it, of which nobody is told.
+    /// A role is deleted; who had it loses it and those above it go down by one, of which nobody is told.
     pub fn delete_role(&mut self, guild: Id, role: Id, by: Actor) {
         let Some(known) = self.guilds.get_mut(guild) else {
             return;
@@ -161,6 +164,9 @@ impl State {
             return;
         };
         let deleted = known.roles.remove(at);
+        for other in &mut known.roles {
+            other.position -= u32::from(other.position > deleted.position);
+        }
         for member in known.members.values_mut() {
             member.roles.retain(|own| *own != role);
         }
