@@ -1039,3 +1039,76 @@ async fn it_says_where_everything_is() {
     let page = oauth.discord.send(request).await.unwrap();
     assert!(text(&page).contains("Access your username"));
 }
+
+#[tokio::test]
+async fn who_allowed_it_is_put_into_a_guild() {
+    let oauth = OAuth::start().await;
+    let discord = &oauth.discord;
+    let tokens = oauth.tokens("bob", "identify guilds.join").await;
+    let only_identity = oauth.tokens("alice", "identify").await;
+    let id = |user: &str| discord.info().users[user].id.clone();
+    let path = |user: &str| format!("/guilds/{}/members/{}", discord.info().guild_id, id(user));
+    let put =
+        async |user: &str, body: Value| discord.rest(Method::PUT, &path(user), Some(body)).await;
+    let guild = discord
+        .tell("/guild", json!({"roles": [{"role": "Crew"}]}))
+        .await;
+    let roles = guild["roles"].as_array().unwrap();
+    let role = |name: &str| roles.iter().find(|role| role["name"] == name).unwrap()["id"].clone();
+    let crew = role("Crew");
+    let wanted = json!({"access_token": tokens["access_token"], "nick": "Bobby", "roles": [crew]});
+
+    // Who is there already stays as he is.
+    let there = put("bob", wanted.clone()).await;
+    assert_eq!((there.status.as_u16(), there.body.len()), (204, 0));
+    let member = discord.rest(Method::GET, &path("bob"), None).await.json();
+    assert_eq!(
+        (&member["nick"], &member["roles"]),
+        (&json!(null), &json!([]))
+    );
+    let tell = async |path: &str, body: Value| discord.tell(path, body).await;
+    tell("/members", json!({"action": "ban", "user": "bob"})).await;
+    assert_eq!(error(&put("bob", wanted.clone()).await), (403, 40007));
+    tell("/members", json!({"action": "unban", "user": "bob"})).await;
+    tell("/accounts", json!({"user": "bob", "guilds_full": true})).await;
+    assert_eq!(error(&put("bob", wanted.clone()).await), (400, 30001));
+    tell("/accounts", json!({"user": "bob", "guilds_full": false})).await;
+
+    let other = &only_identity["access_token"];
+    for (user, key, value, expected) in [
+        ("bob", "access_token", &json!("x"), (403, 50025)),
+        ("bob", "access_token", other, (403, 50025)),
+        ("alice", "access_token", other, (403, 50026)),
+        ("bob", "access_token", &json!(null), (400, 50035)),
+        ("bob", "nick", &json!("x".repeat(33)), (400, 50035)),
+        ("bob", "roles", &json!(["1"]), (404, 10011)),
+        ("bob", "roles", &json!([role("Uro")]), (403, 50013)),
+    ] {
+        let mut body = wanted.clone();
+        body[key] = value.clone();
+        let answer = put(user, body).await;
+        assert_eq!(error(&answer), expected, "{user} {key} {value}");
+    }
+    let bob = path("bob");
+    let peer = discord
+        .rest_as("peer", Method::PUT, &bob, Some(wanted.clone()))
+        .await;
+    assert_eq!(error(&peer), (403, 50013), "peer may invite nobody");
+    let unknown = discord.rest(Method::GET, &path("bob"), None).await;
+    assert_eq!(error(&unknown), (404, 10007), "nobody joined");
+
+    let joined = put("bob", wanted.clone()).await;
+    assert_eq!(joined.status, 201);
+    let member = joined.json();
+    assert_eq!(
+        (
+            &member["nick"],
+            &member["roles"],
+            &member["user"]["username"]
+        ),
+        (&json!("Bobby"), &json!([crew]), &json!("bob"))
+    );
+    tell("/members", json!({"action": "leave", "user": "bob"})).await;
+    tell("/oauth", json!({"user": "bob", "action": "revoke"})).await;
+    assert_eq!(error(&put("bob", wanted).await), (403, 50025));
+}

@@ -283,7 +283,7 @@ pub async fn account(State(app): State<App>, Body(account): Body<Account>) -> An
         return Err(ControlError::NameTaken(account.name.unwrap_or_default()));
     }
     state.user_changed(id);
-    Ok(Json(json!(state.user(id).map(User::own_json))))
+    Ok(Json(json!(state.user(id).map(|user| state.own_json(user)))))
 }
 
 /// What changes of a guild and its roles.

@@ -10,7 +10,7 @@ mod params;
 mod permissions;
 mod request;
 mod role_connections;
-mod scope;
+pub mod scope;
 mod token;
 
 use axum::{

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use super::{ApiError, FormErrors, messages::need, reading::path_id};
 use crate::{
     id::Id,
-    state::{Actor, Guild, State as Discord, User, permissions as p, seed},
+    state::{Actor, Guild, State as Discord, permissions as p},
 };
 
 /// The longest reason.
@@ -78,11 +78,7 @@ pub fn own_guild<'a>(state: &'a Discord, guild: &str, caller: Id) -> Result<&'a 
 /// its owner must have it.
 pub fn need_in(state: &Discord, guild: &Guild, caller: Id, needed: u64) -> Result<(), ApiError> {
     need(guild.base_permissions(caller), needed)?;
-    let responsible = match state.user(caller) {
-        Some(user) if user.bot => state.user(seed::DEVELOPER),
-        user => user,
-    };
-    let has_mfa = responsible.is_some_and(|user: &User| user.mfa);
+    let has_mfa = state.user(caller).is_some_and(|user| state.has_mfa(user));
     if guild.mfa && needed & MODERATION != 0 && !has_mfa {
         return Err(ApiError::two_factor_required());
     }

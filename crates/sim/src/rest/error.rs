@@ -153,6 +153,23 @@ impl ApiError {
             "Cannot execute action on this channel type",
         )
     }
+    pub fn too_many_guilds() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            30001,
+            "Maximum number of guilds reached (100)",
+        )
+    }
+    pub fn banned() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            40007,
+            "The user is banned from this guild.",
+        )
+    }
+    pub fn invalid_access_token() -> Self {
+        Self::new(StatusCode::FORBIDDEN, 50025, "Invalid OAuth2 access token")
+    }
     pub fn missing_scope() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,

@@ -20,6 +20,7 @@ use crate::{
     app::App,
     gateway::intents,
     id::Id,
+    oauth::scope,
     state::{Guild, MemberChange, State as Discord, permissions as p},
 };
 
@@ -81,6 +82,66 @@ pub async fn search(
         begins(&user.name) || nick.is_some_and(begins)
     });
     Ok(Json(members.take(limit).collect()))
+}
+
+/// A user joins, whose access token the bot has.
+pub async fn add(
+    State(app): State<App>,
+    Extension(Caller(caller)): Extension<Caller>,
+    Path((guild, user)): Path<(String, String)>,
+    body: Form,
+) -> Result<Response, ApiError> {
+    let mut state = app.state();
+    let known = own_guild(&state, &guild, caller)?;
+    if !state.user(caller).is_some_and(|user| user.bot) {
+        return Err(ApiError::unauthorized());
+    }
+    let user = path_id("user_id", &user)?;
+    let mut check = Check::default();
+    let token = check.required_text(&body.json, "access_token", 2_048);
+    let change = MemberForm::parse(&mut check, known, &body.json);
+    check.errors.into_result()?;
+    let change = change?;
+    need_in(&state, known, caller, p::CREATE_INSTANT_INVITE)?;
+    if state.user(user).is_none() {
+        return Err(ApiError::unknown_user());
+    }
+    may_join(&state, token.as_deref().unwrap_or_default(), caller, user)?;
+    if known.has(user) {
+        // Nickname and roles are left as they are.
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    if known.bans.contains_key(&user) {
+        return Err(ApiError::banned());
+    }
+    if state.user(user).is_some_and(|user| user.guilds_full) {
+        return Err(ApiError::too_many_guilds());
+    }
+    if change.nick.is_some() {
+        need_in(&state, known, caller, p::MANAGE_NICKNAMES)?;
+    }
+    let roles = change.roles.unwrap_or_default();
+    if !roles.is_empty() {
+        may_give(&state, known, caller, &roles)?;
+    }
+    let guild = known.id;
+    state.join(guild, user, change.nick.flatten(), roles);
+    let joined = state.guilds.get(guild);
+    let member = joined.and_then(|guild| state.member_json(guild, user));
+    Ok((StatusCode::CREATED, Json(json!(member))).into_response())
+}
+
+/// Whether an access token lets this bot's application put this user into guilds.
+fn may_join(state: &Discord, token: &str, bot: Id, user: Id) -> Result<(), ApiError> {
+    let access = state
+        .access(token)
+        .filter(|access| access.user == user && access.application == bot)
+        .ok_or_else(ApiError::invalid_access_token)?;
+    if access.scopes.has(scope::GUILDS_JOIN) {
+        Ok(())
+    } else {
+        Err(ApiError::missing_scope())
+    }
 }
 
 /// A member's nickname and roles, as a form gives them.

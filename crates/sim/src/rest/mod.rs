@@ -121,6 +121,7 @@ fn guild_routes() -> Router<App> {
         .route(
             "/guilds/{guild_id}/members/{user_id}",
             get(members::get)
+                .put(members::add)
                 .patch(members::modify)
                 .delete(members::remove),
         )

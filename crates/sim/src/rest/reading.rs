@@ -115,7 +115,7 @@ pub async fn own_user(
     let user = state.user(caller).ok_or_else(ApiError::unknown_user)?;
     Ok(Json(match access {
         Some(Extension(access)) => oauth::user(user, &access),
-        None => user.own_json(),
+        None => state.own_json(user),
     }))
 }
 

@@ -212,7 +212,7 @@ impl State {
 
     /// An account changed: his guilds are told.
     pub fn user_changed(&mut self, user: Id) {
-        let own = self.user(user).map(User::own_json);
+        let own = self.user(user).map(|user| self.own_json(user));
         self.gateway.dispatch("USER_UPDATE", |session| {
             own.clone().filter(|_| session.user == user)
         });

@@ -137,6 +137,19 @@ impl State {
         fits.then_some(user)
     }
 
+    /// Whether a user has two-factor authentication; for a bot its owner does.
+    pub fn has_mfa(&self, user: &User) -> bool {
+        let owner = user.bot.then(|| self.user(seed::DEVELOPER)).flatten();
+        owner.unwrap_or(user).mfa
+    }
+
+    /// A user as he sees himself.
+    pub fn own_json(&self, user: &User) -> Value {
+        let mut shown = user.own_json();
+        shown["mfa_enabled"] = json!(self.has_mfa(user));
+        shown
+    }
+
     /// What a good OAuth2 access token stands for: the bare token, without `Bearer `.
     pub fn access(&self, token: &str) -> Option<Access> {
         self.oauth

@@ -6,7 +6,7 @@ use super::{Client, DECODE_ERROR, Flow};
 use crate::{
     gateway::{Session, intents},
     id::Id,
-    state::{Presence, State, User, seed},
+    state::{Presence, State, seed},
 };
 
 impl Client {
@@ -84,7 +84,7 @@ impl Client {
             .map(|id| json!({"id": id, "unavailable": true}));
         json!({
             "v": 10,
-            "user": state.user(user).map(User::own_json),
+            "user": state.user(user).map(|user| state.own_json(user)),
             "guilds": guilds.collect::<Vec<_>>(),
             "session_id": session,
             "session_type": "normal",
