@@ -43,7 +43,7 @@ class Judge(discord.Client):
         await bob.edit(roles=[crew, discord.utils.get(guild.roles, name="Staff")], nick=None)
         await bob.remove_roles(crew)
         moved = await crew.edit(name="Old Crew", position=2)
-        tell("moved", name=moved.name, positions=[role.name for role in await guild.fetch_roles()])
+        tell("moved", name=moved.name, positions=[role.name for role in sorted(await guild.fetch_roles())])
         await guild.me.edit(nick="Judge")
 
         refused = []
