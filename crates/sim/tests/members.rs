@@ -719,6 +719,8 @@ async fn control_makes_people_and_everything_is_undone_by_a_reset() {
         assert_eq!(answer.status.as_u16() / 100, 4, "{wrong}");
         assert!(answer.json()["error"].is_string());
     }
+    let other = json!({"user": "bob", "name": "robert", "mfa": true});
+    place.discord.tell("/accounts", other).await;
     place.discord.tell("/reset", json!({})).await;
     assert_eq!(place.discord.seen("/guild").await, before);
     assert_eq!(place.discord.seen("/audit-log").await, json!([]));

@@ -15,7 +15,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-const state = { guild: null, presences: new Map(), messages: [], interactions: [], channel: null, seen: new Map(), speaking: new Set() };
+const state = { guild: null, members: new Map(), presences: new Map(), messages: [], interactions: [], channel: null, seen: new Map(), speaking: new Set() };
 
 const getJson = async (path) => {
   const answer = await fetch(`control/${path}`);
@@ -131,8 +131,11 @@ function relative(date) {
 
 // People.
 
-const nameOf = (user) => user?.global_name ?? user?.username ?? 'Unknown';
-const member = (id) => state.guild.members.find((m) => m.user.id === id);
+const member = (id) => state.members.get(id);
+const nameOf = (user) => member(user?.id)?.nick ?? user?.global_name ?? user?.username ?? 'Unknown';
+const roleNames = (m) => state.guild.roles.filter((r) => m.roles.includes(r.id)).map((r) => r.name).join(', ');
+/** So many members of a group are listed. */
+const LISTED = 100;
 const userName = (id) => nameOf(member(id)?.user);
 const COLORS = ['#5865f2', '#23a55a', '#f0b232', '#eb459e', '#f23f43', '#3ba6a6'];
 
@@ -358,14 +361,14 @@ function showMembers() {
   const row = (m) => {
     const activities = state.presences.get(m.user.id)?.activities ?? [];
     const doing = activities.map(activityText).filter(Boolean).join(', ');
-    return make('div', { class: `member${status(m) === 'offline' ? ' away' : ''}` },
+    return make('div', { class: `member${status(m) === 'offline' ? ' away' : ''}`, title: roleNames(m) || null },
       avatar(m.user, make('span', { class: `dot ${status(m)}`, title: status(m) })),
       make('div', {}, make('div', { class: 'name' }, nameTag(m.user)), doing ? make('div', { class: 'activity', title: doing }, doing) : null));
   };
   const groups = [['Online', (m) => status(m) !== 'offline'], ['Offline', (m) => status(m) === 'offline']];
   $('members').replaceChildren(...groups.flatMap(([title, belongs]) => {
     const members = state.guild.members.filter(belongs);
-    return members.length ? [make('h2', {}, `${title} — ${members.length}`), ...members.map(row)] : [];
+    return members.length ? [make('h2', {}, `${title} — ${members.length}`), ...members.slice(0, LISTED).map(row)] : [];
   }));
 }
 
@@ -408,6 +411,7 @@ async function watch() {
 async function load() {
   const [guild, presences, messages, interactions] = await Promise.all(['guild', 'presence', 'messages', 'interactions'].map(getJson));
   state.guild = guild;
+  state.members = new Map(guild.members.map((m) => [m.user.id, m]));
   state.presences = new Map(presences.map((presence) => [presence.user_id, presence]));
   state.messages = messages;
   state.interactions = interactions;

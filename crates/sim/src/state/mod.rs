@@ -50,6 +50,8 @@ pub struct State {
     pub settings: Settings,
     pub ids: Ids,
     pub users: Users,
+    /// Their accounts as they were at the start.
+    first_users: Users,
     pub guilds: Guilds,
     /// Direct channels that were opened.
     pub directs: Vec<Channel>,
@@ -77,6 +79,7 @@ impl State {
             settings: Settings::default(),
             ids: Ids::default(),
             guilds: Guilds::new(seed::guild(more_channels, &users)),
+            first_users: users.clone(),
             users,
             directs: Vec::new(),
             messages: Messages::default(),
@@ -108,6 +111,9 @@ impl State {
         self.requests.clear();
         self.log.clear();
         self.gateway.reset();
+        for first in self.first_users.iter() {
+            self.users.change(first.id, |user| *user = first.clone());
+        }
         self.guilds.reset(&self.users);
         self.calls.reset();
     }
