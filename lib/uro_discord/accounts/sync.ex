@@ -156,7 +156,8 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp made(guild, plan, priority) do
     case Roles.create(guild, plan.create, priority: priority) do
-      {:error, error} -> if Error.final?(error), do: {:ok, guild}, else: {:error, error}
+      # A role that cannot be made is missing; in a guild that is lost nothing can be done.
+      {:error, error} -> if Error.final?(error) and not Guilds.lost?(error), do: {:ok, guild}, else: {:error, error}
       made -> made
     end
   end

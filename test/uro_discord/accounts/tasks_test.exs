@@ -246,6 +246,25 @@ defmodule UroDiscord.Accounts.TasksTest do
     assert {length(who), summary.changed, summary.looked} == {3, all - 3, all}
   end
 
+  @tag people: 120
+  test "thrown out of a server in the middle, the run asks for nothing more there, ends, and says so", context do
+    %{sim: sim, store: store} = context
+    start!(context)
+    all = context |> link!(&builder/1) |> length()
+
+    DiscordSim.post(sim, "/faults", [
+      %{method: "PUT", route: @roles, status: 403, body: %{code: 50_001, message: "Missing Access"}, times: 100_000}
+    ])
+
+    {result, requests} = requests(sim, fn -> Tasks.run(:groups) end)
+    assert {:ok, %{looked: ^all, changed: 0, left: 0, failed: failed}} = result
+    assert [{reason, ^all}] = Map.to_list(failed)
+    assert reason =~ "Missing Access"
+    # Those that were under way.
+    assert requests["PUT /guilds/{guild_id}/members/{user_id}/roles/{role_id}"] in 1..16
+    assert {:ok, ^all} = Links.count(store)
+  end
+
   # Slow enough to be interrupted.
   defp slow(sim), do: DiscordSim.post(sim, "/faults", [%{method: "PUT", route: @roles, delay_ms: 500, times: 100_000}])
   defp given(sim), do: sim |> DiscordSim.get("/requests") |> Enum.count(&(&1["method"] == "PUT"))
