@@ -246,6 +246,20 @@ defmodule UroDiscord.Accounts.TasksTest do
     assert {length(who), summary.changed, summary.looked} == {3, all - 3, all}
   end
 
+  test "where a role cannot be made everybody who lacks it is told of", %{sim: sim} = context do
+    start!(context)
+    all = context |> link!(&builder/1) |> length()
+    full = %{code: 30_005, message: "Maximum number of server roles reached (250)"}
+
+    DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/guilds/*/roles", status: 400, body: full, times: 1_000}])
+
+    {result, requests} = requests(sim, fn -> Tasks.run(:groups) end)
+    assert {:ok, %{looked: ^all, changed: 0, failed: failed, skipped: skipped}} = result
+    assert [{reason, ^all}] = Map.to_list(skipped)
+    assert failed == %{} and reason =~ ~s(there is no role "Builder")
+    assert requests["POST /guilds/{guild_id}/roles"] == 1
+  end
+
   @tag people: 120
   test "thrown out of a server in the middle, the run asks for nothing more there, ends, and says so", context do
     %{sim: sim, store: store} = context

@@ -134,6 +134,20 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
   @spec failed(Error.t()) :: Tally.outcome()
   def failed(error), do: [{:failed, Exception.message(error)}]
 
+  @doc "Why somebody who was to be changed is as he was after all: a role that is not there could not be made."
+  @spec left_alone(Sync.entry(), [atom()], Runtime.t()) :: Tally.outcome()
+  def left_alone({user, link, member}, parts, %{config: config}) do
+    settings = Enum.find(config.accounts.guilds, &(&1.id == member.guild_id))
+
+    case Guilds.fetch(member.guild_id) do
+      {:ok, guild} ->
+        skipped(Plan.plan(user, link, member, guild, %{settings | create_roles: false}, Plan.nothing_applied(), parts))
+
+      {:error, error} ->
+        failed(error)
+    end
+  end
+
   ## One by one
 
   defp found(link, [], _users, _renamed, _compared, complete?, runtime) do

@@ -155,14 +155,19 @@ defmodule UroDiscord.Accounts.Tasks.Run do
 
   # By the time that it is somebody's turn he may be another: he is looked at again then.
   defp start_change(run, guild_id, entry) do
-    options = [only: parts(run.task) -- [:username], priority: :low, reason: "update_all_#{run.task}"]
-    alone? = match?([_], run.runtime.config.accounts.guilds)
+    %{runtime: runtime} = run
+    parts = parts(run.task) -- [:username]
+    options = [only: parts, priority: :low, reason: "update_all_#{run.task}"]
+    alone? = match?([_], runtime.config.accounts.guilds)
 
     start(run, fn ->
       case [entry] |> Sync.sync_members(guild_id, options) |> Enum.to_list() do
         # Since the page was read. The next run finds out whether he is in another server.
         [{{_user, link, _member}, :left}] ->
           {:left, if(alone?, do: Reader.left(link), else: [{:skipped, "has left meanwhile"}])}
+
+        [{_entry, :unchanged}] ->
+          {:unchanged, Reader.left_alone(entry, parts, runtime)}
 
         [{_entry, outcome}] ->
           outcome
@@ -262,7 +267,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
         window: Window.ended(run.window, discord_id, Enum.uniq(outcome))
     }
 
-  defp became(run, entry, _try, :unchanged), do: part(run, entry, [])
+  defp became(run, entry, _try, {:unchanged, outcome}), do: part(run, entry, outcome)
   defp became(run, entry, _try, {:changed, plan}), do: part(run, entry, [:changed | Reader.skipped(plan)])
   defp became(run, entry, _try, {:left, outcome}), do: part(run, entry, outcome)
   defp became(run, _entry, _try, {:error, %Error{kind: :unauthorized} = error}), do: {:stop, error, run}
