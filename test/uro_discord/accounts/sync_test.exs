@@ -224,8 +224,8 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert [%{state: :troubled, refused: [%{what: ^id, reason: reason}]}] = Sync.status(config)
       assert reason =~ "move its role above"
 
-      # Somebody does what it says.
-      change_roles!(sim, [%{role: "Uro", position: 3}])
+      # Somebody moves the bot's role; it was the third.
+      change_roles!(sim, [%{role: "Uro", position: 2}])
       assert eventually(fn -> linked in member(sim, "bob")["roles"] end)
       assert [%{state: :well, refused: []}] = Sync.status(config)
     end
