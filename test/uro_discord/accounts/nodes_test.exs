@@ -67,7 +67,10 @@ defmodule UroDiscord.Accounts.NodesTest do
 
     assert Enum.sort(renamed) == Enum.sort(people)
 
-    {:ok, [%{rows: []}]} =
-      Peer.call(hd(nodes), Store, :run, [store, [{"SELECT name FROM uro_discord_account_locks", []}], :read])
+    # What the roles' events had them look at is over, too.
+    assert eventually(fn ->
+             locks = [store, [{"SELECT name FROM uro_discord_account_locks", []}], :read]
+             match?({:ok, [%{rows: []}]}, Peer.call(hd(nodes), Store, :run, locks))
+           end)
   end
 end

@@ -12,7 +12,7 @@ defmodule UroDiscord.Accounts.TurnsTest do
   for store <- [:sqlite, :postgres] do
     describe "#{store}:" do
       setup do
-        options = options(unquote(store)) ++ TestDirectory.accounts()
+        options = options(unquote(store)) ++ TestDirectory.accounts(poll: 3_600_000)
         start_sim!() |> start_uro_discord!(options)
         {:ok, %{store: store}} = Runtime.fetch()
         %{store: store}
