@@ -290,6 +290,8 @@ async fn what_is_wrong_is_refused_and_changes_nothing() {
     for query in ["limit=0", "limit=1001", "limit=x", "after=x"] {
         form_errors(&place.get(&place.path(&format!("/members?{query}"))).await);
     }
+    let after_all = format!("/members?after={}", u64::MAX);
+    assert_eq!(place.get(&place.path(&after_all)).await.json(), json!([]));
     form_errors(&place.get(&place.path("/members/search")).await);
     for reason in ["x".repeat(513), "%ff".to_owned()] {
         let answer = place
@@ -520,6 +522,14 @@ async fn a_bot_that_is_thrown_out_sees_nothing_more() {
             "{path}"
         );
     }
+    let all = json!({"guild_id": place.guild, "query": "", "limit": 0});
+    gateway.send(json!({"op": 8, "d": all})).await;
+    let (mut peer, _) = Gateway::identified(&place.discord, "peer", ALL_INTENTS).await;
+    let lobby = &place.discord.info().channels["lobby"];
+    let seat = json!({"guild_id": place.guild, "channel_id": lobby, "self_mute": false, "self_deaf": false});
+    peer.send(json!({"op": 4, "d": seat})).await;
+    peer.event("VOICE_STATE_UPDATE").await;
+    assert_eq!(gateway.events().await, Vec::<Value>::new());
     place
         .control(json!({"action": "join", "user": "uro"}))
         .await;

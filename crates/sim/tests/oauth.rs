@@ -1097,7 +1097,12 @@ async fn who_allowed_it_is_put_into_a_guild() {
     let unknown = discord.rest(Method::GET, &path("bob"), None).await;
     assert_eq!(error(&unknown), (404, 10007), "nobody joined");
 
-    let joined = put("bob", wanted.clone()).await;
+    let twice = json!([crew, guild["id"], crew]);
+    let joined = put(
+        "bob",
+        json!({"access_token": tokens["access_token"], "nick": "Bobby", "roles": twice}),
+    )
+    .await;
     assert_eq!(joined.status, 201);
     let member = joined.json();
     assert_eq!(

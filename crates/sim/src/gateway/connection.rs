@@ -86,6 +86,10 @@ pub async fn run(app: App, socket: WebSocket, params: Params) {
         (Some("10"), Some(_)) => End::Close(4002, "This simulator speaks JSON only."),
         _ => End::Close(4012, "Invalid API version."),
     };
+    let end = match end {
+        End::Client(None) => reader.parting().await,
+        end => end,
+    };
     forget(&app, id, &end);
     say_goodbye(writer.sink, reader.stream, end).await;
 }
@@ -187,6 +191,20 @@ impl Reader {
                 return end;
             }
         }
+    }
+
+    /// A client that closes and goes while we send may fail our writing before we have read its close frame, which is there.
+    async fn parting(&mut self) -> End {
+        let code = timeout(CLOSE_TIMEOUT, async {
+            loop {
+                match self.stream.next().await? {
+                    Ok(Message::Close(frame)) => return frame.map(|frame| frame.code),
+                    Ok(_) => {}
+                    Err(_) => return None,
+                }
+            }
+        });
+        End::Client(code.await.ok().flatten())
     }
 
     /// Applies the faults that are set for the opcode, and carries it out.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use url::form_urlencoded;
 
 /// Names and values, as they came.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Params(Vec<(String, String)>);
 
 impl Params {

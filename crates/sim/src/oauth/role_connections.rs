@@ -69,6 +69,8 @@ fn check_metadata(given: &[Value]) -> Result<Vec<Value>, ApiError> {
             "BASE_TYPE_MAX_LENGTH",
             format!("Must be {MOST} or fewer in length."),
         );
+        check.errors.into_result()?;
+        return Ok(Vec::new());
     }
     let records = check.each(given, |check, record| {
         let kind = check.integer(record, "type", LAST_TYPE);

@@ -16,6 +16,8 @@ const MAX_REASON: usize = 512;
 /// (`developers/topics/permissions`, the permissions with an asterisk).
 pub const MODERATION: u64 = p::KICK_MEMBERS
     | p::BAN_MEMBERS
+    | p::ADMINISTRATOR
+    | p::MANAGE_GUILD
     | p::MANAGE_CHANNELS
     | p::MANAGE_MESSAGES
     | p::MANAGE_ROLES

@@ -214,7 +214,8 @@ fn headers(bucket: &str, rate: Rate, window: Window, now: Instant) -> HeaderMap 
         ("x-ratelimit-limit", rate.limit.to_string()),
         (
             "x-ratelimit-remaining",
-            (rate.limit - window.used).to_string(),
+            // The limit may have been lowered since.
+            rate.limit.saturating_sub(window.used).to_string(),
         ),
         ("x-ratelimit-reset", seconds(reset)),
         ("x-ratelimit-reset-after", seconds(left)),

@@ -21,7 +21,7 @@ use crate::{
     gateway::intents,
     id::Id,
     oauth::scope,
-    state::{Guild, MemberChange, State as Discord, permissions as p},
+    state::{Guild, MOST_ROLES, MemberChange, State as Discord, permissions as p},
 };
 
 /// The longest nickname, in characters.
@@ -164,7 +164,7 @@ impl MemberForm {
             }
         }
         let nick = nick(check, form);
-        let list = check.list(form, "roles", usize::MAX);
+        let list = check.list(form, "roles", MOST_ROLES);
         let roles = list.map(|list| {
             let roles = check.at("roles", |check| {
                 let roles = list.iter().enumerate();

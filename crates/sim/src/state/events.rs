@@ -125,11 +125,11 @@ impl State {
 
     /// VOICE_STATE_UPDATE, after a user joined, left or moved.
     pub fn voice_state_changed(&mut self, state: &Value) {
-        let guild = from_json(&state["guild_id"]);
-        self.gateway.dispatch("VOICE_STATE_UPDATE", |session| {
-            let hears = session.wants(intents::GUILD_VOICE_STATES) && session.hears(guild);
-            hears.then(|| state.clone())
-        });
+        if let Some(guild) = from_json(&state["guild_id"]) {
+            self.tell_guild("VOICE_STATE_UPDATE", guild, state, |_, session| {
+                session.wants(intents::GUILD_VOICE_STATES)
+            });
+        }
         self.log.push(
             "voice_state",
             json!({"user_id": state["user_id"], "guild_id": state["guild_id"], "channel_id": state["channel_id"]}),

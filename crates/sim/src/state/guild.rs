@@ -143,7 +143,7 @@ impl Guild {
     /// The members that do nothing, from the one after `after`. Their ids follow those of the guild's channels and roles.
     pub fn crowd(&self, after: Id) -> impl Iterator<Item = User> {
         let first = self.id.0 + CROWD + 1;
-        let skipped = (after.0 + 1).saturating_sub(first);
+        let skipped = after.0.saturating_add(1).saturating_sub(first);
         let next = u32::try_from(skipped).map_or(u32::MAX, |skipped| skipped.saturating_add(1));
         (next..=self.crowd)
             .filter_map(move |number| self.of_crowd(Id(first - 1 + u64::from(number))))

@@ -30,6 +30,14 @@ impl Member {
         }
     }
 
+    /// All roles that the member has from then on: each once, in the order of their ids. `@everyone`, which has the guild's id, is none.
+    pub fn set_roles(&mut self, guild: Id, mut roles: Vec<Id>) {
+        roles.retain(|role| *role != guild);
+        roles.sort_unstable();
+        roles.dedup();
+        self.roles = roles;
+    }
+
     /// The member without its `user`, as message events carry it.
     pub fn json(&self) -> Value {
         json!({

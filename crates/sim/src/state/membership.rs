@@ -28,12 +28,12 @@ impl State {
         let Some(known) = self.guilds.get_mut(guild) else {
             return;
         };
-        let member = Member {
-            user,
-            roles,
+        let mut member = Member {
             nick,
             joined_ms: unix_ms(),
+            ..Member::new(user, Vec::new())
         };
+        member.set_roles(guild, roles);
         known.members.insert(user, member);
         self.guild_added(guild, Some(user));
         self.tell_of_member("GUILD_MEMBER_ADD", "member_add", guild, user);
@@ -82,10 +82,8 @@ impl State {
         if let Some(nick) = change.nick {
             member.nick = nick;
         }
-        if let Some(mut roles) = change.roles {
-            roles.sort_unstable();
-            roles.dedup();
-            member.roles = roles;
+        if let Some(roles) = change.roles {
+            member.set_roles(guild, roles);
         }
         let after = member.clone();
         if after == before {
@@ -286,7 +284,7 @@ impl State {
     }
 
     /// Dispatches to those sessions of members that `hears` says.
-    fn tell_guild(
+    pub(super) fn tell_guild(
         &mut self,
         kind: &str,
         guild: Id,

@@ -83,7 +83,7 @@ impl User {
 }
 
 /// All users, who are found by id, name or token.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Users {
     by_id: BTreeMap<Id, User>,
     by_name: HashMap<String, Id>,

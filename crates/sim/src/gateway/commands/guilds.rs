@@ -29,7 +29,7 @@ impl State {
             here || member == user || in_voice.contains(&Some(member))
         };
         let mut created = guild.json();
-        created["joined_at"] = json!(iso8601(user.created_ms()));
+        created["joined_at"] = json!(guild.member(user).map(|member| iso8601(member.joined_ms)));
         created["large"] = json!(large);
         created["unavailable"] = json!(false);
         created["member_count"] = json!(guild.member_count());
@@ -43,7 +43,11 @@ impl State {
         };
         created["channels"] = self.guild_channels_json(guild, user).into();
         created["voice_states"] = self.voice_states(id).cloned().collect();
-        created["presences"] = if all { presences(self) } else { json!([]) };
+        created["presences"] = if all {
+            presences(self, guild)
+        } else {
+            json!([])
+        };
         for key in [
             "threads",
             "stage_instances",

@@ -8,7 +8,7 @@ use super::{Client, DECODE_ERROR, Flow, id};
 use crate::{
     gateway::intents,
     id::{Id, from_json},
-    state::State,
+    state::{Guild, State},
 };
 
 /// How many members a chunk has at most.
@@ -39,12 +39,13 @@ impl Client {
         if users.is_none() && query.is_none() {
             return DECODE_ERROR;
         }
-        let intents = state
-            .gateway
-            .session_of(self.connection)
-            .map_or(0, |session| session.intents);
+        let session = state.gateway.session_of(self.connection);
+        let Some((user, intents)) = session.map(|session| (session.user, session.intents)) else {
+            return Flow::Go;
+        };
         let everybody = users.is_none() && query == Some("");
-        let Some(guild) = state.guilds.get(guild) else {
+        // Whoever is no member gets no answer, as for a guild that is not there.
+        let Some(guild) = state.guilds.get(guild).filter(|guild| guild.has(user)) else {
             return Flow::Go;
         };
         if everybody && intents & intents::GUILD_MEMBERS == 0 {
@@ -72,7 +73,7 @@ impl Client {
             .filter(|id| !found.contains(&Some(**id)));
         let not_found: Vec<Id> = missing.copied().collect();
         let shown = data["presences"] == json!(true) && intents & intents::GUILD_PRESENCES != 0;
-        let presences = shown.then(|| presences(state));
+        let presences = shown.then(|| presences(state, guild));
         let nonce = data["nonce"].as_str().filter(|nonce| nonce.len() <= 32);
         let id = guild.id;
         // Nobody is a chunk too.
@@ -100,11 +101,13 @@ impl Client {
     }
 }
 
-pub(super) fn presences(state: &State) -> Value {
+/// Of those who are members.
+pub(super) fn presences(state: &State, guild: &Guild) -> Value {
     let here: BTreeSet<Id> = state
         .gateway
         .sessions()
         .map(|session| session.user)
+        .filter(|user| guild.has(*user))
         .collect();
     let users = here.into_iter().map(|user| state.presence_json(user));
     users
