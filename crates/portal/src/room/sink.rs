@@ -22,7 +22,7 @@ const FAREWELL: u8 = 2;
 /// Frames without loss before a stream passes through (again): half a second.
 const CLEAN: u32 = 25;
 
-/// Frames of one alone after which he passes through though he makes no pause: 5 s.
+/// Frames of one alone after which he passes through though he makes no pause: 2 s.
 const LONG: u32 = 100;
 
 /// In so many samples somebody who joins the mix is faded in, or has another gain: 5 ms.

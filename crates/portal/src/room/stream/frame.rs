@@ -7,7 +7,7 @@ use super::{Pending, Stream};
 use crate::audio::Slot;
 use crate::codec::{FRAME, toc};
 
-/// How many samples of a frame that takes at a time: four thousandths, which nobody hears.
+/// How many samples of a frame that takes at a time: eight thousandths, or 14 cents of pitch, for 2.4 s. No listeners were asked.
 const BEND: i32 = 8;
 
 /// A packet that is longer does not pass: Discord's voice servers take datagrams of about 1,200 bytes.
