@@ -88,7 +88,8 @@ config :uro_discord,
   # The host's Ecto Repo (PostgreSQL, CockroachDB), to keep notifications in; `mix uro_discord.gen.migration` writes
   # its migration.
   # repo: Uro.Repo,
-  # The SQLite file in which notifications are kept when there is no :repo; it must outlive a restart.
+  # The SQLite file in which links, notifications and all else that must last are kept when there is no :repo; it must
+  # outlive a restart.
   database: "uro_discord.sqlite3",
   # Where Discord's REST API is, when not at Discord (discord-sim prints its own).
   # api_url: "http://127.0.0.1:8080/api/v10",
@@ -204,8 +205,8 @@ config :uro_discord,
       schedule: [usernames: 43_200_000]
     ]
   ],
-  # Modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at
-  # all. Those that the application has elsewhere are overwritten.
+  # Modules of commands and components (`UroDiscord.Command`), besides /worlds, /who, /uro and those of portals and
+  # accounts; nil for no commands at all. Those that the application has elsewhere are overwritten.
   commands: [],
   # The application's public key, which interactions and webhook events by HTTP are checked with.
   # public_key: System.get_env("DISCORD_PUBLIC_KEY"),

@@ -188,7 +188,8 @@ defmodule UroDiscord.Accounts.Guilds do
 
   def advice(%Error{code: 50_013} = error),
     do:
-      "#{Exception.message(error)}: give the bot Manage Roles and Manage Nicknames, and move its role above those that it gives"
+      "#{Exception.message(error)}: give the bot Manage Roles and Manage Nicknames, and move its role above those that it gives, and above the " <>
+        "highest of those whom it renames"
 
   def advice(%Error{code: 60_003} = error),
     do:

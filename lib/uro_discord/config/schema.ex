@@ -84,7 +84,8 @@ defmodule UroDiscord.Config.Schema do
       ),
       option(:database, &path/1,
         default: "uro_discord.sqlite3",
-        doc: "the SQLite file in which notifications are kept when there is no :repo; it must outlive a restart",
+        doc:
+          "the SQLite file in which links, notifications and all else that must last are kept when there is no :repo; it must outlive a restart",
         allowed: "a path; the folder is made when it is missing",
         example: ~s|database: "/var/lib/uro/uro_discord.sqlite3"|
       ),
@@ -149,7 +150,7 @@ defmodule UroDiscord.Config.Schema do
       option(:commands, &commands/1,
         default: [],
         doc:
-          "modules of commands and components (`UroDiscord.Command`), besides /worlds, /who and /uro; nil for no commands at all. " <>
+          "modules of commands and components (`UroDiscord.Command`), besides /worlds, /who, /uro and those of portals and accounts; nil for no commands at all. " <>
             "Those that the application has elsewhere are overwritten",
         allowed: "a list of modules with handle/1 and command/0 or component/0, or nil",
         example: "commands: [MyApp.Roll]"

@@ -139,6 +139,7 @@ defmodule UroDiscord.Setup.Permissions do
     roles: {"roles of linked users", [manage_roles: {:role, "gives and takes roles"}]},
     given_roles: {"roles people take themselves", [manage_roles: {:role, "gives and takes roles"}]},
     nicknames: {"nicknames of linked users", [manage_nicknames: {:role, "sets nicknames"}]},
+    bans: {"unlinking who is banned", [view_audit_log: {:role, "Discord tells it who is banned"}]},
     join: {"linking", [create_instant_invite: {:role, "a user who links his account joins the server"}]}
   }
 
@@ -198,10 +199,15 @@ defmodule UroDiscord.Setup.Permissions do
 
   defp accounts(%{accounts: %{directory: nil}}), do: []
 
-  defp accounts(%{accounts: accounts}) do
+  defp accounts(%{accounts: accounts, intents: intents}) do
     guilds =
       for guild <- accounts.guilds,
-          {feature, true} <- [join: true, roles: guild.roles != [], nicknames: guild.nickname != nil],
+          {feature, true} <- [
+            join: true,
+            roles: guild.roles != [],
+            nicknames: guild.nickname != nil,
+            bans: :guild_moderation in intents
+          ],
           do: {feature, {:guild, guild.id}}
 
     messages = for message <- accounts.self_roles, do: {:self_roles, {:channel, message.channel}}

@@ -37,7 +37,7 @@ defmodule UroDiscord.Store.Advice do
         do: [],
         else: [
           "#{database} was the store before `repo: #{inspect(repo)}`, and what it keeps (#{Enum.map_join(content, ", ", &rows/1)}) is not " <>
-            "seen any more: keys of the HTTP API are not known, and boards are posted anew. Stop, run `mix uro_discord.store.move` once, " <>
+            "seen any more: links of accounts and keys of the HTTP API are not known, and boards are posted anew. Stop, run `mix uro_discord.store.move` once, " <>
             "and start again; or delete the file"
         ]
     else
@@ -52,7 +52,7 @@ defmodule UroDiscord.Store.Advice do
 
   defp volume(database) do
     "the store, `database: #{inspect(database)}`, is in the file system of the container, #{Path.expand(database)}, and is lost with it: " <>
-      "notifications, keys, gateway sessions. Mount a volume (`docker run -v uro_discord:/var/lib/uro_discord …`) and name the file there, " <>
+      "notifications, links of accounts, keys, gateway sessions. Mount a volume (`docker run -v uro_discord:/var/lib/uro_discord …`) and name the file there, " <>
       "`database: \"/var/lib/uro_discord/uro_discord.sqlite3\"`, or keep it in the host's database with `repo:`"
   end
 

@@ -290,6 +290,9 @@ defmodule UroDiscord.Setup.DoctorTest do
       button = accounts(guild, may_add_bot: {MyApp.Session, :admin?})
       assert {[:warning], said} = sim |> look(button) |> said(:application)
       assert said =~ "Public Bot on"
+      application(sim, %{"bot_public" => true})
+      assert {[:ok], said} = sim |> look(button) |> said(:application)
+      assert said =~ "as the button of `may_add_bot:` needs"
 
       Wrong.none(sim)
       application(sim, %{"bot_require_code_grant" => true})
@@ -339,6 +342,9 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert {[:ok, :warning], said} = sim |> look(grace) |> said(:intents)
       assert said =~ ":guild_moderation"
       intents = [intents: [:guilds, :guild_members, :guild_moderation]]
+
+      two = accounts(guild, guilds: [[id: guild], [id: "1300000000000000199"]])
+      assert {[:ok, :warning], _said} = sim |> look(two) |> said(:intents)
 
       for options <- [grace ++ intents, accounts(guild)],
           do: assert({[:ok], _said} = sim |> look(options) |> said(:intents))

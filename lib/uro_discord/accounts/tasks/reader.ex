@@ -132,7 +132,7 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
 
   @doc "What has failed for good."
   @spec failed(Error.t()) :: Tally.outcome()
-  def failed(error), do: [{:failed, Exception.message(error)}]
+  def failed(error), do: [{:failed, Guilds.advice(error)}]
 
   @doc "Why somebody who was to be changed is as he was after all: a role that is not there could not be made."
   @spec left_alone(Sync.entry(), [atom()], Runtime.t()) :: Tally.outcome()

@@ -4,7 +4,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
   # one member each (`UroDiscord.Accounts.Sync`), a bounded number at a time in each server, and what failed waits for its pause beside them. What ends this
   # process ends them; the cursor is in the store.
 
-  alias UroDiscord.Accounts.{Links, Sync}
+  alias UroDiscord.Accounts.{Guilds, Links, Sync}
   alias UroDiscord.Accounts.Tasks.{Cursor, Output, Reader, Retries, Tally, Text, Walk, Window}
   alias UroDiscord.{Error, Runtime, Telemetry}
 
@@ -248,7 +248,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
 
   defp unreadable(run, guild_id, error) do
     walk = Walk.without(run.walk, guild_id)
-    run = %{run | walk: walk, left_out: Map.put(run.left_out, guild_id, Exception.message(error))}
+    run = %{run | walk: walk, left_out: Map.put(run.left_out, guild_id, Guilds.advice(error))}
     if walk.guilds == [], do: {:stop, error, run}, else: run
   end
 

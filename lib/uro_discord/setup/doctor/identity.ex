@@ -115,6 +115,9 @@ defmodule UroDiscord.Setup.Doctor.Identity do
       application["bot_public"] == false ->
         [ok(:application, "it is #{named}; only its owner can add the bot to a server (Public Bot is off)")]
 
+      config.accounts.may_add_bot != nil ->
+        [ok(:application, "it is #{named}, a public bot, as the button of `may_add_bot:` needs")]
+
       true ->
         [
           warning(
@@ -153,15 +156,15 @@ defmodule UroDiscord.Setup.Doctor.Identity do
     end
   end
 
-  # Without it a ban is a departure.
-  defp bans(%{accounts: %{directory: directory, leave_grace: grace}, intents: intents})
-       when directory != nil and grace > 0 do
+  # Without it a ban is a departure: from one server of several, or for a while, that ends no link.
+  defp bans(%{accounts: %{directory: directory, leave_grace: grace, guilds: guilds}, intents: intents})
+       when directory != nil and (grace > 0 or length(guilds) > 1) do
     if :guild_moderation in intents,
       do: [],
       else: [
         warning(
           :intents,
-          "without :guild_moderation a user who is banned stays linked for leave_grace, as one who has left does",
+          "without :guild_moderation a user who is banned is taken for one who has left: he stays linked for leave_grace, and while he is in another server of `guilds:`",
           "add :guild_moderation to `intents:`; it is not privileged"
         )
       ]
