@@ -87,7 +87,9 @@ defmodule UroDiscord.Setup.InviteTest do
 
   test "the configuration of docs/discord-setup.md can be used" do
     [_before, block] =
-      "docs/discord-setup.md" |> File.read!() |> String.split("```elixir\n# config/runtime.exs, below `import Config`\n", parts: 2)
+      "docs/discord-setup.md"
+      |> File.read!()
+      |> String.split("```elixir\n# config/runtime.exs, below `import Config`\n", parts: 2)
 
     [block, _behind] = String.split(block, "```", parts: 2)
     # "12345678901234567" in Base64, and two parts of nothing.
