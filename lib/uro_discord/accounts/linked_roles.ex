@@ -110,9 +110,11 @@ defmodule UroDiscord.Accounts.LinkedRoles do
 
   ## The records, which the application has once
 
-  @doc "Tells Discord which values there are, if it knows others."
+  @doc """
+  Tells Discord which values there are, if it knows others. What users were told of before that, it may not have kept: it is told again.
+  """
   @spec register(Runtime.t()) :: :ok | {:error, Error.t()}
-  def register(%{rest: rest, config: config} = runtime) do
+  def register(%{rest: rest, store: store, config: config} = runtime) do
     path = "applications/#{OAuth.client_id(runtime)}/role-connections/metadata"
     wanted = records(config)
 
@@ -122,7 +124,7 @@ defmodule UroDiscord.Accounts.LinkedRoles do
       else
         with {:ok, _} <-
                Rest.call(rest, {:raw, :put, nil, path}, json: wanted, retry: :safe, deadline_ms: @deadline_ms),
-             do: :ok
+             do: Links.forget_connections(store)
       end
     end
   end

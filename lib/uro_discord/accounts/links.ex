@@ -189,6 +189,13 @@ defmodule UroDiscord.Accounts.Links do
   @spec put_connection(Store.t(), Snowflake.t(), String.t() | nil) :: :ok | {:error, Error.t()}
   def put_connection(store, discord_id, hash), do: update(store, discord_id, "connection = $2", [hash])
 
+  @doc "From now on no values of anybody count as told."
+  @spec forget_connections(Store.t()) :: :ok | {:error, Error.t()}
+  def forget_connections(store) do
+    statement = {"UPDATE uro_discord_links SET connection = NULL WHERE connection IS NOT NULL", []}
+    with {:ok, _} <- Store.run(store, [statement], :write), do: :ok
+  end
+
   defp select(store, columns, discord_id) do
     statement = {"SELECT #{columns} FROM uro_discord_links WHERE discord_id = $1", [discord_id]}
     with {:ok, [%{rows: rows}]} <- Store.run(store, [statement], :read), do: {:ok, rows}

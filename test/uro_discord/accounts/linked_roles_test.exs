@@ -2,7 +2,7 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
   use UroDiscord.LinkingCase
 
   alias UroDiscord.Accounts.{LinkedRoles, Links, Sync, User}
-  alias UroDiscord.{Runtime, Secret, Store}
+  alias UroDiscord.{Rest, Runtime, Secret, Store}
 
   @records [
     [key: "is_admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal],
@@ -17,7 +17,18 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
   ]
 
   setup_all do
-    start!(:sqlite, linked_roles: @records, token_key: Base.encode64(:crypto.strong_rand_bytes(32)))
+    started = start!(:sqlite, linked_roles: @records, token_key: Base.encode64(:crypto.strong_rand_bytes(32)))
+    # Of values that it does not know yet Discord keeps nothing.
+    true = eventually(fn -> length(known(started.sim)) == 3 end)
+    started
+  end
+
+  defp metadata(sim), do: "applications/#{sim.info["application_id"]}/role-connections/metadata"
+
+  defp known(sim) do
+    {:ok, runtime} = Runtime.fetch()
+    {:ok, %{body: records}} = Rest.call(runtime.rest, {:raw, :get, nil, metadata(sim)})
+    records
   end
 
   defp told(sim, person) do
@@ -37,17 +48,9 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
 
   test "Discord knows which values there are", %{sim: sim} do
     {:ok, runtime} = Runtime.fetch()
-    path = {:raw, :get, nil, "applications/#{sim.info["application_id"]}/role-connections/metadata"}
-
-    known = fn ->
-      {:ok, %{body: records}} = UroDiscord.Rest.call(runtime.rest, path)
-      records
-    end
-
-    assert eventually(fn -> length(known.()) == 3 end)
 
     assert [%{"key" => "is_admin", "type" => 7, "name" => "Admin"}, %{"key" => "worlds", "type" => 2}, %{"type" => 6}] =
-             known.()
+             known(sim)
 
     # What is so already is not written again.
     assert LinkedRoles.register(runtime) == :ok
@@ -58,6 +61,19 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
           do: method
 
     assert Enum.count(methods, &(&1 == "PUT")) == 1
+  end
+
+  test "what users were told of before Discord knew the values is told again", %{sim: sim, url: url} do
+    {:ok, runtime} = Runtime.fetch()
+    TestDirectory.put("ada", display_name: "Ada", attributes: %{"is_admin" => true})
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    {:ok, _} = Rest.call(runtime.rest, {:raw, :put, nil, metadata(sim)}, json: [])
+    assert LinkedRoles.register(runtime) == :ok
+    assert [[_, _, _, nil]] = stored()
+    before = DiscordSim.now(sim)
+    assert LinkedRoles.push("ada") == :ok
+    assert role_connection(sim, before)["metadata"] == %{"is_admin" => "1"}
   end
 
   test "a user's values are told when he links, and when they change", %{sim: sim, url: url} do
