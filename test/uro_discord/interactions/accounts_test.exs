@@ -15,6 +15,9 @@ defmodule UroDiscord.Interactions.AccountsTest do
     def discord_identity(discord_id), do: :persistent_term.get({__MODULE__, discord_id}, :error)
   end
 
+  # The one that discord-sim begins with.
+  @guild "1300000000000000100"
+
   setup context do
     sim = start_sim!()
     config = if context[:off], do: [], else: accounts(context[:accounts] || [])
@@ -110,12 +113,30 @@ defmodule UroDiscord.Interactions.AccountsTest do
     assert {:ok, _} = Accounts.link("bela")
   end
 
-  test "/uro unlink ends somebody's link, for those who manage the server", %{sim: sim} do
+  @tag accounts: [guilds: [[id: @guild]]]
+  test "/uro unlink ends a member's link, for those who manage the server", %{sim: sim} do
     put("bela", display_name: "Béla")
     link!(sim, "bela", "bob")
     bob = person(sim, "bob")
     assert use_command(sim, ["uro", "unlink"], %{member: bob}, "alice")["content"] =~ "no longer linked with **Béla**"
     assert Accounts.link("bela") == :error
     assert use_command(sim, ["uro", "unlink"], %{member: bob}, "alice")["content"] =~ "nobody"
+
+    # Who is not in the server is not this admin's to unlink.
+    put("cleo", display_name: "Cleo")
+    link!(sim, "cleo", "1300000000000000999")
+    said = use_command(sim, ["uro", "unlink"], %{member: "1300000000000000999"}, "alice")["content"]
+    assert said =~ "not a member of this server"
+    assert {:ok, _} = Accounts.link("cleo")
+  end
+
+  # A channel of the configuration makes a server ours, and no server of linked accounts.
+  @tag accounts: [guilds: [[id: "1300000000000000998"]]]
+  test "/uro unlink is for the servers of accounts only", %{sim: sim} do
+    put("bela", display_name: "Béla")
+    link!(sim, "bela", "bob")
+    said = use_command(sim, ["uro", "unlink"], %{member: person(sim, "bob")}, "alice")["content"]
+    assert said =~ "accounts: [guilds: …]"
+    assert {:ok, _} = Accounts.link("bela")
   end
 end

@@ -1,10 +1,11 @@
 defmodule UroDiscord.Interactions.Commands.Uro do
   @moduledoc false
-  # /uro status: whether all is well; /uro unlink: ends somebody's link. For those who may manage the server, if it is one of ours.
+  # /uro status: whether all is well; /uro unlink: ends the link of a member. For those who may manage the server, if it is one of ours.
 
   @behaviour UroDiscord.Command
 
   alias UroDiscord.{Accounts, Config, Error, Runtime, Status}
+  alias UroDiscord.Accounts.Members
   alias UroDiscord.Interactions.{Admins, Linked}
 
   @impl true
@@ -17,7 +18,7 @@ defmodule UroDiscord.Interactions.Commands.Uro do
   end
 
   defp accounts do
-    with {:ok, %{config: config}} <- Runtime.fetch(), true <- Config.Accounts.on?(config) do
+    with {:ok, %{config: %{accounts: %{guilds: [_ | _]}} = config}} <- Runtime.fetch(), true <- Config.Accounts.on?(config) do
       member = %{type: 6, name: "member", description: "Whose", required: true}
       [%{type: 1, name: "unlink", description: "End the link of somebody's accounts", options: [member]}]
     else
@@ -40,6 +41,7 @@ defmodule UroDiscord.Interactions.Commands.Uro do
 
   def handle(%{command: ["uro", "unlink"], options: %{"member" => id}} = interaction) do
     with :ok <- Admins.check(interaction, :manage_guild),
+         :ok <- member(interaction.guild_id, id),
          {:ok, link} <- Accounts.by_discord(id),
          name = Linked.name(link),
          {:ok, _link} <- Accounts.unlink(link.user_id, :admin) do
@@ -48,6 +50,19 @@ defmodule UroDiscord.Interactions.Commands.Uro do
       :error -> {:error, "<@#{id}> is linked with nobody on Uro."}
       {:error, %Error{} = error} -> {:error, Exception.message(error)}
       {:error, text} -> {:error, text}
+    end
+  end
+
+  # Who manages a server has no say over people who are not in it, nor where linked accounts have nothing.
+  defp member(guild_id, id) do
+    with {:ok, %{config: config}} <- Runtime.fetch_enabled(),
+         true <- Enum.any?(config.accounts.guilds, &(&1.id == guild_id)),
+         {:ok, _member} <- Members.fetch(guild_id, id, priority: :high) do
+      :ok
+    else
+      false -> {:error, "This is for the servers of `accounts: [guilds: …]` of `config :uro_discord` only."}
+      :left -> {:error, "<@#{id}> is not a member of this server."}
+      {:error, error} -> {:error, error}
     end
   end
 
