@@ -28,13 +28,14 @@ defmodule UroDiscord.FakeAccounts do
   @code """
   defmodule Uro.Repo do
     def preload(structs, associations), do: UroDiscord.FakeAccounts.preload(structs, associations)
+    def delete(%{provider: "discord", uid: uid}), do: UroDiscord.FakeAccounts.delete(uid)
   end
 
   defmodule Uro.UserIdentities do
     alias UroDiscord.FakeAccounts
     def get_user_by_provider_uid("discord", uid), do: FakeAccounts.by_identity(uid)
     def upsert(user, %{"provider" => "discord", "uid" => uid}), do: FakeAccounts.upsert(user, uid)
-    def delete(user, "discord"), do: FakeAccounts.delete(user)
+    def all(user), do: FakeAccounts.identities(user)
   end
 
   defmodule Uro.Plug.Authentication do
@@ -130,13 +131,12 @@ defmodule UroDiscord.FakeAccounts do
   end
 
   @doc false
-  def delete(%{id: id, password_hash: nil}), do: {:error, {:no_password, id}}
-
-  def delete(%{id: id}) do
-    Agent.update(__MODULE__, fn state ->
-      %{state | identities: Map.reject(state.identities, &match?({_uid, ^id}, &1))}
+  def identities(%{id: id}) do
+    Agent.get(__MODULE__, fn state ->
+      for {uid, ^id} <- state.identities, do: %{provider: "discord", uid: uid, user_id: id}
     end)
-
-    {:ok, {1, nil}}
   end
+
+  @doc false
+  def delete(uid), do: Agent.get_and_update(__MODULE__, &{{:ok, uid}, %{&1 | identities: Map.delete(&1.identities, uid)}})
 end

@@ -45,8 +45,11 @@ defmodule UroDiscord.Accounts.Directory do
   @doc "From now on he may log in by this Discord account. `{:error, :taken}` where it is somebody else's login."
   @callback put_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, :taken | term()}
 
-  @doc "No longer. It is called for what `c:put_identity/2` has made."
-  @callback delete_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, term()}
+  @doc """
+  No longer. It is called for what `c:put_identity/2` has made, and again later where it fails. `{:error, :needed}` where he could not log in any more
+  without it: then it stays.
+  """
+  @callback delete_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, :needed | term()}
 
   @optional_callbacks changes: 0, discord_identity: 1, put_identity: 2, delete_identity: 2
 
@@ -110,10 +113,11 @@ defmodule UroDiscord.Accounts.Directory do
   end
 
   @doc false
-  @spec remove_identity(Config.t(), String.t(), String.t()) :: :ok | {:error, Error.t()}
+  @spec remove_identity(Config.t(), String.t(), String.t()) :: :ok | :kept | {:error, Error.t()}
   def remove_identity(config, id, discord_id) do
     case optional(config, :delete_identity, [id, discord_id], :ok) do
       :ok -> :ok
+      {:error, :needed} -> :kept
       other -> failed(config, :delete_identity, other)
     end
   end

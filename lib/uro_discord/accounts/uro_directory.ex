@@ -92,18 +92,17 @@ defmodule UroDiscord.Accounts.UroDirectory do
     end
   end
 
-  # Uro refuses where he could not log in any more without it.
+  # This one and no other: he may log in by another Discord account, too. `Uro.UserIdentities.delete/2` would delete all.
   @impl true
   def delete_identity(id, discord_id) do
-    with {:ok, user} <- uro_user(id), {:ok, ^id} <- discord_identity(discord_id) do
-      case Uro.UserIdentities.delete(user, @provider) do
-        {:ok, _deleted} -> :ok
-        {:error, reason} -> {:error, reason}
+    with {:ok, user} <- uro_user(id) do
+      case Enum.split_with(Uro.UserIdentities.all(user), &(&1.provider == @provider and &1.uid == discord_id)) do
+        {[], _others} -> :ok
+        {_this, []} when user.password_hash == nil -> {:error, :needed}
+        {[identity], _others} -> with {:ok, _deleted} <- Uro.Repo.delete(identity), do: :ok
       end
     else
       :not_found -> :ok
-      {:ok, _somebody_else} -> :ok
-      :error -> :ok
     end
   end
 

@@ -58,8 +58,19 @@ defmodule UroDiscord.Accounts.UroDirectoryTest do
     assert UroDirectory.discord_identity(@discord) == :error
     FakeAccounts.put(@ada, password_hash: nil)
     assert UroDirectory.put_identity(@ada, @discord) == :ok
-    assert {:error, {:no_password, _}} = UroDirectory.delete_identity(@ada, @discord)
-    assert {:error, %UroDiscord.Error{kind: :directory}} = Directory.remove_identity(config(), @ada, @discord)
+    assert UroDirectory.delete_identity(@ada, @discord) == {:error, :needed}
+    assert Directory.remove_identity(config(), @ada, @discord) == :kept
+  end
+
+  test "of two logins by Discord the one that was made with the link goes, and the other stays" do
+    own = "1100000000000000902"
+    FakeAccounts.put(@ada, password_hash: nil)
+    :ok = UroDirectory.put_identity(@ada, own)
+    :ok = UroDirectory.put_identity(@ada, @discord)
+    assert UroDirectory.delete_identity(@ada, @discord) == :ok
+    assert UroDirectory.discord_identity(@discord) == :error
+    assert UroDirectory.discord_identity(own) == {:ok, @ada}
+    assert UroDirectory.delete_identity(@ada, own) == {:error, :needed}
   end
 
   test "what Uro cannot say now is an error, and never that there is no such user" do
