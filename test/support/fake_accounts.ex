@@ -138,5 +138,6 @@ defmodule UroDiscord.FakeAccounts do
   end
 
   @doc false
-  def delete(uid), do: Agent.get_and_update(__MODULE__, &{{:ok, uid}, %{&1 | identities: Map.delete(&1.identities, uid)}})
+  def delete(uid),
+    do: Agent.get_and_update(__MODULE__, &{{:ok, uid}, %{&1 | identities: Map.delete(&1.identities, uid)}})
 end

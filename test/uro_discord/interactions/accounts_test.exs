@@ -20,7 +20,7 @@ defmodule UroDiscord.Interactions.AccountsTest do
 
   setup context do
     sim = start_sim!()
-    config = if context[:off], do: [], else: accounts(context[:accounts] || [])
+    config = if context[:off], do: [], else: [intents: [:guilds, :guild_members]] ++ accounts(context[:accounts] || [])
     start_connected!(sim, config)
     DiscordSim.wait_for(sim, "commands")
     %{sim: sim}

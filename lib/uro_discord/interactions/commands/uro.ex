@@ -18,7 +18,8 @@ defmodule UroDiscord.Interactions.Commands.Uro do
   end
 
   defp accounts do
-    with {:ok, %{config: %{accounts: %{guilds: [_ | _]}} = config}} <- Runtime.fetch(), true <- Config.Accounts.on?(config) do
+    with {:ok, %{config: %{accounts: %{guilds: [_ | _]}} = config}} <- Runtime.fetch(),
+         true <- Config.Accounts.on?(config) do
       member = %{type: 6, name: "member", description: "Whose", required: true}
       [%{type: 1, name: "unlink", description: "End the link of somebody's accounts", options: [member]}]
     else
