@@ -163,7 +163,8 @@ defmodule UroDiscord.Accounts.Sync do
   end
 
   @doc """
-  Takes back what was given to an account that is not linked any more. What cannot be done now is done later: the store knows of it until then.
+  Takes back what was given to an account that is not linked any more. What cannot be done now is done later: the store knows of it until then. What the bot
+  may not take back is not tried again while the guild is as it was.
   """
   @spec release(Link.t()) :: :ok | {:error, Error.t()}
   def release(%Link{} = link) do
@@ -189,11 +190,17 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp release_in(settings, link, user) do
     # What is taken back later is found by this.
-    with {:ok, %{store: store}} <- Running.fetch(), :ok <- Applied.ensure(store, settings.id, link.discord_id) do
+    with {:ok, %{store: store}} <- Running.fetch(),
+         :ok <- Applied.ensure(store, settings.id, link.discord_id),
+         {:ok, guild} <- Guilds.fetch(settings.id),
+         nil <- Guilds.refused?(guild, link.discord_id, :release) do
       settings
       |> job(link, "the accounts are not linked any more", deadline_ms: @release_ms)
       |> Map.merge(%{release?: true, released: user})
       |> change()
+    else
+      {:refused, error} -> {:error, error}
+      {:error, error} -> {:error, error}
     end
   end
 
@@ -292,23 +299,35 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp carry_out(job, plan, request, guild, member, applied, looks) do
     case request != :nothing && Guilds.refused?(guild, member.id, request) do
-      false -> nothing_to_do(job, plan, member, applied)
+      false -> nothing_to_do(job, plan, guild, member, applied)
       nil -> send_request(job, plan, guild, member, applied, request, looks)
-      {:refused, error} -> hopeless(job, member, error)
+      {:refused, error} -> hopeless(job, guild, member, error)
     end
   end
 
   # Of whoever has all that he is to have it is noted, so that it can be taken back when nobody knows any more what that was.
-  defp nothing_to_do(%{release?: true} = job, _plan, member, _applied) do
-    with :ok <- Applied.delete(job.store, member.guild_id, member.id), do: :unchanged
+  defp nothing_to_do(%{release?: true} = job, plan, guild, member, _applied) do
+    with :ok <- released(job, plan, guild, member), do: :unchanged
   end
 
-  defp nothing_to_do(job, plan, member, nil) do
+  defp nothing_to_do(job, plan, _guild, member, nil) do
     applied = %{Plan.nothing_applied() | roles_set: held(job, member)}
     with :ok <- note(job, plan, applied), do: :unchanged
   end
 
-  defp nothing_to_do(_job, _plan, _member, _applied), do: :unchanged
+  defp nothing_to_do(_job, _plan, _guild, _member, _applied), do: :unchanged
+
+  # What the bot may not take back just now stays known, and is taken back when the guild is another one.
+  defp released(job, plan, guild, member) do
+    case for(reason <- plan.skipped, elem(reason, tuple_size(reason) - 1) in [:above_bot, :no_permission], do: reason) do
+      [] ->
+        Guilds.taken(guild, member.id)
+        Applied.delete(job.store, guild.id, member.id)
+
+      kept ->
+        hopeless(job, guild, member, Error.invalid(nil, Enum.map_join(kept, "; ", &Plan.describe/1)))
+    end
+  end
 
   defp held(%{settings: settings}, member) do
     for role <- Mapping.all(settings.roles), is_binary(role), role in member.roles, do: role
@@ -341,17 +360,25 @@ defmodule UroDiscord.Accounts.Sync do
 
     stored =
       if job.release?,
-        do: Applied.delete(job.store, guild.id, member.id),
+        do: released(job, plan, guild, member),
         else: note(job, plan, Plan.applied(plan, applied || Plan.nothing_applied(), member.nick, nick))
-
-    with {:error, error} <- stored, do: Store.failed(error, "what was set of the member #{member.id} was not stored")
 
     Events.publish(
       :accounts,
       {:synced, %{user_id: job.link.user_id, discord_id: member.id, guild_id: guild.id, plan: plan}}
     )
 
-    {:changed, plan}
+    case stored do
+      :ok ->
+        {:changed, plan}
+
+      {:error, error} when job.release? ->
+        {:error, error}
+
+      {:error, error} ->
+        Store.failed(error, "what was set of the member #{member.id} was not stored")
+        {:changed, plan}
+    end
   end
 
   defp note(job, plan, applied), do: Applied.put(job.store, plan.guild_id, plan.discord_id, applied)
@@ -386,14 +413,14 @@ defmodule UroDiscord.Accounts.Sync do
     )
 
     Guilds.refused(guild, member.id, request, error)
-    hopeless(job, member, error)
+    hopeless(job, guild, member, error)
   end
 
-  # What cannot be taken back is not tried for ever.
-  defp hopeless(%{release?: false}, _member, error), do: {:error, error}
-
-  defp hopeless(job, member, error),
-    do: with(:ok <- Applied.delete(job.store, member.guild_id, member.id), do: {:error, error})
+  # What cannot be taken back is tried again when the guild is another one: the store knows of it until then.
+  defp hopeless(job, guild, member, error) do
+    if job.release?, do: Guilds.refused(guild, member.id, :release, error)
+    {:error, error}
+  end
 
   defp left(%{settings: %{id: guild_id}, link: link} = job) do
     with :ok <- Applied.delete(job.store, guild_id, link.discord_id) do

@@ -6,7 +6,7 @@ defmodule UroDiscord.Accounts.SyncTest do
 
   import ExUnit.CaptureIO
   import ExUnit.CaptureLog
-  alias UroDiscord.Accounts.{Applied, Guilds, Links, Member, Members, Preview, Sync}
+  alias UroDiscord.Accounts.{Applied, Guild, Guilds, Links, Member, Members, Preview, Sync}
   alias UroDiscord.{Error, Events, Postgres, Runtime, TestDirectory, TestRepo}
   alias UroDiscord.Store.Schema
 
@@ -228,6 +228,31 @@ defmodule UroDiscord.Accounts.SyncTest do
       change_roles!(sim, [%{role: "Uro", position: 2}])
       assert eventually(fn -> linked in member(sim, "bob")["roles"] end)
       assert [%{state: :well, refused: []}] = Sync.status(config)
+    end
+
+    test "what cannot be taken back when a link ends is, when the server's roles change", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked", position: 1)
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [poll: 1_000])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      change_roles!(sim, [%{role: "Linked", position: 9}])
+      above? = fn {:ok, guild} -> Guild.assignable(guild, linked) == {:error, :above_bot} end
+      assert eventually(fn -> above?.(Guilds.fetch(@home)) and idle?() end)
+      log = capture_log(fn -> {:ok, _link} = UroDiscord.Accounts.unlink(user) end)
+      assert log =~ "taken back later" and log =~ "move the bot's role up"
+      {:ok, %{store: store, config: config}} = Runtime.fetch()
+      id = bob(sim)
+      assert {:ok, %{roles_set: [^linked]}} = Applied.get(store, @home, id)
+      assert [%{refused: [%{what: ^id}]}] = Sync.status(config)
+      # It is not tried again for nothing.
+      {result, requests} = requests(sim, fn -> Sync.release(@home, id) end)
+      assert {:error, %Error{message: message}} = result
+      assert message =~ "not below the bot's"
+      assert requests == []
+      change_roles!(sim, [%{role: "Linked", position: 1}])
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
+      assert eventually(fn -> Applied.get(store, @home, id) == {:ok, nil} end)
+      assert [%{refused: []}] = Sync.status(config)
     end
 
     test "a role above the bot's is left and reported, until it is below", %{sim: sim, user: user} do
