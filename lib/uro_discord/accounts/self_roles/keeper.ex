@@ -1,13 +1,13 @@
 defmodule UroDiscord.Accounts.SelfRoles.Keeper do
   @moduledoc false
-  # Keeps one message by which people take roles: that it is there, once, and says what is configured. It is posted through the outbox. Nobody waits for
-  # this process, so it waits for Discord itself.
+  # Keeps one message by which people take roles: that it is there, once, and says what is configured. It is posted through the outbox. The gateway waits
+  # for this process, which therefore has a task ask Discord, one at a time.
 
-  use UroDiscord.Server, shutdown: 5_000
+  use UroDiscord.Server
   require Logger
 
   alias UroDiscord.{Backoff, Channels, Delivery, Error, Events, Notify, Rest, Runtime}
-  alias UroDiscord.Accounts.Guilds
+  alias UroDiscord.Accounts.{Guilds, TaskSupervisor}
   alias UroDiscord.Accounts.SelfRoles.{Content, Grants, Store}
   alias UroDiscord.Gateway.Leader
   alias UroDiscord.Notify.Outbox
@@ -51,6 +51,11 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
       seen: false,
       # Its delivery failed, and it is not known that the channel takes messages by now.
       refused: false,
+      # The delivery by which it comes, whose end this process hears of.
+      delivery: nil,
+      # The task that is at it; and whether something has happened since it began, so that the message is to be looked at again.
+      task: nil,
+      again?: false,
       trouble: nil,
       failures: 0,
       timer: nil
@@ -77,30 +82,74 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
     {:noreply, wake(state, @settle_ms)}
   end
 
-  def handle_info({:uro_discord, {:gateway, type}, %{data: data}}, %{kept: %{message_id: id}} = state)
-      when type in @deleted do
+  def handle_info({:uro_discord, {:gateway, type}, %{data: data}}, state) when type in @deleted do
     ids = if is_list(data["ids"]), do: data["ids"], else: [data["id"]]
-    {:noreply, if(id in ids, do: wake(%{state | seen: false}, @settle_ms), else: state)}
+
+    case state do
+      # It may be the one that is being posted.
+      %{kept: kept, task: task} when task != nil and (kept == nil or :erlang.map_get(:message_id, kept) == nil) ->
+        {:noreply, %{state | again?: true}}
+
+      %{kept: %{message_id: id}} ->
+        gone? = id in ids
+        {:noreply, if(gone?, do: wake(%{state | seen: false, again?: state.task != nil}, @settle_ms), else: state)}
+
+      _none ->
+        {:noreply, state}
+    end
   end
 
   def handle_info({:uro_discord, {:gateway, _type}, _event}, state), do: {:noreply, state}
 
+  def handle_info({ref, result}, %{task: ref} = state) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, ended(%{state | task: nil}, result)}
+  end
+
+  # It crashed, as is reported.
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{task: ref} = state),
+    do: {:noreply, ended(%{state | task: nil}, {:error, %Error{kind: :crash, message: "it crashed"}})}
+
   @spec step(state()) :: state()
-  defp step(state) do
+  defp step(%{task: nil} = state) do
     if Leader.held?() do
-      with {:ok, guild_id} <- guild_id(state),
-           {:ok, guild} <- Guilds.fetch(guild_id),
-           {:ok, roles} <- Grants.resolve(state.message, guild),
-           body = Content.body(state.message, roles),
-           {:ok, kept} <- Store.fetch(state.runtime.store, state.message.name) do
-        state = %{state | kept: kept}
-        state |> keep(body, Content.hash(body)) |> done(state)
-      else
-        {:error, error} -> failed(state, error)
-      end
+      task = Task.Supervisor.async_nolink(TaskSupervisor, fn -> work(state) end)
+      %{state | task: task.ref, again?: false}
     else
       tell(state, :left_to_another_node)
     end
+  end
+
+  defp step(state), do: %{state | again?: true}
+
+  # In the task: what is there is brought to what is to be there.
+  defp work(state) do
+    with {:ok, guild_id} <- guild_id(state),
+         {:ok, guild} <- Guilds.fetch(guild_id),
+         {:ok, roles} <- Grants.resolve(state.message, guild),
+         body = Content.body(state.message, roles),
+         {:ok, kept} <- Store.fetch(state.runtime.store, state.message.name) do
+      case keep(%{state | kept: kept}, body, Content.hash(body)) do
+        {:error, error} -> {:error, error, %{state | kept: kept}}
+        other -> other
+      end
+    end
+  end
+
+  defp ended(state, result) do
+    state = done(result, state)
+    if state.again?, do: step(state), else: state
+  end
+
+  # What the task has found, in the state of now: the message may have been deleted meanwhile.
+  defp found(state, worked) do
+    if worked.delivery != state.delivery do
+      if state.delivery, do: Events.unsubscribe({:delivery, state.delivery})
+      if worked.delivery, do: Events.subscribe({:delivery, worked.delivery})
+    end
+
+    seen? = worked.seen and not state.again?
+    %{state | kept: worked.kept, seen: seen?, refused: worked.refused, delivery: worked.delivery}
   end
 
   defp guild_id(%{message: %{channel: channel_id}, runtime: runtime}) do
@@ -125,8 +174,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
         {:waiting, state}
 
       {:ok, %Delivery{status: :delivered, message_id: message_id}} ->
-        Events.unsubscribe({:delivery, kept.delivery_id})
-        written(%{state | refused: false}, %{kept | message_id: message_id}, body, hash)
+        written(%{state | refused: false, delivery: nil}, %{kept | message_id: message_id}, body, hash)
 
       {:ok, %Delivery{status: :failed, error: error}} ->
         refused(state, error, body, hash)
@@ -181,10 +229,8 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
     stored = &Store.replace(state.kept, Map.put(new, :delivery_id, &1.id))
     message = [content: body["content"], components: body["components"]]
 
-    with {:ok, delivery} <- Notify.notify(state.message.channel, message, producer: :worlds, also: stored) do
-      Events.subscribe({:delivery, delivery.id})
-      {:waiting, %{state | seen: false}}
-    end
+    with {:ok, delivery} <- Notify.notify(state.message.channel, message, producer: :worlds, also: stored),
+         do: {:waiting, %{state | seen: false, delivery: delivery.id}}
   end
 
   @doc "Takes a message away that is not to be there any more; one that is on its way is waited for."
@@ -212,12 +258,12 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
 
   ## What came of it
 
-  defp done({:shown, state}, _before), do: state |> mended() |> tell(:shown) |> wake(@look_ms)
-  defp done({:waiting, state}, _before), do: state |> tell(:posting) |> wake(@wait_ms)
+  defp done({:shown, worked}, state), do: state |> found(worked) |> mended() |> tell(:shown) |> wake(@look_ms)
+  defp done({:waiting, worked}, state), do: state |> found(worked) |> tell(:posting) |> wake(@wait_ms)
   # Another node was quicker: the store knows.
-  defp done({:error, %Error{kind: :conflict}}, before), do: wake(before, @wait_ms)
-  defp done({:error, error}, before), do: failed(before, error)
-  defp done({:error, error, state}, _before), do: failed(state, error)
+  defp done({:error, %Error{kind: :conflict}, worked}, state), do: state |> found(worked) |> wake(@wait_ms)
+  defp done({:error, error, worked}, state), do: state |> found(worked) |> failed(error)
+  defp done({:error, error}, state), do: failed(state, error)
 
   defp failed(state, error) do
     final? = error.kind in @final
