@@ -90,7 +90,7 @@ defmodule UroDiscord.VoiceTest do
   end
 
   describe "beside somebody else, encrypted end to end" do
-    @describetag sim: ["--tls-beside", "--bots", "1"], needs: :voice_client
+    @describetag sim: ["--tls-beside", "--bots", "1"], needs: :clients
 
     setup %{sim: sim} do
       client = VoiceClient.start!(sim, "bot-1")

@@ -378,6 +378,8 @@ defmodule UroDiscord.Accounts.LinkingTest.Chromium do
 
   use UroDiscord.LinkingCase
 
+  @moduletag needs: :clients
+
   setup_all do: start!(:sqlite)
 
   test "in Chromium it is the same, and another site is told apart", %{url: url} do

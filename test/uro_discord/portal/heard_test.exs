@@ -5,7 +5,7 @@ defmodule UroDiscord.Portal.HeardTest do
 
   alias UroDiscord.{Portal, PortalClient, VoiceClient}
 
-  @moduletag needs: :voice_client
+  @moduletag needs: :clients
 
   # A whole number of periods is in each of aiortc's frames.
   @hertz 550

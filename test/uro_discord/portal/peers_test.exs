@@ -76,7 +76,7 @@ defmodule UroDiscord.Portal.PeersTest do
     assert refused(elsewhere, "world") == {404, "no_portal"}
   end
 
-  @tag sim: ["--tls-beside", "--bots", "1"], needs: :voice_client
+  @tag sim: ["--tls-beside", "--bots", "1"], needs: :clients
   test "a peer is heard in Discord, is told of, muted, and sent away", %{sim: sim, stage: stage} do
     {:ok, token} = Portal.token("stage", role: :peer, who: "ada", name: "Ada")
     client = PortalClient.start!(token)
