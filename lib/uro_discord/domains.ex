@@ -75,6 +75,7 @@ defmodule UroDiscord.Domains do
       Accounts.Turns,
       {Accounts.Queue, &Accounts.Following.follow/2},
       {Accounts.Changes, config},
+      {Accounts.Ended.Keeper, config},
       {Accounts.Departures, config},
       {Accounts.SelfRoles, config}
     ] ++

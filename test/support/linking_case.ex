@@ -24,7 +24,7 @@ defmodule UroDiscord.LinkingCase do
     for id <- ~w(ada bob eve admin), do: TestDirectory.put(id, display_name: String.capitalize(id))
     TestDirectory.put("mallory", locked?: true)
     {:ok, %{store: store}} = Runtime.fetch()
-    tables = ~w(uro_discord_links uro_discord_link_states uro_discord_members)
+    tables = ~w(uro_discord_links uro_discord_ended_links uro_discord_link_states uro_discord_members)
     {:ok, _} = Store.run(store, for(table <- tables, do: {"DELETE FROM #{table}", []}), :write)
     :ets.delete_all_objects(UroDiscord.Web.RateLimit)
     :ok

@@ -15,11 +15,23 @@ defmodule UroDiscord.TestHost do
     with nil <- :persistent_term.get({__MODULE__, discord_id}, nil), do: :error, else: (id -> {:ok, id})
   end
 
+  @doc "Calls a function `:before` or `:after` the host is told of a login."
+  def meanwhile(moment, function), do: :persistent_term.put({__MODULE__, moment}, function)
+
+  defp happens(moment), do: :persistent_term.get({__MODULE__, moment}, fn -> :ok end).()
+
   @impl true
   def put_identity(id, discord_id) do
+    happens(:before)
+
     case discord_identity(discord_id) do
-      {:ok, other} when other != id -> {:error, :taken}
-      _free -> :persistent_term.put({__MODULE__, discord_id}, id)
+      {:ok, other} when other != id ->
+        {:error, :taken}
+
+      _free ->
+        :ok = :persistent_term.put({__MODULE__, discord_id}, id)
+        happens(:after)
+        :ok
     end
   end
 

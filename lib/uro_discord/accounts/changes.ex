@@ -9,7 +9,7 @@ defmodule UroDiscord.Accounts.Changes do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Applied, Directory, Links, Running, Sync}
+  alias UroDiscord.Accounts.{Applied, Directory, Links, Running, Sync, Vanished}
   alias UroDiscord.Accounts.Changes.Hint
   alias UroDiscord.{Config, Events, Gateway, Store}
 
@@ -119,8 +119,7 @@ defmodule UroDiscord.Accounts.Changes do
       Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn ->
         with {:ok, runtime} <- Running.fetch(),
              {:ok, links} <- links.(runtime),
-             ids = links |> Map.new() |> Map.keys(),
-             {:ok, hashes} <- hashes(runtime.config, ids) do
+             {:ok, hashes} <- hashes(runtime, Map.new(links)) do
           if why == :clock and Gateway.Leader.held?(), do: release_orphans(runtime.store)
           {:ok, hashes}
         end
@@ -138,15 +137,56 @@ defmodule UroDiscord.Accounts.Changes do
   end
 
   # Of whoever is not there it is known, too.
-  defp hashes(config, ids) do
-    ids
-    |> Enum.chunk_every(@page)
-    |> Enum.reduce_while({:ok, %{}}, fn ids, {:ok, hashes} ->
-      case Directory.users(config, ids) do
-        {:ok, users} -> {:cont, {:ok, Enum.into(ids, hashes, &{&1, :erlang.phash2(users[&1], 4_294_967_296)})}}
-        {:error, error} -> {:halt, {:error, error}}
-      end
-    end)
+  defp hashes(%{config: config} = runtime, links) do
+    nobody = %{hashes: %{}, found: 0, away: [], back: []}
+
+    with {:ok, seen} <- links |> Enum.chunk_every(@page) |> Enum.reduce_while({:ok, nobody}, &page(&1, &2, config)) do
+      if Vanished.believable?(map_size(links), seen.found),
+        do: vanished(runtime, seen),
+        else: Logger.warning("accounts: the directory does not know most of the linked users, who keep their links")
+
+      {:ok, seen.hashes}
+    end
+  end
+
+  defp page(links, {:ok, seen}, config) do
+    case Directory.users(config, for({id, _link} <- links, do: id)) do
+      {:ok, users} ->
+        {:cont, {:ok, Enum.reduce(links, seen, fn {id, link}, seen -> one(seen, id, link, users[id]) end)}}
+
+      {:error, error} ->
+        {:halt, {:error, error}}
+    end
+  end
+
+  defp one(seen, id, link, user) do
+    seen = %{seen | hashes: Map.put(seen.hashes, id, :erlang.phash2(user, 4_294_967_296))}
+
+    cond do
+      user == nil -> %{seen | away: [link | seen.away]}
+      link.missing_at != nil -> %{seen | found: seen.found + 1, back: [link | seen.back]}
+      true -> %{seen | found: seen.found + 1}
+    end
+  end
+
+  # What ending a link takes is not waited for here.
+  defp vanished(runtime, seen) do
+    noted =
+      for(link <- seen.back, do: Vanished.back(runtime, link)) ++
+        for link <- seen.away, do: Vanished.away(runtime, link)
+
+    over = for {:over, link} <- noted, do: link
+
+    with {:error, error} <- Enum.find(noted, &match?({:error, _error}, &1)),
+         do: Store.failed(error, "that users are not in Uro any more, or are again, is noted later")
+
+    if over != [],
+      do: Task.Supervisor.start_child(UroDiscord.Accounts.TaskSupervisor, fn -> Enum.each(over, &unlink/1) end)
+  end
+
+  defp unlink(link) do
+    with {:error, error} <- Vanished.unlink(link),
+         do: Store.failed(error, "a user who is not in Uro any more is unlinked later")
   end
 
   # What could not be taken back when a link ended.

@@ -35,10 +35,25 @@ defmodule UroDiscord.Accounts.Joining do
         {:exit, _logged} -> :later
       end)
 
+    note_whether_joined(runtime, link, outcomes)
+
     with {:error, error} <- Sync.later(link.user_id, :linked),
          do: Logger.warning("accounts: what follows on the link is done later: #{Exception.message(error)}")
 
     guilds |> Enum.map(& &1.id) |> Enum.zip(outcomes)
+  end
+
+  # Who could be brought into none of them has not left them.
+  defp note_whether_joined(_runtime, _link, []), do: :ok
+
+  defp note_whether_joined(%{store: store}, link, outcomes) do
+    noted =
+      if Enum.any?(outcomes, &(&1 in [:joined, :there])),
+        do: Links.put_joined(store, link.discord_id),
+        else: Links.put_kept_out(store, link.discord_id)
+
+    with {:error, error} <- noted,
+         do: Store.failed(error, "whether #{link.discord_id} has joined a server was not stored")
   end
 
   # It is the member's turn, as for a sync: who unlinks him meanwhile takes back what he gets here.

@@ -8,14 +8,12 @@ defmodule UroDiscord.Accounts.Linking do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Directory, Joining, Link, Links, OAuth, Running, States, Sync, TaskSupervisor, Tokens}
+  alias UroDiscord.Accounts.{Directory, Joining, Link, Links, OAuth, Running, States, Sync, Tokens, Unlinking, Vanished}
   alias UroDiscord.{Error, Events, Runtime, Snowflake, Store}
   alias UroDiscord.Web.RateLimit
 
   # Logins of one user that begin in a minute.
   @begins 10
-  # A person waits, and Discord's part of it has its own limits.
-  @longest_ms 30_000
 
   @type outcome ::
           {:redirect, url :: String.t()}
@@ -124,20 +122,7 @@ defmodule UroDiscord.Accounts.Linking do
   defp finish_login(_runtime, _login, %{"error" => error}), do: {:refused, error}
 
   defp finish_login(runtime, login, %{"code" => code}) when byte_size(code) in 1..512 do
-    task = Task.Supervisor.async_nolink(TaskSupervisor, fn -> login(runtime, login, code) end)
-
-    case Task.yield(task, @longest_ms) do
-      {:ok, outcome} ->
-        outcome
-
-      # It goes on without anybody waiting.
-      nil ->
-        Process.demonitor(task.ref, [:flush])
-        :later
-
-      {:exit, _logged} ->
-        :later
-    end
+    with {:ok, outcome} <- Running.to_its_end(fn -> login(runtime, login, code) end), do: outcome
   end
 
   defp finish_login(_runtime, _login, _neither), do: :code_refused
@@ -149,8 +134,8 @@ defmodule UroDiscord.Accounts.Linking do
          [] <- OAuth.scopes(config) -- tokens.scopes,
          {:ok, account} <- OAuth.account(runtime, tokens.access),
          :ok <- wanted(login, account),
-         :ok <- free(config, login.user_id, account) do
-      link(runtime, login, account, tokens)
+         {:ok, login?} <- free(config, login.user_id, account) do
+      link(runtime, login, account, tokens, login?)
     else
       [_ | _] = missing -> {:missing_scopes, missing}
       {:error, %Error{} = error} -> failed(error)
@@ -162,22 +147,23 @@ defmodule UroDiscord.Accounts.Linking do
   defp wanted(%{discord_id: nil}, _account), do: :ok
   defp wanted(_personal, account), do: {:other_account, account.username}
 
-  # An account that is somebody's login at Uro is his.
+  # An account that is somebody's login at Uro is his. Whether this one is the user's login already.
   defp free(config, user_id, account) do
     case Directory.identity(config, account.id) do
-      {:ok, ^user_id} -> :ok
+      {:ok, ^user_id} -> {:ok, true}
       {:ok, _other} -> {:clash, :account, account.username}
-      :error -> :ok
+      :error -> {:ok, false}
       {:error, error} -> {:error, error}
     end
   end
 
-  defp link(%{store: store} = runtime, login, account, tokens) do
+  # That a login is made here is stored with the link, before it is made: whoever ends the link at any moment knows of it.
+  defp link(runtime, login, account, tokens, login?) do
     kept = Tokens.seal(runtime.config, tokens, account.id)
 
-    case Links.put(store, login.user_id, account.id, account.username, kept) do
+    case put(runtime, login.user_id, account, kept, identity: not login?) do
       {:ok, how, link} ->
-        with :ok <- identity(runtime, link) do
+        with :ok <- identity(runtime, how, link, login?) do
           if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
           joined = Joining.join(runtime, link, tokens.access)
           {:linked, how, link, joined, login.return_to}
@@ -194,25 +180,32 @@ defmodule UroDiscord.Accounts.Linking do
     end
   end
 
-  # Uro's login by Discord is for the same user, from now on. Somebody may have got it meanwhile.
-  defp identity(%{config: config, store: store}, link) do
-    before = Directory.identity(config, link.discord_id)
+  # An account that is linked with somebody whom the directory does not know any more is free.
+  defp put(%{store: store} = runtime, user_id, account, kept, options) do
+    with {:clash, :account, link} = clash <- Links.put(store, user_id, account.id, account.username, kept, options) do
+      case Vanished.make_way(runtime, link) do
+        :ok -> Links.put(store, user_id, account.id, account.username, kept, options)
+        :taken -> clash
+        {:error, error} -> {:error, error}
+      end
+    end
+  end
 
+  # Uro's login by Discord is for the same user, from now on. Somebody may have got it meanwhile; and he may be unlinked, by whom the login was taken away
+  # before it was made.
+  defp identity(%{config: config, store: store} = runtime, how, link, login?) do
     case Directory.add_identity(config, link.user_id, link.discord_id) do
-      :ok ->
-        with :error <- before,
-             {:error, error} <- Links.put_identity(store, link.discord_id, true),
-             do: Store.failed(error, "that a login by Discord was made here was not stored")
-
+      :ok when login? ->
         :ok
+
+      :ok ->
+        with false <- linked?(store, link), do: take_back_identity(runtime, link)
 
       :none ->
         :ok
 
       :taken ->
-        with {:error, error} <- Links.delete(store, link),
-             do: Store.failed(error, "a link was not taken back")
-
+        with {:error, error} <- not_his(how, store, link), do: Store.failed(error, "a link was not taken back")
         {:clash, :account, link.username}
 
       # The link is good without it.
@@ -220,6 +213,29 @@ defmodule UroDiscord.Accounts.Linking do
         Logger.warning("accounts: #{Exception.message(error)}; he cannot log in by Discord through this link")
         :ok
     end
+  end
+
+  # Of a link that has just been made nobody was told yet.
+  defp not_his(:new, store, link), do: Links.delete(store, link)
+  defp not_his(:again, _store, link), do: Unlinking.unlink(link.user_id, :admin)
+
+  # What is not known counts as before.
+  defp linked?(store, link) do
+    case Links.get(store, link.user_id) do
+      {:ok, %{discord_id: discord_id}} -> if discord_id == link.discord_id, do: :ok, else: false
+      :error -> false
+      {:error, _error} -> :ok
+    end
+  end
+
+  defp take_back_identity(%{config: config}, link) do
+    with {:error, error} <- Directory.remove_identity(config, link.user_id, link.discord_id),
+         do:
+           Logger.error(
+             "accounts: the login by Discord of #{link.user_id}, who was unlinked while he linked, stays: #{Exception.message(error)}"
+           )
+
+    :login_over
   end
 
   @doc """
@@ -233,7 +249,7 @@ defmodule UroDiscord.Accounts.Linking do
          :error <- Links.by_discord(store, account.id),
          {:ok, user_id} <- Directory.identity(config, account.id),
          :ok <- may_link(runtime, user_id) do
-      case Links.put(store, user_id, account.id, account.username, nil) do
+      case put(runtime, user_id, account, nil, []) do
         {:ok, how, link} ->
           if how == :new, do: Events.publish(:accounts, {:linked, %{link: link}})
           with :ok <- Sync.later(user_id, :linked), do: {:ok, link}

@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.Links do
   alias UroDiscord.Accounts.Link
   alias UroDiscord.{Error, Snowflake, Store}
 
-  @columns "user_id, discord_id, username, linked_at, left_at"
+  @columns "user_id, discord_id, username, linked_at, agreed_at, left_at, missing_at, joined"
   # Parameters of one statement; SQLite takes 32,766, and PostgreSQL twice that.
   @most 1_000
 
@@ -70,39 +70,56 @@ defmodule UroDiscord.Accounts.Links do
   end
 
   @doc """
-  Those whose users have left since before this moment, or at any time with nil; 1,000 at most, the earliest first.
+  A page of those whose users have left since before this moment, or at any time with nil, the earliest first, after one of these (nil: from the
+  beginning); 1,000 at most.
   """
-  @spec left(Store.t(), DateTime.t() | nil) :: {:ok, [Link.t()]} | {:error, Error.t()}
-  def left(store, before) do
+  @spec left(Store.t(), DateTime.t() | nil, Link.t() | nil) :: {:ok, [Link.t()]} | {:error, Error.t()}
+  def left(store, before, last \\ nil) do
     limit = if before, do: DateTime.to_unix(before, :millisecond), else: 0x7FFF_FFFF_FFFF_FFFF
+    {left_at, discord_id} = if last, do: {DateTime.to_unix(last.left_at, :millisecond), last.discord_id}, else: {-1, ""}
 
-    with {:ok, [%{rows: rows}]} <- read(store, "WHERE left_at <= $1 ORDER BY left_at LIMIT #{@most}", [limit]),
-         do: {:ok, Enum.map(rows, &link/1)}
+    where = """
+    WHERE left_at <= $1 AND (left_at, discord_id) > (CAST($2 AS BIGINT), CAST($3 AS TEXT)) ORDER BY left_at, discord_id LIMIT #{@most}
+    """
+
+    with {:ok, [%{rows: rows}]} <- read(store, where, [limit, left_at, discord_id]), do: {:ok, Enum.map(rows, &link/1)}
+  end
+
+  @doc "When the first of those left who did so after this moment; nil where nobody did."
+  @spec next_left(Store.t(), DateTime.t()) :: {:ok, DateTime.t() | nil} | {:error, Error.t()}
+  def next_left(store, at) do
+    sql = "SELECT MIN(left_at) FROM uro_discord_links WHERE left_at > $1"
+
+    with {:ok, [%{rows: [[left_at]]}]} <- Store.run(store, [{sql, [DateTime.to_unix(at, :millisecond)]}], :read),
+         do: {:ok, time(left_at)}
   end
 
   @doc """
   Stores that these two belong together; `:again` where they did before. Nothing is overwritten: `{:clash, :user, link}` where the user has another
   account, `{:clash, :account, link}` where the account is another user's. Without tokens those that are there stay; with new ones Discord may
-  have forgotten what it was told.
+  have forgotten what it was told. With `identity: true` the host's login is about to be told of the account by us.
   """
-  @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil) ::
+  @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil, identity: boolean()) ::
           {:ok, :new | :again, Link.t()} | {:clash, :user | :account, Link.t()} | {:error, Error.t()}
-  def put(store, user_id, discord_id, username, tokens \\ nil) do
+  def put(store, user_id, discord_id, username, tokens \\ nil, options \\ []) do
     now = System.os_time(:millisecond)
     [access, refresh, expires_at, scopes] = token_values(tokens)
+    identity = if options[:identity], do: 1, else: 0
 
     statements = [
       {"""
-       INSERT INTO uro_discord_links (user_id, discord_id, username, linked_at, identity, access_token, refresh_token, token_expires_at, scopes)
-       VALUES ($1, $2, $3, $4, 0, $5, $6, $7, $8) ON CONFLICT DO NOTHING
-       """, [user_id, discord_id, username, now, access, refresh, expires_at, scopes]},
+       INSERT INTO uro_discord_links
+         (user_id, discord_id, username, linked_at, agreed_at, joined, identity, access_token, refresh_token, token_expires_at, scopes)
+       VALUES ($1, $2, $3, $4, $4, 1, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING
+       """, [user_id, discord_id, username, now, identity, access, refresh, expires_at, scopes]},
       {"""
-       UPDATE uro_discord_links SET username = $1, left_at = NULL,
+       UPDATE uro_discord_links SET username = $1, left_at = NULL, missing_at = NULL, agreed_at = $8,
+         identity = CASE WHEN CAST($9 AS BIGINT) = 1 THEN 1 ELSE identity END,
          access_token = COALESCE($2, access_token), refresh_token = CASE WHEN CAST($2 AS TEXT) IS NULL THEN refresh_token ELSE $3 END,
          token_expires_at = COALESCE($4, token_expires_at), scopes = COALESCE($5, scopes),
          connection = CASE WHEN CAST($2 AS TEXT) IS NULL THEN connection END
        WHERE user_id = $6 AND discord_id = $7
-       """, [username, access, refresh, expires_at, scopes, user_id, discord_id]},
+       """, [username, access, refresh, expires_at, scopes, user_id, discord_id, now, identity]},
       {"SELECT #{@columns} FROM uro_discord_links WHERE user_id = $1 OR discord_id = $2", [user_id, discord_id]}
     ]
 
@@ -118,7 +135,7 @@ defmodule UroDiscord.Accounts.Links do
     end
   end
 
-  @doc "Forgets a link, if it is still with this account, and returns whether it was there."
+  @doc "Forgets a link and nothing else, if it is still with this account, and returns whether it was there. One that ends does so by `UroDiscord.Accounts.Ended`."
   @spec delete(Store.t(), Link.t()) :: {:ok, boolean()} | {:error, Error.t()}
   def delete(store, link) do
     sql = "DELETE FROM uro_discord_links WHERE user_id = $1 AND discord_id = $2"
@@ -127,12 +144,25 @@ defmodule UroDiscord.Accounts.Links do
          do: {:ok, count == 1}
   end
 
-  @doc "The user has left every server at this moment, or with nil is in one; a moment that is stored already stays."
-  @spec put_left(Store.t(), Snowflake.t(), DateTime.t() | nil) :: :ok | {:error, Error.t()}
-  def put_left(store, discord_id, nil), do: update(store, discord_id, "left_at = NULL", [])
-
+  @doc "The user has left every server at this moment; one that is stored already stays."
+  @spec put_left(Store.t(), Snowflake.t(), DateTime.t()) :: :ok | {:error, Error.t()}
   def put_left(store, discord_id, at),
     do: update(store, discord_id, "left_at = COALESCE(left_at, $2)", [DateTime.to_unix(at, :millisecond)])
+
+  @doc "The user is in a server, and was: whatever was noted of his having left, or never having come, is over."
+  @spec put_joined(Store.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
+  def put_joined(store, discord_id), do: update(store, discord_id, "left_at = NULL, joined = 1", [])
+
+  @doc "The user could be brought into none of the servers."
+  @spec put_kept_out(Store.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
+  def put_kept_out(store, discord_id), do: update(store, discord_id, "joined = 0", [])
+
+  @doc "The directory does not know the user at this moment, or with nil knows him; a moment that is stored already stays."
+  @spec put_missing(Store.t(), Snowflake.t(), DateTime.t() | nil) :: :ok | {:error, Error.t()}
+  def put_missing(store, discord_id, nil), do: update(store, discord_id, "missing_at = NULL", [])
+
+  def put_missing(store, discord_id, at),
+    do: update(store, discord_id, "missing_at = COALESCE(missing_at, $2)", [DateTime.to_unix(at, :millisecond)])
 
   @doc "What Discord calls these accounts now."
   @spec put_usernames(Store.t(), [{Snowflake.t(), String.t()}]) :: :ok | {:error, Error.t()}
@@ -214,13 +244,19 @@ defmodule UroDiscord.Accounts.Links do
   defp token_values(tokens),
     do: [tokens.access, tokens.refresh, DateTime.to_unix(tokens.expires_at, :millisecond), tokens.scopes]
 
-  defp link([user_id, discord_id, username, linked_at, left_at]) do
+  defp link([user_id, discord_id, username, linked_at, agreed_at, left_at, missing_at, joined]) do
     %Link{
       user_id: user_id,
       discord_id: discord_id,
       username: username,
-      linked_at: DateTime.from_unix!(linked_at, :millisecond),
-      left_at: left_at && DateTime.from_unix!(left_at, :millisecond)
+      linked_at: time(linked_at),
+      agreed_at: time(agreed_at),
+      left_at: time(left_at),
+      missing_at: time(missing_at),
+      joined?: joined == 1
     }
   end
+
+  defp time(nil), do: nil
+  defp time(ms), do: DateTime.from_unix!(ms, :millisecond)
 end

@@ -2,12 +2,33 @@ defmodule UroDiscord.Accounts.Running do
   @moduledoc false
   # What processes and functions of the accounts need of a UroDiscord that has them.
 
-  alias UroDiscord.{Config, Error, Runtime}
+  alias UroDiscord.{Accounts, Config, Error, Runtime}
+
+  # A person waits, and Discord's part of it has its own limits.
+  @longest_ms 30_000
 
   @spec fetch() :: {:ok, Runtime.t()} | {:error, Error.t()}
   def fetch do
     with {:ok, %{config: config} = runtime} <- Runtime.fetch_enabled() do
       if Config.Accounts.on?(config), do: {:ok, runtime}, else: {:error, off()}
+    end
+  end
+
+  @doc "Calls a function that is gone on with when the process that wants its result ends, as with a browser. `:later`: it is not done yet, or has crashed."
+  @spec to_its_end((() -> result)) :: {:ok, result} | :later when result: term()
+  def to_its_end(function) do
+    task = Task.Supervisor.async_nolink(Accounts.TaskSupervisor, function)
+
+    case Task.yield(task, @longest_ms) do
+      {:ok, result} ->
+        {:ok, result}
+
+      nil ->
+        Process.demonitor(task.ref, [:flush])
+        :later
+
+      {:exit, _logged} ->
+        :later
     end
   end
 

@@ -67,17 +67,18 @@ defmodule UroDiscord.Accounts.Tokens do
     with {:ok, _} <- Links.replace_tokens(store, link.discord_id, kept.access, nil), do: :none
   end
 
-  @doc "Ends what the owner of these tokens has agreed to. They are read before the link is deleted, and this is done after."
-  @spec revoke(Runtime.t(), Link.t(), Links.tokens() | nil) :: :ok
-  def revoke(_runtime, _link, nil), do: :ok
-
+  @doc "Ends what the owner of these tokens has agreed to. The link is deleted by then."
+  @spec revoke(Runtime.t(), Link.t(), %{:access => String.t(), :refresh => String.t() | nil, optional(atom()) => term()}) ::
+          :ok | {:error, Error.t()}
   def revoke(runtime, link, kept) do
-    with {:ok, token} <- open(runtime, link, kept.refresh || kept.access),
-         {:error, error} <- OAuth.revoke(runtime, token) do
-      Logger.warning("accounts: Discord was not told that #{link.discord_id} is unlinked: #{Exception.message(error)}")
+    with {:ok, token} <- open(runtime, link, kept.refresh || kept.access) do
+      OAuth.revoke(runtime, token)
+    else
+      :none ->
+        Logger.warning(
+          "accounts: Discord was not told that #{link.discord_id} is unlinked: token_key: is another one by now"
+        )
     end
-
-    :ok
   end
 
   # The key in the configuration is another one by now.

@@ -4,7 +4,7 @@ defmodule UroDiscord.Accounts.Unlinking do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Directory, Ended, Link, Links, Running, Sync, Tokens}
+  alias UroDiscord.Accounts.{Ended, Link, Links, Running, Sync, TaskSupervisor}
   alias UroDiscord.{Error, Events, Snowflake}
 
   @typedoc """
@@ -16,41 +16,42 @@ defmodule UroDiscord.Accounts.Unlinking do
   @typedoc "The link that has ended; `:error` where there was none (any more), so that of several who end one at once only one has it."
   @type result :: {:ok, Link.t()} | :error | {:error, Error.t()}
 
-  @spec unlink(String.t(), reason()) :: result()
-  def unlink(user_id, reason) do
+  @spec unlink(String.t(), reason(), Ended.condition()) :: result()
+  def unlink(user_id, reason, condition \\ nil) do
     with {:ok, runtime} <- Running.fetch(),
          {:ok, link} <- Links.get(runtime.store, user_id),
-         do: finish(runtime, link, reason)
+         do: finish(runtime, link, reason, condition)
   end
 
-  @spec unlink_account(Snowflake.t(), reason()) :: result()
-  def unlink_account(discord_id, reason) do
+  @spec unlink_account(Snowflake.t(), reason(), Ended.condition()) :: result()
+  def unlink_account(discord_id, reason, condition \\ nil) do
     with {:ok, runtime} <- Running.fetch(),
          {:ok, link} <- Links.by_discord(runtime.store, discord_id),
-         do: finish(runtime, link, reason)
+         do: finish(runtime, link, reason, condition)
   end
 
-  defp finish(%{store: store} = runtime, link, reason) do
-    with {:ok, kept, _connection} <- Links.tokens(store, link.discord_id),
-         {:ok, identity?} <- Links.identity?(store, link.discord_id),
-         {:ok, true} <- Links.delete(store, link) do
-      Events.publish(:accounts, {:unlinked, %{link: link, reason: reason}})
-      if identity?, do: remove_identity(runtime, link)
-      released(Sync.release(link), link)
-      # What he has ended himself is ended.
-      if reason != :deauthorized, do: Tokens.revoke(runtime, link, kept)
-      Ended.told(link, reason)
+  @doc "The same, but what follows is not waited for: it is stored when this returns."
+  @spec unlink_account_soon(Snowflake.t(), reason(), Ended.condition()) :: result()
+  def unlink_account_soon(discord_id, reason, condition) do
+    with {:ok, runtime} <- Running.fetch(),
+         {:ok, link} <- Links.by_discord(runtime.store, discord_id),
+         {:ok, ended} <- Ended.put(runtime, link, reason, condition) do
+      Task.Supervisor.start_child(TaskSupervisor, fn -> follow(runtime, link, ended) end)
       {:ok, link}
-    else
-      {:ok, false} -> :error
-      {:error, error} -> {:error, error}
     end
   end
 
-  # Uro keeps it where he could not log in any more without it.
-  defp remove_identity(%{config: config}, link) do
-    with {:error, error} <- Directory.remove_identity(config, link.user_id, link.discord_id),
-         do: Logger.warning("accounts: Uro keeps the login by Discord of #{link.user_id}: #{Exception.message(error)}")
+  defp finish(runtime, link, reason, condition) do
+    with {:ok, ended} <- Ended.put(runtime, link, reason, condition) do
+      follow(runtime, link, ended)
+      {:ok, link}
+    end
+  end
+
+  defp follow(runtime, link, ended) do
+    Events.publish(:accounts, {:unlinked, %{link: link, reason: ended.reason}})
+    released(Sync.release(link), link)
+    Ended.go_on(runtime, ended)
   end
 
   defp released(:ok, _link), do: :ok

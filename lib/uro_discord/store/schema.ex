@@ -243,15 +243,20 @@ defmodule UroDiscord.Store.Schema do
      ]},
     {5,
      [
-       # Which Uro user and which Discord account belong together. Tokens are encrypted (UroDiscord.Accounts.Vault). identity: 1 where we have told
-       # the host's login of it. connection: what Discord was told of the user last (Linked Roles), as a hash.
+       # Which Uro user and which Discord account belong together. Tokens are encrypted (UroDiscord.Accounts.Vault). agreed_at: when he last agreed to it
+       # at Discord. left_at: since when he is in none of the servers. missing_at: since when the directory does not know the user. joined: 0 where he was
+       # never in one of the servers. identity: 1 where we have told the host's login of it, or were about to. connection: what Discord was told of the
+       # user last (Linked Roles), as a hash.
        {"""
         CREATE TABLE IF NOT EXISTS uro_discord_links (
           user_id TEXT NOT NULL PRIMARY KEY,
           discord_id TEXT NOT NULL UNIQUE,
           username TEXT NOT NULL,
           linked_at <integer> NOT NULL,
+          agreed_at <integer> NOT NULL,
           left_at <integer>,
+          missing_at <integer>,
+          joined <integer> NOT NULL,
           identity <integer> NOT NULL,
           access_token TEXT,
           refresh_token TEXT,
@@ -265,6 +270,28 @@ defmodule UroDiscord.Store.Schema do
         "DROP INDEX IF EXISTS uro_discord_links_order"},
        {"CREATE INDEX IF NOT EXISTS uro_discord_links_left ON uro_discord_links (left_at) WHERE left_at IS NOT NULL",
         "DROP INDEX IF EXISTS uro_discord_links_left"},
+       # Links that have ended, until all that follows is done (UroDiscord.Accounts.Ended): todo has the parts that are left.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_ended_links (
+          id TEXT NOT NULL PRIMARY KEY,
+          user_id TEXT NOT NULL,
+          discord_id TEXT NOT NULL,
+          username TEXT NOT NULL,
+          linked_at <integer> NOT NULL,
+          agreed_at <integer> NOT NULL,
+          left_at <integer>,
+          identity <integer> NOT NULL,
+          access_token TEXT,
+          refresh_token TEXT,
+          reason TEXT NOT NULL,
+          todo TEXT NOT NULL,
+          failures <integer> NOT NULL,
+          due_at <integer> NOT NULL,
+          ended_at <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_ended_links"},
+       {"CREATE INDEX IF NOT EXISTS uro_discord_ended_links_due ON uro_discord_ended_links (due_at)",
+        "DROP INDEX IF EXISTS uro_discord_ended_links_due"},
        # Logins at Discord that are under way (with a session and a user), and personal links that /link has given out (with neither): each is good
        # for one use. The state that goes through the browser is kept as a hash.
        {"""

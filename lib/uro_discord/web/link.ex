@@ -9,7 +9,7 @@ defmodule UroDiscord.Web.Link do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Linking, Links, States, Unlinking}
+  alias UroDiscord.Accounts.{Linking, Links, Running, States, Unlinking}
   alias UroDiscord.Config
   alias UroDiscord.Setup.Invite
   alias UroDiscord.Web.{LinkPages, Page, Request, Response}
@@ -88,10 +88,13 @@ defmodule UroDiscord.Web.Link do
   defp answer(["link", "delete"], request, user_id, runtime) do
     account = request.query["account"]
 
-    with {:ok, %{discord_id: ^account}} <- Links.get(runtime.store, user_id),
-         {:error, _away} <- Unlinking.unlink(user_id, :user) do
-      LinkPages.response(:later, runtime.config)
-    else
+    result =
+      with {:ok, %{discord_id: ^account}} <- Links.get(runtime.store, user_id),
+           {:ok, result} <- Running.to_its_end(fn -> Unlinking.unlink(user_id, :user) end),
+           do: result
+
+    case result do
+      :later -> LinkPages.response(:later, runtime.config)
       {:error, _away} -> LinkPages.response(:later, runtime.config)
       _done_or_another -> Page.redirect(runtime.config.accounts.public_url <> "/link/done")
     end

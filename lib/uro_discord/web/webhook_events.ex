@@ -5,6 +5,7 @@ defmodule UroDiscord.Web.WebhookEvents do
 
   @behaviour UroDiscord.Web.Route
 
+  alias UroDiscord.Accounts.Departures
   alias UroDiscord.{Events, JSON}
   alias UroDiscord.Interactions.ReplayGuard
   alias UroDiscord.Web.{Response, Signed}
@@ -34,12 +35,20 @@ defmodule UroDiscord.Web.WebhookEvents do
     end
   end
 
-  # It has no id: the same bytes are the same event.
+  # It has no id: the same bytes are the same event. Discord sends it again where it is not told that it was taken.
   defp event(type, event, body) do
-    if ReplayGuard.new?({:event, :crypto.hash(:sha256, body)}) do
-      Events.publish({:webhook, type}, %{type: type, timestamp: event["timestamp"], data: event["data"]})
-    end
+    with :ok <- kept(type, event) do
+      if ReplayGuard.new?({:event, :crypto.hash(:sha256, body)}) do
+        Events.publish({:webhook, type}, %{type: type, timestamp: event["timestamp"], data: event["data"]})
+      end
 
-    Response.empty(204)
+      Response.empty(204)
+    else
+      {:error, _away} -> Response.later("the event cannot be stored now")
+    end
   end
+
+  # What must not be lost is stored before Discord is answered.
+  defp kept("APPLICATION_DEAUTHORIZED", event), do: Departures.deauthorized(event["data"], event["timestamp"])
+  defp kept(_type, _event), do: :ok
 end

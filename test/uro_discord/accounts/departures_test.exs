@@ -6,8 +6,9 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   import ExUnit.CaptureLog
   import UroDiscord.TestDirectory, only: [accounts: 1, link!: 3, person: 2]
   alias UroDiscord.Accounts
-  alias UroDiscord.Accounts.{Departures, Link, Links}
-  alias UroDiscord.{Clock, Events, HttpClient, JSON, Rest, Runtime, Stores, WebCase}
+  alias UroDiscord.Accounts.{Applied, Departures, Ended, Link, Links, Unlinking}
+  alias UroDiscord.Accounts.Tasks.Reader
+  alias UroDiscord.{Clock, Events, HttpClient, JSON, Rest, Runtime, Store, Stores, TestDirectory, WebCase}
 
   @away "1100000000000000900"
 
@@ -59,15 +60,7 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   end
 
   # As UroDiscord.Web.WebhookEvents hears it from Discord.
-  defp deauthorized(sim, user, at) do
-    data = %{"user" => %{"id" => person(sim, user)}}
-
-    Events.publish({:webhook, "APPLICATION_DEAUTHORIZED"}, %{
-      type: "APPLICATION_DEAUTHORIZED",
-      timestamp: at,
-      data: data
-    })
-  end
+  defp deauthorized(sim, user, at), do: :ok = Departures.deauthorized(%{"user" => %{"id" => person(sim, user)}}, at)
 
   defp told!(reason) do
     assert_receive {:unlinked, %Link{} = link, ^reason}, 15_000
@@ -136,18 +129,158 @@ defmodule UroDiscord.Accounts.DeparturesTest do
     told!(:left)
   end
 
-  test "a server that cannot be asked ends no link", %{sim: sim, guild: guild} do
+  test "the grace begins with the last of the servers", %{sim: sim, guild: guild} do
+    [%{"id" => second}] = DiscordSim.post(sim, "/guilds", %{count: 1, members: 0})
+    start!(sim, guilds: [[id: guild], [id: second]], leave_grace: 60_000)
+    link!(sim, "bela", "bob")
+    DiscordSim.post(sim, "/members", %{action: "join", user: "bob", guild: second})
+    leave!(sim, "bob")
+    assert eventually(fn -> asked(sim, second) > 0 end)
+    assert {:ok, %{left_at: nil}} = Accounts.link("bela")
+    now = DateTime.utc_now()
+    DiscordSim.post(sim, "/members", %{action: "leave", user: "bob", guild: second})
+    assert eventually(fn -> match?({:ok, %{left_at: %DateTime{}}}, Accounts.link("bela")) end)
+    {:ok, %{left_at: left_at}} = Accounts.link("bela")
+    assert DateTime.compare(left_at, now) == :gt
+  end
+
+  test "a server that cannot be asked ends no link, and is not asked for each who left", %{sim: sim, guild: guild} do
     log =
       capture_log(fn ->
         start!(sim, guilds: [[id: guild], [id: @away]])
         link!(sim, "bela", "bob")
         leave!(sim, "bob")
-        assert eventually(fn -> match?({:ok, %{left_at: %DateTime{}}}, Accounts.link("bela")) end)
-        # Two seconds are enough for the look.
-        refute_receive {:unlinked, _link, _reason}, 2_000
+        assert eventually(fn -> asked(sim, guild) > 0 end)
+        # He is looked at again after a second.
+        assert eventually(fn -> asked(sim, guild) > 1 end)
+        refute_received {:unlinked, _link, _reason}
       end)
 
-    assert log =~ "is seen later"
+    assert log =~ "later"
+    assert {:ok, %{left_at: nil}} = Accounts.link("bela")
+    assert asked(sim, @away) == 0
+  end
+
+  test "of those who left a server that has thrown the bot out nobody is asked for, and nobody loses his link", %{
+    sim: sim,
+    guild: guild
+  } do
+    start!(sim, leave_grace: 1)
+    {:ok, %{store: store}} = Runtime.fetch()
+    people = for(n <- 1..30, do: "person-#{n}")
+    DiscordSim.post(sim, "/members", %{action: "join", count: 30})
+    members = DiscordSim.get(sim, "/members?guild=#{guild}")
+    ids = for %{"user" => %{"id" => id, "username" => "person-" <> _}} <- members, do: id
+    assert length(ids) == length(people)
+
+    log =
+      capture_log(fn ->
+        DiscordSim.post(sim, "/members", %{action: "kick", user: sim.info["application_id"]})
+        ago = DateTime.add(DateTime.utc_now(), -60)
+        for {id, n} <- Enum.with_index(ids), do: link!(sim, "u#{n}", id)
+        for id <- ids, do: :ok = Links.put_left(store, id, ago)
+        send(Departures, {:wake, :look})
+        assert eventually(fn -> map_size(:sys.get_state(Departures).unsure) == 30 end)
+        # Nor are they when it looks again.
+        send(Departures, {:wake, :look})
+        assert eventually(fn -> not is_map_key(:sys.get_state(Departures).tasks, :look) end)
+      end)
+
+    # Those who are asked for at once may learn it at once.
+    assert asked(sim, guild) <= 8
+    assert {:ok, [_ | _] = links} = Accounts.links()
+    assert length(links) == 30
+    refute_received {:unlinked, _link, _reason}
+    assert length(String.split(log, "whether 30 have left the servers is seen later")) == 2
+  end
+
+  # How often Discord was asked for somebody who is not the bot in a server.
+  defp asked(sim, guild) do
+    bot = "/guilds/#{guild}/members/#{sim.info["application_id"]}"
+    path = "/guilds/#{guild}/members/"
+
+    sim
+    |> DiscordSim.get("/requests")
+    |> Enum.count(&(&1["method"] == "GET" and String.starts_with?(&1["path"], path) and &1["path"] != bot))
+  end
+
+  test "what it asks keeps nobody waiting who tells it something", %{sim: sim, guild: guild} do
+    start!(sim)
+    link!(sim, "bela", "bob")
+    link!(sim, "ada", "alice")
+    UroDiscord.subscribe(:accounts)
+    DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members/*", answer_delay_ms: 2_000, times: 9}])
+    leave!(sim, "bob")
+    assert eventually(fn -> Map.has_key?(:sys.get_state(Departures, 1_000).tasks, :presence) end)
+    # Somebody else is seen to while he is asked for.
+    banned = %{data: %{"guild_id" => guild, "user" => %{"id" => person(sim, "alice")}}}
+    Events.publish({:gateway, "GUILD_BAN_ADD"}, banned)
+    assert_receive {:uro_discord, :accounts, {:unlinked, %{link: %{user_id: "ada"}}}}, 1_500
+    assert Map.has_key?(:sys.get_state(Departures, 1_000).tasks, :presence)
+    DiscordSim.delete(sim, "/faults")
+    told!(:left)
+  end
+
+  test "who came back meanwhile keeps it, also where a task has read that he was gone", %{sim: sim} do
+    start!(sim, leave_grace: 60_000)
+    link!(sim, "bela", "bob")
+    {:ok, %{store: store}} = Runtime.fetch()
+    :ok = Links.put_left(store, person(sim, "bob"), DateTime.add(DateTime.utc_now(), -120))
+    {:ok, gone} = Accounts.link("bela")
+    assert Reader.left(gone) == []
+    assert {:ok, %{left_at: nil}} = Accounts.link("bela")
+    # Or between the answer and the end.
+    assert Unlinking.unlink_account(person(sim, "bob"), :left, {:left_at, DateTime.utc_now()}) == :error
+    assert {:ok, _link} = Accounts.link("bela")
+    refute_received {:unlinked, _link, _reason}
+  end
+
+  for store <- [:sqlite, :postgres] do
+    test "what follows on an unlink outlives the processes that do it (#{store})", %{sim: sim, guild: guild} do
+      options = Stores.options!(unquote(store)) ++ [database: DiscordSim.config(sim)[:database]]
+      start!(sim, [], options)
+      link!(sim, "bela", "bob")
+      link!(sim, "ada", "alice")
+      {:ok, runtime} = Runtime.fetch()
+
+      # One whose host fails, and one whose process has ended right after the link did.
+      Process.put(:refuses, true)
+      log = capture_log(fn -> assert {:ok, %Link{}} = Accounts.unlink("bela", :admin) end)
+      assert_receive {:unlinked, %{user_id: "bela"}, :admin}
+      {:ok, ada} = Accounts.link("ada")
+      assert {:ok, %{todo: [_ | _]}} = Ended.put(runtime, ada, :user, nil)
+      assert Ended.put(runtime, ada, :user, nil) == :error
+      assert Accounts.link("ada") == :error
+      assert {:ok, %{}} = Applied.get(runtime.store, guild, ada.discord_id)
+      refute log =~ "not tried again"
+
+      capture_log(fn -> stop_supervised!(UroDiscord) end)
+      Process.put(:refuses, false)
+      drain()
+      start!(sim, [], options)
+      # Whoever was at it might still be.
+      {:ok, %{store: store}} = Runtime.fetch()
+      sql = "UPDATE uro_discord_ended_links SET due_at = 0 WHERE user_id = 'ada'"
+      {:ok, _} = Store.run(store, [{sql, []}], :write)
+      GenServer.cast(Ended.keeper(), {:soon, 0})
+      assert_receive {:unlinked, %{user_id: "bela", username: "@bob"}, :admin}, 10_000
+      assert_receive {:unlinked, %{user_id: "ada"}, :user}, 10_000
+      assert eventually(fn -> Ended.due(store) == {:ok, []} and waiting(store) == 0 end)
+      refute_received {:unlinked, _link, _reason}
+    end
+  end
+
+  defp waiting(store) do
+    {:ok, [%{rows: [[count]]}]} = Store.run(store, [{"SELECT COUNT(*) FROM uro_discord_ended_links", []}], :read)
+    count
+  end
+
+  defp drain do
+    receive do
+      {:unlinked, _link, _reason} -> drain()
+    after
+      0 -> :ok
+    end
   end
 
   test "who is banned is unlinked at once", %{sim: sim} do
@@ -167,6 +300,71 @@ defmodule UroDiscord.Accounts.DeparturesTest do
     deauthorized(sim, "alice", DateTime.to_iso8601(DateTime.add(DateTime.utc_now(), 1)))
     assert %{user_id: "ada"} = told!(:deauthorized)
     assert {:ok, %{user_id: "bela"}} = Accounts.link("bela")
+  end
+
+  test "who has agreed again since keeps it", %{sim: sim} do
+    start!(sim)
+    link!(sim, "bela", "bob")
+    {:ok, %{store: store}} = Runtime.fetch()
+    ago = System.os_time(:millisecond) - 60_000
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET linked_at = $1, agreed_at = $1", [ago]}], :write)
+    {:ok, :again, link} = Links.put(store, "bela", person(sim, "bob"), "@bob")
+    assert DateTime.compare(link.agreed_at, link.linked_at) == :gt
+    deauthorized(sim, "bob", DateTime.to_iso8601(DateTime.from_unix!(ago + 30_000, :millisecond)))
+    # What comes behind it is done with it, or after.
+    link!(sim, "ada", "alice")
+    deauthorized(sim, "alice", DateTime.to_iso8601(DateTime.add(DateTime.utc_now(), 1)))
+    assert %{user_id: "ada"} = told!(:deauthorized)
+    assert {:ok, %{user_id: "bela"}} = Accounts.link("bela")
+  end
+
+  test "who is not in Uro any more is unlinked when Uro has said so twice, some time apart", %{sim: sim} do
+    TestDirectory.put("bela", display_name: "Béla")
+    start!(sim, poll: 1_000)
+    link!(sim, "bela", "bob")
+    TestDirectory.delete("bela")
+    assert eventually(fn -> match?({:ok, %{missing_at: %DateTime{}}}, Accounts.link("bela")) end)
+    # A database that was put back.
+    TestDirectory.put("bela", display_name: "Béla")
+    assert eventually(fn -> match?({:ok, %{missing_at: nil}}, Accounts.link("bela")) end)
+    TestDirectory.delete("bela")
+    assert eventually(fn -> match?({:ok, %{missing_at: %DateTime{}}}, Accounts.link("bela")) end)
+    refute_received {:unlinked, _link, _reason}
+    {:ok, %{store: store}} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET missing_at = missing_at - 7200000", []}], :write)
+    assert %{user_id: "bela"} = told!(:not_found)
+  end
+
+  test "of a directory that knows almost nobody, as of a database that is put back, nobody's link ends", %{sim: sim} do
+    ids = for n <- 1..9, do: "v#{n}"
+    for id <- ids, do: TestDirectory.put(id, display_name: id)
+    start!(sim, poll: 1_000)
+    for {id, n} <- Enum.with_index(ids), do: link!(sim, id, "110000000000000091#{n}")
+    {:ok, %{store: store}} = Runtime.fetch()
+
+    log =
+      capture_log(fn ->
+        for id <- ids, do: TestDirectory.delete(id)
+        # Also not of one who was away before.
+        {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET missing_at = 1 WHERE user_id = 'v1'", []}], :write)
+        refute_receive {:unlinked, _link, _reason}, 2_500
+      end)
+
+    assert log =~ "does not know most of the linked users"
+    assert {:ok, links} = Accounts.links()
+    assert for(%{missing_at: %DateTime{}} = link <- links, do: link.user_id) == ["v1"]
+    assert length(links) == 9
+    # When it knows most of them again, it is believed of him.
+    for id <- ids -- ["v1"], do: TestDirectory.put(id, display_name: id)
+    assert %{user_id: "v1"} = told!(:not_found)
+  end
+
+  test "while that cannot be stored Discord is not told that it was taken", %{sim: sim} do
+    start!(sim, [], [web: [port: 0]] ++ Stores.options!(:postgres))
+    link!(sim, "bela", "bob")
+    event = %{"user" => %{"id" => person(sim, "bob")}}
+    stop_supervised!(UroDiscord.TestRepo)
+    assert {:error, %UroDiscord.Error{}} = Departures.deauthorized(event, nil)
   end
 
   test "whoever removes the application in Discord's settings is unlinked, and Discord is answered", %{sim: sim} do
@@ -225,13 +423,17 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   end
 
   test "the tasks find who has left: at once, or after the grace", %{sim: sim} do
+    leave!(sim, "bob")
     start!(sim, leave_grace: 60_000)
     link = link!(sim, "bela", "bob")
-    assert Departures.left(link) == :waits
+    assert Departures.settle(link) == :waits
     {:ok, %{left_at: %DateTime{}} = waiting} = Accounts.link("bela")
-    assert Departures.left(waiting) == :waits
-    assert Departures.left(%{waiting | left_at: DateTime.add(waiting.left_at, -60)}) == :unlinked
+    assert Departures.settle(waiting) == :waits
+    {:ok, %{store: store}} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET left_at = left_at - 60000", []}], :write)
+    {:ok, over} = Accounts.link("bela")
+    assert Departures.settle(over) == :unlinked
     told!(:left)
-    assert Departures.left(waiting) == :waits
+    assert Departures.settle(over) == :there
   end
 end

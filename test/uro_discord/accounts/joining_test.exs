@@ -113,6 +113,18 @@ defmodule UroDiscord.Accounts.JoiningTest do
     linked = link(url, "bob", person)
     assert body(linked) =~ "as many servers as Discord allows" and body(linked) =~ "linked all the same"
     assert member(sim, person) == nil
+
+    # Who could not come has not left.
+    assert_receive {:uro_discord, :accounts, {:left, %{user_id: "bob"}}}, 5_000
+    {:ok, %{joined?: false} = link} = Accounts.link("bob")
+    assert Accounts.Departures.settle(link) == :kept_out
+    refute_receive {:uro_discord, :accounts, {:unlinked, _}}, 1_500
+    # When he comes by himself and goes, he has.
+    DiscordSim.post(sim, "/accounts", %{user: person, guilds_full: false})
+    act(sim, "join", person)
+    assert eventually(fn -> match?({:ok, %{joined?: true}}, Accounts.link("bob")) end)
+    act(sim, "leave", person)
+    assert_receive {:uro_discord, :accounts, {:unlinked, %{link: %{user_id: "bob"}, reason: :left}}}, 10_000
   end
 
   test "what Discord refuses is told of the server that it is about", %{sim: sim, url: url, person: person} do

@@ -257,6 +257,26 @@ defmodule UroDiscord.Accounts.LinkingTest do
     assert TestHost.discord_identity(account(sim, "alice")) == {:ok, "bob"}
   end
 
+  test "who is unlinked while he links has no login left by it", %{sim: sim, url: url} do
+    for moment <- [:before, :after] do
+      TestHost.meanwhile(moment, fn -> {:ok, _} = Accounts.unlink("ada") end)
+      "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice") |> Browser.follow()
+      assert Accounts.link("ada") == :error
+      assert TestHost.discord_identity(account(sim, "alice")) == :error
+      TestHost.clear()
+    end
+  end
+
+  test "the account of a user who is not in Uro any more can be linked again", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    # He has deleted his user there, and made another one.
+    TestDirectory.delete("ada")
+    TestHost.delete_identity("ada", account(sim, "alice"))
+    assert "bob" |> then(&link(url, &1, "alice")) |> body() =~ "Your Discord account is linked"
+    assert {:ok, %Link{user_id: "bob"}} = Accounts.by_discord(account(sim, "alice"))
+    assert Accounts.link("ada") == :error
+  end
+
   test "nobody is sent to another site", %{url: url} do
     for {given, link} <- [
           {"/settings?tab=discord#top", ~s(href="/settings?tab=discord#top")},

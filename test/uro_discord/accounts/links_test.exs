@@ -75,10 +75,48 @@ defmodule UroDiscord.Accounts.LinksTest do
         assert {:ok, [%Link{left_at: ~U[2026-11-01 00:00:00.000Z]}]} = Links.left(store, nil)
         assert {:ok, [_]} = Links.left(store, ~U[2026-11-02 00:00:00Z])
         assert Links.left(store, ~U[2026-10-31 00:00:00Z]) == {:ok, []}
-        :ok = Links.put_left(store, @ada, nil)
+        :ok = Links.put_joined(store, @ada)
         assert Links.left(store, nil) == {:ok, []}
         :ok = Links.put_left(store, @ada, DateTime.utc_now())
         assert {:ok, :again, %Link{left_at: nil}} = Links.put(store, "u1", @ada, "@ada")
+      end
+
+      test "those who left are read by pages, and it is known who is next", %{store: store} do
+        at = fn second -> DateTime.add(~U[2026-11-01 00:00:00.000Z], second) end
+        for n <- 1..3, do: {:ok, :new, _} = Links.put(store, "u#{n}", "110000000000000090#{n}", "@n#{n}")
+
+        for {n, second} <- [{1, 5}, {2, 0}, {3, 0}],
+            do: :ok = Links.put_left(store, "110000000000000090#{n}", at.(second))
+
+        assert {:ok, [%{user_id: "u2"} = second, %{user_id: "u3"}, %{user_id: "u1"} = last]} = Links.left(store, nil)
+        assert {:ok, [%{user_id: "u3"}, %{user_id: "u1"}]} = Links.left(store, nil, second)
+        assert Links.left(store, nil, last) == {:ok, []}
+        assert Links.next_left(store, at.(0)) == {:ok, at.(5)}
+        assert Links.next_left(store, at.(5)) == {:ok, nil}
+      end
+
+      test "who could join no server, and whom the directory does not know, is noted", %{store: store} do
+        {:ok, :new, %{joined?: true, missing_at: nil}} = Links.put(store, "u1", @ada, "@ada")
+        :ok = Links.put_kept_out(store, @ada)
+        assert {:ok, %{joined?: false}} = Links.get(store, "u1")
+        :ok = Links.put_left(store, @ada, ~U[2026-11-01 00:00:00.000Z])
+        :ok = Links.put_joined(store, @ada)
+        assert {:ok, %{joined?: true, left_at: nil}} = Links.get(store, "u1")
+        :ok = Links.put_missing(store, @ada, ~U[2026-11-01 00:00:00.000Z])
+        :ok = Links.put_missing(store, @ada, ~U[2026-11-02 00:00:00.000Z])
+        assert {:ok, %{missing_at: ~U[2026-11-01 00:00:00.000Z]}} = Links.get(store, "u1")
+        :ok = Links.put_missing(store, @ada, nil)
+        assert {:ok, %{missing_at: nil}} = Links.get(store, "u1")
+      end
+
+      test "a login that we are about to make is known before it is made", %{store: store} do
+        {:ok, :new, _} = Links.put(store, "u1", @ada, "@ada", nil, identity: true)
+        assert Links.identity?(store, @ada) == {:ok, true}
+        {:ok, :again, _} = Links.put(store, "u1", @ada, "@ada")
+        assert Links.identity?(store, @ada) == {:ok, true}
+        {:ok, :new, _} = Links.put(store, "u2", @bob, "@bob")
+        {:ok, :again, _} = Links.put(store, "u2", @bob, "@bob", nil, identity: true)
+        assert Links.identity?(store, @bob) == {:ok, true}
       end
 
       test "tokens are replaced by whoever had the last ones", %{store: store} do

@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
   import UroDiscord.TestDirectory, only: [accounts: 1, link!: 3, person: 2, put: 2]
-  alias UroDiscord.Accounts.{Ended, SelfRoles}
+  alias UroDiscord.Accounts.SelfRoles
   alias UroDiscord.{HttpClient, JSON, Peer, Postgres, Runtime, Stores, TestRepo}
   alias UroDiscord.Store.Schema
 
@@ -152,7 +152,7 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     answer(sim, press(sim, other, "self-role:other:#{roles["Green"]}"))
     assert has(sim, "bob", roles) == ["Blue", "Green", "Red"]
 
-    :ok = Ended.told(link, :user)
+    {:ok, ^link} = UroDiscord.Accounts.unlink(link.user_id)
     assert eventually(fn -> has(sim, "bob", roles) == ["Green"] end)
   end
 

@@ -46,7 +46,7 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
     with {:ok, users} <- if(compared_parts == [], do: {:ok, %{}}, else: users(entries, runtime)),
          {:ok, renamed} <- rename(entries, parts, runtime),
          {:ok, compared} <- entries |> known(users) |> compare(compared_parts, runtime) do
-      {:ok, for({link, members} <- entries, do: found(link, members, users, renamed, compared, complete?, runtime))}
+      {:ok, for({link, members} <- entries, do: found(link, members, users, renamed, compared, complete?))}
     end
   end
 
@@ -150,14 +150,13 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
 
   ## One by one
 
-  defp found(link, [], _users, _renamed, _compared, complete?, runtime) do
-    outcome =
-      if complete?, do: absent(link, runtime), else: [{:skipped, "not found, and not all servers could be read"}]
+  defp found(link, [], _users, _renamed, _compared, complete?) do
+    outcome = if complete?, do: left(link), else: [{:skipped, "not found, and not all servers could be read"}]
 
     %{link: link, outcome: outcome, change: []}
   end
 
-  defp found(link, members, users, renamed, compared, _complete?, _runtime) do
+  defp found(link, members, users, renamed, compared, _complete?) do
     outcome =
       if(link.discord_id in renamed, do: [:changed], else: []) ++
         case users[link.user_id] do
@@ -171,32 +170,15 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
     %{link: link, outcome: outcome ++ same, change: for({:change, entry} <- results, do: entry)}
   end
 
-  # A page tells that somebody is not there by saying nothing; before he loses his link Discord is asked for him alone.
-  defp absent(%Link{left_at: nil} = link, runtime) do
-    runtime.config.accounts.guilds
-    |> Enum.find_value(:left, fn guild ->
-      case Members.fetch(guild.id, link.discord_id, priority: :low) do
-        :left -> nil
-        {:ok, _member} -> :there
-        {:error, error} -> {:error, error}
-      end
-    end)
-    |> case do
-      :left -> left(link)
-      # He has joined since the page was read, with what is his.
-      :there -> []
-      {:error, error} -> failed(error)
-    end
-  end
-
-  defp absent(link, _runtime), do: left(link)
-
-  @doc "Somebody is in none of the servers."
+  @doc "Somebody seems to be in none of the servers. A page says so by saying nothing: before he loses his link Discord is asked for him alone."
   @spec left(Link.t()) :: Tally.outcome()
   def left(link) do
-    case Departures.left(link) do
+    case Departures.settle(link) do
+      # He has joined since the page was read, with what is his.
+      :there -> []
       :unlinked -> [:left]
       :waits -> [{:skipped, "has left, and is unlinked after leave_grace"}]
+      :kept_out -> [{:skipped, "was in none of the servers since he linked"}]
       {:error, error} -> failed(error)
     end
   end
