@@ -87,9 +87,12 @@ pub fn unix_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Unix milliseconds as Discord writes time: `2026-01-31T12:00:00.000000+00:00`.
+/// The last moment of the year 9999, after which there is no such text.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+/// Unix milliseconds as Discord writes time: `2026-01-31T12:00:00.000000+00:00`. What is later than the year 9999 is its end.
 pub fn iso8601(unix_ms: u64) -> String {
-    let moment = time::OffsetDateTime::UNIX_EPOCH + Duration::from_millis(unix_ms);
+    let moment = time::OffsetDateTime::UNIX_EPOCH + Duration::from_millis(unix_ms.min(LAST_MS));
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}+00:00",
         moment.year(),
@@ -121,5 +124,6 @@ mod tests {
             iso8601(1_769_860_800_123),
             "2026-01-31T12:00:00.123000+00:00"
         );
+        assert_eq!(iso8601(u64::MAX), "9999-12-31T23:59:59.999000+00:00");
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, Body, ControlError, user_id};
-use crate::{app::App, gateway::Session, id::Id};
+use crate::{app::App, faults::once, gateway::Session, id::Id};
 
 /// How many are sent before others have a turn.
 const AT_ONCE: u64 = 500;
@@ -36,10 +36,6 @@ pub struct Dispatch {
     user: Option<String>,
     /// For the sessions of this shard only.
     shard: Option<u64>,
-}
-
-fn once() -> u64 {
-    1
 }
 
 /// Answers when all are sent, or, if they are paced, when they begin.

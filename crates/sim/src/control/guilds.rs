@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Body, ControlError,
-    members::{MOST_PEOPLE, people, settle},
+    members::{may_make, people, settle},
 };
 use crate::{
     app::App,
@@ -57,10 +57,7 @@ pub async fn add(State(app): State<App>, Body(more): Body<More>) -> Answer {
             members: MOST_MEMBERS,
         });
     }
-    let people_wanted = more.people.saturating_mul(more.count);
-    if people_wanted > MOST_PEOPLE.saturating_sub(state.users.len()) {
-        return Err(ControlError::TooManyPeople(MOST_PEOPLE));
-    }
+    may_make(&state, more.people.saturating_mul(more.count))?;
     let plan = Plan {
         text_channels: more.text_channels,
         voice_channels: more.voice_channels,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
+    faults::once,
     id::{Id, from_json},
     outgoing::{self, Signed, post},
     rest::respond,
@@ -251,10 +252,6 @@ pub struct WebhookEvent {
     /// How many times it is sent, as Discord does when it has not seen the answer.
     #[serde(default = "once")]
     times: u32,
-}
-
-fn once() -> u32 {
-    1
 }
 
 /// Sends it to the endpoint; answers the statuses.

@@ -1,6 +1,6 @@
 //! Members, roles and accounts, as those who run the guild, and the users themselves, change them.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use axum::{
     Json,
@@ -14,7 +14,8 @@ use crate::{
     app::App,
     id::{Id, from_json},
     state::{
-        Actor, Guild, MOST_ROLES, Manager, Member, MemberChange, Role, State as Discord, User, seed,
+        Actor, Guild, MOST_ROLES, Member, MemberChange, Role, RolesFull, State as Discord, User,
+        seed, set,
     },
 };
 
@@ -22,7 +23,7 @@ use crate::{
 pub const MOST_PEOPLE: usize = 500_000;
 
 /// The guild that is meant: the first one, unless another is named.
-fn guild_id(state: &Discord, guild: Option<&Value>) -> Result<Id, ControlError> {
+pub fn guild_id(state: &Discord, guild: Option<&Value>) -> Result<Id, ControlError> {
     let Some(guild) = guild else {
         return Ok(state.guilds.home.id);
     };
@@ -30,12 +31,12 @@ fn guild_id(state: &Discord, guild: Option<&Value>) -> Result<Id, ControlError> 
     id.ok_or_else(|| ControlError::UnknownGuild(from_json(guild).unwrap_or(Id(0))))
 }
 
-fn guild(state: &Discord, id: Id) -> Result<&Guild, ControlError> {
+pub fn guild(state: &Discord, id: Id) -> Result<&Guild, ControlError> {
     state.guilds.get(id).ok_or(ControlError::UnknownGuild(id))
 }
 
 /// A role by name or id.
-fn role<'a>(guild: &'a Guild, wanted: &str) -> Result<&'a Role, ControlError> {
+pub fn role<'a>(guild: &'a Guild, wanted: &str) -> Result<&'a Role, ControlError> {
     let by_id = || guild.role(wanted.parse().ok()?);
     let named = guild.roles.iter().find(|role| role.name == wanted);
     named
@@ -106,7 +107,7 @@ pub struct Act {
     remove: Vec<String>,
 }
 
-/// Does it, whoever may; answers the members that are meant, as they are then.
+/// Does it, without asking who may do it; answers the members it was done to, as they are afterwards.
 pub async fn act(State(app): State<App>, Body(act): Body<Act>) -> Answer {
     let mut state = app.state();
     let state = &mut *state;
@@ -119,33 +120,59 @@ pub async fn act(State(app): State<App>, Body(act): Body<Act>) -> Answer {
         user: by,
         reason: act.reason.clone(),
     };
-    let named = act.user.iter().chain(&act.users);
-    let mut users = Vec::new();
-    for name in named {
-        let user = match (user_id(state, name), &act.action) {
-            (Err(_), Kind::Join) => new_person(state, name)?,
-            (user, _) => user?,
-        };
-        users.push(user);
-    }
-    if matches!(act.action, Kind::Join) {
-        users.extend(people(state, act.count)?);
-    }
-    if users.is_empty() {
-        return Err(ControlError::Missing("user"));
-    }
+    // All is looked up before anything is done: what is refused has changed nothing.
     let known = guild(state, id)?;
     let all = act.roles.as_deref().map(|roles| role_ids(known, roles));
     let all = all.transpose()?;
     let (add, remove) = (role_ids(known, &act.add)?, role_ids(known, &act.remove)?);
+    let joins = matches!(act.action, Kind::Join);
+    let named: Vec<&String> = act.user.iter().chain(&act.users).collect();
+    let count = if joins { act.count } else { 0 };
+    if named.is_empty() && count == 0 {
+        return Err(ControlError::Missing("user"));
+    }
+    let mut users = Vec::new();
+    let mut new = BTreeSet::new();
+    for name in named {
+        match user_id(state, name) {
+            Ok(user) => users.push(user),
+            Err(_) if joins => {
+                new.insert(name);
+            }
+            Err(unknown) => return Err(unknown),
+        }
+    }
+    let gets_role = |user: &Id| seed::permissions(*user) != 0 && !known.has(*user);
+    if joins && users.iter().any(gets_role) && known.roles.len() >= MOST_ROLES {
+        return Err(RolesFull.into());
+    }
+    may_make(state, new.len().saturating_add(count))?;
     if !matches!(act.action, Kind::Join | Kind::Ban | Kind::Unban)
         && let Some(stranger) = users.iter().find(|user| !known.has(**user))
     {
         return Err(ControlError::NoMember(*stranger));
     }
+    for name in new {
+        users.push(new_person(state, name)?);
+    }
+    users.extend(people(state, count)?);
     for &user in &users {
         match act.action {
             Kind::Join if guild(state, id)?.has(user) => {}
+            // As if he who does it invited it.
+            Kind::Join if state.user(user).is_some_and(|user| user.bot) => {
+                state.add_bot(id, user, seed::permissions(user), by.clone())?;
+                let own = guild(state, id)?.member(user);
+                let own = own.map(|member| member.roles.clone());
+                let change = MemberChange {
+                    nick: act.nick.clone().map(Some),
+                    roles: all.clone().map(|all| {
+                        let own = own.into_iter().flatten();
+                        own.chain(all).collect()
+                    }),
+                };
+                state.change_member(id, user, change, by.clone());
+            }
             Kind::Join => {
                 let roles = all.clone().unwrap_or_default();
                 state.join(id, user, act.nick.clone(), roles);
@@ -189,6 +216,15 @@ pub async fn act(State(app): State<App>, Body(act): Body<Act>) -> Answer {
     Ok(Json(members.collect()))
 }
 
+/// Whether so many people more can be made.
+pub fn may_make(state: &Discord, count: usize) -> Result<(), ControlError> {
+    if count > MOST_PEOPLE.saturating_sub(state.users.len()) {
+        Err(ControlError::TooManyPeople(MOST_PEOPLE))
+    } else {
+        Ok(())
+    }
+}
+
 /// A person with an account of his own, who can log in.
 fn new_person(state: &mut Discord, name: &str) -> Result<Id, ControlError> {
     let id = state.ids.next();
@@ -202,14 +238,10 @@ fn new_person(state: &mut Discord, name: &str) -> Result<Id, ControlError> {
 
 /// So many people, `person-1` and on, who cannot log in.
 pub fn people(state: &mut Discord, count: usize) -> Result<Vec<Id>, ControlError> {
-    let there = state.users.len();
-    if count > MOST_PEOPLE.saturating_sub(there) {
-        return Err(ControlError::TooManyPeople(MOST_PEOPLE));
-    }
-    let mut number = there;
+    may_make(state, count)?;
     let mut made = Vec::with_capacity(count);
     while made.len() < count {
-        number += 1;
+        let number = state.users.next_number();
         let name = format!("person-{number}");
         if state.users.named(&name).is_none() {
             let id = state.ids.next();
@@ -263,16 +295,12 @@ pub struct Account {
     guilds_full: Option<bool>,
 }
 
-/// A user changes his account; his guilds are told.
+/// A user changes his account; he and his guilds are told what they see of it.
 pub async fn account(State(app): State<App>, Body(account): Body<Account>) -> Answer {
     let mut state = app.state();
     let id = user_id(&state, &account.user)?;
+    let before = state.user(id).cloned();
     let changed = state.users.change(id, |user| {
-        fn set<T>(field: &mut T, new: Option<T>) {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
         set(&mut user.name, account.name.clone());
         set(&mut user.display, account.display);
         set(&mut user.discriminator, account.discriminator);
@@ -282,98 +310,10 @@ pub async fn account(State(app): State<App>, Body(account): Body<Account>) -> An
     if !changed {
         return Err(ControlError::NameTaken(account.name.unwrap_or_default()));
     }
-    state.user_changed(id);
+    if let Some(before) = before {
+        state.user_changed(&before);
+    }
     Ok(Json(json!(state.user(id).map(|user| state.own_json(user)))))
-}
-
-/// What changes of a guild and its roles.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Change {
-    guild: Option<Value>,
-    owner: Option<String>,
-    mfa: Option<bool>,
-    #[serde(default)]
-    roles: Vec<RoleChange>,
-}
-
-/// A role, which is made if there is none.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RoleChange {
-    /// Name or id.
-    role: String,
-    name: Option<String>,
-    permissions: Option<Value>,
-    position: Option<u32>,
-    /// Whether Discord gives it, to those who boost the guild.
-    managed: Option<bool>,
-    #[serde(default)]
-    delete: bool,
-}
-
-/// The owner changes the guild; answers it.
-pub async fn change(State(app): State<App>, Body(change): Body<Change>) -> Answer {
-    let mut state = app.state();
-    let state = &mut *state;
-    let id = guild_id(state, change.guild.as_ref())?;
-    let owner = change.owner.map(|user| user_id(state, &user)).transpose()?;
-    if let Some(stranger) = owner.filter(|owner| !guild(state, id).is_ok_and(|g| g.has(*owner))) {
-        return Err(ControlError::NoMember(stranger));
-    }
-    let by = Actor {
-        user: guild(state, id)?.owner,
-        reason: None,
-    };
-    for role in change.roles {
-        change_role(state, id, role, &by)?;
-    }
-    state.change_guild(id, owner, change.mfa, by);
-    Ok(Json(guild(state, id)?.json()))
-}
-
-fn change_role(
-    state: &mut Discord,
-    id: Id,
-    change: RoleChange,
-    by: &Actor,
-) -> Result<(), ControlError> {
-    let found = role(guild(state, id)?, &change.role).cloned();
-    if change.delete {
-        state.delete_role(id, found?.id, by.clone());
-        return Ok(());
-    }
-    let permissions = match &change.permissions {
-        None => None,
-        Some(bits) => Some(from_json(bits).ok_or(ControlError::Permissions)?.0),
-    };
-    let new = found.is_err();
-    let mut role = match found {
-        Ok(role) => role,
-        Err(_) => Role::new(state.ids.next(), &change.role, 1, 0),
-    };
-    role.name = change.name.unwrap_or(role.name);
-    role.permissions = permissions.unwrap_or(role.permissions);
-    role.manager = match change.managed {
-        Some(true) => Some(Manager::Boosts),
-        Some(false) => None,
-        None => role.manager,
-    };
-    let role_id = role.id;
-    if !new {
-        state.change_role(id, role, by.clone());
-    } else if guild(state, id)?.roles.len() < MOST_ROLES {
-        state.create_role(id, role, by.clone());
-    } else {
-        return Err(ControlError::TooManyRoles(MOST_ROLES));
-    }
-    if let Some(position) = change.position {
-        let places = BTreeMap::from([(role_id, position)]);
-        for role in guild(state, id)?.arranged(&places) {
-            state.change_role(id, role, by.clone());
-        }
-    }
-    Ok(())
 }
 
 #[derive(Debug, Deserialize)]

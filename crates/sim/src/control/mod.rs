@@ -8,6 +8,7 @@ mod interactions;
 mod members;
 mod modal;
 mod oauth;
+mod roles;
 mod stream;
 mod voice;
 
@@ -30,7 +31,7 @@ use crate::{
     faults::{Rule, RuleError},
     gateway::Buffer,
     id::Id,
-    state::{ChannelKind, RequestRecord, SettingsChange, State as Discord},
+    state::{ChannelKind, RequestRecord, RolesFull, SettingsChange, State as Discord},
     stream::PlanError,
     voice::ShareError,
 };
@@ -46,7 +47,7 @@ pub fn router() -> Router<App> {
         .route("/requests", get(requests))
         .route("/requests/counts", get(request_counts))
         .route("/limits", get(limits))
-        .route("/guild", get(guild).post(members::change))
+        .route("/guild", get(guild).post(roles::change))
         .route("/guilds", post(guilds::add))
         .route("/events", get(events::wait))
         .route("/gateway", get(gateway::show).post(gateway::act))
@@ -111,6 +112,8 @@ enum ControlError {
     TooManyPeople(usize),
     #[error("a guild has at most {0} roles")]
     TooManyRoles(usize),
+    #[error(transparent)]
+    RolesFull(#[from] RolesFull),
     #[error("`permissions` are bits, as a number or a decimal text")]
     Permissions,
     #[error("`{0}` is not a voice channel")]
@@ -161,6 +164,7 @@ impl IntoResponse for ControlError {
             | Self::TooMany { .. }
             | Self::TooManyPeople(_)
             | Self::TooManyRoles(_)
+            | Self::RolesFull(_)
             | Self::NameTaken(_)
             | Self::Permissions
             | Self::Missing(_)

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{Answer, Body, user_id};
 use crate::{
     app::App,
+    faults::once,
     id::iso8601,
     outgoing,
     state::{User, seed},
@@ -47,10 +48,6 @@ enum Action {
     Revoke,
     /// Time goes by: his access tokens and codes end.
     Expire,
-}
-
-fn once() -> u32 {
-    1
 }
 
 /// Answers whether there was anything to revoke, and what the application answered to the event.

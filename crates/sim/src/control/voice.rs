@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{Answer, Body, ControlError, channel_id, user_id};
 use crate::{
     app::App,
+    faults::once,
     gateway::End,
     id::{Id, from_json},
     state::{Channel, State as Discord},
@@ -99,10 +100,6 @@ pub struct Action {
     /// How many times in a row.
     #[serde(default = "once")]
     times: u32,
-}
-
-fn once() -> u32 {
-    1
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]

@@ -211,7 +211,7 @@ impl Reader {
     async fn command(&mut self, op: u64, data: Value) -> Option<End> {
         let fault = {
             let mut state = self.app.state();
-            *state.gateway.counts.commands.entry(op).or_default() += 1;
+            state.gateway.count_command(op);
             state.faults.for_opcode(op)
         };
         match fault {

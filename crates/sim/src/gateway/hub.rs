@@ -236,6 +236,12 @@ impl Hub {
             .map(|session| &session.presence)
     }
 
+    /// A client can make up as many opcodes as it likes: those that no byte holds are counted together.
+    pub fn count_command(&mut self, op: u64) {
+        let op = op.min(u64::from(u8::MAX));
+        *self.counts.commands.entry(op).or_default() += 1;
+    }
+
     pub fn count_violation(&mut self, kind: &'static str) {
         *self.counts.violations.entry(kind).or_default() += 1;
     }

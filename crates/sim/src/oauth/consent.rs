@@ -261,8 +261,7 @@ fn give_code(
 /// Who is logged in: whom the query or the cookie `as` names. Bots do not log in.
 fn user<'s>(state: &'s Discord, params: &Params, headers: &HeaderMap) -> Option<&'s User> {
     let name = params.get("as").or_else(|| cookie(headers))?;
-    let mut people = state.users.iter().filter(|user| !user.bot);
-    people.find(|user| user.name == name)
+    state.users.named(name).filter(|user| !user.bot)
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {

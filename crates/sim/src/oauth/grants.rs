@@ -1,28 +1,16 @@
-//! What users have allowed, and the codes and tokens that stand for it. Secrets are kept as hashes: none can be shown, and none is
-//! found out by how long a comparison takes.
+//! What users have allowed, and the codes and tokens that stand for it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{collections::BTreeMap, iter};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ring::digest::{SHA256, digest};
 use serde_json::Value;
 
-use super::scope::Scopes;
+use super::{
+    kept::{Behind, Hash, Kept, Owner, all_of},
+    scope::Scopes,
+};
 use crate::id::Id;
-
-/// Codes and tokens kept; the oldest go first.
-const KEPT: usize = 20_000;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Hash([u8; 32]);
-
-impl Hash {
-    fn of(secret: &str) -> Self {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, secret.as_bytes()).as_ref());
-        Self(hash)
-    }
-}
 
 /// What a user has allowed an application.
 #[derive(Debug, Clone)]
@@ -42,6 +30,12 @@ pub struct Grant {
     pub guild: Option<Id>,
 }
 
+impl Grant {
+    fn owner(&self) -> Owner {
+        (self.user, self.application)
+    }
+}
+
 /// How a code is bound.
 #[derive(Debug, Clone)]
 pub struct Binding {
@@ -57,12 +51,32 @@ struct Code {
     made: u64,
 }
 
+impl Behind for Code {
+    fn owner(&self) -> Owner {
+        self.grant.owner()
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = Hash> {
+        iter::once(self.secret)
+    }
+}
+
 struct Token {
     access: Hash,
     /// That of the client credentials grant has none.
     refresh: Option<Hash>,
     grant: Grant,
     made: u64,
+}
+
+impl Behind for Token {
+    fn owner(&self) -> Owner {
+        self.grant.owner()
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = Hash> {
+        iter::once(self.access).chain(self.refresh)
+    }
 }
 
 /// A good access token, and what it stands for.
@@ -90,13 +104,16 @@ pub enum GrantError {
 #[derive(Default)]
 pub struct Grants {
     secrets: BTreeMap<Id, Hash>,
-    authorizations: BTreeMap<(Id, Id), Authorization>,
-    codes: VecDeque<Code>,
-    tokens: VecDeque<Token>,
+    authorizations: BTreeMap<Owner, Authorization>,
+    codes: Kept<Code>,
+    /// Those that can be refreshed.
+    tokens: Kept<Token>,
+    /// Those that cannot. They are kept apart, for each of them ends: none takes the place of one that does not.
+    ending: Kept<Token>,
     /// By application: what may be said of its users.
     pub metadata: BTreeMap<Id, Vec<Value>>,
     /// By user and application: what is said.
-    pub connections: BTreeMap<(Id, Id), Value>,
+    pub connections: BTreeMap<Owner, Value>,
 }
 
 impl Grants {
@@ -118,8 +135,8 @@ impl Grants {
 
     /// The user allows this, besides what he has allowed before.
     pub fn authorize(&mut self, grant: &Grant, now: u64) {
-        let key = (grant.user, grant.application);
-        let authorization = self.authorizations.entry(key).or_insert(Authorization {
+        let authorization = self.authorizations.entry(grant.owner());
+        let authorization = authorization.or_insert(Authorization {
             scopes: Scopes::default(),
             since: now,
         });
@@ -136,17 +153,14 @@ impl Grants {
         self.authorizations
             .iter()
             .map(|(&(user, application), authorization)| {
-                let of = |grant: &Grant| (grant.user, grant.application) == (user, application);
-                let tokens = self.tokens.iter().filter(|token| of(&token.grant)).count();
+                let owner = (user, application);
+                let tokens = self.tokens.count(owner) + self.ending.count(owner);
                 (user, application, authorization, tokens)
             })
     }
 
     pub fn add_code(&mut self, secret: &str, grant: Grant, binding: Binding, now: u64) {
-        if self.codes.len() == KEPT {
-            self.codes.pop_front();
-        }
-        self.codes.push_back(Code {
+        self.codes.add(Code {
             secret: Hash::of(secret),
             grant,
             binding,
@@ -164,15 +178,12 @@ impl Grants {
         lifetime: u64,
         now: u64,
     ) -> Result<Grant, GrantError> {
-        self.codes
-            .retain(|code| now.saturating_sub(code.made) < lifetime);
         let secret = Hash::of(secret);
-        let found = self
-            .codes
-            .iter()
-            .position(|code| (code.secret, code.grant.application) == (secret, application));
-        let at = found.ok_or(GrantError::Secret)?;
-        let code = self.codes.get(at).ok_or(GrantError::Secret)?;
+        let good = |code: &&Code| {
+            code.grant.application == application && now.saturating_sub(code.made) < lifetime
+        };
+        let code = self.codes.get(secret).filter(good);
+        let code = code.ok_or(GrantError::Secret)?;
         if code.binding.redirect_uri != redirect_uri {
             return Err(GrantError::RedirectUri);
         }
@@ -181,17 +192,19 @@ impl Grants {
             (Some(challenge), Some(verifier)) if *challenge != s256(verifier) => {
                 return Err(GrantError::Verifier);
             }
+            // OAuthLib does not look at a verifier that no challenge is there for.
             _ => {}
         }
-        let code = self.codes.remove(at).ok_or(GrantError::Secret)?;
+        let code = self.codes.take(secret).ok_or(GrantError::Secret)?;
         Ok(code.grant)
     }
 
     pub fn add_token(&mut self, access: &str, refresh: Option<&str>, grant: Grant, now: u64) {
-        if self.tokens.len() == KEPT {
-            self.tokens.pop_front();
-        }
-        self.tokens.push_back(Token {
+        let kept = match refresh {
+            Some(_) => &mut self.tokens,
+            None => &mut self.ending,
+        };
+        kept.add(Token {
             access: Hash::of(access),
             refresh: refresh.map(Hash::of),
             grant,
@@ -201,19 +214,19 @@ impl Grants {
 
     /// What a refresh token stands for. It is used up, and so is the access token that came with it.
     pub fn refresh(&mut self, application: Id, secret: &str) -> Result<Grant, GrantError> {
-        let secret = Some(Hash::of(secret));
-        let found = self
-            .tokens
-            .iter()
-            .position(|token| token.refresh == secret && token.grant.application == application);
-        let token = found.and_then(|at| self.tokens.remove(at));
-        Ok(token.ok_or(GrantError::Secret)?.grant)
+        let secret = Hash::of(secret);
+        let token = self.tokens.get(secret).ok_or(GrantError::Secret)?;
+        if token.refresh != Some(secret) || token.grant.application != application {
+            return Err(GrantError::Secret);
+        }
+        let token = self.tokens.take(secret).ok_or(GrantError::Secret)?;
+        Ok(token.grant)
     }
 
     /// What an access token stands for, which is good for `lifetime` ms.
     pub fn access(&self, secret: &str, lifetime: u64, now: u64) -> Option<Access> {
         let secret = Hash::of(secret);
-        let token = self.tokens.iter().find(|token| token.access == secret)?;
+        let token = self.token(secret).filter(|token| token.access == secret)?;
         let expires = token.made.saturating_add(lifetime);
         (now < expires).then(|| Access {
             user: token.grant.user,
@@ -223,35 +236,37 @@ impl Grants {
         })
     }
 
+    /// The token behind a secret of either kind.
+    fn token(&self, secret: Hash) -> Option<&Token> {
+        self.tokens.get(secret).or_else(|| self.ending.get(secret))
+    }
+
     /// Ends the authorization that a token of the application, of whichever kind, belongs to.
     pub fn revoke_by_token(&mut self, application: Id, secret: &str) -> Option<Id> {
-        let secret = Hash::of(secret);
-        let token = self.tokens.iter().find(|token| {
-            (token.access == secret || token.refresh == Some(secret))
-                && token.grant.application == application
-        });
-        let user = token?.grant.user;
+        let token = self.token(Hash::of(secret))?;
+        if token.grant.application != application {
+            return None;
+        }
+        let user = token.grant.user;
         self.revoke(user, application);
         Some(user)
     }
 
     /// Ends an authorization: all of its codes and tokens, and what the application says of the user. `false`: there was none.
     pub fn revoke(&mut self, user: Id, application: Id) -> bool {
-        let other = |grant: &Grant| (grant.user, grant.application) != (user, application);
-        self.codes.retain(|code| other(&code.grant));
-        self.tokens.retain(|token| other(&token.grant));
-        self.connections.remove(&(user, application));
-        self.authorizations.remove(&(user, application)).is_some()
+        let owner = (user, application);
+        self.codes.remove_all(owner..=owner);
+        self.tokens.remove_all(owner..=owner);
+        self.ending.remove_all(owner..=owner);
+        self.connections.remove(&owner);
+        self.authorizations.remove(&owner).is_some()
     }
 
     /// Lets the user's access tokens and codes end now; refresh tokens stay good.
     pub fn expire(&mut self, user: Id) {
-        self.codes.retain(|code| code.grant.user != user);
-        for token in &mut self.tokens {
-            if token.grant.user == user {
-                token.made = 0;
-            }
-        }
+        self.codes.remove_all(all_of(user));
+        self.ending.remove_all(all_of(user));
+        self.tokens.change_all(all_of(user), |token| token.made = 0);
     }
 }
 
@@ -264,7 +279,9 @@ fn s256(verifier: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::*;
+    use std::time::{Duration, Instant};
+
+    use super::{super::kept::MOST, *};
 
     const APP: Id = Id(1);
     const USER: Id = Id(2);
@@ -374,10 +391,59 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let mut grants = Grants::default();
-        for number in 0..=KEPT {
+        grants.add_token("first", Some("r"), grant(APP, USER), 1_000);
+        for number in 0..=MOST {
             grants.add_token(&number.to_string(), None, grant(APP, USER), 1_000);
         }
-        assert!(grants.access("0", 100, 1_000).is_none());
-        assert!(grants.access("1", 100, 1_000).is_some());
+        let good = |secret: &str| grants.access(secret, 100, 1_000).is_some();
+        assert!(!good("0"));
+        assert!(good("1") && good(&MOST.to_string()));
+        assert!(good("first"), "those that end push out their like only");
+        grants.authorize(&grant(APP, USER), 1_000);
+        assert_eq!(grants.iter().next().unwrap().3, MOST + 1);
+        assert!(grants.revoke(USER, APP));
+        assert!(grants.token(Hash::of("first")).is_none());
+        assert!(grants.token(Hash::of("1")).is_none());
+    }
+
+    /// How long it takes to link so many users, ask about each, and end it.
+    fn linking(users: u64) -> Duration {
+        let mut grants = Grants::default();
+        let began = Instant::now();
+        for user in 1..=users {
+            let own = grant(APP, Id(user));
+            let binding = Binding {
+                redirect_uri: HERE.to_owned(),
+                challenge: None,
+            };
+            let (code, access, refresh) =
+                (format!("c{user}"), format!("a{user}"), format!("r{user}"));
+            grants.authorize(&own, 1_000);
+            grants.add_code(&code, own, binding, 1_000);
+            let own = grants.redeem(APP, &code, HERE, None, 100, 1_000).unwrap();
+            grants.add_token(&access, Some(&refresh), own, 1_000);
+        }
+        assert_eq!(
+            grants.iter().map(|(.., tokens)| tokens as u64).sum::<u64>(),
+            users
+        );
+        for user in 1..=users {
+            let access = grants.access(&format!("a{user}"), 100, 1_000).unwrap();
+            assert_eq!(access.user, Id(user));
+            grants.expire(Id(user));
+            let refreshed = grants.refresh(APP, &format!("r{user}")).unwrap();
+            grants.add_token("again", Some("and again"), refreshed, 1_000);
+            assert_eq!(grants.revoke_by_token(APP, "again"), Some(Id(user)));
+        }
+        assert_eq!(grants.iter().count(), 0);
+        began.elapsed()
+    }
+
+    #[test]
+    fn many_users_cost_as_many_times_what_few_do() {
+        let least = |users| (0..3).map(|_| linking(users)).min().unwrap();
+        let (few, many) = (least(1_000), least(10_000));
+        // Ten times as much, and with a walk over all for each a hundred times.
+        assert!(many < few * 30, "{few:?} {many:?}");
     }
 }

@@ -11,7 +11,7 @@ use super::{grants::Access, scope};
 use crate::{
     app::App,
     id::iso8601,
-    rest::{ApiError, Caller, path_id},
+    rest::{ApiError, path_id},
     state::User,
 };
 
@@ -87,23 +87,27 @@ pub fn user(user: &User, access: &Access) -> Value {
     shown
 }
 
-/// `GET /users/@me/connections`: nobody has any.
-pub async fn connections() -> Json<Value> {
-    Json(json!([]))
+/// `GET /users/@me/connections`, which only a token may ask: nobody has any.
+pub async fn connections(access: Option<Extension<Access>>) -> Answer {
+    if access.is_none() {
+        return Err(ApiError::unauthorized());
+    }
+    Ok(Json(json!([])))
 }
 
-/// `GET /users/@me/guilds/{guild_id}/member`.
+/// `GET /users/@me/guilds/{guild_id}/member`, which only a token may ask.
 pub async fn member(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    access: Option<Extension<Access>>,
     Path(guild): Path<String>,
 ) -> Answer {
+    let Extension(access) = access.ok_or_else(ApiError::unauthorized)?;
     let guild = path_id("guild_id", &guild)?;
     let state = app.state();
     let guild = state
         .guilds
         .get(guild)
         .ok_or_else(ApiError::unknown_guild)?;
-    let member = state.member_json(guild, caller);
+    let member = state.member_json(guild, access.user);
     member.map(Json).ok_or_else(ApiError::unknown_member)
 }

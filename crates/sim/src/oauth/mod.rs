@@ -4,6 +4,7 @@ mod consent;
 mod error;
 mod grants;
 mod invite;
+mod kept;
 mod me;
 mod page;
 mod params;

@@ -56,7 +56,8 @@ pub enum Refusal {
     Told(Url),
 }
 
-/// An error that the application is told, with what is known of OAuthLib's words, which Discord speaks.
+// Errors that the application is told. Discord uses OAuthLib; the descriptions are OAuthLib's.
+
 const UNSUPPORTED_RESPONSE_TYPE: (&str, &str) = (
     "unsupported_response_type",
     "The authorization server does not support obtaining an authorization code using this method.",
@@ -115,6 +116,16 @@ pub fn judge(params: &Params, known: &impl Known, issuer: &str) -> Result<Reques
         Some("none") => true,
         Some(_) => return Err(told(("invalid_request", "prompt must be consent or none."))),
     };
+    match number(params, "integration_type", "int")? {
+        None | Some(0) => {}
+        Some(1) => {
+            return Err(form(
+                "integration_type",
+                "discord-sim adds applications to servers, not to users",
+            ));
+        }
+        Some(_) => return Err(form("integration_type", "Value must be one of {0, 1}.")),
+    }
     let install = scopes.installs().then(|| install(params)).transpose()?;
     Ok(Request {
         application,
@@ -393,6 +404,15 @@ mod tests {
         );
         assert!(asked.then.is_none() && !asked.quietly);
         assert!(shown_for("client_id=7&scope=bot&permissions=x").contains("is not int"));
+        assert!(ask("client_id=7&scope=bot&integration_type=0").is_ok());
+        for (kind, why) in [
+            ("1", "not to users"),
+            ("2", "must be one of"),
+            ("x", "is not int"),
+        ] {
+            let query = format!("client_id=7&scope=applications.commands&integration_type={kind}");
+            assert!(shown_for(&query).contains(why), "{kind}");
+        }
         assert_eq!(
             shown_for("client_id=7&scope=bot+identify"),
             "Invalid OAuth2 redirect_uri"

@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use super::{ApiError, FormErrors, messages::need, reading::path_id};
 use crate::{
     id::Id,
-    state::{Actor, Guild, State as Discord, permissions as p},
+    state::{Actor, Channel, Guild, State as Discord, permissions as p},
 };
 
 /// The longest reason.
@@ -21,7 +21,10 @@ pub const MODERATION: u64 = p::KICK_MEMBERS
     | p::MANAGE_CHANNELS
     | p::MANAGE_MESSAGES
     | p::MANAGE_ROLES
-    | p::MANAGE_WEBHOOKS;
+    | p::MANAGE_WEBHOOKS
+    | p::MANAGE_GUILD_EXPRESSIONS
+    | p::MANAGE_THREADS
+    | p::VIEW_CREATOR_MONETIZATION_ANALYTICS;
 
 /// The header `X-Audit-Log-Reason`: UTF-8 in URL encoding.
 #[derive(Debug)]
@@ -76,10 +79,33 @@ pub fn own_guild<'a>(state: &'a Discord, guild: &str, caller: Id) -> Result<&'a 
     }
 }
 
-/// Whether a member has permissions in a guild, and the two-factor authentication that it may demand for them: of a bot,
-/// its owner must have it.
+/// Whether a member has these permissions in a guild.
 pub fn need_in(state: &Discord, guild: &Guild, caller: Id, needed: u64) -> Result<(), ApiError> {
     need(guild.base_permissions(caller), needed)?;
+    need_two_factors(state, guild, caller, needed)
+}
+
+/// Whether a user has these permissions in a channel.
+pub fn need_at(
+    state: &Discord,
+    channel: &Channel,
+    caller: Id,
+    needed: u64,
+) -> Result<(), ApiError> {
+    need(state.permissions(channel, caller), needed)?;
+    match state.guild_of(channel) {
+        Some(guild) => need_two_factors(state, guild, caller, needed),
+        None => Ok(()),
+    }
+}
+
+/// A guild can demand two-factor authentication of whoever uses some permissions. A bot has it if its owner has it.
+fn need_two_factors(
+    state: &Discord,
+    guild: &Guild,
+    caller: Id,
+    needed: u64,
+) -> Result<(), ApiError> {
     let has_mfa = state.user(caller).is_some_and(|user| state.has_mfa(user));
     if guild.mfa && needed & MODERATION != 0 && !has_mfa {
         return Err(ApiError::two_factor_required());

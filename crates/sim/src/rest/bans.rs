@@ -97,8 +97,8 @@ pub async fn create(
         return Err(ApiError::missing_permissions());
     }
     let guild = guild.id;
-    if state.ban(guild, user, reason.of(caller)) {
-        let seconds = seconds.or(days.map(|days| days * 86_400)).unwrap_or(0);
+    let seconds = seconds.or(days.map(|days| days * 86_400)).unwrap_or(0);
+    if state.ban(guild, user, reason.of(caller)) && seconds > 0 {
         state.purge(guild, user, unix_ms().saturating_sub(seconds * 1_000));
     }
     Ok(StatusCode::NO_CONTENT)

@@ -150,18 +150,15 @@ struct MemberForm;
 impl MemberForm {
     /// What is to change. The roles must be there; `@everyone` among them counts for nothing.
     fn parse(check: &mut Check, guild: &Guild, form: &Object) -> Result<MemberChange, ApiError> {
-        for key in [
-            "mute",
-            "deaf",
-            "channel_id",
-            "communication_disabled_until",
-            "flags",
-        ] {
-            let given = form.get(key);
-            let nothing = |value: &Value| *value == json!(false) || value.is_null();
-            if given.is_some_and(|value| !nothing(value) || key == "channel_id") {
-                check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
+        check.none_simulated(form, &["communication_disabled_until", "flags"]);
+        for key in ["mute", "deaf"] {
+            if form.get(key) != Some(&json!(false)) {
+                check.none_simulated(form, &[key]);
             }
+        }
+        // `null` throws the member out of voice.
+        if form.contains_key("channel_id") {
+            check.not_simulated("channel_id");
         }
         let nick = nick(check, form);
         let list = check.list(form, "roles", MOST_ROLES);
@@ -237,7 +234,10 @@ pub async fn modify(
     check.errors.into_result()?;
     let change = change?;
     if change.nick.is_some() {
-        may_rename(&state, guild, caller, user)?;
+        need_in(&state, guild, caller, p::MANAGE_NICKNAMES)?;
+        if caller != user && !guild.outranks(caller, user) {
+            return Err(ApiError::missing_permissions());
+        }
     }
     if let Some(roles) = &change.roles {
         let had = guild.member(user).map_or(&[][..], |member| &member.roles);
@@ -258,18 +258,6 @@ fn shown(state: &Discord, guild: Id, user: Id) -> Option<Value> {
     state.member_json(state.guilds.get(guild)?, user)
 }
 
-fn may_rename(state: &Discord, guild: &Guild, caller: Id, user: Id) -> Result<(), ApiError> {
-    if caller == user && guild.base_permissions(caller) & p::CHANGE_NICKNAME != 0 {
-        return Ok(());
-    }
-    need_in(state, guild, caller, p::MANAGE_NICKNAMES)?;
-    if caller == user || guild.outranks(caller, user) {
-        Ok(())
-    } else {
-        Err(ApiError::missing_permissions())
-    }
-}
-
 /// Whether a member may give and take these roles: all must be below his own, and none managed.
 fn may_give(state: &Discord, guild: &Guild, caller: Id, roles: &[Id]) -> Result<(), ApiError> {
     need_in(state, guild, caller, p::MANAGE_ROLES)?;
@@ -285,7 +273,7 @@ fn may_give(state: &Discord, guild: &Guild, caller: Id, roles: &[Id]) -> Result<
     }
 }
 
-/// The caller renames himself.
+/// The caller renames himself, which is what CHANGE_NICKNAME is for: by his id he needs MANAGE_NICKNAMES, as for anybody.
 pub async fn modify_own(
     State(app): State<App>,
     Extension(Caller(caller)): Extension<Caller>,
@@ -296,15 +284,11 @@ pub async fn modify_own(
     let mut state = app.state();
     let guild = own_guild(&state, &guild, caller)?;
     let mut check = Check::default();
-    for key in ["banner", "avatar", "bio"] {
-        if body.json.get(key).is_some_and(|value| !value.is_null()) {
-            check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
-        }
-    }
+    check.none_simulated(&body.json, &["banner", "avatar", "bio"]);
     let nick = nick(&mut check, &body.json);
     check.errors.into_result()?;
     if nick.is_some() {
-        may_rename(&state, guild, caller, caller)?;
+        need_in(&state, guild, caller, p::CHANGE_NICKNAME)?;
     }
     let guild = guild.id;
     let change = MemberChange { nick, roles: None };

@@ -4,16 +4,17 @@ use std::collections::HashMap;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::StatusCode,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     ApiError, Caller, FormErrors,
+    acting::need_at,
     attachments::attach,
     body::{File, Form},
+    query::{self, Query},
     reading::path_id,
     validate::{AllowedMentions, MessageForm},
 };
@@ -130,58 +131,34 @@ fn not_empty(message: &Message) -> Result<(), ApiError> {
     }
 }
 
-#[derive(Debug, Deserialize)]
-pub struct ListQuery {
-    limit: Option<usize>,
-    before: Option<u64>,
-    after: Option<u64>,
-    around: Option<u64>,
-}
-
 /// Newest first.
 pub async fn list(
     State(app): State<App>,
     Extension(Caller(caller)): Extension<Caller>,
     Path(channel): Path<String>,
-    Query(query): Query<ListQuery>,
+    query: Query,
 ) -> Answer {
     let state = app.state();
     let (channel, permissions) = seen(&state, &channel, caller)?;
-    let limit = query.limit.unwrap_or(50);
-    if !(1..=100).contains(&limit) {
-        let (code, message) = match limit {
-            0 => (
-                "NUMBER_TYPE_MIN",
-                "int value should be greater than or equal to 1.",
-            ),
-            _ => (
-                "NUMBER_TYPE_MAX",
-                "int value should be less than or equal to 100.",
-            ),
-        };
-        return Err(ApiError::invalid_form(FormErrors::one(
-            &["limit"],
-            code,
-            message,
-        )));
-    }
+    let limit = query::limit(&query, 50, 100)?;
+    let before = query::snowflake(&query, "before")?;
+    let after = query::snowflake(&query, "after")?;
+    let around = query::snowflake(&query, "around")?;
     // Without the permission there is no history to see.
     if permissions & p::READ_MESSAGE_HISTORY == 0 {
         return Ok(Json(json!([])));
     }
     let all: Vec<&Message> = state.messages.of(channel.id).collect();
-    let from = match (query.before, query.after, query.around) {
-        (Some(before), ..) => all
-            .partition_point(|m| m.id.0 < before)
-            .saturating_sub(limit),
-        (None, Some(after), _) => all.partition_point(|m| m.id.0 <= after),
+    let from = match (before, after, around) {
+        (Some(before), ..) => all.partition_point(|m| m.id < before).saturating_sub(limit),
+        (None, Some(after), _) => all.partition_point(|m| m.id <= after),
         (None, None, Some(around)) => all
-            .partition_point(|m| m.id.0 < around)
+            .partition_point(|m| m.id < around)
             .saturating_sub(limit / 2),
         (None, None, None) => all.len().saturating_sub(limit),
     };
-    let to = match query.before {
-        Some(before) => all.partition_point(|m| m.id.0 < before),
+    let to = match before {
+        Some(before) => all.partition_point(|m| m.id < before),
         None => all.len().min(from + limit),
     };
     let chosen = all.get(from..to).unwrap_or_default();
@@ -238,7 +215,7 @@ pub async fn edit(
         if !only_flags {
             return Err(ApiError::not_the_author());
         }
-        need(permissions, p::MANAGE_MESSAGES)?;
+        need_at(&state, &channel, caller, p::MANAGE_MESSAGES)?;
     }
     if !body.files.is_empty() {
         need(permissions, p::ATTACH_FILES)?;
@@ -325,9 +302,9 @@ pub async fn delete(
     Path(path): Path<HashMap<String, String>>,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    let (message, channel, permissions) = find(&state, &path, caller)?;
+    let (message, channel, _) = find(&state, &path, caller)?;
     if message.author != caller {
-        need(permissions, p::MANAGE_MESSAGES)?;
+        need_at(&state, &channel, caller, p::MANAGE_MESSAGES)?;
     }
     state.messages.remove(channel.id, message.id);
     state.message_deleted(&message);
@@ -341,18 +318,16 @@ pub async fn crosspost(
     Path(path): Path<HashMap<String, String>>,
 ) -> Answer {
     let mut state = app.state();
-    let (mut message, channel, permissions) = find(&state, &path, caller)?;
+    let (mut message, channel, _) = find(&state, &path, caller)?;
     if channel.kind != ChannelKind::Announcement {
         return Err(ApiError::wrong_channel_type());
     }
-    need(
-        permissions,
-        if message.author == caller {
-            p::SEND_MESSAGES
-        } else {
-            p::MANAGE_MESSAGES
-        },
-    )?;
+    let needed = if message.author == caller {
+        p::SEND_MESSAGES
+    } else {
+        p::MANAGE_MESSAGES
+    };
+    need_at(&state, &channel, caller, needed)?;
     if message.flags & flags::CROSSPOSTED != 0 {
         return Err(ApiError::already_crossposted());
     }

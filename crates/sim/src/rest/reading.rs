@@ -2,18 +2,22 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{ApiError, Caller, FormErrors, acting::own_guild, body};
+use super::{
+    ApiError, Caller, FormErrors,
+    acting::own_guild,
+    body,
+    query::{self, Query},
+};
 use crate::{
     app::App,
     gateway::intents,
     id::Id,
     oauth::{self, Access},
-    state::{Channel, ChannelKind, permissions, seed},
+    state::{Channel, ChannelKind, Guild, permissions, seed},
 };
 
 pub type Answer = Result<Json<Value>, ApiError>;
@@ -122,32 +126,35 @@ pub async fn own_user(
 pub async fn own_guilds(
     State(app): State<App>,
     Extension(Caller(caller)): Extension<Caller>,
-    Query(page): Query<Page>,
-) -> Json<Value> {
+    query: Query,
+) -> Answer {
+    let limit = query::limit(&query, 200, 200)?;
+    let before = query::snowflake(&query, "before")?;
+    let after = query::snowflake(&query, "after")?;
     let state = app.state();
-    let guilds = state.guilds.iter().filter(|guild| guild.has(caller));
-    let after = guilds.filter(|guild| guild.id.0 > page.after.unwrap_or(0));
-    let shown = after
-        .take(page.limit.unwrap_or(200).clamp(1, 200))
-        .map(|guild| {
-            json!({
-                "id": guild.id,
-                "name": guild.name,
-                "icon": null,
-                "banner": null,
-                "owner": guild.owner == caller,
-                "permissions": guild.base_permissions(caller).to_string(),
-                "features": [],
-            })
-        });
-    Json(shown.collect())
-}
-
-/// Which part of a list is asked for.
-#[derive(Debug, Deserialize)]
-pub struct Page {
-    limit: Option<usize>,
-    after: Option<u64>,
+    let guilds = state.guilds.iter().filter(|guild| {
+        guild.has(caller)
+            && before.is_none_or(|before| guild.id < before)
+            && after.is_none_or(|after| guild.id > after)
+    });
+    let guilds: Vec<&Guild> = guilds.collect();
+    // The last ones before it, but in ascending order all the same.
+    let skipped = match (before, after) {
+        (Some(_), None) => guilds.len().saturating_sub(limit),
+        _ => 0,
+    };
+    let shown = guilds.into_iter().skip(skipped).take(limit).map(|guild| {
+        json!({
+            "id": guild.id,
+            "name": guild.name,
+            "icon": null,
+            "banner": null,
+            "owner": guild.owner == caller,
+            "permissions": guild.base_permissions(caller).to_string(),
+            "features": [],
+        })
+    });
+    Ok(Json(shown.collect()))
 }
 
 pub async fn user(State(app): State<App>, Path(user): Path<String>) -> Answer {

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     app::App,
     id::Id,
-    state::{Guild, MOST_ROLES, Role, permissions as p},
+    state::{Guild, MOST_ROLES, Role, permissions as p, set},
 };
 
 const MAX_NAME: usize = 100;
@@ -85,21 +85,16 @@ struct RoleForm {
 impl RoleForm {
     fn parse(form: &Object) -> Result<Self, ApiError> {
         let mut check = Check::default();
-        for key in ["icon", "unicode_emoji"] {
-            if form.get(key).is_some_and(|value| !value.is_null()) {
-                check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
-            }
-        }
+        check.none_simulated(form, &["icon", "unicode_emoji"]);
         let name = check.text_between(form, "name", 1, MAX_NAME);
         let mut color = check.integer(form, "color", MAX_COLOR);
         if let Some(colors) = check.object(form, "colors") {
             check.at("colors", |check| {
-                color = check.integer(colors, "primary_color", MAX_COLOR);
-                for key in ["secondary_color", "tertiary_color"] {
-                    if colors.get(key).is_some_and(|value| !value.is_null()) {
-                        check.fail(key, "NOT_SIMULATED", "discord-sim does not know this");
-                    }
+                if !colors.contains_key("primary_color") {
+                    check.missing("primary_color");
                 }
+                color = check.integer(colors, "primary_color", MAX_COLOR);
+                check.none_simulated(colors, &["secondary_color", "tertiary_color"]);
             });
         }
         let parsed = Self {
@@ -114,11 +109,6 @@ impl RoleForm {
     }
 
     fn apply(self, role: &mut Role) {
-        fn set<T>(field: &mut T, new: Option<T>) {
-            if let Some(new) = new {
-                *field = new;
-            }
-        }
         set(&mut role.name, self.name);
         set(&mut role.permissions, self.permissions);
         set(&mut role.color, self.color);

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::{
     ApiError, Caller,
+    acting::need_at,
     body::Form,
     messages::{need, seen},
     reading::path_id,
@@ -46,7 +47,7 @@ pub async fn set_status(
         .and_then(|seat| state.voice.get(&seat))
         .is_some_and(|voice| voice["channel_id"] == json!(channel.id));
     if !inside {
-        need(permissions, p::MANAGE_CHANNELS)?;
+        need_at(&state, &channel, caller, p::MANAGE_CHANNELS)?;
     }
     let mut check = Check::default();
     if !body.json.contains_key("status") {

@@ -108,6 +108,9 @@ pub struct RequestRecord {
     pub took: u64,
 }
 
+/// The methods that are counted by themselves.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+
 /// How often each method of a route was answered with each status; 0: not at all.
 type Counts = BTreeMap<(String, String), BTreeMap<u16, u64>>;
 
@@ -122,10 +125,10 @@ impl RequestLog {
     /// Appends.
     pub fn push(&mut self, record: RequestRecord) {
         let route = record.route.clone().unwrap_or_default();
-        let statuses = self
-            .counts
-            .entry((record.method.clone(), route))
-            .or_default();
+        // A client can make up as many methods as it likes.
+        let known = METHODS.into_iter().find(|known| *known == record.method);
+        let method = known.unwrap_or("*").to_owned();
+        let statuses = self.counts.entry((method, route)).or_default();
         *statuses.entry(record.status.unwrap_or(0)).or_default() += 1;
         if self.newest.len() == KEPT_REQUESTS {
             self.newest.pop_front();

@@ -45,6 +45,24 @@ impl State {
         if known.is_none_or(|guild| guild.members.remove(&user).is_none()) {
             return false;
         }
+        self.gone(guild, user);
+        let data = json!({"guild_id": guild, "user": self.user(user).map(User::json)});
+        self.tell_guild("GUILD_MEMBER_REMOVE", guild, &data, |_, session| {
+            session.wants(intents::GUILD_MEMBERS)
+        });
+        self.log
+            .push("member_remove", json!({"guild_id": guild, "user_id": user}));
+        // The role of a bot's own goes with it. Discord does not say that its audit log tells of that.
+        let known = self.guilds.get(guild);
+        let own = known.and_then(|guild| guild.role_of_bot(user));
+        if let Some(role) = own.map(|role| role.id) {
+            self.remove_role(guild, role);
+        }
+        true
+    }
+
+    /// Somebody is no member any more: he leaves the guild's calls, and his sessions are told.
+    pub(super) fn gone(&mut self, guild: Id, user: Id) {
         self.leave_voice(Seat { guild, user });
         self.gateway.dispatch("GUILD_DELETE", |session| {
             let hears = session.user == user
@@ -52,13 +70,6 @@ impl State {
                 && session.hears(Some(guild));
             hears.then(|| json!({"id": guild}))
         });
-        let data = json!({"guild_id": guild, "user": self.user(user).map(User::json)});
-        self.tell_guild("GUILD_MEMBER_REMOVE", guild, &data, |_, session| {
-            session.wants(intents::GUILD_MEMBERS)
-        });
-        self.log
-            .push("member_remove", json!({"guild_id": guild, "user_id": user}));
-        true
     }
 
     /// A member is thrown out.
@@ -153,14 +164,18 @@ impl State {
         self.audit(guild, by, Action::RoleUpdate, role.id, changes);
     }
 
-    /// A role is deleted; who had it loses it and those above it go down by one, of which nobody is told.
+    /// A role is deleted.
     pub fn delete_role(&mut self, guild: Id, role: Id, by: Actor) {
-        let Some(known) = self.guilds.get_mut(guild) else {
-            return;
-        };
-        let Some(at) = known.roles.iter().position(|known| known.id == role) else {
-            return;
-        };
+        if let Some(deleted) = self.remove_role(guild, role) {
+            let changes = role_changes(Some(&deleted), None);
+            self.audit(guild, by, Action::RoleDelete, role, changes);
+        }
+    }
+
+    /// A role goes; who had it loses it and those above it go down by one, of which nobody is told.
+    fn remove_role(&mut self, guild: Id, role: Id) -> Option<Role> {
+        let known = self.guilds.get_mut(guild)?;
+        let at = known.roles.iter().position(|known| known.id == role)?;
         let deleted = known.roles.remove(at);
         for other in &mut known.roles {
             other.position -= u32::from(other.position > deleted.position);
@@ -173,8 +188,7 @@ impl State {
             session.wants(intents::GUILDS)
         });
         self.log.push("role_delete", data);
-        let changes = role_changes(Some(&deleted), None);
-        self.audit(guild, by, Action::RoleDelete, role, changes);
+        Some(deleted)
     }
 
     /// The guild gets another owner, or begins or ceases to demand two-factor authentication.
@@ -208,12 +222,21 @@ impl State {
         self.audit(guild, by, Action::GuildUpdate, guild, changes);
     }
 
-    /// An account changed: his guilds are told.
-    pub fn user_changed(&mut self, user: Id) {
-        let own = self.user(user).map(|user| self.own_json(user));
+    /// An account is not as it was before: its user is told, and his guilds if they see the change.
+    pub fn user_changed(&mut self, before: &User) {
+        let user = before.id;
+        let Some(after) = self.user(user) else {
+            return;
+        };
+        let is_seen = after.json() != before.json();
+        let own = self.own_json(after);
+        let own = (own != self.own_json(before)).then_some(own);
         self.gateway.dispatch("USER_UPDATE", |session| {
             own.clone().filter(|_| session.user == user)
         });
+        if !is_seen {
+            return;
+        }
         let guilds = self.guilds.iter().filter(|guild| guild.has(user));
         let guilds: Vec<Id> = guilds.map(|guild| guild.id).collect();
         for guild in guilds {
@@ -221,7 +244,15 @@ impl State {
         }
     }
 
-    fn audit(&mut self, guild: Id, by: Actor, action: Action, target: Id, changes: Vec<Value>) {
+    /// Writes an entry into the audit log.
+    pub(super) fn audit(
+        &mut self,
+        guild: Id,
+        by: Actor,
+        action: Action,
+        target: Id,
+        changes: Vec<Value>,
+    ) {
         let id = self.ids.next();
         let Some(known) = self.guilds.get_mut(guild) else {
             return;

@@ -1,6 +1,7 @@
 //! What the simulated Discord knows. One lock holds all of it: every action is short, and none waits while holding it.
 
 mod audit_log;
+mod bots;
 mod events;
 mod files;
 mod guild;
@@ -23,6 +24,7 @@ use serde_json::{Value, json};
 
 pub use self::{
     audit_log::{Action, Actor, AuditLog, Entry},
+    bots::RolesFull,
     files::{Files, StoredFile},
     guild::{Channel, ChannelKind, Guild, Overwrite, OverwriteKind},
     guilds::{Guilds, Plan},
@@ -32,7 +34,7 @@ pub use self::{
     message::{Mentions, Message, Messages, flags},
     presence::Presence,
     role::{MOST_ROLES, Manager, Role},
-    settings::{Settings, SettingsChange},
+    settings::{Settings, SettingsChange, set},
     users::{User, Users},
 };
 use crate::{
@@ -97,8 +99,18 @@ impl State {
         })
     }
 
-    /// Back to the start, but for the live gateway sessions and the numbering of events.
+    /// Back to the start, but for the live gateway sessions, which are told, and the numbering of events.
     pub fn reset(&mut self) {
+        let home = &self.guilds.home;
+        let before = (
+            home.owner,
+            home.mfa,
+            home.roles.clone(),
+            home.members.clone(),
+        );
+        let mut first = self.first_users.iter();
+        let is_renamed =
+            first.any(|first| self.user(first.id).map(User::json) != Some(first.json()));
         self.settings = Settings::default();
         self.messages = Messages::default();
         self.files = Files::default();
@@ -109,13 +121,31 @@ impl State {
         self.limits = Limits::default();
         self.faults = Faults::default();
         self.requests.clear();
-        self.log.clear();
         self.gateway.reset();
-        for first in self.first_users.iter() {
-            self.users.change(first.id, |user| *user = first.clone());
-        }
+        self.users.restore(&self.first_users);
         self.guilds.reset(&self.users);
         self.calls.reset();
+        let home = &self.guilds.home;
+        let guild = home.id;
+        let is_changed = before
+            != (
+                home.owner,
+                home.mfa,
+                home.roles.clone(),
+                home.members.clone(),
+            );
+        let left: Vec<Id> = before
+            .3
+            .into_keys()
+            .filter(|user| !home.has(*user))
+            .collect();
+        for user in left {
+            self.gone(guild, user);
+        }
+        if is_changed || is_renamed {
+            self.guild_added(guild, None);
+        }
+        self.log.clear();
     }
 
     /// Adds a guild, of which those are members who were there from the beginning; answers its id.

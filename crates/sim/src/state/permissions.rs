@@ -27,6 +27,9 @@ pub const CHANGE_NICKNAME: u64 = 1 << 26;
 pub const MANAGE_NICKNAMES: u64 = 1 << 27;
 pub const MANAGE_ROLES: u64 = 1 << 28;
 pub const MANAGE_WEBHOOKS: u64 = 1 << 29;
+pub const MANAGE_GUILD_EXPRESSIONS: u64 = 1 << 30;
+pub const MANAGE_THREADS: u64 = 1 << 34;
+pub const VIEW_CREATOR_MONETIZATION_ANALYTICS: u64 = 1 << 41;
 pub const SET_VOICE_CHANNEL_STATUS: u64 = 1 << 48;
 
 /// Everything: what the owner of a guild has, and who has ADMINISTRATOR.

@@ -22,7 +22,7 @@ const STAFF_ROLE: Id = Id(1_300_000_000_000_000_102);
 const FIRST_BOT: u64 = 1_300_000_000_000_010_000;
 const FIRST_CHANNEL: u64 = 1_300_000_000_000_000_200;
 
-/// What our bot asks for when it is invited.
+/// What our bot has asked for when it was invited.
 const BOT_PERMISSIONS: u64 = p::CREATE_INSTANT_INVITE
     | p::MANAGE_NICKNAMES
     | p::MANAGE_ROLES
@@ -159,6 +159,15 @@ pub fn roles(guild: Id, bot: Id) -> Vec<Role> {
             ..Role::new(bot, "Uro", 2, BOT_PERMISSIONS)
         },
     ]
+}
+
+/// The permissions that a bot had at the beginning, besides everybody's.
+pub fn permissions(bot: Id) -> u64 {
+    if bot == APPLICATION {
+        BOT_PERMISSIONS
+    } else {
+        0
+    }
 }
 
 /// A token as Discord makes them: the id in base64, a time stamp and a secret, with dots between.

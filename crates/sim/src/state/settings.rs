@@ -143,14 +143,16 @@ pub struct SettingsChange {
     voice_elsewhere: Option<VoiceElsewhere>,
 }
 
+/// Puts what is new, if there is anything, in the place of the old.
+pub fn set<T>(old: &mut T, new: Option<T>) {
+    if let Some(new) = new {
+        *old = new;
+    }
+}
+
 impl Settings {
     /// Takes over what the change names.
     pub fn change(&mut self, change: SettingsChange) {
-        fn set<T>(setting: &mut T, new: Option<T>) {
-            if let Some(new) = new {
-                *setting = new;
-            }
-        }
         set(
             &mut self.heartbeat_interval_ms,
             change.heartbeat_interval_ms,

@@ -88,6 +88,8 @@ pub struct Users {
     by_id: BTreeMap<Id, User>,
     by_name: HashMap<String, Id>,
     by_token: HashMap<String, Id>,
+    /// How many people were made by number.
+    numbered: usize,
 }
 
 impl Users {
@@ -121,6 +123,29 @@ impl Users {
         self.by_id.len()
     }
 
+    /// The number of the next person that is made by number: 1, 2 and so on.
+    pub fn next_number(&mut self) -> usize {
+        self.numbered += 1;
+        self.numbered
+    }
+
+    /// Those users are again as they were before. Whoever has taken one of their names is called by his id.
+    pub fn restore(&mut self, before: &Self) {
+        for user in before.iter() {
+            if let Some(now) = self.by_id.remove(&user.id) {
+                self.by_name.remove(&now.name);
+            }
+        }
+        for user in before.iter() {
+            let taker = self.named(&user.name).map(|taker| taker.id);
+            self.add(user.clone());
+            if let Some(taker) = taker.and_then(|taker| self.by_id.get_mut(&taker)) {
+                taker.name = taker.id.to_string();
+                self.by_name.insert(taker.name.clone(), taker.id);
+            }
+        }
+    }
+
     /// Changes one. `false`: there is none with this id, or another has his new name.
     pub fn change(&mut self, id: Id, change: impl FnOnce(&mut User)) -> bool {
         let Some(before) = self.by_id.get(&id) else {
@@ -147,5 +172,33 @@ impl FromIterator<User> for Users {
             all.add(user);
         }
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn person(id: u64, name: &str) -> User {
+        User::person(Id(id), name.to_owned(), name.to_owned())
+    }
+
+    #[test]
+    fn users_are_restored_though_others_have_their_names() {
+        let first: Users = [person(1, "alice"), person(2, "bob")].into_iter().collect();
+        let mut users = first.clone();
+        // The two have each other's names, and then the one is free for somebody else.
+        for (id, name) in [(1, "x"), (2, "alice"), (1, "bob"), (2, "y")] {
+            assert!(users.change(Id(id), |user| user.name = name.to_owned()));
+        }
+        users.add(person(3, "alice"));
+        users.restore(&first);
+        for (id, name) in [(1, "alice"), (2, "bob"), (3, "3")] {
+            assert_eq!(users.get(Id(id)).unwrap().name, name);
+            assert_eq!(users.named(name).unwrap().id, Id(id));
+        }
+        assert!(users.named("x").is_none() && users.named("y").is_none());
     }
 }

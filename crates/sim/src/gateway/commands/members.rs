@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{Client, DECODE_ERROR, Flow, id};
+use super::{Client, DECODE_ERROR, Flow};
 use crate::{
     gateway::intents,
     id::{Id, from_json},
@@ -18,20 +18,23 @@ impl Client {
     pub(super) fn members(&self, state: &mut State, data: &Value) -> Flow {
         let guild = match &data["guild_id"] {
             // An array of one is what old libraries send.
-            Value::Array(guilds) if guilds.len() == 1 => id(&guilds[0]),
-            guild => id(guild),
+            Value::Array(guilds) if guilds.len() == 1 => from_json(&guilds[0]),
+            guild => from_json(guild),
         };
         let Some(guild) = guild else {
             return DECODE_ERROR;
         };
-        let users: Option<Vec<Id>> = match &data["user_ids"] {
+        // Each once, in the order of their ids.
+        let users: Option<BTreeSet<Id>> = match &data["user_ids"] {
             Value::Null => None,
-            Value::Array(users) if users.len() <= 100 => match users.iter().map(id).collect() {
-                Some(users) => Some(users),
-                None => return DECODE_ERROR,
-            },
-            user => match id(user) {
-                Some(user) => Some(vec![user]),
+            Value::Array(users) if users.len() <= 100 => {
+                match users.iter().map(from_json).collect() {
+                    Some(users) => Some(users),
+                    None => return DECODE_ERROR,
+                }
+            }
+            user => match from_json(user) {
+                Some(user) => Some(BTreeSet::from([user])),
                 None => return DECODE_ERROR,
             },
         };
@@ -55,23 +58,23 @@ impl Client {
             Some(limit @ 1..) => usize::try_from(limit).unwrap_or(usize::MAX),
             _ => usize::MAX,
         };
-        let members = state.members_json(guild, Id(0), |user, _| match (&users, query) {
-            (Some(users), _) => users.contains(&user.id),
-            (None, query) => user.name.starts_with(query.unwrap_or_default()),
-        });
-        let members: Vec<Value> = members.take(limit).collect();
-        let found: Vec<Option<Id>> = match &users {
-            Some(_) => members
-                .iter()
-                .map(|m| from_json(&m["user"]["id"]))
-                .collect(),
-            None => Vec::new(),
+        let mut not_found = Vec::new();
+        let members: Vec<Value> = if let Some(users) = users {
+            // Each is looked up: of the members, who may be very many, no others are looked at.
+            let mut found = Vec::new();
+            for user in users {
+                match state.member_json(guild, user) {
+                    Some(member) => found.push(member),
+                    None => not_found.push(user),
+                }
+            }
+            found
+        } else {
+            let members = state.members_json(guild, Id(0), |user, _| {
+                user.name.starts_with(query.unwrap_or_default())
+            });
+            members.take(limit).collect()
         };
-        let missing = users
-            .iter()
-            .flatten()
-            .filter(|id| !found.contains(&Some(**id)));
-        let not_found: Vec<Id> = missing.copied().collect();
         let shown = data["presences"] == json!(true) && intents & intents::GUILD_PRESENCES != 0;
         let presences = shown.then(|| presences(state, guild));
         let nonce = data["nonce"].as_str().filter(|nonce| nonce.len() <= 32);

@@ -52,6 +52,21 @@ impl Check {
         self.fail(key, "BASE_TYPE_REQUIRED", "This field is required");
     }
 
+    /// A field is there that the simulator does not know: to ignore it would be to lie.
+    pub fn not_simulated(&mut self, key: &str) {
+        let message = format!("discord-sim does not have `{key}`.");
+        self.fail(key, "NOT_SIMULATED", message);
+    }
+
+    /// None of these fields is simulated. Who leaves them out, or says `null`, asks for nothing.
+    pub fn none_simulated(&mut self, object: &Object, keys: &[&str]) {
+        for key in keys {
+            if Self::value(object, key).is_some() {
+                self.not_simulated(key);
+            }
+        }
+    }
+
     /// A text of at most `max` characters.
     pub fn text(&mut self, object: &Object, key: &str, max: usize) -> Option<String> {
         self.text_between(object, key, 0, max)
