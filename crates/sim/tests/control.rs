@@ -235,10 +235,43 @@ async fn a_reset_forgets_all_but_live_sessions() {
         discord.seen("/events").await,
         json!({"last": before, "events": []})
     );
-    gateway.events().await;
+    let told = gateway.events().await;
+    let of_guild = told.iter().filter(|event| event["t"] == "GUILD_CREATE");
+    assert_eq!(of_guild.count(), 1, "what is as it was is not told again");
     assert_eq!(
         discord.post("status", json!({"content": "x"})).await.status,
         200
     );
     assert_eq!(gateway.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn live_sessions_are_told_what_a_reset_changed() {
+    let discord = Discord::start().await;
+    let (mut gateway, _) = Gateway::identified(&discord, "uro", ALL_INTENTS).await;
+    gateway.events().await;
+    for (path, change) in [
+        ("/members", json!({"action": "kick", "user": "uro"})),
+        (
+            "/members",
+            json!({"action": "rename", "user": "bob", "nick": "B"}),
+        ),
+        ("/guild", json!({"roles": [{"role": "New"}]})),
+        ("/guild", json!({"owner": "bob"})),
+        ("/accounts", json!({"user": "bob", "display": "Robert"})),
+    ] {
+        discord.tell(path, change.clone()).await;
+        gateway.events().await;
+        discord.tell("/reset", json!({})).await;
+        let told = gateway.events().await;
+        assert_eq!(told.len(), 1, "{change}: {told:?}");
+        let guild = discord.seen("/guild").await;
+        assert_eq!(told[0]["t"], "GUILD_CREATE", "{change}");
+        for key in ["id", "owner_id", "roles", "members"] {
+            assert_eq!(told[0]["d"][key], guild[key], "{change}");
+        }
+    }
+    discord.tell("/reset", json!({})).await;
+    assert!(gateway.events().await.is_empty());
+    assert_eq!(discord.seen("/events").await["events"], json!([]));
 }

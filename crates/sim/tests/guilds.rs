@@ -3,12 +3,15 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 use support::{
-    Discord,
+    Discord, form_errors,
     gateway::{ALL_INTENTS, Gateway, identify, identify_freely},
 };
 
@@ -140,6 +143,61 @@ async fn members_come_in_chunks_and_pages() {
     let chunk = gateway.event("GUILD_MEMBERS_CHUNK").await;
     assert_eq!(chunk["d"]["members"].as_array().unwrap().len(), 1);
     assert_eq!(chunk["d"]["not_found"], json!(["1"]));
+}
+
+#[tokio::test]
+async fn whoever_is_named_is_looked_up_among_however_many() {
+    let discord = Discord::start().await;
+    let few = add(&discord, json!({"count": 1, "members": 100})).await;
+    let many = add(&discord, json!({"count": 1, "members": 500_000})).await;
+    let (mut gateway, _) = connected(&discord).await;
+    let (alice, bob) = (
+        &discord.info().users["alice"].id,
+        &discord.info().users["bob"].id,
+    );
+    let mut took = Vec::new();
+    for guild in [&few[0]["id"], &many[0]["id"]] {
+        let wanted =
+            json!({"guild_id": guild, "user_ids": [bob, "2", alice, bob, "1"], "limit": 0});
+        let mut least = Duration::MAX;
+        for _ in 0..5 {
+            let began = Instant::now();
+            gateway.send(json!({"op": 8, "d": wanted})).await;
+            let chunk = gateway.event("GUILD_MEMBERS_CHUNK").await;
+            least = least.min(began.elapsed());
+            let found = chunk["d"]["members"].as_array().unwrap();
+            let found: Vec<&Value> = found.iter().map(|m| &m["user"]["id"]).collect();
+            assert_eq!(found, [alice, bob]);
+            assert_eq!(chunk["d"]["not_found"], json!(["1", "2"]));
+        }
+        took.push(least);
+    }
+    assert!(took[1] < took[0] * 20, "{took:?}");
+}
+
+#[tokio::test]
+async fn ones_guilds_come_by_pages() {
+    let discord = Discord::start().await;
+    let added = add(&discord, json!({"count": 3})).await;
+    let mut all = vec![json!(discord.info().guild_id)];
+    all.extend(added.iter().map(|guild| guild["id"].clone()));
+    let page = async |query: &str| {
+        let path = format!("/users/@me/guilds?{query}");
+        discord.rest(Method::GET, &path, None).await
+    };
+    let ids = async |query: &str| {
+        let shown = page(query).await.json();
+        let shown = shown.as_array().unwrap().iter();
+        shown.map(|guild| guild["id"].clone()).collect::<Vec<_>>()
+    };
+    let text = |at: usize| all[at].as_str().unwrap();
+    assert_eq!(ids("").await, all);
+    assert_eq!(ids("limit=2").await, all[..2]);
+    assert_eq!(ids(&format!("limit=2&after={}", text(0))).await, all[1..3]);
+    assert_eq!(ids(&format!("limit=2&before={}", text(3))).await, all[1..3]);
+    for wrong in ["limit=0", "limit=201", "limit=x", "after=x", "before="] {
+        form_errors(&page(wrong).await);
+    }
 }
 
 #[tokio::test]

@@ -540,6 +540,15 @@ async fn each_route_wants_its_scope() {
         error(&oauth.discord.rest(Method::GET, "/oauth2/@me", None).await),
         (401, 0)
     );
+    for path in [
+        "/users/@me/connections".to_owned(),
+        format!("/users/@me/guilds/{guild}/member"),
+    ] {
+        for user in ["uro", "alice"] {
+            let answer = oauth.discord.rest_as(user, Method::GET, &path, None).await;
+            assert_eq!(error(&answer), (401, 0), "{user} {path}");
+        }
+    }
     let patched = oauth
         .as_bearer(
             &much["access_token"],
@@ -841,12 +850,9 @@ async fn a_bot_comes_to_a_guild_with_its_role() {
     let guild = discord.info().guild_id.clone();
     let own = async || {
         let guild = discord.seen("/guild").await;
-        let roles = guild["roles"].as_array().unwrap();
-        roles
-            .iter()
-            .find(|role| role["tags"]["bot_id"] == oauth.id())
-            .cloned()
-            .unwrap()
+        let mut roles = guild["roles"].as_array().unwrap().iter();
+        let own = roles.find(|role| role["tags"]["bot_id"] == oauth.id());
+        own.cloned().unwrap_or_default()
     };
     // One that is there gets other permissions.
     let here = format!("&permissions=3&guild_id={guild}");
@@ -856,11 +862,16 @@ async fn a_bot_comes_to_a_guild_with_its_role() {
             .status,
         200
     );
-    assert_eq!(own().await["permissions"], "3");
+    let first = own().await;
+    assert_eq!(
+        (&first["permissions"], &first["position"]),
+        (&json!("3"), &json!(2))
+    );
 
     discord
         .tell("/members", json!({"action": "kick", "user": "uro"}))
         .await;
+    assert_eq!(own().await, Value::Null);
     let before = discord.now().await;
     let answer = invite(&oauth, "alice", "&permissions=268435456", "authorize=true").await;
     assert_eq!(answer.status, 403, "no guild was chosen");
@@ -880,7 +891,21 @@ async fn a_bot_comes_to_a_guild_with_its_role() {
         (&joined["user_id"], &joined["guild_id"]),
         (&json!(oauth.id()), &json!(guild))
     );
-    assert_eq!(joined["roles"], json!([own().await["id"]]));
+    // The role is another one, and below those that there are.
+    let second = own().await;
+    assert_ne!(second["id"], first["id"]);
+    assert_eq!(
+        (&second["permissions"], &second["position"]),
+        (&json!("3"), &json!(1))
+    );
+    assert_eq!(joined["roles"], json!([second["id"]]));
+    let log = discord.seen("/audit-log").await;
+    let added = log.as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&added["action_type"], &added["target_id"]),
+        (&json!(28), &json!(oauth.id()))
+    );
+    assert_eq!(added["user_id"], discord.info().users["alice"].id);
 
     discord
         .tell("/members", json!({"action": "ban", "user": "uro"}))
@@ -896,6 +921,15 @@ async fn a_bot_comes_to_a_guild_with_its_role() {
         text(&unsafe_owner).contains("two-factor"),
         "{unsafe_owner:?}"
     );
+    // The permissions that moderators have, and one that others have.
+    for (bit, refused) in [(30, true), (34, true), (41, true), (13, true), (11, false)] {
+        let more = format!("&permissions={}&guild_id={guild}", 1_u64 << bit);
+        let answer = invite(&oauth, "alice", &more, "authorize=true").await;
+        assert_eq!(answer.status == 403, refused, "{bit}");
+    }
+    discord
+        .tell("/members", json!({"action": "kick", "user": "uro"}))
+        .await;
     discord
         .tell("/accounts", json!({"user": "alice", "mfa": true}))
         .await;
@@ -905,6 +939,33 @@ async fn a_bot_comes_to_a_guild_with_its_role() {
             .status,
         200
     );
+}
+
+#[tokio::test]
+async fn a_bot_without_room_for_its_role_does_not_come() {
+    let oauth = OAuth::start().await;
+    let discord = &oauth.discord;
+    discord
+        .tell("/members", json!({"action": "kick", "user": "uro"}))
+        .await;
+    let more: Vec<Value> = (0..248).map(|n| json!({"role": format!("r{n}")})).collect();
+    discord.tell("/guild", json!({"roles": more})).await;
+    let here = format!("&guild_id={}", discord.info().guild_id);
+    let full = invite(
+        &oauth,
+        "alice",
+        &format!("{here}&permissions=2"),
+        "authorize=true",
+    )
+    .await;
+    assert_eq!(full.status, 403);
+    assert!(text(&full).contains("Maximum number of server roles"));
+    assert_eq!(discord.seen("/members?user=uro").await, json!([]));
+    // Without permissions it needs none.
+    let plain = invite(&oauth, "alice", &here, "authorize=true").await;
+    assert_eq!(plain.status, 200);
+    let member = &discord.seen("/members?user=uro").await[0];
+    assert_eq!(member["roles"], json!([]));
 }
 
 #[tokio::test]

@@ -226,6 +226,12 @@ async fn what_is_not_the_bots_to_change_is_refused() {
         let errors = form_errors(&create(&discord, body).await);
         assert!(errors[field]["_errors"].is_array(), "{errors}");
     }
+    let nothing = json!({"color": 1, "colors": {}});
+    let errors = form_errors(&create(&discord, nothing).await);
+    assert_eq!(
+        errors["colors"]["primary_color"]["_errors"][0]["code"],
+        "BASE_TYPE_REQUIRED"
+    );
     let roles: Vec<Value> = (0..245).map(|n| json!({"role": format!("r{n}")})).collect();
     discord.tell("/guild", json!({"roles": roles})).await;
     assert_eq!(all(&discord).await.len(), 250);

@@ -267,3 +267,20 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opcodes_that_are_made_up_are_counted_together() {
+        let mut hub = Hub::default();
+        for op in [1, 8, 1, 255, 256, u64::MAX] {
+            hub.count_command(op);
+        }
+        assert_eq!(
+            hub.counts.commands,
+            BTreeMap::from([(1, 2), (8, 1), (255, 3)])
+        );
+    }
+}

@@ -151,3 +151,32 @@ impl RequestLog {
         *self = Self::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_kept_of_methods_that_there_are() {
+        let mut log = RequestLog::default();
+        let made_up = (0..100).map(|number| format!("METHOD{number}"));
+        for method in made_up.chain(["PATCH".to_owned()]) {
+            log.push(RequestRecord {
+                time: 0,
+                method,
+                version: 10,
+                path: "/x".to_owned(),
+                route: None,
+                status: Some(405),
+                bucket: String::new(),
+                user_id: None,
+                took: 0,
+            });
+        }
+        let counted: Vec<_> = log
+            .counts()
+            .map(|((method, _), statuses)| (method.as_str(), statuses[&405]))
+            .collect();
+        assert_eq!(counted, [("*", 100), ("PATCH", 1)]);
+    }
+}

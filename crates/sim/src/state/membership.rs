@@ -45,7 +45,13 @@ impl State {
         if known.is_none_or(|guild| guild.members.remove(&user).is_none()) {
             return false;
         }
-        self.gone(guild, user);
+        self.leave_voice(Seat { guild, user });
+        self.gateway.dispatch("GUILD_DELETE", |session| {
+            let hears = session.user == user
+                && session.wants(intents::GUILDS)
+                && session.hears(Some(guild));
+            hears.then(|| json!({"id": guild}))
+        });
         let data = json!({"guild_id": guild, "user": self.user(user).map(User::json)});
         self.tell_guild("GUILD_MEMBER_REMOVE", guild, &data, |_, session| {
             session.wants(intents::GUILD_MEMBERS)
@@ -59,17 +65,6 @@ impl State {
             self.remove_role(guild, role);
         }
         true
-    }
-
-    /// Somebody is no member any more: he leaves the guild's calls, and his sessions are told.
-    pub(super) fn gone(&mut self, guild: Id, user: Id) {
-        self.leave_voice(Seat { guild, user });
-        self.gateway.dispatch("GUILD_DELETE", |session| {
-            let hears = session.user == user
-                && session.wants(intents::GUILDS)
-                && session.hears(Some(guild));
-            hears.then(|| json!({"id": guild}))
-        });
     }
 
     /// A member is thrown out.

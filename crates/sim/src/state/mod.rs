@@ -101,13 +101,11 @@ impl State {
 
     /// Back to the start, but for the live gateway sessions, which are told, and the numbering of events.
     pub fn reset(&mut self) {
-        let home = &self.guilds.home;
-        let before = (
-            home.owner,
-            home.mfa,
-            home.roles.clone(),
-            home.members.clone(),
-        );
+        let looks = |home: &Guild| {
+            let (roles, members) = (home.roles.clone(), home.members.clone());
+            (home.owner, home.mfa, roles, members)
+        };
+        let before = looks(&self.guilds.home);
         let mut first = self.first_users.iter();
         let is_renamed =
             first.any(|first| self.user(first.id).map(User::json) != Some(first.json()));
@@ -125,25 +123,8 @@ impl State {
         self.users.restore(&self.first_users);
         self.guilds.reset(&self.users);
         self.calls.reset();
-        let home = &self.guilds.home;
-        let guild = home.id;
-        let is_changed = before
-            != (
-                home.owner,
-                home.mfa,
-                home.roles.clone(),
-                home.members.clone(),
-            );
-        let left: Vec<Id> = before
-            .3
-            .into_keys()
-            .filter(|user| !home.has(*user))
-            .collect();
-        for user in left {
-            self.gone(guild, user);
-        }
-        if is_changed || is_renamed {
-            self.guild_added(guild, None);
+        if is_renamed || looks(&self.guilds.home) != before {
+            self.guild_added(self.guilds.home.id, None);
         }
         self.log.clear();
     }
