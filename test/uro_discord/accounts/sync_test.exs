@@ -599,8 +599,9 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert {:ok, %{@home => {:changed, %{remove: [^here]}}, ^second => {:error, _}}} = Sync.sync(user, "locked")
       assert eventually(fn -> match?([%{state: :well}, %{state: :unreachable, problems: [_]}], Sync.status(config)) end)
 
-      # Taken back, all is made up for.
-      act!(sim, "join", "uro", guild: second, roles: ["Uro"])
+      # Taken back, with a role of its own below all others, which somebody moves: all is made up for.
+      act!(sim, "join", "uro", guild: second)
+      change_roles!(sim, [%{role: "Uro", position: 9}], second)
       others = List.delete(people, bob(sim))
       assert eventually(fn -> Enum.all?(others, &(member(sim, &1, second)["roles"] == [there])) end)
       assert member(sim, "bob", second)["roles"] == []
