@@ -281,7 +281,8 @@ mod tests {
 
     use std::time::{Duration, Instant};
 
-    use super::{super::kept::MOST, *};
+    use super::*;
+    use crate::oauth::kept::MOST;
 
     const APP: Id = Id(1);
     const USER: Id = Id(2);
