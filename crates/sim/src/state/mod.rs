@@ -106,9 +106,8 @@ impl State {
             (home.owner, home.mfa, roles, members)
         };
         let before = looks(&self.guilds.home);
-        let mut first = self.first_users.iter();
-        let is_renamed =
-            first.any(|first| self.user(first.id).map(User::json) != Some(first.json()));
+        let is_as_before = |first: &User| self.user(first.id).map(User::json) == Some(first.json());
+        let is_renamed = !self.first_users.iter().all(is_as_before);
         self.settings = Settings::default();
         self.messages = Messages::default();
         self.files = Files::default();
