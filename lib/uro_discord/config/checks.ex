@@ -206,14 +206,42 @@ defmodule UroDiscord.Config.Checks do
 
   def commands(value), do: is_not(value, "a list")
 
-  @doc "All of a list of keyword lists, as `each/2`; what is wrong begins with what this key has in the one that is not right."
-  @spec entries([term()], atom(), (keyword() -> result())) :: result()
-  def entries(values, key, check) do
-    each(values, fn value ->
-      if Keyword.keyword?(value),
-        do: with({:error, wrong} <- check.(value), do: {:error, "#{inspect(value[key])}: #{wrong}"}),
-        else: is_not(value, "a keyword list")
-    end)
+  @doc """
+  All of a list of keyword lists with these keys, as `each/2`. The first key is what each is called, and each has another one; what is wrong begins with that
+  of the one that is not right.
+  """
+  @spec entries([term()], [atom()], (keyword() -> result())) :: result()
+  def entries(values, [key | _] = keys, check) do
+    with {:ok, checked} <- each(values, &entry(&1, keys, check)) do
+      called = Enum.map(checked, &Map.fetch!(&1, key))
+
+      case called -- Enum.uniq(called) do
+        [] -> {:ok, checked}
+        [twice | _] -> {:error, "#{twice} is there twice"}
+      end
+    end
+  end
+
+  defp entry(value, [key | _] = keys, check) do
+    if Keyword.keyword?(value) do
+      result =
+        case Keyword.keys(value) -- keys do
+          [] -> check.(value)
+          [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(keys, ", ")}"}
+        end
+
+      with {:error, wrong} <- result, do: {:error, "#{inspect(value[key])}: #{wrong}"}
+    else
+      is_not(value, "a keyword list")
+    end
+  end
+
+  @doc "A text that is not empty, within one of Discord's limits; `what` it is begins what is wrong."
+  @spec text(term(), pos_integer(), String.t()) :: result()
+  def text(value, most, what) do
+    if is_binary(value) and String.valid?(value) and Length.of(value) in 1..most,
+      do: {:ok, value},
+      else: {:error, "#{what} " <> Error.may_be(value, "a text of 1 to #{most} characters")}
   end
 
   def one_of(value, allowed) do

@@ -42,28 +42,16 @@ defmodule UroDiscord.Config.Accounts.Guilds do
       ~s|accounts: [guilds: [[id: "1100000000000000100", roles: [{:linked, "1100000000000000201"}], nickname: "{display_name}"]]]|
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
-  def check(guilds) when is_list(guilds) do
-    with {:ok, guilds} <- Checks.entries(guilds, :id, &guild/1) do
-      case guilds |> Enum.map(& &1.id) |> Enum.frequencies() |> Enum.find(fn {_id, times} -> times > 1 end) do
-        nil -> {:ok, guilds}
-        {id, _times} -> {:error, "#{id} is there twice"}
-      end
-    end
-  end
-
+  def check(guilds) when is_list(guilds), do: Checks.entries(guilds, @keys, &guild/1)
   def check(value), do: Checks.is_not(value, "a list")
 
   defp guild(given) do
-    with [] <- Keyword.keys(given) -- @keys,
-         {:ok, id} <- id(given[:id]),
+    with {:ok, id} <- id(given[:id]),
          {:ok, roles} <- roles(Keyword.get(given, :roles, [])),
          {:ok, nickname} <- nickname(given[:nickname]),
          {:ok, changed} <- Checks.one_of(Keyword.get(given, :nickname_changed, :restore), [:restore, :leave]),
          {:ok, create} <- Checks.boolean(Keyword.get(given, :create_roles, false)) do
       {:ok, %{id: id, roles: roles, nickname: nickname, nickname_changed: changed, create_roles: create}}
-    else
-      [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, wrong}
     end
   end
 

@@ -50,27 +50,17 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
   def kind(_type), do: :integer
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
-  def check(records) when is_list(records) and length(records) <= @most do
-    with {:ok, records} <- Checks.entries(records, :key, &record/1) do
-      keys = Enum.map(records, & &1.key)
-      if keys == Enum.uniq(keys), do: {:ok, records}, else: {:error, "#{hd(keys -- Enum.uniq(keys))} is there twice"}
-    end
-  end
-
+  def check(records) when is_list(records) and length(records) <= @most, do: Checks.entries(records, @keys, &record/1)
   def check(records) when is_list(records), do: {:error, "has #{length(records)} records, and Discord takes #{@most}"}
   def check(value), do: Checks.is_not(value, "a list")
 
   defp record(given) do
-    with [] <- Keyword.keys(given) -- @keys,
-         {:ok, key} <- key(given[:key]),
-         {:ok, name} <- text(given[:name], 100, "name"),
-         {:ok, description} <- text(given[:description], 200, "description"),
+    with {:ok, key} <- key(given[:key]),
+         {:ok, name} <- Checks.text(given[:name], 100, "name"),
+         {:ok, description} <- Checks.text(given[:description], 200, "description"),
          {:ok, type} <- type(given[:type]),
-         {:ok, attribute} <- text(Keyword.get(given, :attribute, key), 100, "attribute") do
+         {:ok, attribute} <- Checks.text(Keyword.get(given, :attribute, key), 100, "attribute") do
       {:ok, %{key: key, name: name, description: description, type: type, attribute: attribute}}
-    else
-      [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, wrong}
     end
   end
 
@@ -84,11 +74,5 @@ defmodule UroDiscord.Config.Accounts.LinkedRoles do
     if is_atom(value) and Keyword.has_key?(@types, value),
       do: {:ok, value},
       else: {:error, "type " <> Error.may_be(value, @types |> Keyword.keys() |> Enum.join(", "))}
-  end
-
-  defp text(value, most, what) do
-    if is_binary(value) and String.valid?(value) and String.length(value) in 1..most,
-      do: {:ok, value},
-      else: {:error, "#{what} " <> Error.may_be(value, "a text of 1 to #{most} characters")}
   end
 end

@@ -4,7 +4,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
 
   alias UroDiscord.Config.Accounts.Guilds
   alias UroDiscord.Config.Checks
-  alias UroDiscord.{Error, Length, Snowflake}
+  alias UroDiscord.{Error, Snowflake}
 
   @keys [:name, :channel, :text, :style, :roles, :rule, :only]
   # Five rows of five buttons, or one menu.
@@ -32,16 +32,7 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
       ~s|accounts: [self_roles: [[name: "member", channel: :welcome, text: "Read the rules, then click.", roles: [{"Member", "1100000000000000203"}]]]]|
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
-  def check(messages) when is_list(messages) do
-    with {:ok, messages} <- Checks.entries(messages, :name, &message/1) do
-      names = Enum.map(messages, & &1.name)
-
-      if names == Enum.uniq(names),
-        do: {:ok, messages},
-        else: {:error, "#{hd(names -- Enum.uniq(names))} is there twice"}
-    end
-  end
-
+  def check(messages) when is_list(messages), do: Checks.entries(messages, @keys, &message/1)
   def check(value), do: Checks.is_not(value, "a list")
 
   @doc "The messages with the ids of their channels; or the first message and channel that is unknown."
@@ -54,17 +45,13 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
   end
 
   defp message(given) do
-    with [] <- Keyword.keys(given) -- @keys,
-         {:ok, name} <- name(given[:name]),
-         {:ok, text} <- text(given[:text], 2_000, "text"),
+    with {:ok, name} <- name(given[:name]),
+         {:ok, text} <- Checks.text(given[:text], 2_000, "text"),
          {:ok, style} <- Checks.one_of(Keyword.get(given, :style, :buttons), [:buttons, :menu]),
          {:ok, roles} <- roles(given[:roles]),
          {:ok, rule} <- Checks.one_of(given[:rule], [nil, :one]),
          {:ok, only} <- Checks.one_of(given[:only], [nil, :linked]) do
       {:ok, %{name: name, channel: given[:channel], text: text, style: style, roles: roles, rule: rule, only: only}}
-    else
-      [unknown | _] -> {:error, "#{inspect(unknown)} is not one of #{Enum.join(@keys, ", ")}"}
-      {:error, wrong} -> {:error, wrong}
     end
   end
 
@@ -78,14 +65,8 @@ defmodule UroDiscord.Config.Accounts.SelfRoles do
   defp roles(value), do: {:error, "roles " <> Error.may_be(value, "a list of 1 to #{@most_roles} {label, role}")}
 
   defp role({label, role}) do
-    with {:ok, label} <- text(label, 80, "a label"), {:ok, role} <- Guilds.role(role), do: {:ok, {label, role}}
+    with {:ok, label} <- Checks.text(label, 80, "a label"), {:ok, role} <- Guilds.role(role), do: {:ok, {label, role}}
   end
 
   defp role(value), do: {:error, "one of roles " <> Error.may_be(value, "{label, role}")}
-
-  defp text(value, most, what) do
-    if is_binary(value) and String.valid?(value) and Length.of(value) in 1..most,
-      do: {:ok, value},
-      else: {:error, "#{what} " <> Error.may_be(value, "a text of 1 to #{most} characters")}
-  end
 end
