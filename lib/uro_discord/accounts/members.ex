@@ -7,6 +7,8 @@ defmodule UroDiscord.Accounts.Members do
   alias UroDiscord.{Error, Rest, Runtime, Snowflake}
 
   @page 1_000
+  # Unknown member, unknown user.
+  @left [10_007, 10_013]
 
   @doc """
   A page, ordered by id, of those with an id after this one (nil: from the beginning). One with fewer than 1,000 is the last.
@@ -54,8 +56,11 @@ defmodule UroDiscord.Accounts.Members do
       with :error <- Member.read_now(json, guild_id),
            do: {:error, %Error{kind: :response, message: "Discord's member #{id} is not as it should be"}}
     else
-      {:error, %Error{code: code}} when code in [10_007, 10_013] -> :left
-      {:error, error} -> {:error, error}
+      {:error, error} -> if left?(error), do: :left, else: {:error, error}
     end
   end
+
+  @doc "Whether Discord has refused something since there is no such member."
+  @spec left?(Error.t()) :: boolean()
+  def left?(%Error{code: code}), do: code in @left
 end

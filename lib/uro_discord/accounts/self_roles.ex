@@ -22,13 +22,16 @@ defmodule UroDiscord.Accounts.SelfRoles do
     * `name:` is the message's own, by which it is known again; `channel:` a name of `channels:` or an id.
     * `style:` is `:buttons` (25 at most) or `:menu`.
     * `rule: :one`: whoever takes one of these roles gives back the others.
-    * `only: :linked`: only those with a linked Uro account, who is not locked, may take one; it is taken back when the link ends.
+    * `only: :linked`: only those with a linked Uro account, who is not locked, may take one; it is taken back when the link ends, and from who is locked or
+      deleted.
+
+  A member's clicks are done one at a time, 20 a minute at most; one in between is told to click again.
 
   A message is posted once and edited when the configuration changes; one that was deleted is posted anew, at once with the intent `:guild_messages`, else
   within ten minutes. One that is no longer configured is deleted. Of several nodes, the one that holds the gateway does this.
 
-  A role with which one could do harm is never given: one that may manage something, kick, ban, mention everyone and the like. Nor can the bot give a role
-  above its own, or one that Discord or another bot manages. Such a message is not posted: the log, and `UroDiscord.status/0`, say which
+  A role with which one could do harm is never given: one that may manage something, kick, ban, mention everyone and the like, or has a permission that is
+  newer than this. Nor can the bot give a role above its own, or one that Discord or another bot manages; and what the rules of `guilds:` give is theirs. Such a message is not posted: the log, and `UroDiscord.status/0`, say which
   role it is and what to do. A role that becomes so later is not given from then on.
 
   The bot needs Manage Roles, and in the channel View Channel, Read Message History and Send Messages.

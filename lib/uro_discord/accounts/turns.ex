@@ -34,8 +34,14 @@ defmodule UroDiscord.Accounts.Turns do
 
   @doc "The same for what concerns this VM alone."
   @spec here(term(), (() -> result)) :: result | {:error, Error.t()} when result: term()
-  def here(name, fun) do
-    with {:turn, turn} <- Server.call(__MODULE__, {:enter, name}, :infinity) do
+  def here(name, fun), do: turn({:enter, name}, name, fun)
+
+  @doc "The same for who does not wait: `:busy` where somebody is at it."
+  @spec if_free(term(), (() -> result)) :: result | :busy | {:error, Error.t()} when result: term()
+  def if_free(name, fun), do: turn({:enter_if_free, name}, name, fun)
+
+  defp turn(request, name, fun) do
+    with {:turn, turn} <- Server.call(__MODULE__, request, :infinity) do
       try do
         fun.()
       after
@@ -78,6 +84,11 @@ defmodule UroDiscord.Accounts.Turns do
   def init(nil), do: {:ok, %{turns: %{}, names: %{}}}
 
   @impl true
+  def handle_call({:enter_if_free, name}, _from, %{turns: turns} = state) when is_map_key(turns, name),
+    do: {:reply, :busy, state}
+
+  def handle_call({:enter_if_free, name}, from, state), do: handle_call({:enter, name}, from, state)
+
   def handle_call({:enter, name}, {pid, _tag} = from, state) do
     turn = Process.monitor(pid)
     state = put_in(state.names[turn], name)

@@ -16,6 +16,7 @@ defmodule UroDiscord.Setup.Permissions do
     manage_channels: {4, "Manage Channels"},
     manage_guild: {5, "Manage Server"},
     view_audit_log: {7, "View Audit Log"},
+    priority_speaker: {8, "Priority Speaker"},
     view_channel: {10, "View Channels"},
     send_messages: {11, "Send Messages"},
     manage_messages: {13, "Manage Messages"},
@@ -23,6 +24,7 @@ defmodule UroDiscord.Setup.Permissions do
     attach_files: {15, "Attach Files"},
     read_message_history: {16, "Read Message History"},
     mention_everyone: {17, "Mention @everyone, @here and All Roles"},
+    view_guild_insights: {19, "View Server Insights"},
     connect: {20, "Connect"},
     speak: {21, "Speak"},
     mute_members: {22, "Mute Members"},
@@ -36,6 +38,7 @@ defmodule UroDiscord.Setup.Permissions do
     manage_threads: {34, "Manage Threads"},
     send_messages_in_threads: {38, "Send Messages in Threads"},
     moderate_members: {40, "Time Out Members"},
+    view_monetization_analytics: {41, "View Server Subscription Insights"},
     set_voice_channel_status: {48, "Set Voice Channel Status"},
     pin_messages: {51, "Pin Messages"},
     bypass_slowmode: {52, "Bypass Slowmode"}
@@ -62,8 +65,15 @@ defmodule UroDiscord.Setup.Permissions do
     :move_members,
     :pin_messages,
     :bypass_slowmode,
-    :view_audit_log
+    :view_audit_log,
+    :priority_speaker,
+    :view_guild_insights,
+    :view_monetization_analytics
   ]
+
+  # And with these nobody has: reading, writing, speaking, what one does with what is one's own. 47 was once given to @everyone of every server, and is still there.
+  @harmless [0, 6, 9, 10, 11, 12, 14, 15, 16, 18, 20, 21, 25, 26] ++
+              [31, 32, 35, 36, 37, 38, 39, 42, 43, 44, 45, 46, 47, 48, 49, 50]
 
   # In a server that wants two-factor authentication of its moderators, a bot has these only if its owner uses it.
   @two_factor [:manage_roles, :manage_channels]
@@ -229,9 +239,20 @@ defmodule UroDiscord.Setup.Permissions do
   @spec has?(non_neg_integer(), name()) :: boolean()
   def has?(bits, name), do: (bits &&& (bit(name) ||| bit(:administrator))) != 0
 
-  @doc "Those of a role that give power over others."
-  @spec elevated(non_neg_integer()) :: [name()]
-  def elevated(bits), do: for(name <- @elevated, (bits &&& bit(name)) != 0, do: name)
+  @doc """
+  Those of a role that give power over others, as Discord's client calls them. What Discord has made since this was written may be one, too.
+
+      iex> alias UroDiscord.Setup.Permissions
+      iex> Permissions.powers(Permissions.bits([:view_channel, :ban_members]) + Integer.pow(2, 60))
+      ["Ban Members", "of bit 60, which is newer than this version of uro_discord"]
+  """
+  @spec powers(non_neg_integer()) :: [String.t()]
+  def powers(bits) do
+    known = for name <- @elevated, (bits &&& bit(name)) != 0, do: called(name)
+    unknown = bits &&& bnot(bits(@elevated) ||| Enum.reduce(@harmless, 0, &(1 <<< &1 ||| &2)))
+    digits = unknown |> Integer.digits(2) |> Enum.reverse() |> Enum.with_index()
+    known ++ for {1, bit} <- digits, do: "of bit #{bit}, which is newer than this version of uro_discord"
+  end
 
   @doc "Those that a bot lacks in a server with two-factor authentication, if its owner has none."
   @spec two_factor() :: [name()]

@@ -5,7 +5,8 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
   import UroDiscord.TestDirectory, only: [accounts: 1, link!: 3, person: 2, put: 2]
-  alias UroDiscord.Accounts.SelfRoles
+  alias UroDiscord.Accounts
+  alias UroDiscord.Accounts.{SelfRoles, Turns}
   alias UroDiscord.{HttpClient, JSON, Peer, Postgres, Runtime, Stores, TestRepo}
   alias UroDiscord.Store.Schema
 
@@ -116,9 +117,21 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     assert click(sim, message, roles["Blue"]) =~ "no longer"
     assert has(sim, "bob", roles) == []
 
+    # The first is under way when the others come, and these are not waited for.
+    DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members/*", delay_ms: 500}])
     ids = for name <- ["Red", "Blue", "Green"], do: press(sim, message, "self-role:colour:#{roles[name]}")
-    for id <- ids, do: assert(answer(sim, id)["content"] =~ "now")
+    said = for id <- ids, do: answer(sim, id)["content"]
+    assert [_one] = for("You have" <> _ = text <- said, do: text)
+    assert [_, _] = for("Your last click" <> _ = text <- said, do: text)
     assert [_one] = has(sim, "bob", roles)
+  end
+
+  test "who clicks too often is told so, and others are not", %{sim: sim, roles: roles} do
+    start!(sim, [message(roles)])
+    message = shown!()
+    said = for _ <- 1..21, do: click(sim, message, roles["Red"])
+    assert Enum.any?(said, &(&1 =~ "That was often"))
+    assert click(sim, message, roles["Red"], user: "alice") =~ "now"
   end
 
   test "a menu gives and takes what is chosen in it", %{sim: sim, roles: roles} do
@@ -152,8 +165,51 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     answer(sim, press(sim, other, "self-role:other:#{roles["Green"]}"))
     assert has(sim, "bob", roles) == ["Blue", "Green", "Red"]
 
-    {:ok, ^link} = UroDiscord.Accounts.unlink(link.user_id)
+    assert {:ok, ^link} = Accounts.unlink("bela")
     assert eventually(fn -> has(sim, "bob", roles) == ["Green"] end)
+  end
+
+  test "who is locked loses what is for the linked only, takes none, and may give back", %{sim: sim, roles: roles} do
+    start!(sim, [
+      message(Map.delete(roles, "Green"), only: :linked),
+      message([{"Green", roles["Green"]}], name: "other")
+    ])
+
+    message = shown!()
+    other = shown!("other")
+    put("bela", display_name: "Béla")
+    link!(sim, "bela", "bob")
+    assert click(sim, message, roles["Red"]) =~ "now"
+    answer(sim, press(sim, other, "self-role:other:#{roles["Green"]}"))
+    assert has(sim, "bob", roles) == ["Green", "Red"]
+
+    put("bela", display_name: "Béla", locked?: true)
+    :ok = Accounts.sync("bela")
+    assert eventually(fn -> has(sim, "bob", roles) == ["Green"] end)
+    assert click(sim, message, roles["Blue"]) =~ "locked"
+
+    # Somebody gave it to him by hand.
+    guild = sim.info["guild_id"]
+    api!(sim, "PUT", "/guilds/#{guild}/members/#{person(sim, "bob")}/roles/#{roles["Blue"]}")
+    assert click(sim, message, roles["Blue"]) =~ "no longer"
+    assert has(sim, "bob", roles) == ["Green"]
+  end
+
+  test "a click that is under way when the link ends leaves nothing behind", %{sim: sim, roles: roles} do
+    start!(sim, [message(roles, only: :linked)])
+    message = shown!()
+    put("bela", display_name: "Béla")
+    link!(sim, "bela", "bob")
+    DiscordSim.post(sim, "/faults", [%{method: "PUT", route: "/guilds/*/members/*/roles/*", delay_ms: 1_000}])
+    id = press(sim, message, "self-role:colour:#{roles["Red"]}")
+    turn = {:click, sim.info["guild_id"], person(sim, "bob")}
+    assert eventually(fn -> Turns.if_free(turn, fn -> :free end) == :busy end)
+    {:ok, _} = Accounts.unlink("bela")
+    answer(sim, id)
+    assert eventually(fn -> has(sim, "bob", roles) == [] and Turns.if_free(turn, fn -> :free end) == :free end)
+    # What is taken back is: it comes to its end, and then there is nothing.
+    assert eventually(fn -> Task.Supervisor.children(Accounts.TaskSupervisor) == [] end)
+    assert has(sim, "bob", roles) == []
   end
 
   test "after a restart the same message is edited to what is configured by then", %{sim: sim, roles: roles} do

@@ -42,6 +42,18 @@ defmodule UroDiscord.Accounts.TurnsTest do
         assert {:ok, [%{rows: []}]} = Store.run(store, [{"SELECT name FROM uro_discord_account_locks", []}], :read)
       end
 
+      test "who does not wait is told that somebody is at it" do
+        test = self()
+        hold = fn -> send(test, :held) && receive(do: (:go_on -> :done)) end
+        holder = Task.async(fn -> Turns.if_free("member", hold) end)
+        assert_receive :held
+        assert Turns.if_free("member", fn -> :mine end) == :busy
+        assert Turns.if_free("another", fn -> :free end) == :free
+        send(holder.pid, :go_on)
+        assert Task.await(holder) == :done
+        assert eventually(fn -> Turns.if_free("member", fn -> :mine end) == :mine end)
+      end
+
       test "who crashes, or is killed, gives it back; and others' names are others' turns" do
         Process.flag(:trap_exit, true)
         test = self()

@@ -8,14 +8,18 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
   require Logger
 
   alias UroDiscord.{Accounts, Channels, Error, Interaction, Rest, Runtime}
-  alias UroDiscord.Accounts.{Directory, Guilds, Links}
+  alias UroDiscord.Accounts.{Guilds, Members, Turns}
   alias UroDiscord.Accounts.SelfRoles.{Content, Grants}
   alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Web.RateLimit
 
   @deadline_ms 10_000
+  # So often one may click in a minute: what Discord lets the bot do in a server is for all.
+  @often 20
   @reason "taken or given back by a click on the message of self_roles: "
 
   @unknown "I do not know this any more. An admin of this server may have changed it just now."
+  @busy "Your last click is still under way. Please click again when it is done."
   @later "Discord, or Uro, does not answer just now. Please try again in a moment."
 
   @impl true
@@ -25,24 +29,33 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
   def handle(%Interaction{kind: :component} = interaction) do
     with {:ok, runtime} <- Runtime.fetch_enabled(),
          {:ok, message, wanted} <- clicked(interaction, runtime.config),
+         :ok <- seldom(interaction),
          {:ok, guild} <- guild(message, interaction, runtime),
-         {:ok, roles} <- resolve(message, guild),
+         {:ok, roles} <- resolve(message, guild, runtime.config),
          [] <- wanted -- for({_label, id} <- roles, do: id),
-         :ok <- may(message, interaction, runtime) do
-      change(%{
-        message: message,
-        wanted: wanted,
-        roles: roles,
-        guild: guild,
-        interaction: interaction,
-        rest: runtime.rest
-      })
+         click = %{message: message, wanted: wanted, roles: roles, guild: guild, interaction: interaction, runtime: runtime},
+         {:ok, answer} <- alone(click) do
+      {:ok, answer}
     else
       {:error, text} when is_binary(text) -> {:error, text}
       {:error, error} -> {:error, later(error, interaction)}
-      {:ok, answer} -> {:ok, answer}
       [_ | _] -> {:error, @unknown}
+      :busy -> {:error, @busy}
     end
+  end
+
+  defp seldom(%{user: %{id: id}}) do
+    case RateLimit.take("self-role " <> id, @often) do
+      :ok -> :ok
+      {:error, seconds} -> {:error, "That was often. Please click again in #{seconds} seconds."}
+      :unavailable -> {:error, @later}
+    end
+  end
+
+  # One click of a member's at a time: who clicks faster than Discord answers is not waited for. And it is his turn as for a sync, and for what is taken back
+  # when his link ends: each of these sees what the others have done, on whatever node.
+  defp alone(%{guild: %{id: guild_id}, interaction: %{user: %{id: id}}} = click) do
+    Turns.if_free({:click, guild_id, id}, fn -> Turns.run("#{guild_id}/#{id}", fn -> change(click) end) end)
   end
 
   defp clicked(interaction, config) do
@@ -69,23 +82,56 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
     end
   end
 
-  defp resolve(message, guild) do
-    with {:error, error} <- Grants.resolve(message, guild) do
+  defp resolve(message, guild, config) do
+    with {:error, error} <- Grants.resolve(message, guild, config.accounts.guilds) do
       Logger.error("the message #{message.name} of self_roles gives nothing now: #{Exception.message(error)}")
       {:error, "These roles cannot be taken just now. Please tell an admin of this server: the log of Uro says why."}
     end
   end
 
-  defp may(%{only: nil}, _interaction, _runtime), do: :ok
+  ## Which roles he gets and gives back
 
-  defp may(%{only: :linked}, %{user: %{id: id}}, runtime) do
-    with {:ok, link} <- Links.by_discord(runtime.store, id),
-         {:ok, %{locked?: false}} <- Directory.user(runtime.config, link.user_id) do
-      :ok
-    else
-      {:ok, %{locked?: true}} -> {:error, "Your account is locked, so you cannot take this."}
+  defp change(click) do
+    with {:ok, has} <- has(click),
+         {give, take} = chosen(click, has),
+         :ok <- if(give == [], do: :ok, else: may(click)),
+         do: apply_all(click, has, give, take)
+  end
+
+  # For one button, as he was when he clicked. Else as he is by now: of two clicks the second must not leave two roles of which he may have one.
+  defp has(%{message: %{rule: nil}, wanted: [_one], interaction: %{data: data}}) do
+    roles = get_in(data, ["member", "roles"])
+    {:ok, if(is_list(roles), do: roles, else: [])}
+  end
+
+  defp has(%{guild: guild, interaction: %{user: %{id: id}}} = click) do
+    case Members.fetch(guild.id, id, deadline_ms: @deadline_ms) do
+      {:ok, member} -> {:ok, member.roles}
+      :left -> {:error, @later}
+      {:error, error} -> {:error, refused(error, click)}
+    end
+  end
+
+  # Of a menu too, only one can be chosen.
+  defp chosen(%{message: %{rule: :one}, wanted: [one | _]} = click, has) do
+    others = for {_label, id} <- click.roles, id != one, id in has, do: id
+    if one in has, do: {[], [one]}, else: {[one], others}
+  end
+
+  defp chosen(click, has) do
+    {take, give} = Enum.split_with(click.wanted, &(&1 in has))
+    {give, take}
+  end
+
+  # To give something back nobody needs to be linked.
+  defp may(%{message: %{only: nil}}), do: :ok
+
+  defp may(%{message: %{only: :linked}, interaction: %{user: %{id: id}}, runtime: runtime}) do
+    case Grants.linked(runtime, id) do
+      :ok -> :ok
+      :locked -> {:error, "Your account is locked, so you cannot take this."}
+      :not_linked -> ask_to_link(id)
       {:error, error} -> {:error, error}
-      _not_linked -> ask_to_link(id)
     end
   end
 
@@ -99,51 +145,22 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
     end
   end
 
-  ## Which roles he gets and gives back
-
-  # Two clicks at once must not leave two roles of which one may have only one: one click after the other, and as the member is by then.
-  defp change(%{message: %{rule: :one}} = click) do
-    lock = {{__MODULE__, click.guild.id, click.interaction.user.id}, self()}
-
-    :global.trans(lock, fn ->
-      with {:ok, %{body: %{"roles" => has}}} when is_list(has) <-
-             call(click, {:get_member, click.guild.id, click.interaction.user.id}, []) do
-        # Of a menu too, only one can be chosen.
-        one = hd(click.wanted)
-        others = for {_label, id} <- click.roles, id != one, id in has, do: id
-        if one in has, do: apply_all(click, [], [one]), else: apply_all(click, [one], others)
-      else
-        {:ok, _nothing} -> {:error, @later}
-        {:error, error} -> {:error, refused(error, click)}
+  # One role by itself, so that nothing else can get lost; more by one request, which does all or nothing.
+  defp apply_all(%{guild: guild, interaction: %{user: %{id: id}}} = click, has, give, take) do
+    {route, body} =
+      case {give, take} do
+        {[role], []} -> {{:add_member_role, guild.id, id, role}, []}
+        {[], [role]} -> {{:remove_member_role, guild.id, id, role}, []}
+        _several -> {{:update_member, guild.id, id}, [json: %{"roles" => (has -- take) ++ give}]}
       end
-    end)
+
+    options = [reason: @reason <> click.message.name, retry: :safe, deadline_ms: @deadline_ms] ++ body
+
+    case Rest.call(click.runtime.rest, route, options) do
+      {:ok, _} -> {:ok, said(give, take)}
+      {:error, error} -> {:error, refused(error, click)}
+    end
   end
-
-  # As he had them when he clicked.
-  defp change(click) do
-    has = get_in(click.interaction.data, ["member", "roles"])
-    has = if is_list(has), do: has, else: []
-    {take, give} = Enum.split_with(click.wanted, &(&1 in has))
-    apply_all(click, give, take)
-  end
-
-  # What is given comes first: who is refused it keeps what he has.
-  defp apply_all(click, give, take) do
-    steps = for(id <- give, do: {:add_member_role, id}) ++ for(id <- take, do: {:remove_member_role, id})
-
-    result =
-      Enum.reduce_while(steps, :ok, fn {how, role}, :ok ->
-        case call(click, {how, click.guild.id, click.interaction.user.id, role}, reason: @reason <> click.message.name) do
-          {:ok, _} -> {:cont, :ok}
-          {:error, error} -> {:halt, {:error, refused(error, click)}}
-        end
-      end)
-
-    with :ok <- result, do: {:ok, said(give, take)}
-  end
-
-  defp call(click, route, options),
-    do: Rest.call(click.rest, route, [retry: :safe, priority: :high, deadline_ms: @deadline_ms] ++ options)
 
   defp said(give, take) do
     given = if give == [], do: [], else: ["You have #{mentions(give)} now."]

@@ -126,7 +126,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
   defp work(state) do
     with {:ok, guild_id} <- guild_id(state),
          {:ok, guild} <- Guilds.fetch(guild_id),
-         {:ok, roles} <- Grants.resolve(state.message, guild),
+         {:ok, roles} <- Grants.resolve(state.message, guild, state.runtime.config.accounts.guilds),
          body = Content.body(state.message, roles),
          {:ok, kept} <- Store.fetch(state.runtime.store, state.message.name) do
       case keep(%{state | kept: kept}, body, Content.hash(body)) do

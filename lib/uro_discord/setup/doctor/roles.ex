@@ -70,21 +70,21 @@ defmodule UroDiscord.Setup.Doctor.Roles do
       )
 
   defp power(role, called, use) do
-    case {Permissions.elevated(role.permissions), use} do
+    case {Permissions.powers(role.permissions), use} do
       {[], _use} ->
         ok(:roles, "#{whose(use)} #{called}, which the bot can give")
 
       {powers, {:taken, _name}} ->
         wrong(
           :roles,
-          "#{whose(use)} #{called}, and gets #{names(powers)} with it",
+          "#{whose(use)} #{called}, and gets #{Enum.join(powers, ", ")} with it",
           "take these from the role, or take the role out of `self_roles:`"
         )
 
       {powers, _rule} ->
         warning(
           :roles,
-          "#{whose(use)} #{called}, and gets #{names(powers)} with it: so does whoever brings Uro to say that of him",
+          "#{whose(use)} #{called}, and gets #{Enum.join(powers, ", ")} with it: so does whoever brings Uro to say that of him",
           "if that is meant, leave it; else take these permissions from the role"
         )
     end
@@ -130,6 +130,4 @@ defmodule UroDiscord.Setup.Doctor.Roles do
 
   defp whose({:rule, rule, _guild}), do: "who is #{inspect(rule)} gets"
   defp whose({:taken, name}), do: "who clicks the message #{inspect(name)} gets"
-
-  defp names(powers), do: Enum.map_join(powers, ", ", &Permissions.called/1)
 end

@@ -4,7 +4,7 @@ defmodule UroDiscord.Setup.Doctor.Servers do
 
   import UroDiscord.Setup.Doctor.Finding
 
-  alias UroDiscord.Accounts.Guild
+  alias UroDiscord.Accounts.{Guild, Guilds, Members}
   alias UroDiscord.Setup.Doctor.{Facts, Finding}
   alias UroDiscord.Setup.{Invite, Permissions}
 
@@ -24,7 +24,7 @@ defmodule UroDiscord.Setup.Doctor.Servers do
 
   defp look(id, {:error, error}, facts) do
     # Discord tells no bot whether a server that it is not in exists.
-    if error.code in [10_004, 10_007, 50_001] do
+    if Guilds.lost?(error) or Members.left?(error) do
       [
         wrong(
           :server,

@@ -37,12 +37,12 @@ defmodule UroDiscord.Accounts.SelfRoles.GrantsTest do
     do: Map.merge(%{name: "colour", text: "Choose", style: :buttons, rule: nil, only: nil, roles: roles}, more)
 
   defp refused(roles, guild \\ guild()) do
-    assert {:error, %{kind: :invalid, message: message}} = Grants.resolve(message(roles), guild)
+    assert {:error, %{kind: :invalid, message: message}} = Grants.resolve(message(roles), guild, [])
     message
   end
 
   test "roles that do no harm are given, by id and by name" do
-    assert Grants.resolve(message([{"R", @red}, {"B", {:named, "Blue"}}]), guild()) ==
+    assert Grants.resolve(message([{"R", @red}, {"B", {:named, "Blue"}}]), guild(), []) ==
              {:ok, [{"R", @red}, {"B", @blue}]}
   end
 
@@ -71,9 +71,25 @@ defmodule UroDiscord.Accounts.SelfRoles.GrantsTest do
       assert refused([{"X", other}], guild([dangerous])) =~ "has the permission #{name}, and anybody could take it"
     end
 
-    # Viewing, writing, speaking, and what a later Discord may add to these.
-    harmless = role("1300000000000000203", "Loud", 1, %{"permissions" => "#{0x400 + 0x800 + 0x200000}"})
-    assert {:ok, _} = Grants.resolve(message([{"X", "1300000000000000203"}]), guild([harmless]))
+    # Viewing, writing, speaking; and what Discord gives @everyone of a new server, but for mentions.
+    for bits <- [0x400 + 0x800 + 0x200000, 2_248_473_465_835_073 - 0x20000] do
+      harmless = role("1300000000000000203", "Loud", 1, %{"permissions" => "#{bits}"})
+      assert {:ok, _} = Grants.resolve(message([{"X", "1300000000000000203"}]), guild([harmless]), [])
+    end
+
+    # What a later Discord adds may be harm.
+    later = role("1300000000000000203", "New", 1, %{"permissions" => "#{Bitwise.bsl(1, 53)}"})
+    assert refused([{"X", "1300000000000000203"}], guild([later])) =~ "of bit 53, which is newer"
+  end
+
+  test "what the rules give is not given, whether they have it by its id or by its name" do
+    for role <- [@red, {:named, "red"}], wanted <- [@red, {:named, "Red"}] do
+      guilds = [%{id: "1300000000000000999", roles: []}, %{id: @guild, roles: [{:linked, role}]}]
+      assert {:error, %{message: message}} = Grants.resolve(message([{"R", wanted}]), guild(), guilds)
+      assert message =~ "rules of guilds"
+      assert {:ok, _} = Grants.resolve(message([{"R", wanted}]), guild(), [hd(guilds)])
+      assert {:ok, _} = Grants.resolve(message([{"B", @blue}]), guild(), guilds)
+    end
   end
 
   test "what is shown can be clicked on, and a click names it" do
