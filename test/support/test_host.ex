@@ -45,6 +45,7 @@ defmodule UroDiscord.TestHost do
   def current_user(%UroDiscord.Accounts.Visitor{cookies: cookies}) do
     case cookies do
       %{"uro" => "raise"} -> raise "the session is #{cookies["uro"]}"
+      %{"uro" => "exit"} -> exit({:timeout, {GenServer, :call, [:repo, "the session is #{cookies["uro"]}"]}})
       %{"uro" => "nonsense"} -> {:ok, nil}
       %{"uro" => id} -> {:ok, id}
       %{} -> :error

@@ -63,11 +63,12 @@ defmodule UroDiscord.Accounts.States do
     end
   end
 
-  @doc "What a personal link for a Discord account has in it; the one before is over then."
+  @doc "What a personal link for a Discord account has in it; of those before one stays good, which he may have open."
   @spec personal(Store.t(), Snowflake.t()) :: {:ok, String.t()} | {:error, Error.t()}
   def personal(store, discord_id) do
-    before = {"DELETE FROM uro_discord_link_states WHERE session IS NULL AND discord_id = $1", [discord_id]}
-    put(store, [nil, nil, discord_id, nil, nil], @personal_ms, [before])
+    his = "FROM uro_discord_link_states WHERE session IS NULL AND discord_id = $1"
+    newest = "SELECT hash #{his} ORDER BY expires_at DESC LIMIT 1"
+    put(store, [nil, nil, discord_id, nil, nil], @personal_ms, [{"DELETE #{his} AND hash NOT IN (#{newest})", [discord_id]}])
   end
 
   @doc "Whose personal link it is; it is used up then."

@@ -24,8 +24,11 @@ defmodule UroDiscord.Web.Link do
         Response.error(404, "not_configured", message)
 
       # A browser that looks ahead would use up what is good once. It asks again when somebody comes.
-      to_string(Request.header(request, "sec-purpose")) =~ "prefetch" ->
+      ahead?(request) ->
         Response.later("this page is not to be fetched ahead")
+
+      request.method == "HEAD" ->
+        Response.error(405, "method_not_allowed", "what is good once is not looked at: this path takes GET", headers: [{"allow", "GET"}])
 
       request.method == "POST" and not from_here?(request, config) ->
         LinkPages.response(:not_from_here, config)
@@ -33,6 +36,13 @@ defmodule UroDiscord.Web.Link do
       true ->
         {:ok, runtime}
     end
+  end
+
+  # Browsers of today, Safari, Firefox of old, and what shows previews.
+  defp ahead?(request) do
+    Enum.any?(["sec-purpose", "purpose", "x-purpose", "x-moz"], fn name ->
+      request |> Request.header(name) |> to_string() |> String.downcase() |> String.contains?(["prefetch", "prerender", "preview"])
+    end)
   end
 
   @impl true
@@ -151,6 +161,11 @@ defmodule UroDiscord.Web.Link do
           )
       )
 
+      :raised
+  catch
+    # As where the host's database is away.
+    kind, _reason ->
+      Logger.error("accounts: #{inspect(module)}.#{function}/1 ended with an #{kind}: what it asks is not there, or did not answer")
       :raised
   end
 

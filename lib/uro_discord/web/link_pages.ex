@@ -2,8 +2,8 @@ defmodule UroDiscord.Web.LinkPages do
   @moduledoc false
   # What the pages under /link say: what happened, and what to do next.
 
-  alias UroDiscord.Accounts.{Guilds, Link, Linking, States}
-  alias UroDiscord.{Config, Runtime}
+  alias UroDiscord.Accounts.{Directory, Guilds, Link, Linking, States}
+  alias UroDiscord.{Config, Length, Runtime}
   alias UroDiscord.Web.{Page, Response}
 
   @spec response(Linking.outcome() | term(), Config.t()) :: Response.t()
@@ -19,7 +19,7 @@ defmodule UroDiscord.Web.LinkPages do
     {200,
      %{
        title: title,
-       text: ["You are #{link.username} in Discord."] ++ if(servers == [], do: [], else: [servers]) ++ next(joined),
+       text: ["You are #{both(link, config)}."] ++ if(servers == [], do: [], else: [servers]) ++ next(joined),
        acts: back(return_to) ++ [{:link, "Your link", at(config, "/link/done")}]
      }}
   end
@@ -33,7 +33,7 @@ defmodule UroDiscord.Web.LinkPages do
     {200,
      %{
        title: "Your Discord account is linked",
-       text: ["You are #{link.username} in Discord, since #{Calendar.strftime(link.linked_at, "%d %B %Y")}."],
+       text: ["You are #{both(link, config)}, since #{Calendar.strftime(link.linked_at, "%d %B %Y")}."],
        acts: again ++ [{:post, "Unlink #{link.username}", at(config, "/link/delete?account=#{link.discord_id}")}]
      }}
   end
@@ -200,6 +200,16 @@ defmodule UroDiscord.Web.LinkPages do
     do: {status, %{title: title, text: text, acts: [{:link, "Try again", at(config, "/link")}]}}
 
   ## Words
+
+  # Who is logged in here as somebody else than he thinks sees it by this.
+  defp both(link, config) do
+    with {:ok, user} <- Directory.user(config, link.user_id),
+         name when name not in [nil, ""] <- user.display_name || user.username do
+      "#{link.username} in Discord, and #{Length.cut(name, 100)} here"
+    else
+      _unknown -> "#{link.username} in Discord"
+    end
+  end
 
   defp joined(:joined, name), do: "You are now in #{name}."
   defp joined(:there, name), do: "You were in #{name} already; roles and name follow in a moment."

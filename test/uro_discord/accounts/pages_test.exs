@@ -20,9 +20,12 @@ defmodule UroDiscord.Accounts.PagesTest do
       linked_at: ~U[2026-11-29 12:00:00.000Z]
     }
 
-  test "what comes from Discord is text, wherever it stands" do
+  test "what comes from Discord, and what people call themselves, is text, wherever it stands" do
+    TestDirectory.put("hostile", display_name: @hostile)
+
     for outcome <- [
           {:linked, :new, link(@hostile), [], nil},
+          {:has_link, %{link("@ada") | user_id: "hostile"}},
           {:has_link, link(@hostile)},
           {:clash, :user, link(@hostile)},
           {:clash, :account, @hostile},

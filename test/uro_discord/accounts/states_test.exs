@@ -16,6 +16,15 @@ defmodule UroDiscord.Accounts.StatesTest do
     {:ok, _} = Store.run(store, [{"UPDATE uro_discord_link_states SET expires_at = 1", []}], :write)
   end
 
+  # One that was asked for so many seconds ago.
+  defp personal(store, seconds) do
+    with {:ok, token} <- States.personal(store, @ada) do
+      sql = "UPDATE uro_discord_link_states SET expires_at = expires_at - $1 WHERE hash = $2"
+      {:ok, _} = Store.run(store, [{sql, [1_000 * seconds, States.hash(token)]}], :write)
+      {:ok, token}
+    end
+  end
+
   for adapter <- [:sqlite, :postgres] do
     describe "in #{adapter}" do
       @describetag adapter: adapter
@@ -58,11 +67,13 @@ defmodule UroDiscord.Accounts.StatesTest do
         assert States.take(store, token, "of this browser", "u1") == :error
         assert States.take_personal(store, token) == {:ok, @ada}
         assert States.take_personal(store, token) == :error
-        # Of one account the newest is.
-        {:ok, old} = States.personal(store, @ada)
+        # Of one account the newest two are: who asks once more, or clicks where one must be linked, may have the other open.
+        {:ok, old} = personal(store, 3)
         {:ok, other} = States.personal(store, "1100000000000000902")
-        {:ok, new} = States.personal(store, @ada)
+        {:ok, before} = personal(store, 2)
+        {:ok, new} = personal(store, 1)
         assert States.take_personal(store, old) == :error
+        assert States.take_personal(store, before) == {:ok, @ada}
         assert States.take_personal(store, new) == {:ok, @ada}
         assert {:ok, _} = States.take_personal(store, other)
       end
