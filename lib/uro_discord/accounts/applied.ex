@@ -39,6 +39,13 @@ defmodule UroDiscord.Accounts.Applied do
          do: {:ok, List.flatten(rows)}
   end
 
+  @doc "Whether anybody has a role by us."
+  @spec roles?(Store.t()) :: {:ok, boolean()} | {:error, Error.t()}
+  def roles?(store) do
+    sql = "SELECT 1 FROM uro_discord_members WHERE roles_set <> '[]' LIMIT 1"
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, []}], :read), do: {:ok, rows != []}
+  end
+
   @doc "Of whom something was set although nobody is linked to him: 1,000 at most, as `{guild_id, discord_id}`."
   @spec orphans(Store.t()) :: {:ok, [{Snowflake.t(), Snowflake.t()}]} | {:error, Error.t()}
   def orphans(store) do

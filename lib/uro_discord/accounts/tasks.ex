@@ -17,7 +17,7 @@ defmodule UroDiscord.Accounts.Tasks do
   node; of several nodes one is at it.
   """
 
-  alias UroDiscord.Accounts.Running
+  alias UroDiscord.Accounts.{Applied, Running}
   alias UroDiscord.Accounts.Tasks.{Cursor, Output, Run}
   alias UroDiscord.Error
 
@@ -57,7 +57,8 @@ defmodule UroDiscord.Accounts.Tasks do
   def run(task, options \\ []) do
     with :ok <- known(task, options),
          {:ok, runtime} <- Running.fetch(),
-         :ok <- servers(runtime.config.accounts) do
+         :ok <- servers(runtime.config.accounts),
+         :ok <- something(task, runtime) do
       # Its messages are not the caller's; it ends with the caller.
       fn -> alone(task, options, runtime) end |> Task.async() |> Task.await(:infinity)
     end
@@ -80,6 +81,24 @@ defmodule UroDiscord.Accounts.Tasks do
     do: {:error, Error.invalid("accounts.guilds", "is empty: there is no server to look into")}
 
   defp servers(_accounts), do: :ok
+
+  # Nothing that is to be would be found everywhere, and all would seem well.
+  defp something(:nicknames, %{config: %{accounts: %{guilds: guilds}}}),
+    do: if(Enum.any?(guilds, & &1.nickname), do: :ok, else: none("nickname:"))
+
+  defp something(:groups, %{config: %{accounts: %{guilds: guilds}}, store: store}) do
+    with false <- Enum.any?(guilds, &(&1.roles != [])), {:ok, false} <- Applied.roles?(store) do
+      none("roles:")
+    else
+      {:error, error} -> {:error, error}
+      # What rules gave that are not there any more is taken back.
+      _there_is -> :ok
+    end
+  end
+
+  defp something(_usernames, _runtime), do: :ok
+
+  defp none(option), do: {:error, Error.invalid("accounts.guilds", "no server of guilds: has #{option}")}
 
   defp alone(task, options, runtime) do
     if first?(task), do: begin(task, options, runtime), else: {:error, busy(task, "here")}

@@ -33,9 +33,6 @@ defmodule UroDiscord.Accounts.Tasks.Schedule do
     {:noreply, look(state)}
   end
 
-  # Looks at once: for tests.
-  def handle_info(:look_now, state), do: {:noreply, look(state)}
-
   def handle_info({ref, result}, state) when is_map_key(state.running, ref) do
     Process.demonitor(ref, [:flush])
     {:noreply, ended(state, ref, result)}
