@@ -7,11 +7,13 @@ defmodule UroDiscord.Accounts.Queue do
   require Logger
 
   alias UroDiscord.Accounts.Guilds
-  alias UroDiscord.{Backoff, Error, Server}
+  alias UroDiscord.{Backoff, Error, Runtime, Server}
 
   @at_once 8
   @most 100_000
   @pauses {1_000, 300_000}
+  # So often it is said that users wait for something that fails: in an outage not for each of them.
+  @tell_ms 600_000
 
   @type outcomes :: {:ok, %{String.t() => term()}} | {:error, Error.t()}
 
@@ -22,9 +24,13 @@ defmodule UroDiscord.Accounts.Queue do
   @spec put(String.t(), String.t() | atom()) :: :ok | {:error, Error.t()}
   def put(user_id, reason) when is_binary(user_id), do: Server.call(__MODULE__, {:put, user_id, reason})
 
+  @doc "How many users are in it, and what failed last; nil where nothing failed since it was empty."
+  @spec status() :: %{users: non_neg_integer(), error: Error.t() | nil}
+  def status, do: Runtime.lookup(:accounts_queue) || %{users: 0, error: nil}
+
   @impl true
   # users: of each his reason, how often it failed, and whether he :waits, is :running, is to be run :again, or :pauses.
-  def init(sync), do: {:ok, %{sync: sync, users: %{}, waiting: :queue.new(), tasks: %{}}}
+  def init(sync), do: {:ok, %{sync: sync, users: %{}, waiting: :queue.new(), tasks: %{}, error: nil, told_at: nil}}
 
   @impl true
   def handle_call({:put, user_id, reason}, _from, state) do
@@ -70,12 +76,12 @@ defmodule UroDiscord.Accounts.Queue do
     })
   end
 
-  defp start(state) when map_size(state.tasks) >= @at_once, do: state
+  defp start(state) when map_size(state.tasks) >= @at_once, do: told(state)
 
   defp start(state) do
     case :queue.out(state.waiting) do
       {:empty, _} ->
-        state
+        told(state)
 
       {{:value, user_id}, waiting} ->
         %{users: %{^user_id => %{reason: reason}}, sync: sync} = state
@@ -94,20 +100,35 @@ defmodule UroDiscord.Accounts.Queue do
         wait(state, user_id, user)
 
       {_user, nil} ->
-        start(%{state | users: Map.delete(state.users, user_id)})
+        users = Map.delete(state.users, user_id)
+        start(%{state | users: users, error: if(users != %{}, do: state.error)})
 
       {user, error} ->
-        pause = Backoff.delay(@pauses, user.failures)
+        Process.send_after(self(), {:again, user_id}, Backoff.delay(@pauses, user.failures))
+        state = put_in(state.users[user_id], %{user | state: :paused, failures: user.failures + 1})
         # A rate limit, an outage: others say that.
-        if user.failures == 2,
-          do:
-            Logger.warning(
-              "accounts: the user #{user_id} is not synced yet, and is tried again: #{Exception.message(error)}"
-            )
-
-        Process.send_after(self(), {:again, user_id}, pause)
-        start(put_in(state.users[user_id], %{user | state: :paused, failures: user.failures + 1}))
+        start(if user.failures < 2, do: %{state | error: error}, else: tell(%{state | error: error}, user_id))
     end
+  end
+
+  defp tell(state, user_id) do
+    now = System.monotonic_time(:millisecond)
+
+    if state.told_at == nil or now - state.told_at >= @tell_ms do
+      Logger.warning(
+        "accounts: the user #{user_id} is not synced yet, and is tried again, as are all of the #{map_size(state.users)} who wait: #{Exception.message(state.error)}"
+      )
+
+      %{state | told_at: now}
+    else
+      state
+    end
+  end
+
+  # For `UroDiscord.status/0`.
+  defp told(state) do
+    Runtime.put(:accounts_queue, %{users: map_size(state.users), error: state.error})
+    state
   end
 
   # What may be otherwise later. He who is not linked has nothing to be synced.
