@@ -187,6 +187,8 @@ config :uro_discord,
     linked_roles: [],
     # The key that users' OAuth2 tokens are encrypted with, where they are kept (for Linked Roles).
     # token_key: System.get_env("URO_DISCORD_TOKEN_KEY"),
+    # Keys with which tokens were encrypted that are to be opened still, while they are being replaced (a week).
+    token_keys: [],
     # A function of the host that is told of each link that has ended: it gets the link, with the reason.
     # on_unlinked: {MyApp.Discord, :unlinked},
     # How long, in ms, a link outlives that its user has left every one of `guilds`.

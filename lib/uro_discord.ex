@@ -252,7 +252,9 @@ defmodule UroDiscord do
     * `accounts`: nil without `accounts: [directory: …]`; of each of their `guilds` how it is (`state`: `:unknown` until it was asked, `:well`, `:troubled`,
       `:unreachable`), the `problems` of its rules, what Discord `refused`, and whose nickname was `skipped`; of each message of `self_roles` its `name`,
       `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`); of each of `tasks` that was run here the `task`,
-      its `state` (`:running`, `:done`, `:interrupted`), and how many were `done` of the `total`, `changed`, `failed`, and are `waiting` to be tried again.
+      its `state` (`:running`, `:done`, `:interrupted`), and how many were `done` of the `total`, `changed`, `failed`, and are `waiting` to be tried again;
+      of the `queue` how many `users` are to be synced, and the `error` of the last that failed; of `linked_roles` when all were `looked_at` last, and the `error` if
+      that failed since (nil before the first time, and on nodes that do not hold the gateway).
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}
   defdelegate status, to: Status, as: :fetch

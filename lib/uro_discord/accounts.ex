@@ -77,10 +77,6 @@ defmodule UroDiscord.Accounts do
     with :error <- Snowflake.cast(id), do: {:error, Error.invalid("discord_id", id, "the id of a Discord account")}
   end
 
-  @doc false
-  # For what `UroDiscord.Accounts` itself depends on, it is `Running.fetch/0`.
-  defdelegate runtime, to: Running, as: :fetch
-
   @spec store() :: {:ok, Store.t()} | {:error, Error.t()}
   defp store, do: with({:ok, %{store: store}} <- Running.fetch(), do: {:ok, store})
 end

@@ -38,7 +38,9 @@ defmodule UroDiscord.Status do
       do: %{
         guilds: Accounts.Sync.status(config),
         self_roles: Accounts.SelfRoles.status(),
-        tasks: Accounts.Tasks.Run.status()
+        tasks: Accounts.Tasks.Run.status(),
+        queue: Accounts.Queue.status(),
+        linked_roles: Accounts.LinkedRoles.Keeper.status()
       }
   end
 end

@@ -18,7 +18,9 @@ defmodule UroDiscord.Whole do
         directory: TestDirectory,
         client_secret: "the-secret-of-the-application",
         public_url: "https://uro.example/discord",
-        guilds: [[id: "1300000000000000100", nickname: "{display_name}"]]
+        guilds: [[id: "1300000000000000100", nickname: "{display_name}"]],
+        token_key: Base.encode64(String.duplicate("k", 32)),
+        linked_roles: [[key: "is_admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal]]
       ],
       portal: [key: String.duplicate("key of portals ", 3), udp: [ip: "127.0.0.1", port: 0]]
     ]

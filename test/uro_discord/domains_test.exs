@@ -3,7 +3,7 @@ defmodule UroDiscord.DomainsTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Delivery, Domain, Error, Feeds, RestartableRegistry, Shards, Tree, Voice, Web, Whole}
+  alias UroDiscord.{Accounts, Delivery, Domain, Error, Feeds, RestartableRegistry, Shards, Tree, Voice, Web, Whole}
 
   @subscriptions [UroDiscord.Events]
 
@@ -36,6 +36,9 @@ defmodule UroDiscord.DomainsTest do
     assert :ok = Voice.play(guild, Path.expand("../fixtures/tone.opus", __DIR__), loop: true)
     paths = sim |> lasting() |> Enum.sort()
     assert length(paths) > 30
+    # Those of options that are off by default are among them.
+    for module <- [Accounts.LinkedRoles.Keeper, Accounts.Tasks.Schedule, Feeds],
+        do: assert(Enum.any?(paths, &(List.last(&1) == module)), "#{inspect(module)} is not there")
 
     for path <- paths do
       before = Tree.processes(UroDiscord)

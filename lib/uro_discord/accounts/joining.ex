@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.Joining do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Applied, Directory, Link, Links, Plan, Sync, Turns}
+  alias UroDiscord.Accounts.{Applied, Directory, Guilds, Link, Links, OAuth, Plan, Sync, Turns}
   alias UroDiscord.{Config, Error, Rest, Runtime, Secret, Snowflake, Store}
 
   @deadline_ms 10_000
@@ -123,11 +123,11 @@ defmodule UroDiscord.Accounts.Joining do
   defp outcome({:ok, _there}, _guild_id), do: :there
   defp outcome({:error, %Error{code: 30_001}}, _guild_id), do: :full
   defp outcome({:error, %Error{code: 40_007}}, _guild_id), do: :banned
-  defp outcome({:error, %Error{code: code}}, _guild_id) when code in [50_025, 50_026], do: :relink
 
-  defp outcome({:error, %Error{code: code} = error}, guild_id) do
+  defp outcome({:error, error}, guild_id) do
     cond do
-      code in [10_004, 50_001] -> logged(:not_there, guild_id, error)
+      OAuth.refused?(error) -> :relink
+      Guilds.lost?(error) -> logged(:not_there, guild_id, error)
       Error.final?(error) -> logged(:refused, guild_id, error)
       true -> logged(:later, guild_id, error)
     end

@@ -11,20 +11,23 @@ defmodule UroDiscord.Accounts.LinkedRoles do
   alias UroDiscord.{Config, Error, Length, Rest, Runtime, Secret}
 
   @deadline_ms 15_000
-  # The token is good no longer, or not for this.
-  @over_codes [50_025, 50_026, 50_014]
 
-  @doc "Brings what Discord knows of a user to what he is; nothing where he is not linked, or has given no token."
+  @doc """
+  Brings what Discord knows of a user to what he is, and sees to it that his tokens do not run out; nothing where he is not linked, or has given none.
+  """
   @spec push(String.t()) :: :ok | {:error, Error.t()}
   def push(user_id) do
     with {:ok, %{config: config, store: store} = runtime} <- Running.fetch(),
          true <- config.accounts.linked_roles != [],
          {:ok, link} <- Links.get(store, user_id),
-         {:ok, %{}, told} <- Links.tokens(store, link.discord_id),
+         {:ok, %{} = kept, told} <- Links.tokens(store, link.discord_id),
          {:ok, user} <- user(config, user_id) do
       body = body(config, user)
       hash = hash(body)
-      if hash == told, do: :ok, else: Turns.run("tokens/#{link.discord_id}", fn -> tell(runtime, link, body, hash) end)
+
+      if hash == told and not Tokens.ending?(kept),
+        do: :ok,
+        else: Turns.run("tokens/#{link.discord_id}", fn -> tell(runtime, link, body, hash) end)
     else
       {:error, error} -> {:error, error}
       _nothing_to_tell -> :ok
@@ -39,7 +42,8 @@ defmodule UroDiscord.Accounts.LinkedRoles do
   end
 
   defp tell(%{rest: rest, store: store} = runtime, link, body, hash) do
-    with {:ok, access} <- Tokens.access(runtime, link) do
+    with {:ok, access} <- Tokens.access(runtime, link),
+         {:ok, %{}, told} when told != hash <- Links.tokens(store, link.discord_id) do
       options = [
         auth: {:bearer, Secret.reveal(access)},
         json: body,
@@ -52,12 +56,12 @@ defmodule UroDiscord.Accounts.LinkedRoles do
         {:ok, _said} ->
           Links.put_connection(store, link.discord_id, hash)
 
-        {:error, %Error{code: code} = error} ->
-          if code in @over_codes or OAuth.over?(error), do: over(runtime, link), else: {:error, error}
+        {:error, error} ->
+          if OAuth.token_over?(error), do: over(runtime, link), else: {:error, error}
       end
     else
-      :none -> :ok
       {:error, error} -> {:error, error}
+      _told_or_no_tokens -> :ok
     end
   end
 

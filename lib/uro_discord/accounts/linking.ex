@@ -132,10 +132,15 @@ defmodule UroDiscord.Accounts.Linking do
     with :ok <- may_link(runtime, login.user_id),
          {:ok, tokens} <- OAuth.exchange(runtime, code, login.verifier),
          [] <- OAuth.scopes(config) -- tokens.scopes,
-         {:ok, account} <- OAuth.account(runtime, tokens.access),
-         :ok <- wanted(login, account),
-         {:ok, login?} <- free(config, login.user_id, account) do
-      link(runtime, login, account, tokens, login?)
+         {:ok, account} <- OAuth.account(runtime, tokens.access) do
+      outcome =
+        with :ok <- wanted(login, account),
+             {:ok, login?} <- free(config, login.user_id, account),
+             do: link(runtime, login, account, tokens, login?)
+
+      # What he agreed to is for nothing.
+      unless match?({:linked, _, _, _, _}, outcome), do: Tokens.discard(runtime, account.id, tokens)
+      with {:error, %Error{} = error} <- outcome, do: failed(error)
     else
       [_ | _] = missing -> {:missing_scopes, missing}
       {:error, %Error{} = error} -> failed(error)
@@ -279,7 +284,7 @@ defmodule UroDiscord.Accounts.Linking do
 
         :misconfigured
 
-      OAuth.over?(error) ->
+      OAuth.grant_over?(error) or OAuth.token_over?(error) ->
         :code_refused
 
       true ->

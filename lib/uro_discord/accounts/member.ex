@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.Member do
   alias UroDiscord.Snowflake
 
   @enforce_keys [:guild_id, :id]
-  defstruct [:guild_id, :id, :nick, :username, roles: [], bot?: false, pending?: false, read_at: nil]
+  defstruct [:guild_id, :id, :nick, :username, roles: [], read_at: nil]
 
   @typedoc "`read_at` is when Discord said so, in ms of the monotonic clock; nil where nobody knows."
   @type t :: %__MODULE__{
@@ -14,8 +14,6 @@ defmodule UroDiscord.Accounts.Member do
           nick: String.t() | nil,
           username: String.t() | nil,
           roles: [Snowflake.t()],
-          bot?: boolean(),
-          pending?: boolean(),
           read_at: integer() | nil
         }
 
@@ -41,25 +39,28 @@ defmodule UroDiscord.Accounts.Member do
        id: id,
        nick: member["nick"],
        username: username(user),
-       roles: roles,
-       bot?: user["bot"] == true,
-       pending?: member["pending"] == true
+       roles: roles
      }}
   end
 
   def read(_other, _guild_id), do: :error
 
   @doc """
-  What Discord shows of an account: names from before 2023 have four digits.
+  What Discord shows of an account: names that were not changed since 2023 have four digits.
 
       iex> alias UroDiscord.Accounts.Member
-      iex> {Member.username(%{"username" => "ada", "discriminator" => "0"}), Member.username(%{"username" => "Ada", "discriminator" => "0042"})}
-      {"@ada", "Ada#0042"}
+      iex> for number <- ["0", "0000", "", nil, "0042"], do: Member.username(%{"username" => "ada", "discriminator" => number})
+      ["@ada", "@ada", "@ada", "@ada", "ada#0042"]
+      iex> {Member.username(%{"username" => "ada"}), Member.username(%{})}
+      {"@ada", nil}
   """
   @spec username(map()) :: String.t() | nil
-  def username(%{"username" => name, "discriminator" => digits}) when is_binary(name) and digits not in [nil, "0"],
-    do: "#{name}##{digits}"
+  def username(%{"username" => name} = user) when is_binary(name) do
+    case user["discriminator"] do
+      none when none in [nil, "", "0", "0000"] -> "@#{name}"
+      digits -> "#{name}##{digits}"
+    end
+  end
 
-  def username(%{"username" => name}) when is_binary(name), do: "@#{name}"
   def username(_user), do: nil
 end

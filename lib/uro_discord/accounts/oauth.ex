@@ -3,10 +3,14 @@ defmodule UroDiscord.Accounts.OAuth do
   # Discord's OAuth2: the code flow with PKCE. Tokens are wrapped as soon as they are here (`UroDiscord.Secret`).
   # https://discord.com/developers/docs/topics/oauth2
 
+  alias UroDiscord.Accounts.Member
   alias UroDiscord.{Config, Error, Rest, Runtime, Secret, Snowflake}
 
   # A person waits for it in front of a browser.
   @deadline_ms 8_000
+  # Discord does not take a user's token for this, or any more.
+  @refused [50_025, 50_026]
+  @invalid_token 50_014
   # A year: what lasts longer is asked for anew.
   @longest_s 366 * 86_400
 
@@ -71,11 +75,18 @@ defmodule UroDiscord.Accounts.OAuth do
     with {:ok, _} <- post(runtime, "oauth2/token/revoke", token: Secret.reveal(token)), do: :ok
   end
 
-  @doc "Whether Discord says that a token or a code is good no longer, which no retry mends."
-  @spec over?(Error.t()) :: boolean()
-  def over?(%Error{status: 401, kind: kind}) when kind in [:api, :unauthorized], do: true
-  def over?(%Error{status: 400, message: message}), do: message =~ "invalid_grant"
-  def over?(%Error{}), do: false
+  @doc "Whether Discord does not take the user's token that a request of the bot's brings."
+  @spec refused?(Error.t()) :: boolean()
+  def refused?(%Error{code: code}), do: code in @refused
+
+  @doc "Whether Discord says that a code or a refresh token is good no longer, which no retry mends. A wrong secret of the application's is not that."
+  @spec grant_over?(Error.t()) :: boolean()
+  def grant_over?(%Error{status: status, message: message}), do: status == 400 and message =~ "invalid_grant"
+
+  @doc "The same of the access token that a request was made with."
+  @spec token_over?(Error.t()) :: boolean()
+  def token_over?(%Error{code: code}) when code in [@invalid_token | @refused], do: true
+  def token_over?(%Error{status: status, kind: kind}), do: status == 401 and kind in [:api, :unauthorized]
 
   @doc "Whose access token it is."
   @spec account(Runtime.t(), Secret.t()) :: {:ok, account()} | {:error, Error.t()}
@@ -86,18 +97,15 @@ defmodule UroDiscord.Accounts.OAuth do
 
   @doc "A user as Discord tells of him."
   @spec read_account(term()) :: {:ok, account()} | {:error, Error.t()}
-  def read_account(%{"id" => id, "username" => name} = user) when is_binary(name) do
-    case Snowflake.cast(id) do
-      {:ok, id} -> {:ok, %{id: id, username: shown(name, user["discriminator"])}}
-      :error -> unreadable()
+  def read_account(%{"id" => id} = user) do
+    with {:ok, id} <- Snowflake.cast(id), name when is_binary(name) <- Member.username(user) do
+      {:ok, %{id: id, username: name}}
+    else
+      _neither -> unreadable()
     end
   end
 
   def read_account(_other), do: unreadable()
-
-  # Accounts that were not migrated have a number still.
-  defp shown(name, number) when number in [nil, "", "0", "0000"], do: "@#{name}"
-  defp shown(name, number), do: "#{name}##{number}"
 
   defp token(runtime, form) do
     with {:ok, %{body: body}} <- post(runtime, "oauth2/token", form), do: read_tokens(body)

@@ -68,7 +68,10 @@ defmodule UroDiscord.Accounts.States do
   def personal(store, discord_id) do
     his = "FROM uro_discord_link_states WHERE session IS NULL AND discord_id = $1"
     newest = "SELECT hash #{his} ORDER BY expires_at DESC LIMIT 1"
-    put(store, [nil, nil, discord_id, nil, nil], @personal_ms, [{"DELETE #{his} AND hash NOT IN (#{newest})", [discord_id]}])
+
+    put(store, [nil, nil, discord_id, nil, nil], @personal_ms, [
+      {"DELETE #{his} AND hash NOT IN (#{newest})", [discord_id]}
+    ])
   end
 
   @doc "Whose personal link it is; it is used up then."

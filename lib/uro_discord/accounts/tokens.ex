@@ -7,8 +7,8 @@ defmodule UroDiscord.Accounts.Tokens do
   alias UroDiscord.Accounts.{Link, Links, OAuth, Vault}
   alias UroDiscord.{Config, Error, Runtime, Secret, Snowflake}
 
-  # A token that ends so soon may be over when it arrives.
-  @early_s 3_600
+  # Linked Roles are looked at once a day, and a day may be missed: what ends before then is refreshed.
+  @early_s 2 * 86_400
 
   @doc "Tokens as they are stored; nil where they are not to be kept."
   @spec seal(Config.t(), OAuth.tokens(), Snowflake.t()) :: Links.tokens() | nil
@@ -33,10 +33,16 @@ defmodule UroDiscord.Accounts.Tokens do
     end
   end
 
+  @doc "Whether it is time for new ones."
+  @spec ending?(Links.tokens()) :: boolean()
+  def ending?(kept), do: DateTime.diff(kept.expires_at, DateTime.utc_now()) <= @early_s
+
   defp good(runtime, link, kept) do
-    if DateTime.diff(kept.expires_at, DateTime.utc_now()) > @early_s,
-      do: open(runtime, link, kept.access),
-      else: refresh(runtime, link, kept)
+    cond do
+      tokens = unstored(link, kept) -> store(runtime, link, kept, tokens)
+      ending?(kept) -> refresh(runtime, link, kept)
+      true -> open(runtime, link, kept.access)
+    end
   end
 
   defp refresh(runtime, link, %{refresh: nil} = kept), do: forget(runtime, link, kept)
@@ -48,16 +54,43 @@ defmodule UroDiscord.Accounts.Tokens do
           store(runtime, link, kept, tokens)
 
         {:error, error} ->
-          if OAuth.over?(error), do: forget(runtime, link, kept), else: {:error, error}
+          if OAuth.grant_over?(error), do: forget(runtime, link, kept), else: {:error, error}
       end
     end
   end
 
-  # A refresh token is good once: what came for it must not be lost, or he has to link again.
-  defp store(%{config: config, store: store}, link, kept, tokens) do
-    case Links.replace_tokens(store, link.discord_id, kept.access, seal(config, tokens, link.discord_id)) do
-      {:ok, _whether_it_was_still_there} -> {:ok, tokens.access}
-      {:error, error} -> {:error, error}
+  # A refresh token is good once: what came for it stays here until the store has it, or he would have to link again.
+  defp store(%{config: config, store: store} = runtime, link, kept, tokens) do
+    key = {:accounts_tokens, link.discord_id}
+    Runtime.put(key, {kept.access, tokens})
+
+    with {:ok, there?} <-
+           Links.replace_tokens(store, link.discord_id, kept.access, seal(config, tokens, link.discord_id)) do
+      Runtime.delete(key)
+
+      if there? do
+        {:ok, tokens.access}
+      else
+        # He was unlinked meanwhile, or has linked again with others.
+        discard(runtime, link.discord_id, tokens)
+        access(runtime, link)
+      end
+    end
+  end
+
+  defp unstored(link, %{access: access}) do
+    key = {:accounts_tokens, link.discord_id}
+
+    case Runtime.lookup(key) do
+      {^access, tokens} ->
+        tokens
+
+      nil ->
+        nil
+
+      _of_tokens_before_these ->
+        Runtime.delete(key)
+        nil
     end
   end
 
@@ -81,10 +114,42 @@ defmodule UroDiscord.Accounts.Tokens do
     end
   end
 
-  # The key in the configuration is another one by now.
-  defp open(%{config: %{accounts: %{token_key: nil}}}, _link, _sealed), do: :none
+  @doc """
+  The same for tokens of which nothing has come. Where the account is linked they run out by themselves: with one of them Discord ends all that it gave for
+  the account, also the link's.
+  """
+  @spec discard(Runtime.t(), Snowflake.t(), OAuth.tokens()) :: :ok
+  def discard(%{store: store} = runtime, discord_id, tokens) do
+    with :error <- Links.by_discord(store, discord_id),
+         do: end_all(runtime, discord_id, tokens.refresh || tokens.access)
 
-  defp open(%{config: %{accounts: %{token_key: key}}}, link, sealed) do
-    with :error <- Vault.open(key, sealed, link.discord_id), do: :none
+    :ok
+  end
+
+  defp end_all(runtime, discord_id, token) do
+    with {:error, error} <- OAuth.revoke(runtime, token) do
+      Logger.warning(
+        "accounts: Discord was not told that the tokens of #{discord_id} are not needed: #{Exception.message(error)}"
+      )
+    end
+  end
+
+  # With the key of the configuration, or with one that was it before.
+  defp open(%{config: %{accounts: %{token_key: key, token_keys: older}}}, link, sealed) do
+    opened = fn key -> with :error <- Vault.open(key, sealed, link.discord_id), do: nil end
+    [key | older] |> Enum.reject(&is_nil/1) |> Enum.find_value(opened) || other_key(link)
+  end
+
+  defp other_key(link) do
+    unless Runtime.lookup(:accounts_other_key) do
+      Runtime.put(:accounts_other_key, true)
+
+      Logger.warning(
+        "accounts: the tokens of #{link.discord_id}, and perhaps those of others, were encrypted with another token_key, so that they are of no use. Put that one " <>
+          "into token_keys: of accounts, or everybody links again for Linked Roles. This is told once"
+      )
+    end
+
+    :none
   end
 end

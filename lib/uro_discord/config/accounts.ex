@@ -30,6 +30,7 @@ defmodule UroDiscord.Config.Accounts do
   @longest_ms 49 * @day_ms
   # By its name only: the configuration depends on nothing that depends on it.
   @uro Module.concat(["UroDiscord.Accounts.UroDirectory"])
+  @most_keys 16
   @tasks [:groups, :nicknames, :usernames, :all]
 
   @type t :: %{
@@ -44,6 +45,7 @@ defmodule UroDiscord.Config.Accounts do
           leave_grace: non_neg_integer(),
           on_unlinked: {module(), atom()} | nil,
           token_key: Secret.t() | nil,
+          token_keys: [Secret.t()],
           platform_name: String.t(),
           linked_roles: [LinkedRoles.t()],
           self_roles: [SelfRoles.t()],
@@ -64,7 +66,14 @@ defmodule UroDiscord.Config.Accounts do
   def problems(accounts) do
     needed = [:client_secret, :public_url] ++ if(accounts.linked_roles == [], do: [], else: [:token_key])
     missing = for key <- needed, accounts[key] == nil, do: {key, "is missing, and accounts need it"}
-    missing ++ managed(accounts)
+    missing ++ managed(accounts) ++ idle(accounts)
+  end
+
+  # A task that runs by itself, and has nothing to look for.
+  defp idle(%{guilds: guilds, tasks: %{schedule: schedule}}) do
+    for {task, option, none} <- [{:groups, :roles, []}, {:nicknames, :nickname, nil}],
+        Keyword.has_key?(schedule, task) and guilds != [] and Enum.all?(guilds, &(&1[option] == none)),
+        do: {:tasks, "schedule has #{task}, and no server of guilds: has #{option}:"}
   end
 
   # What the rules give and take, nobody else does.
@@ -166,6 +175,13 @@ defmodule UroDiscord.Config.Accounts do
         doc: "the key that users' OAuth2 tokens are encrypted with, where they are kept (for Linked Roles)",
         allowed: "32 random bytes in Base64 (`openssl rand -base64 32` makes them), or nil",
         example: ~s|accounts: [token_key: System.get_env("URO_DISCORD_TOKEN_KEY")]|
+      ),
+      option(:token_keys, &token_keys/1,
+        default: [],
+        doc:
+          "keys with which tokens were encrypted that are to be opened still, while they are being replaced (a week)",
+        allowed: "a list of at most #{@most_keys} of the same",
+        example: ~s|accounts: [token_keys: [System.get_env("URO_DISCORD_OLD_TOKEN_KEY")]]|
       ),
       option(:on_unlinked, &optional(&1, fn value -> function(value, "MyApp.Discord, :unlinked") end),
         doc: "a function of the host that is told of each link that has ended: it gets the link, with the reason",
@@ -280,6 +296,12 @@ defmodule UroDiscord.Config.Accounts do
   end
 
   defp token_key(_value), do: {:error, "is not a string (not shown)"}
+
+  defp token_keys(value) when is_list(value) and length(value) <= @most_keys,
+    do: each(value, &if(&1 == nil, do: {:error, "nil is in it"}, else: token_key(&1)))
+
+  defp token_keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
+  defp token_keys(_value), do: {:error, "is not a list (not shown)"}
 
   defp public_url(value) do
     with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]) do

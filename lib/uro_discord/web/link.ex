@@ -28,7 +28,9 @@ defmodule UroDiscord.Web.Link do
         Response.later("this page is not to be fetched ahead")
 
       request.method == "HEAD" ->
-        Response.error(405, "method_not_allowed", "what is good once is not looked at: this path takes GET", headers: [{"allow", "GET"}])
+        Response.error(405, "method_not_allowed", "what is good once is not looked at: this path takes GET",
+          headers: [{"allow", "GET"}]
+        )
 
       request.method == "POST" and not from_here?(request, config) ->
         LinkPages.response(:not_from_here, config)
@@ -41,7 +43,11 @@ defmodule UroDiscord.Web.Link do
   # Browsers of today, Safari, Firefox of old, and what shows previews.
   defp ahead?(request) do
     Enum.any?(["sec-purpose", "purpose", "x-purpose", "x-moz"], fn name ->
-      request |> Request.header(name) |> to_string() |> String.downcase() |> String.contains?(["prefetch", "prerender", "preview"])
+      request
+      |> Request.header(name)
+      |> to_string()
+      |> String.downcase()
+      |> String.contains?(["prefetch", "prerender", "preview"])
     end)
   end
 
@@ -165,7 +171,10 @@ defmodule UroDiscord.Web.Link do
   catch
     # As where the host's database is away.
     kind, _reason ->
-      Logger.error("accounts: #{inspect(module)}.#{function}/1 ended with an #{kind}: what it asks is not there, or did not answer")
+      Logger.error(
+        "accounts: #{inspect(module)}.#{function}/1 ended with an #{kind}: what it asks is not there, or did not answer"
+      )
+
       :raised
   end
 

@@ -82,19 +82,32 @@ defmodule UroDiscord.Accounts.ConfigTest do
              accounts(guild.(roles: [{:linked, {:named, " Builder "}}])).guilds
   end
 
+  test "what runs by itself has something to look for" do
+    for {task, option} <- [groups: [roles: [{:linked, {:named, "Builder"}}]], nicknames: [nickname: "{username}"]] do
+      given = fn more -> [guilds: [[id: "1100000000000000100"] ++ more], tasks: [schedule: [{task, 60_000}]]] end
+      assert {"accounts.tasks", wrong, _} = problem(given.([]))
+      assert wrong =~ "schedule has #{task}, and no server of guilds: has #{option |> Keyword.keys() |> hd()}:"
+      assert accounts(given.(option)).tasks.schedule == [{task, 60_000}]
+    end
+  end
+
   test "secrets are wrapped, and are in no message" do
     accounts = accounts(token_key: @key)
     assert Secret.reveal(accounts.client_secret) == @secret
     assert Secret.reveal(accounts.token_key) == Base.decode64!(@key)
+    assert [older] = accounts(token_keys: [@key]).token_keys
+    assert Secret.reveal(older) == Base.decode64!(@key)
     refute inspect(accounts, structs: false, limit: :infinity) =~ @secret
 
     for {key, value} <- [
           client_secret: "short secret!",
           token_key: "AAAA" <> @secret,
-          token_key: Base.encode64(@secret)
+          token_key: Base.encode64(@secret),
+          token_keys: [@key, "AAAA" <> @secret],
+          token_keys: @key
         ] do
       assert {_key, _wrong, message} = problem([{key, value}])
-      refute message =~ value
+      for text <- List.wrap(value), do: refute(message =~ text)
       refute message =~ @secret
     end
   end

@@ -2,7 +2,7 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
   use UroDiscord.LinkingCase
 
   alias UroDiscord.Accounts.{LinkedRoles, Links, Sync, User}
-  alias UroDiscord.{Rest, Runtime, Secret, Store}
+  alias UroDiscord.{Error, Rest, Runtime, Secret, Store}
 
   @records [
     [key: "is_admin", name: "Admin", description: "is an admin of Uro", type: :boolean_equal],
@@ -123,6 +123,37 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
     assert Links.tokens(store, link.discord_id) == {:ok, nil, nil}
   end
 
+  test "of one who cannot be told the others are not told again", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    link(url, "bob", "bob")
+    assert eventually(fn -> match?([[_, _, _, a], [_, _, _, b]] when a != nil and b != nil, stored()) end)
+    for id <- ~w(ada bob), do: TestDirectory.put(id, display_name: "New #{id}")
+    body = %{code: 50_035, message: "Invalid Form Body"}
+    route = "/users/@me/applications/*/role-connection"
+    DiscordSim.post(sim, "/faults", [%{method: "PUT", route: route, status: 400, body: body}])
+
+    told = fn ->
+      counts =
+        for %{"method" => "PUT", "route" => path, "count" => n} <- DiscordSim.get(sim, "/requests/counts"),
+            do: {path, n}
+
+      Enum.sum(for {path, n} <- counts, path =~ "role-connection", not (path =~ "metadata"), do: n)
+    end
+
+    told_before = told.()
+    send(LinkedRoles.Keeper, :look)
+    idle? = fn -> match?(%{task: nil, failures: 0}, :sys.get_state(LinkedRoles.Keeper)) end
+
+    names = fn ->
+      Enum.sort(for %{"connection" => %{"platform_username" => name}} <- DiscordSim.get(sim, "/oauth"), do: name)
+    end
+
+    # Whom Discord refused waits in the queue, by himself.
+    assert eventually(fn -> names.() == ["New ada", "New bob"] and idle?.() end)
+    assert told.() - told_before == 3
+    assert {:ok, %{accounts: %{linked_roles: %{error: nil, looked_at: %DateTime{}}}}} = UroDiscord.status()
+  end
+
   test "who takes his permission back stays linked, and his tokens are forgotten", %{sim: sim, url: url} do
     link(url, "ada", "alice")
     assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
@@ -147,8 +178,92 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
     {:ok, link} = Accounts.link("ada")
     assert {:ok, access} = Accounts.Tokens.access(runtime, link)
     assert is_binary(Secret.reveal(access))
-    other = put_in(config.accounts.token_key, Secret.wrap(:crypto.strong_rand_bytes(32)))
-    assert Accounts.Tokens.access(%{runtime | config: other}, link) == :none
+    other = Secret.wrap(:crypto.strong_rand_bytes(32))
+
+    changed = fn older ->
+      %{runtime | config: %{config | accounts: %{config.accounts | token_key: other, token_keys: older}}}
+    end
+
+    # It is told once, and not for each user.
+    log = capture_log(fn -> for _ <- 1..2, do: assert(Accounts.Tokens.access(changed.([]), link) == :none) end)
+    assert [_, _] = String.split(log, "another token_key")
+    # What was the key until now opens them still.
+    assert {:ok, again} = Accounts.Tokens.access(changed.([config.accounts.token_key]), link)
+    assert Secret.reveal(again) == Secret.reveal(access)
+  end
+
+  test "what is about to end is refreshed also where there is nothing to tell", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    {:ok, %{store: store}} = Runtime.fetch()
+    soon = System.os_time(:millisecond) + 86_400_000
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET token_expires_at = $1", [soon]}], :write)
+    [[access, refresh, _, hash]] = stored()
+    before = DiscordSim.now(sim)
+    assert LinkedRoles.push("ada") == :ok
+    assert [[access_now, refresh_now, _, ^hash]] = stored()
+    assert access_now != access and refresh_now != refresh
+    assert DiscordSim.get(sim, "/events?after=#{before}&types=role_connection")["events"] == []
+    # And then it is left alone.
+    assert LinkedRoles.push("ada") == :ok
+    assert [[^access_now, ^refresh_now, _, ^hash]] = stored()
+  end
+
+  # A store in which nothing can be written, until it can.
+  defmodule Away do
+    @moduledoc false
+    def run({store, switch}, statements, kind) do
+      if kind == :write and :counters.get(switch, 1) == 0,
+        do: {:error, %Error{kind: :unavailable, message: "the store is away"}},
+        else: Store.run(store, statements, kind)
+    end
+  end
+
+  test "new tokens are not lost where the store does not take them", %{url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    {:ok, %{store: store} = runtime} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET token_expires_at = 1", []}], :write)
+    {:ok, link} = Accounts.link("ada")
+    switch = :counters.new(1, [])
+    away = %{runtime | store: {Away, {store, switch}}}
+    assert {:error, %Error{kind: :unavailable}} = Accounts.Tokens.access(away, link)
+    # The refresh token that the store has is used up by now; what came for it is not lost.
+    :counters.put(switch, 1, 1)
+    assert {:ok, access} = Accounts.Tokens.access(away, link)
+    assert {:ok, stored} = Accounts.Tokens.access(runtime, link)
+    assert Secret.reveal(stored) == Secret.reveal(access)
+  end
+
+  test "a wrong secret of the application costs nobody his tokens", %{url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    {:ok, %{store: store, config: config} = runtime} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET token_expires_at = 1", []}], :write)
+    before = stored()
+    {:ok, link} = Accounts.link("ada")
+    wrong = put_in(config.accounts.client_secret, Secret.wrap("not-the-secret-of-this-application"))
+    assert {:error, %Error{message: message}} = Accounts.Tokens.access(%{runtime | config: wrong}, link)
+    assert message =~ "invalid_client"
+    assert stored() == before
+    assert {:ok, _access} = Accounts.Tokens.access(runtime, link)
+  end
+
+  test "tokens that are refreshed while the link ends are revoked", %{sim: sim, url: url} do
+    link(url, "ada", "alice")
+    assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
+    {:ok, %{store: store} = runtime} = Runtime.fetch()
+    {:ok, _} = Store.run(store, [{"UPDATE uro_discord_links SET token_expires_at = 1", []}], :write)
+    {:ok, link} = Accounts.link("ada")
+    DiscordSim.post(sim, "/faults", [%{method: "POST", route: "/oauth2/token", delay_ms: 700}])
+    before = DiscordSim.now(sim)
+    refreshing = Task.async(fn -> Accounts.Tokens.access(runtime, link) end)
+    # It is under way.
+    assert eventually(fn -> DiscordSim.get(sim, "/faults") == [] end)
+    # As an unlink that has read the tokens of before.
+    {:ok, true} = Links.delete(store, link)
+    assert Task.await(refreshing) == :none
+    assert DiscordSim.wait_for(sim, "oauth_revoked", fn _ -> true end, after: before)["by"] == "application"
   end
 
   test "what does not fit its type is not said" do

@@ -162,6 +162,7 @@ defmodule UroDiscord.Accounts.LinkingTest do
   # The same, whatever the store.
 
   use UroDiscord.LinkingCase
+  alias UroDiscord.HttpClient
 
   setup_all do: start!(:sqlite)
 
@@ -229,9 +230,54 @@ defmodule UroDiscord.Accounts.LinkingTest do
 
   test "a browser that looks ahead uses nothing up", %{sim: sim} do
     {:ok, personal} = Accounts.link_url(account(sim, "alice"))
-    ahead = Browser.get("ada" |> browser(), personal, [{"sec-purpose", "prefetch;prerender"}])
-    assert status(ahead) == 503
+
+    for header <- [
+          {"sec-purpose", "prefetch;prerender"},
+          {"purpose", "Prefetch"},
+          {"x-purpose", "preview"},
+          {"x-moz", "prefetch"}
+        ] do
+      ahead = Browser.get("ada" |> browser(), personal, [header])
+      assert status(ahead) == 503, inspect(header)
+    end
+
+    %URI{path: path, query: query} = URI.parse(personal)
+    socket = HttpClient.connect!(personal)
+    :ok = HttpClient.send!(socket, HttpClient.request("HEAD", "#{path}?#{query}", [{"cookie", "uro=ada"}]))
+    assert {405, _headers} = HttpClient.receive_head(socket)
     assert "ada" |> browser() |> Browser.get(personal) |> status() == 303
+  end
+
+  test "pages say whose account here it is", %{url: url} do
+    linked = link(url, "ada", "alice")
+    assert body(linked) =~ "You are @alice in Discord, and Ada here."
+    assert linked |> Browser.get(url <> "/link/done") |> body() =~ "You are @alice in Discord, and Ada here, since"
+  end
+
+  test "what is agreed to in vain is ended at Discord, but for an account that is linked", %{sim: sim, url: url} do
+    revoked = fn after_number ->
+      for %{"user_id" => id} <- DiscordSim.get(sim, "/events?after=#{after_number}&types=oauth_revoked")["events"],
+          do: id
+    end
+
+    before = DiscordSim.now(sim)
+    {:ok, personal} = Accounts.link_url(account(sim, "alice"))
+    assert "ada" |> browser() |> Browser.get(personal) |> agree("bob") |> Browser.follow() |> status() == 403
+    assert revoked.(before) == [account(sim, "bob")]
+
+    # His own other account.
+    link(url, "ada", "alice")
+    before = DiscordSim.now(sim)
+
+    assert "ada" |> browser() |> Browser.get(url <> "/link?again=1") |> agree("bob") |> Browser.follow() |> status() ==
+             409
+
+    assert revoked.(before) == [account(sim, "bob")]
+
+    # An account that is another's: ending what it has agreed to would end that for its link, too.
+    before = DiscordSim.now(sim)
+    assert "bob" |> browser() |> Browser.get(url <> "/link") |> agree("alice") |> Browser.follow() |> status() == 409
+    assert revoked.(before) == []
   end
 
   test "who says no at Discord has changed nothing", %{url: url} do
@@ -363,10 +409,12 @@ defmodule UroDiscord.Accounts.LinkingTest do
   test "a host that cannot say who it is, is told so, without what it said", %{url: url} do
     log =
       capture_log(fn ->
-        for user <- ~w(raise nonsense), do: assert(user |> browser() |> Browser.get(url <> "/link") |> status() == 500)
+        for user <- ~w(raise exit nonsense),
+            do: assert(user |> browser() |> Browser.get(url <> "/link") |> status() == 500)
       end)
 
     assert log =~ "current_user/1 raised RuntimeError"
+    assert log =~ "current_user/1 ended with an exit"
     assert log =~ "answered neither {:ok, id}"
     refute log =~ "the session is"
   end

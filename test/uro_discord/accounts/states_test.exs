@@ -67,6 +67,7 @@ defmodule UroDiscord.Accounts.StatesTest do
         assert States.take(store, token, "of this browser", "u1") == :error
         assert States.take_personal(store, token) == {:ok, @ada}
         assert States.take_personal(store, token) == :error
+
         # Of one account the newest two are: who asks once more, or clicks where one must be linked, may have the other open.
         {:ok, old} = personal(store, 3)
         {:ok, other} = States.personal(store, "1100000000000000902")

@@ -2,7 +2,7 @@ defmodule UroDiscord.Accounts.TasksTest do
   use UroDiscord.Case
   import ExUnit.CaptureIO
 
-  alias UroDiscord.Accounts.{Links, Member, Tasks}
+  alias UroDiscord.Accounts.{Applied, Links, Member, Plan, Tasks}
   alias UroDiscord.{Apart, Error, Peer, Store, Stores, TestDirectory}
 
   # Its users: most have no attributes; it raises for whom it cannot read.
@@ -72,8 +72,12 @@ defmodule UroDiscord.Accounts.TasksTest do
   end
 
   defp people(sim, guild) do
-    members = for json <- DiscordSim.get(sim, "/members?guild=#{guild}"), do: Member.read(json, guild)
-    Enum.sort_by(for({:ok, %{bot?: false} = member} <- members, do: member), &String.to_integer(&1.id))
+    members =
+      for json <- DiscordSim.get(sim, "/members?guild=#{guild}"),
+          json["user"]["bot"] != true,
+          do: Member.read(json, guild)
+
+    Enum.sort_by(for({:ok, member} <- members, do: member), &String.to_integer(&1.id))
   end
 
   # Somebody who was linked and is in no server.
@@ -386,6 +390,18 @@ defmodule UroDiscord.Accounts.TasksTest do
     assert {:error, %Error{kind: :invalid, field: "options"}} = Tasks.run(:groups, fast: true)
   end
 
+  test "where no server has what a task is for, that is an error", %{store: store} = context do
+    start!(context, guilds: [[id: context.guild]])
+    assert {:error, %Error{field: "accounts.guilds", message: message}} = Tasks.run(:nicknames)
+    assert message == "no server of guilds: has nickname:"
+    assert {:error, %Error{message: "no server of guilds: has roles:"}} = Tasks.run(:groups)
+    assert {:ok, %{changed: 0}} = Tasks.run(:usernames)
+
+    # What a rule gave that is not there any more is to be taken back.
+    :ok = Applied.put(store, context.guild, "1300000000000000888", %{Plan.nothing_applied() | roles_set: ["7"]})
+    assert {:ok, _} = Tasks.run(:groups)
+  end
+
   describe "on a schedule" do
     setup %{store: store} = context do
       start_supervised!({UroDiscord, options(context, tasks: [schedule: [usernames: 600_000]])})
@@ -394,7 +410,7 @@ defmodule UroDiscord.Accounts.TasksTest do
       %{first: first}
     end
 
-    defp look, do: send(Tasks.Schedule, :look_now)
+    defp look, do: send(Tasks.Schedule, :look)
 
     defp ended(store, ms_ago) do
       sql = "UPDATE uro_discord_task_cursors SET finished_at = $1"

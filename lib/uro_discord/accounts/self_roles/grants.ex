@@ -67,8 +67,11 @@ defmodule UroDiscord.Accounts.SelfRoles.Grants do
 
   defp harmless(%{permissions: permissions}) do
     case Permissions.powers(permissions) do
-      [] -> :ok
-      [power | _] -> {:error, "has the permission #{power}, and anybody could take it: take the permission from the role"}
+      [] ->
+        :ok
+
+      [power | _] ->
+        {:error, "has the permission #{power}, and anybody could take it: take the permission from the role"}
     end
   end
 
