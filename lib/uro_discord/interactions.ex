@@ -16,6 +16,7 @@ defmodule UroDiscord.Interactions do
     # A responder depends on its handler's supervisor, which is stopped after it: what is under way is finished.
     base = [
       ReplayGuard,
+      {Registry, keys: :duplicate, name: __MODULE__.Users},
       {Task.Supervisor, name: __MODULE__.Handlers},
       Supervisor.child_spec({Task.Supervisor, name: __MODULE__.PutOff, max_children: Dispatcher.put_off_at_once()},
         id: :put_off

@@ -67,6 +67,23 @@ defmodule UroDiscord.InteractionsTest do
 
   defp token(interaction), do: UroDiscord.Secret.reveal(interaction.token)
 
+  # Eight users who have eight handlers at work each, which is as many as there are.
+  defp busy!(sim) do
+    for n <- 1..8 do
+      DiscordSim.post(sim, "/members", %{action: "join", user: "busy-#{n}"})
+      slow!(sim, "busy-#{n}")
+    end
+    |> List.flatten()
+  end
+
+  defp slow!(sim, user) do
+    for _ <- 1..8 do
+      use_command(sim, ["slow"], %{}, user)
+      assert_receive {:slow, handler, _}, 10_000
+      handler
+    end
+  end
+
   for via <- [:gateway, :http] do
     describe "by #{via}" do
       @describetag via: via
@@ -301,12 +318,7 @@ defmodule UroDiscord.InteractionsTest do
     test "of sixty-five at once one is put off, kindly", %{sim: sim} do
       log =
         capture_log(fn ->
-          handlers =
-            for _ <- 1..64 do
-              use_command(sim, ["slow"])
-              assert_receive {:slow, handler, _}, 10_000
-              handler
-            end
+          handlers = busy!(sim)
 
           assert content(sim, use_command(sim, ["plain"], %{say: "x"})) ==
                    "I am busy just now. Please try again in a moment."
@@ -319,13 +331,16 @@ defmodule UroDiscord.InteractionsTest do
       assert log =~ "64 interactions are being answered already"
     end
 
+    test "of one user there are eight, and others are answered", %{sim: sim} do
+      handlers = slow!(sim, "bob")
+      assert content(sim, use_command(sim, ["plain"], %{say: "x"})) =~ "busy with what you asked for before"
+      assert content(sim, use_command(sim, ["plain"], %{say: "x"}, "alice")) == "x"
+      for handler <- handlers, do: send(handler, {:go, {:ok, "done"}})
+      assert eventually(fn -> content(sim, use_command(sim, ["plain"], %{say: "again"})) == "again" end)
+    end
+
     test "whoever is put off waits for nobody else who is", %{sim: sim} do
-      handlers =
-        for _ <- 1..64 do
-          use_command(sim, ["slow"])
-          assert_receive {:slow, handler, _}, 10_000
-          handler
-        end
+      handlers = busy!(sim)
 
       DiscordSim.post(sim, "/faults", [
         %{method: "POST", route: "/interactions/*/*/callback", delay_ms: 1_500, times: 20}

@@ -10,6 +10,8 @@ defmodule UroDiscord.Interactions.Dispatcher do
   # So many at once: a handler that hangs must not take all memory with it. Others are told so, as long as these are not too many.
   @at_once 64
   @put_off_at_once 256
+  # So many of these of one user: others have the rest.
+  @each_at_once 8
 
   @spec at_once() :: pos_integer()
   def at_once, do: @at_once
@@ -34,9 +36,11 @@ defmodule UroDiscord.Interactions.Dispatcher do
     # When UroDiscord stops, what is under way gets the time that its supervisor gives it.
     Process.flag(:trap_exit, true)
 
-    case Commands.find(config, interaction) do
-      {:ok, module} ->
-        Responder.run(interaction, module, respond)
+    with :ok <- his(interaction.user), {:ok, module} <- Commands.find(config, interaction) do
+      Responder.run(interaction, module, respond)
+    else
+      :too_many ->
+        put_off(interaction, respond, "I am busy with what you asked for before. Please try again in a moment.")
 
       # Discord keeps buttons for ever, and commands until they are registered anew.
       :error ->
@@ -44,9 +48,19 @@ defmodule UroDiscord.Interactions.Dispatcher do
     end
   end
 
+  # Until this process ends.
+  defp his(%{id: id}) do
+    {:ok, _} = Registry.register(Interactions.Users, id, nil)
+    if length(Registry.lookup(Interactions.Users, id)) > @each_at_once, do: :too_many, else: :ok
+  end
+
   defp put_off(interaction, respond) do
     Logger.warning("#{@at_once} interactions are being answered already; #{Responder.name(interaction)} was put off")
-    busy = Answer.apology(interaction, "I am busy just now. Please try again in a moment.")
+    put_off(interaction, respond, "I am busy just now. Please try again in a moment.")
+  end
+
+  defp put_off(interaction, respond, text) do
+    busy = Answer.apology(interaction, text)
 
     if start(Interactions.PutOff, fn -> respond.(busy) end) == :full,
       do:

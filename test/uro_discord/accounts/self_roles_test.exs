@@ -202,7 +202,7 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     link!(sim, "bela", "bob")
     DiscordSim.post(sim, "/faults", [%{method: "PUT", route: "/guilds/*/members/*/roles/*", delay_ms: 1_000}])
     id = press(sim, message, "self-role:colour:#{roles["Red"]}")
-    turn = {:click, sim.info["guild_id"], person(sim, "bob")}
+    turn = {:click, person(sim, "bob")}
     assert eventually(fn -> Turns.if_free(turn, fn -> :free end) == :busy end)
     {:ok, _} = Accounts.unlink("bela")
     answer(sim, id)

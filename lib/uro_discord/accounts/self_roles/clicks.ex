@@ -30,11 +30,8 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
     with {:ok, runtime} <- Runtime.fetch_enabled(),
          {:ok, message, wanted} <- clicked(interaction, runtime.config),
          :ok <- seldom(interaction),
-         {:ok, guild} <- guild(message, interaction, runtime),
-         {:ok, roles} <- resolve(message, guild, runtime.config),
-         [] <- wanted -- for({_label, id} <- roles, do: id),
-         click = %{message: message, wanted: wanted, roles: roles, guild: guild, interaction: interaction, runtime: runtime},
-         {:ok, answer} <- alone(click) do
+         click = %{message: message, wanted: wanted, interaction: interaction, runtime: runtime},
+         {:ok, answer} <- Turns.if_free({:click, interaction.user.id}, fn -> click(click) end) do
       {:ok, answer}
     else
       {:error, text} when is_binary(text) -> {:error, text}
@@ -52,16 +49,19 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
     end
   end
 
-  # One click of a member's at a time: who clicks faster than Discord answers is not waited for. And it is his turn as for a sync, and for what is taken back
-  # when his link ends: each of these sees what the others have done, on whatever node.
-  defp alone(%{guild: %{id: guild_id}, interaction: %{user: %{id: id}}} = click) do
-    Turns.if_free({:click, guild_id, id}, fn -> Turns.run("#{guild_id}/#{id}", fn -> change(click) end) end)
+  # One click of a user's at a time: who clicks faster than Discord answers is not waited for, and holds one place of those that interactions have. And it is the
+  # member's turn as for a sync, and for what is taken back when his link ends: each of these sees what the others have done, on whatever node.
+  defp click(%{message: message, interaction: %{user: %{id: id}} = interaction, runtime: runtime} = click) do
+    with {:ok, guild} <- guild(message, interaction, runtime),
+         {:ok, roles} <- resolve(message, guild, runtime.config),
+         [] <- click.wanted -- for({_label, id} <- roles, do: id),
+         do: Turns.run("#{guild.id}/#{id}", fn -> click |> Map.merge(%{guild: guild, roles: roles}) |> change() end)
   end
 
   defp clicked(interaction, config) do
     with {name, [_ | _] = wanted} <- Content.clicked(interaction.custom_id, interaction.values),
          %{} = message <- Enum.find(config.accounts.self_roles, &(&1.name == name)) do
-      {:ok, message, wanted}
+      {:ok, message, Enum.uniq(wanted)}
     else
       _none -> {:error, @unknown}
     end

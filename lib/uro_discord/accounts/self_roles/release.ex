@@ -48,7 +48,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
 
   defp take_back(message, guild, %{discord_id: discord_id}, runtime) do
     with not_any_more when not_any_more in [:locked, :not_linked] <- Grants.linked(runtime, discord_id),
-         {:ok, member} <- Members.fetch(guild.id, discord_id, priority: :low, deadline_ms: @deadline_ms) do
+         {:ok, member} <- Members.fetch(guild.id, discord_id, deadline_ms: @deadline_ms) do
       ids = for {_label, wanted} <- message.roles, {:ok, id} <- [id(wanted, guild)], id in member.roles, do: id
       each(ids, &remove(runtime, {:remove_member_role, guild.id, discord_id, &1}))
     else
@@ -62,7 +62,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
   defp id(id, _guild), do: {:ok, id}
 
   defp remove(runtime, route) do
-    options = [reason: @reason, retry: :safe, priority: :low, deadline_ms: @deadline_ms]
+    options = [reason: @reason, retry: :safe, deadline_ms: @deadline_ms]
 
     case Rest.call(runtime.rest, route, options) do
       {:ok, _} -> :ok
