@@ -194,7 +194,7 @@ fn silence_sends_nothing() {
     let first = frames.first().unwrap().0;
     let last = frames.last().unwrap().0;
     assert!((2_990..3_060).contains(&first.as_millis()), "{first:?}");
-    // The hangover of 400 ms, and half a second in which a stream that passes through is not listened to.
+    // The hangover of 400 ms; its packets are short at once, but it is listened to half a second after the last time.
     assert!((4_300..5_050).contains(&last.as_millis()), "{last:?}");
     let heard = hear(frames.iter().map(|(_, frame)| frame));
     assert!(loudness(&heard[9_600..38_400], 440.0) > -12.0);

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::types::{Codec, Packet, Path, Setting};
-use crate::audio::{Activity, Jitter, Numbers, Place, Warp};
+use crate::audio::{Activity, Jitter, Moments, Numbers, Place, Warp};
 use crate::codec::{self, Decoder, FRAME, toc};
 
 /// Later than it should be by so much, it is not worth hearing any more: 120 ms.
@@ -24,9 +24,6 @@ const SPEECH: (i64, i64) = (-480, 1_680);
 
 /// Packets that were not decoded and are remembered. A decoder that begins in the middle is right after so many.
 const BEHIND: usize = 4;
-
-/// A stream that nobody decodes is listened to for a moment, each half second.
-const LISTEN: (u32, u32) = (25, 3);
 
 /// What a frame holds that is not decoded yet.
 #[derive(Debug)]
@@ -70,7 +67,7 @@ pub(crate) struct Stream {
     past: [Vec<f32>; 2],
     /// Packets before this one that were not decoded.
     undecoded: VecDeque<Bytes>,
-    frames: u32,
+    moments: Moments,
     /// Frames since one was made up.
     clean: u32,
     quiet: bool,
@@ -102,7 +99,7 @@ impl Stream {
             pcm: Vec::new(),
             past: [Vec::new(), Vec::new()],
             undecoded: VecDeque::new(),
-            frames: 0,
+            moments: Moments::default(),
             clean: 0,
             quiet: true,
             judged: false,
@@ -201,7 +198,6 @@ impl Stream {
             return false;
         }
         self.clean = self.clean.saturating_add(1);
-        self.frames = self.frames.wrapping_add(1);
         true
     }
 
@@ -209,12 +205,13 @@ impl Stream {
     fn judge(&mut self, listen: bool) {
         match &self.pending {
             Some(Pending::Packet(packet)) if !toc::silent(packet) => {
-                let turn = self.frames % LISTEN.0 < LISTEN.1;
-                if listen || turn || !self.activity.loud() {
-                    if turn && !listen {
-                        // Two packets later the decoder is right enough to tell how loud it is.
-                        self.undecoded.clear();
-                    }
+                let loud = self.activity.loud();
+                if listen || !loud {
+                    self.moments = Moments::default();
+                    self.decode();
+                } else if self.moments.packet(packet.len()) {
+                    // Two packets later the decoder is right enough to tell how loud it is.
+                    self.undecoded.clear();
                     self.decode();
                 } else {
                     self.quiet = false;
@@ -234,7 +231,7 @@ impl Stream {
     fn begin(&mut self) {
         self.ahead.clear();
         self.owed = 0;
-        self.frames = 0;
+        self.moments = Moments::default();
         self.quiet = true;
     }
 
