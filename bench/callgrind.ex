@@ -16,6 +16,18 @@ defmodule Bench.Callgrind do
     String.to_integer(total)
   end
 
+  @doc "How many of those that `total!/2` dumped were in a function whose name matches, and in what it called."
+  def within!(file, name) do
+    {table, 0} = System.cmd("callgrind_annotate", ["--inclusive=yes", "--threshold=100", "#{file}.1"])
+
+    line =
+      table |> String.split("\n") |> Enum.find(&(&1 =~ name)) ||
+        raise("#{inspect(name)} was not called, or has no symbol")
+
+    [count] = Regex.run(~r/^\s*([\d,]+)/, line, capture: :all_but_first)
+    count |> String.replace(",", "") |> String.to_integer()
+  end
+
   @doc "A new folder for such files, which is gone afterwards."
   def folder(fun) do
     folder = Path.join(System.tmp_dir!(), "bench-callgrind-#{System.unique_integer([:positive])}")

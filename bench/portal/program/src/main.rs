@@ -20,7 +20,7 @@ const FRAME: Duration = Duration::from_millis(20);
 /// Samples in one.
 const SAMPLES: u32 = 960;
 
-const USAGE: &str = "delay | cost KIND SECONDS | memory KIND ROOMS | late KIND ROOMS SECONDS | quality IN OUT | serve ROOMS | \
+const USAGE: &str = "delay | cost KIND SECONDS | pass SECONDS | memory KIND ROOMS | late KIND ROOMS SECONDS | quality IN OUT | serve ROOMS | \
                      load ADDRESS ROOMS FIRST both|relay | ears ROOMS SECONDS | ears-relay ADDRESS SECONDS | bare PACKETS";
 
 fn main() -> Result<(), Error> {
@@ -30,6 +30,7 @@ fn main() -> Result<(), Error> {
     match arguments[..] {
         ["delay"] => room::delay()?,
         ["cost", kind, seconds] => room::cost(kind, seconds.parse()?)?,
+        ["pass", seconds] => return room::pass(seconds.parse()?),
         ["memory", kind, rooms] => room::memory(kind, rooms.parse()?)?,
         ["late", kind, rooms, seconds] => room::late(kind, rooms.parse()?, seconds.parse()?)?,
         ["quality", input, output] => room::quality(input, output)?,

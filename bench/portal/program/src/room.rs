@@ -165,6 +165,30 @@ pub fn cost(kind: &str, seconds: usize) -> Result<(), Error> {
     Ok(())
 }
 
+/// One voice each way, whose packets pass through, for others to count what that takes: says `made` when it has settled, waits for a line,
+/// says `done` after so many seconds, and ends with another line.
+pub fn pass(seconds: u32) -> Result<(), Error> {
+    const SETTLED: Duration = Duration::from_secs(10);
+    let scene = Scene::new("pass", SETTLED.as_secs() as usize + seconds as usize)?;
+    let (begin, end) = (SETTLED, SETTLED + Duration::from_secs(seconds.into()));
+    let start = Instant::now();
+    let mut room = scene.room(start)?;
+    let (mut made, mut done) = (false, false);
+    sim::run(&mut room, start, scene.inputs, |now, _, _| {
+        if now >= begin && !made {
+            made = true;
+            println!("made");
+            std::io::stdin().read_line(&mut String::new())?;
+        }
+        if now >= end && !done {
+            done = true;
+            println!("done");
+            std::io::stdin().read_line(&mut String::new())?;
+        }
+        Ok(())
+    })
+}
+
 /// What a room holds while its people talk.
 pub fn memory(kind: &str, count: usize) -> Result<(), Error> {
     let held = || {
