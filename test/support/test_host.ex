@@ -15,6 +15,10 @@ defmodule UroDiscord.TestHost do
     with nil <- :persistent_term.get({__MODULE__, discord_id}, nil), do: :error, else: (id -> {:ok, id})
   end
 
+  @impl true
+  def discord_identities(id),
+    do: {:ok, for({{__MODULE__, discord_id}, ^id} <- :persistent_term.get(), is_binary(discord_id), do: discord_id)}
+
   @doc "Calls a function `:before` or `:after` the host is told of a login."
   def meanwhile(moment, function), do: :persistent_term.put({__MODULE__, moment}, function)
 
@@ -36,8 +40,8 @@ defmodule UroDiscord.TestHost do
   end
 
   @impl true
-  def delete_identity(_id, discord_id) do
-    :persistent_term.erase({__MODULE__, discord_id})
+  def delete_identity(id, discord_id) do
+    if discord_identity(discord_id) == {:ok, id}, do: :persistent_term.erase({__MODULE__, discord_id})
     :ok
   end
 

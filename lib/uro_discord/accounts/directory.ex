@@ -42,6 +42,9 @@ defmodule UroDiscord.Accounts.Directory do
   @doc "Whose login at the host a Discord account is, where people log in there by Discord."
   @callback discord_identity(discord_id :: String.t()) :: {:ok, id :: String.t()} | :error | {:error, term()}
 
+  @doc "The Discord accounts by which he logs in: who has one links no other one, since a user has one account."
+  @callback discord_identities(id :: String.t()) :: {:ok, [discord_id :: String.t()]} | {:error, term()}
+
   @doc "From now on he may log in by this Discord account. `{:error, :taken}` where it is somebody else's login."
   @callback put_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, :taken | term()}
 
@@ -51,7 +54,7 @@ defmodule UroDiscord.Accounts.Directory do
   """
   @callback delete_identity(id :: String.t(), discord_id :: String.t()) :: :ok | {:error, :needed | term()}
 
-  @optional_callbacks changes: 0, discord_identity: 1, put_identity: 2, delete_identity: 2
+  @optional_callbacks changes: 0, discord_identity: 1, discord_identities: 1, put_identity: 2, delete_identity: 2
 
   ## Asking the configured one: what it raises, or answers against the rules, is an error.
 
@@ -99,6 +102,15 @@ defmodule UroDiscord.Accounts.Directory do
       {:ok, id} when is_binary(id) -> {:ok, id}
       :error -> :error
       other -> failed(config, :discord_identity, other)
+    end
+  end
+
+  @doc false
+  @spec identities(Config.t(), String.t()) :: {:ok, [String.t()]} | {:error, Error.t()}
+  def identities(config, id) do
+    case optional(config, :discord_identities, [id], {:ok, []}) do
+      {:ok, ids} when is_list(ids) -> {:ok, ids}
+      other -> failed(config, :discord_identities, other)
     end
   end
 

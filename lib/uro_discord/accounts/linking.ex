@@ -22,6 +22,7 @@ defmodule UroDiscord.Accounts.Linking do
           | {:clash, :user, Link.t()}
           | {:clash, :account, username :: String.t()}
           | {:other_account, username :: String.t()}
+          | {:other_login, username :: String.t()}
           | {:missing_scopes, [String.t()]}
           | :locked
           | :unknown_user
@@ -135,7 +136,7 @@ defmodule UroDiscord.Accounts.Linking do
          {:ok, account} <- OAuth.account(runtime, tokens.access) do
       outcome =
         with :ok <- wanted(login, account),
-             {:ok, login?} <- free(config, login.user_id, account),
+             {:ok, login?} <- free(runtime, login.user_id, account),
              do: link(runtime, login, account, tokens, login?)
 
       # What he agreed to is for nothing.
@@ -153,11 +154,22 @@ defmodule UroDiscord.Accounts.Linking do
   defp wanted(_personal, account), do: {:other_account, account.username}
 
   # An account that is somebody's login at Uro is his. Whether this one is the user's login already.
-  defp free(config, user_id, account) do
+  defp free(%{config: config} = runtime, user_id, account) do
     case Directory.identity(config, account.id) do
       {:ok, ^user_id} -> {:ok, true}
       {:ok, _other} -> {:clash, :account, account.username}
-      :error -> {:ok, false}
+      :error -> only(runtime, user_id, account)
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  # Who logs in by another one has an account. That it is linked already is said first.
+  defp only(%{config: config, store: store}, user_id, account) do
+    with {:ok, [_ | _]} <- Directory.identities(config, user_id),
+         :error <- Links.get(store, user_id) do
+      {:other_login, account.username}
+    else
+      {:ok, _none_or_linked} -> {:ok, false}
       {:error, error} -> {:error, error}
     end
   end

@@ -82,6 +82,14 @@ defmodule UroDiscord.Accounts.UroDirectory do
   end
 
   @impl true
+  def discord_identities(id) do
+    case uro_user(id) do
+      {:ok, user} -> {:ok, for(%{provider: @provider, uid: uid} <- Uro.UserIdentities.all(user), do: uid)}
+      :not_found -> {:ok, []}
+    end
+  end
+
+  @impl true
   def put_identity(id, discord_id) do
     with {:ok, user} <- uro_user(id) do
       case Uro.UserIdentities.upsert(user, %{"provider" => @provider, "uid" => discord_id}) do

@@ -9,7 +9,7 @@ defmodule UroDiscord.Web.Link do
 
   require Logger
 
-  alias UroDiscord.Accounts.{Linking, Links, Running, States, Unlinking}
+  alias UroDiscord.Accounts.{Directory, Linking, Links, Running, States, Unlinking}
   alias UroDiscord.Config
   alias UroDiscord.Setup.Invite
   alias UroDiscord.Web.{LinkPages, Page, Request, Response}
@@ -95,7 +95,7 @@ defmodule UroDiscord.Web.Link do
   defp answer(["link", "done"], _request, user_id, runtime) do
     case Links.get(runtime.store, user_id) do
       {:ok, link} -> LinkPages.response({:has_link, link}, runtime.config)
-      :error -> LinkPages.response(:has_none, runtime.config)
+      :error -> LinkPages.response({:has_none, login?(runtime.config, user_id)}, runtime.config)
       {:error, _away} -> LinkPages.response(:later, runtime.config)
     end
   end
@@ -120,6 +120,8 @@ defmodule UroDiscord.Web.Link do
     do: with({:ok, link} <- Links.get(store, user_id), do: link, else: (_none -> nil))
 
   ## What the host says
+
+  defp login?(config, user_id), do: match?({:ok, [_ | _]}, Directory.identities(config, user_id))
 
   defp who(request, config) do
     case ask(config.accounts.current_user, request) do

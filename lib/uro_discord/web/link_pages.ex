@@ -38,11 +38,13 @@ defmodule UroDiscord.Web.LinkPages do
      }}
   end
 
-  defp page(:has_none, config) do
+  defp page({:has_none, login?}, config) do
     {200,
      %{
        title: "No Discord account is linked",
-       text: ["Link yours, and you get your roles and your name in our Discord server."],
+       text:
+         ["Link yours, and you get your roles and your name in our Discord server."] ++
+           if(login?, do: ["You can still log in here by Discord."], else: []),
        acts: [{:link, "Link my Discord account", at(config, "/link")}]
      }}
   end
@@ -92,6 +94,18 @@ defmodule UroDiscord.Web.LinkPages do
          "If somebody sent it to you: that was not meant for you. If you have several Discord accounts, log in at Discord as the one in which you typed /link, and type it again."
        ],
        acts: [{:link, "Link #{username} instead", at(config, "/link")}]
+     }}
+  end
+
+  defp page({:other_login, username}, config) do
+    {409,
+     %{
+       title: "You log in here by another Discord account",
+       text: [
+         "An account here has one in Discord, and yours is the one by which you log in. Nothing was changed.",
+         "Log out of Discord, log in there with that one, and try again. To link #{username} instead, end your login by the other one here first."
+       ],
+       acts: [{:link, "Try again", at(config, "/link")}]
      }}
   end
 

@@ -303,6 +303,62 @@ defmodule UroDiscord.Accounts.LinkingTest do
     assert TestHost.discord_identity(account(sim, "alice")) == {:ok, "bob"}
   end
 
+  test "who logs in at Uro by one Discord account links no other one", %{sim: sim, url: url} do
+    :ok = TestHost.put_identity("ada", account(sim, "bob"))
+    refused = "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice") |> Browser.follow()
+    assert status(refused) == 409
+    assert body(refused) =~ "You log in here by another Discord account"
+    assert Accounts.link("ada") == :error
+    assert TestHost.discord_identity(account(sim, "alice")) == :error
+
+    # That one he may link; the login was there before, and he is told that it stays.
+    linked = link(url, "ada", "bob")
+    gone = linked |> Browser.post(url <> "/link/delete?account=#{account(sim, "bob")}") |> Browser.follow()
+    assert body(gone) =~ "No Discord account is linked"
+    assert body(gone) =~ "You can still log in here by Discord"
+    assert TestHost.discord_identity(account(sim, "bob")) == {:ok, "ada"}
+
+    # Without it there is nothing in the way.
+    TestHost.delete_identity("ada", account(sim, "bob"))
+    linked = link(url, "ada", "alice")
+    # Whose login the link has made is told that he has a link.
+    second = linked |> Browser.get(url <> "/link?again=1") |> agree("bob") |> Browser.follow()
+    assert body(second) =~ "You have another Discord account linked"
+    gone = linked |> Browser.post(url <> "/link/delete?account=#{account(sim, "alice")}") |> Browser.follow()
+    refute body(gone) =~ "You can still log in"
+  end
+
+  test "an account that becomes somebody else's login meanwhile is not linked, and what was linked is unlinked", %{
+    sim: sim,
+    url: url
+  } do
+    :ok = UroDiscord.subscribe(:accounts)
+    alice = account(sim, "alice")
+    taken = fn -> :persistent_term.put({TestHost, alice}, "bob") end
+
+    # Of a new link nobody is told, and nothing stays.
+    TestHost.meanwhile(:before, taken)
+    refused = "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice") |> Browser.follow()
+    assert status(refused) == 409
+    assert body(refused) =~ "linked to somebody else"
+    assert Accounts.link("ada") == :error
+    refute_received {:uro_discord, :accounts, _event}
+
+    # One that was there ends as all do.
+    TestHost.clear()
+    link(url, "ada", "alice")
+    {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+    :ok = UroDiscord.Accounts.Applied.ensure(store, sim.info["guild_id"], alice)
+    TestHost.delete_identity("ada", alice)
+    TestHost.meanwhile(:before, taken)
+    refused = "ada" |> browser() |> Browser.get(url <> "/link?again=1") |> agree("alice") |> Browser.follow()
+    assert status(refused) == 409
+    assert Accounts.link("ada") == :error
+    assert_receive {:uro_discord, :accounts, {:unlinked, %{link: %{user_id: "ada"}, reason: :admin}}}, 5_000
+    # What is bob's stays his.
+    assert TestHost.discord_identity(alice) == {:ok, "bob"}
+  end
+
   test "who is unlinked while he links has no login left by it", %{sim: sim, url: url} do
     for moment <- [:before, :after] do
       TestHost.meanwhile(moment, fn -> {:ok, _} = Accounts.unlink("ada") end)

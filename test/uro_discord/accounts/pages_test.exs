@@ -30,6 +30,7 @@ defmodule UroDiscord.Accounts.PagesTest do
           {:clash, :user, link(@hostile)},
           {:clash, :account, @hostile},
           {:other_account, @hostile},
+          {:other_login, @hostile},
           {:refused, @hostile},
           {:not_logged_in, "/link?for=#{@hostile}"}
         ] do
@@ -44,8 +45,14 @@ defmodule UroDiscord.Accounts.PagesTest do
 
   test "every outcome is a whole page that says what to do, or whom to ask" do
     outcomes =
-      ~w(has_none locked unknown_user personal_link_over denied code_refused misconfigured too_often later not_from_here may_not_add_bot)a ++
-        [{:missing_scopes, ["guilds.join"]}, {:login_over, nil}, {:login_over, link("@ada")}]
+      ~w(locked unknown_user personal_link_over denied code_refused misconfigured too_often later not_from_here may_not_add_bot)a ++
+        [
+          {:has_none, true},
+          {:has_none, false},
+          {:missing_scopes, ["guilds.join"]},
+          {:login_over, nil},
+          {:login_over, link("@ada")}
+        ]
 
     for outcome <- outcomes do
       %{body: body} = LinkPages.response(outcome, config())

@@ -67,6 +67,10 @@ defmodule UroDiscord.Accounts.UroDirectoryTest do
     FakeAccounts.put(@ada, password_hash: nil)
     :ok = UroDirectory.put_identity(@ada, own)
     :ok = UroDirectory.put_identity(@ada, @discord)
+    assert {:ok, both} = UroDirectory.discord_identities(@ada)
+    assert Enum.sort(both) == [@discord, own]
+    assert UroDirectory.discord_identities(@bob) == {:ok, []}
+    assert UroDirectory.discord_identities(@nobody) == {:ok, []}
     assert UroDirectory.delete_identity(@ada, @discord) == :ok
     assert UroDirectory.discord_identity(@discord) == :error
     assert UroDirectory.discord_identity(own) == {:ok, @ada}
