@@ -41,8 +41,28 @@ defmodule UroDiscord.TestHost do
 
   @impl true
   def delete_identity(id, discord_id) do
+    held({:login, id})
     if discord_identity(discord_id) == {:ok, id}, do: :persistent_term.erase({__MODULE__, discord_id})
     :ok
+  end
+
+  @doc "For `on_unlinked:`: whoever is registered by this module's name is told."
+  def unlinked(link, reason) do
+    held({:host, link.user_id})
+    with pid when is_pid(pid) <- Process.whereis(__MODULE__), do: send(pid, {:unlinked, link.user_id, reason})
+  end
+
+  @doc "Whoever comes there stays for ever: `{:login, id}` is the end of a login, `{:host, id}` the telling of that of a link."
+  def hold(place), do: :persistent_term.put({__MODULE__, place}, :open)
+
+  @doc "Whether somebody is held there."
+  def held?(place), do: :persistent_term.get({__MODULE__, place}, nil) == :held
+
+  defp held(place) do
+    if :persistent_term.get({__MODULE__, place}, nil) do
+      :persistent_term.put({__MODULE__, place}, :held)
+      Process.sleep(:infinity)
+    end
   end
 
   @doc "For `current_user:`."
