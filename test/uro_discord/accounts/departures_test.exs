@@ -253,6 +253,8 @@ defmodule UroDiscord.Accounts.DeparturesTest do
       assert Accounts.link("ada") == :error
       assert {:ok, %{}} = Applied.get(runtime.store, guild, ada.discord_id)
       refute log =~ "not tried again"
+      # That it failed is stored.
+      assert eventually(fn -> due_in(runtime.store, "bela") < 60_000 end)
 
       capture_log(fn -> stop_supervised!(UroDiscord) end)
       Process.put(:refuses, false)
@@ -273,6 +275,12 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   defp waiting(store) do
     {:ok, [%{rows: [[count]]}]} = Store.run(store, [{"SELECT COUNT(*) FROM uro_discord_ended_links", []}], :read)
     count
+  end
+
+  defp due_in(store, user_id) do
+    sql = "SELECT due_at FROM uro_discord_ended_links WHERE user_id = $1"
+    {:ok, [%{rows: [[due_at]]}]} = Store.run(store, [{sql, [user_id]}], :read)
+    due_at - System.os_time(:millisecond)
   end
 
   defp drain do
