@@ -131,6 +131,8 @@ defmodule UroDiscord.Accounts.Links do
         {0, %{discord_id: ^discord_id} = link, _} -> {:ok, :again, link}
         {0, %Link{} = link, _} -> {:clash, :user, link}
         {0, nil, [link | _]} -> {:clash, :account, link}
+        # What was in the way has ended between two of these statements.
+        {0, nil, []} -> put(store, user_id, discord_id, username, tokens, options)
       end
     end
   end

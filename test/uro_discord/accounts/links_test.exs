@@ -52,6 +52,17 @@ defmodule UroDiscord.Accounts.LinksTest do
         assert Enum.count(answers, &(&1 == {:clash, :account, link})) == 7
       end
 
+      test "one who links while the link ends has one then, or had one", %{store: store} do
+        ends =
+          Task.async(fn -> for _ <- 1..300, {:ok, link} <- [Links.get(store, "u1")], do: Links.delete(store, link) end)
+
+        links =
+          for _ <- 1..2, do: Task.async(fn -> for _ <- 1..200, do: elem(Links.put(store, "u1", @ada, "@ada"), 0) end)
+
+        for answers <- Task.await_many(links, 30_000), do: assert(Enum.uniq(answers) == [:ok])
+        Task.await(ends, 30_000)
+      end
+
       test "pages go on where the one before ended, and many are read at once", %{store: store} do
         # An old account's id is shorter, and comes first.
         {:ok, :new, _} = Links.put(store, "u7", "90000000000000001", "@n7")
