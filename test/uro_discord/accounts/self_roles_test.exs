@@ -331,6 +331,22 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     assert length(DiscordSim.messages(sim, "general")) == 3
   end
 
+  test "while Discord is asked it hears what happens, and looks again for that", %{sim: sim, roles: roles} do
+    start!(sim, [message(roles)])
+    message = shown!()
+    {_id, keeper, _type, _modules} = SelfRoles |> Supervisor.which_children() |> List.keyfind("colour", 0)
+    DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*", answer_delay_ms: 2_000}])
+    role!(sim, "Grey")
+    assert eventually(fn -> :sys.get_state(keeper, 500).task != nil end)
+    channel = sim.info["channels"]["general"]
+    api!(sim, "DELETE", "/channels/#{channel}/messages/#{message}")
+    assert eventually(fn -> :sys.get_state(keeper, 500).again? end, 20)
+    assert :sys.get_state(keeper, 500).task != nil
+    assert eventually(fn -> match?(%{state: :shown, message_id: id} when id not in [nil, message], status()) end)
+    assert [%{"id" => id}] = DiscordSim.messages(sim, "general")
+    assert id == status().message_id
+  end
+
   test "of two nodes one posts it, and the other goes on with the same message", %{sim: sim, roles: roles} do
     database = Postgres.database!()
     connection = Postgres.connect!(database)
