@@ -57,7 +57,7 @@ pub struct Rule {
     ignore: bool,
 }
 
-/// How many times something is done whose number nobody has told.
+/// What `times` is where it is left out.
 pub fn once<T: From<u8>>() -> T {
     T::from(1)
 }

@@ -266,7 +266,7 @@ pub fn settle(
         .get_mut(guild)
         .ok_or(ControlError::UnknownGuild(guild))?;
     if known.roles.len() + ids.len() > MOST_ROLES {
-        return Err(ControlError::TooManyRoles(MOST_ROLES));
+        return Err(RolesFull.into());
     }
     for role in known.roles.iter_mut().filter(|role| role.id != guild) {
         role.position += u32::from(roles);

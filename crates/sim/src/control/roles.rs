@@ -14,7 +14,7 @@ use super::{
 use crate::{
     app::App,
     id::{Id, from_json},
-    state::{Actor, Guild, MOST_ROLES, Manager, Role, State as Discord},
+    state::{Actor, Guild, MOST_ROLES, Manager, Role, RolesFull, State as Discord},
 };
 
 /// What changes of a guild and its roles.
@@ -98,7 +98,7 @@ fn check_roles(guild: &Guild, changes: &[RoleChange]) -> Result<(), ControlError
                 }
             }
             (None, false) if there.len() >= MOST_ROLES => {
-                return Err(ControlError::TooManyRoles(MOST_ROLES));
+                return Err(RolesFull.into());
             }
             (None, false) => there.push((None, change.name.as_deref().unwrap_or(wanted))),
         }

@@ -34,7 +34,7 @@ fn own(application: &str, caller: Id) -> Result<Id, ApiError> {
 /// `GET /applications/{application_id}/role-connections/metadata`.
 pub async fn metadata(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(application): Path<String>,
 ) -> Answer {
     let application = own(&application, caller)?;
@@ -46,7 +46,7 @@ pub async fn metadata(
 /// `PUT /applications/{application_id}/role-connections/metadata`.
 pub async fn set_metadata(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(application): Path<String>,
     body: Bytes,
 ) -> Answer {

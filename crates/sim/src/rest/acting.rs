@@ -79,6 +79,18 @@ pub fn own_guild<'a>(state: &'a Discord, guild: &str, caller: Id) -> Result<&'a 
     }
 }
 
+/// The guild of a path, in which the caller must have these permissions.
+pub fn moderated_guild<'a>(
+    state: &'a Discord,
+    guild: &str,
+    caller: Id,
+    needed: u64,
+) -> Result<&'a Guild, ApiError> {
+    let guild = own_guild(state, guild, caller)?;
+    need_in(state, guild, caller, needed)?;
+    Ok(guild)
+}
+
 /// Whether a member has these permissions in a guild.
 pub fn need_in(state: &Discord, guild: &Guild, caller: Id, needed: u64) -> Result<(), ApiError> {
     need(guild.base_permissions(caller), needed)?;

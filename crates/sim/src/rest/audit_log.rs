@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
 };
 use serde_json::{Value, json};
 
 use super::{
     Caller,
-    acting::{need_in, own_guild},
+    acting::moderated_guild,
     query::{self, Query},
     reading::Answer,
 };
@@ -23,13 +23,12 @@ use crate::{
 /// Entries, newest first; with `after` oldest first.
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     query: Query,
 ) -> Answer {
     let state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::VIEW_AUDIT_LOG)?;
+    let guild = moderated_guild(&state, &guild, caller, p::VIEW_AUDIT_LOG)?;
     let limit = query::limit(&query, 50, 100)?;
     let user = query::snowflake(&query, "user_id")?;
     let action = query::integer(&query, "action_type", 0..=u64::from(u8::MAX))?;

@@ -1,7 +1,7 @@
 //! Bans (`developers/resources/guild`).
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, Caller,
-    acting::{Reason, need_in, own_guild},
+    acting::{Reason, moderated_guild},
     body::Form,
     query::{self, Query},
     reading::{Answer, path_id},
@@ -30,45 +30,39 @@ fn shown(state: &Discord, user: Id, reason: Option<&String>) -> Value {
 
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     query: Query,
 ) -> Answer {
     let state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::BAN_MEMBERS)?;
+    let guild = moderated_guild(&state, &guild, caller, p::BAN_MEMBERS)?;
     let limit = query::limit(&query, 1_000, 1_000)?;
     let before = query::snowflake(&query, "before")?;
     let after = query::snowflake(&query, "after")?.unwrap_or(Id(0));
-    let bans: Vec<Value> = match before {
+    let bans: Vec<_> = match before {
         // The last ones before it, but in ascending order all the same.
         Some(before) => {
-            let bans = guild.bans.range(..before).rev().take(limit);
-            let bans: Vec<_> = bans.collect();
-            let bans = bans.into_iter().rev();
-            bans.map(|(&user, reason)| shown(&state, user, reason.as_ref()))
-                .collect()
+            let mut bans: Vec<_> = guild.bans.range(..before).rev().take(limit).collect();
+            bans.reverse();
+            bans
         }
         None => {
-            let bans = guild
-                .bans
-                .range(Id(after.0.saturating_add(1))..)
-                .take(limit);
-            bans.map(|(&user, reason)| shown(&state, user, reason.as_ref()))
-                .collect()
+            let first = Id(after.0.saturating_add(1));
+            guild.bans.range(first..).take(limit).collect()
         }
     };
-    Ok(Json(bans.into()))
+    let bans = bans.into_iter();
+    let shown = bans.map(|(&user, reason)| shown(&state, user, reason.as_ref()));
+    Ok(Json(shown.collect()))
 }
 
 pub async fn get(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
 ) -> Answer {
     let state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::BAN_MEMBERS)?;
+    let guild = moderated_guild(&state, &guild, caller, p::BAN_MEMBERS)?;
     let user = path_id("user_id", &user)?;
     let reason = guild.bans.get(&user).ok_or_else(ApiError::unknown_ban)?;
     Ok(Json(shown(&state, user, reason.as_ref())))
@@ -77,14 +71,13 @@ pub async fn get(
 /// Bans a user, who need not be a member.
 pub async fn create(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
     reason: Reason,
     body: Form,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::BAN_MEMBERS)?;
+    let guild = moderated_guild(&state, &guild, caller, p::BAN_MEMBERS)?;
     let user = path_id("user_id", &user)?;
     let mut check = Check::default();
     let seconds = check.integer(&body.json, "delete_message_seconds", MAX_DELETED);
@@ -106,13 +99,12 @@ pub async fn create(
 
 pub async fn delete(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
     reason: Reason,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::BAN_MEMBERS)?;
+    let guild = moderated_guild(&state, &guild, caller, p::BAN_MEMBERS)?;
     let user = path_id("user_id", &user)?;
     let guild = guild.id;
     if state.unban(guild, user, reason.of(caller)) {

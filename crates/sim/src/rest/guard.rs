@@ -5,8 +5,8 @@ use std::time::Instant;
 use axum::{
     Json,
     body::{Body, Bytes},
-    extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    extract::{FromRequestParts, MatchedPath, Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -27,9 +27,18 @@ use crate::{
     state::RequestRecord,
 };
 
-/// Who makes a request: an extension of it.
+/// Who makes a request: the middleware finds it out.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller(pub Id);
+
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get().copied();
+        caller.ok_or_else(ApiError::unauthorized)
+    }
+}
 
 /// Whether a route needs no token.
 fn is_open(route: &str) -> bool {

@@ -1,5 +1,7 @@
 //! Members (`developers/resources/guild`): who there is, who joins, is renamed, gets roles and is thrown out.
 
+mod form;
+
 use axum::{
     Extension, Json,
     extract::{Path, State},
@@ -10,28 +12,26 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, Caller, FormErrors, Version,
-    acting::{Reason, member_id, need_in, own_guild},
+    acting::{Reason, member_id, moderated_guild, need_in, own_guild},
     body::Form,
     query::{self, Query},
     reading::{Answer, path_id},
-    validate::{Check, Object},
+    validate::Check,
 };
 use crate::{
     app::App,
     gateway::intents,
     id::Id,
     oauth::scope,
-    state::{Guild, MOST_ROLES, MemberChange, State as Discord, permissions as p},
+    state::{Guild, MemberChange, State as Discord, permissions as p},
 };
 
-/// The longest nickname, in characters.
-const MAX_NICK: usize = 32;
 /// The most members in an answer.
 const MOST: u64 = 1_000;
 
 pub async fn get(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
 ) -> Answer {
     let state = app.state();
@@ -46,7 +46,7 @@ pub async fn get(
 /// Members by pages; bots must have been granted the intent GUILD_MEMBERS.
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     query: Query,
 ) -> Answer {
@@ -65,7 +65,7 @@ pub async fn list(
 /// Members whose name or nickname begins so, in whatever case.
 pub async fn search(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     query: Query,
 ) -> Answer {
@@ -87,7 +87,7 @@ pub async fn search(
 /// A user joins, whose access token the bot has.
 pub async fn add(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
     body: Form,
 ) -> Result<Response, ApiError> {
@@ -99,9 +99,7 @@ pub async fn add(
     let user = path_id("user_id", &user)?;
     let mut check = Check::default();
     let token = check.required_text(&body.json, "access_token", 2_048);
-    let change = MemberForm::parse(&mut check, known, &body.json);
-    check.errors.into_result()?;
-    let change = change?;
+    let change = form::member_change(check, known, &body.json)?;
     need_in(&state, known, caller, p::CREATE_INSTANT_INVITE)?;
     if state.user(user).is_none() {
         return Err(ApiError::unknown_user());
@@ -144,72 +142,10 @@ fn may_join(state: &Discord, token: &str, bot: Id, user: Id) -> Result<(), ApiEr
     }
 }
 
-/// A member's nickname and roles, as a form gives them.
-struct MemberForm;
-
-impl MemberForm {
-    /// What is to change. The roles must be there; `@everyone` among them counts for nothing.
-    fn parse(check: &mut Check, guild: &Guild, form: &Object) -> Result<MemberChange, ApiError> {
-        check.none_simulated(form, &["communication_disabled_until", "flags"]);
-        for key in ["mute", "deaf"] {
-            if form.get(key) != Some(&json!(false)) {
-                check.none_simulated(form, &[key]);
-            }
-        }
-        // `null` throws the member out of voice.
-        if form.contains_key("channel_id") {
-            check.not_simulated("channel_id");
-        }
-        let nick = nick(check, form);
-        let list = check.list(form, "roles", MOST_ROLES);
-        let roles = list.map(|list| {
-            let roles = check.at("roles", |check| {
-                let roles = list.iter().enumerate();
-                let roles = roles.filter_map(|(index, role)| {
-                    check.at(&index.to_string(), |check| check.snowflake(role))
-                });
-                roles.collect::<Vec<_>>()
-            });
-            roles.into_iter().filter(|role| *role != guild.id)
-        });
-        let roles: Option<Vec<Id>> = roles.map(Iterator::collect);
-        let unknown = roles.iter().flatten().any(|id| guild.role(*id).is_none());
-        if unknown {
-            return Err(ApiError::unknown_role());
-        }
-        Ok(MemberChange { nick, roles })
-    }
-}
-
-/// A nickname; `null` and an empty text take it away.
-fn nick(check: &mut Check, form: &Object) -> Option<Option<String>> {
-    form.get("nick")?;
-    let nick = check.text(form, "nick", MAX_NICK);
-    Some(
-        nick.map(|nick| clean(&nick))
-            .filter(|nick| !nick.is_empty()),
-    )
-}
-
-/// A name without what Discord takes out: characters without width, and white space at the ends and in runs
-/// (`developers/resources/user`, "Usernames and Nicknames").
-fn clean(name: &str) -> String {
-    let visible: String = name
-        .chars()
-        .filter(|c| {
-            !matches!(
-                c,
-                '\u{200b}' | '\u{2060}' | '\u{feff}' | '\u{180e}' | '\u{ad}'
-            )
-        })
-        .collect();
-    visible.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// Changes nickname and roles.
 pub async fn modify(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Extension(version): Extension<Version>,
     Path((guild, user)): Path<(String, String)>,
     reason: Reason,
@@ -217,22 +153,13 @@ pub async fn modify(
 ) -> Result<Response, ApiError> {
     if user == "@me" {
         // What clients send as `%40me`, which is a path of its own to a router.
-        let own = modify_own(
-            State(app),
-            Extension(Caller(caller)),
-            Path(guild),
-            reason,
-            body,
-        );
+        let own = modify_own(State(app), Caller(caller), Path(guild), reason, body);
         return own.await.map(IntoResponse::into_response);
     }
     let mut state = app.state();
     let guild = own_guild(&state, &guild, caller)?;
     let user = member_id(&state, guild, &user)?;
-    let mut check = Check::default();
-    let change = MemberForm::parse(&mut check, guild, &body.json);
-    check.errors.into_result()?;
-    let change = change?;
+    let change = form::member_change(Check::default(), guild, &body.json)?;
     if change.nick.is_some() {
         need_in(&state, guild, caller, p::MANAGE_NICKNAMES)?;
         if caller != user && !guild.outranks(caller, user) {
@@ -276,7 +203,7 @@ fn may_give(state: &Discord, guild: &Guild, caller: Id, roles: &[Id]) -> Result<
 /// The caller renames himself, which is what CHANGE_NICKNAME is for: by his id he needs MANAGE_NICKNAMES, as for anybody.
 pub async fn modify_own(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     reason: Reason,
     body: Form,
@@ -285,7 +212,7 @@ pub async fn modify_own(
     let guild = own_guild(&state, &guild, caller)?;
     let mut check = Check::default();
     check.none_simulated(&body.json, &["banner", "avatar", "bio"]);
-    let nick = nick(&mut check, &body.json);
+    let nick = form::nick(&mut check, &body.json);
     check.errors.into_result()?;
     if nick.is_some() {
         need_in(&state, guild, caller, p::CHANGE_NICKNAME)?;
@@ -299,13 +226,12 @@ pub async fn modify_own(
 /// Throws a member out.
 pub async fn remove(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, user)): Path<(String, String)>,
     reason: Reason,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::KICK_MEMBERS)?;
+    let guild = moderated_guild(&state, &guild, caller, p::KICK_MEMBERS)?;
     let user = member_id(&state, guild, &user)?;
     if !guild.outranks(caller, user) {
         return Err(ApiError::missing_permissions());
@@ -318,7 +244,7 @@ pub async fn remove(
 /// The caller leaves.
 pub async fn leave(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
@@ -334,7 +260,7 @@ pub async fn leave(
 
 pub async fn add_role(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<(String, String, String)>,
     reason: Reason,
 ) -> Result<StatusCode, ApiError> {
@@ -343,7 +269,7 @@ pub async fn add_role(
 
 pub async fn remove_role(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<(String, String, String)>,
     reason: Reason,
 ) -> Result<StatusCode, ApiError> {
@@ -378,22 +304,4 @@ fn change_role(
     let guild = guild.id;
     state.change_member(guild, user, change, reason.of(caller));
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_cleaned() {
-        for (given, kept) in [
-            ("  Ada  ", "Ada"),
-            ("Ada \t  Lovelace", "Ada Lovelace"),
-            ("\u{200b}\u{feff}", ""),
-            ("a\u{200b}b", "ab"),
-            ("👩\u{200d}🚀", "👩\u{200d}🚀"),
-        ] {
-            assert_eq!(clean(given), kept, "{given:?}");
-        }
-    }
 }

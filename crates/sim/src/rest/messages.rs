@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::{
-    Extension, Json,
+    Json,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -49,7 +49,7 @@ pub fn need(permissions: u64, needed: u64) -> Result<(), ApiError> {
 
 pub async fn create(
     State(app): State<App>,
-    Extension(Caller(author)): Extension<Caller>,
+    Caller(author): Caller,
     Path(channel): Path<String>,
     body: Form,
 ) -> Answer {
@@ -134,7 +134,7 @@ fn not_empty(message: &Message) -> Result<(), ApiError> {
 /// Newest first.
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(channel): Path<String>,
     query: Query,
 ) -> Answer {
@@ -190,7 +190,7 @@ fn find(
 
 pub async fn get(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
 ) -> Answer {
     let state = app.state();
@@ -201,7 +201,7 @@ pub async fn get(
 
 pub async fn edit(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
     body: Form,
 ) -> Answer {
@@ -298,7 +298,7 @@ pub fn change(
 
 pub async fn delete(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
@@ -314,7 +314,7 @@ pub async fn delete(
 /// Publishes a message of an announcement channel.
 pub async fn crosspost(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
 ) -> Answer {
     let mut state = app.state();
@@ -341,7 +341,7 @@ pub async fn crosspost(
 
 pub async fn typing(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(channel): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();

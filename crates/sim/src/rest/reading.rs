@@ -34,10 +34,7 @@ pub async fn gateway(State(app): State<App>) -> Json<Value> {
     Json(json!({"url": app.addresses().gateway}))
 }
 
-pub async fn gateway_bot(
-    State(app): State<App>,
-    Extension(Caller(user)): Extension<Caller>,
-) -> Json<Value> {
+pub async fn gateway_bot(State(app): State<App>, Caller(user): Caller) -> Json<Value> {
     let mut state = app.state();
     let state = &mut *state;
     let (remaining, reset) = state.gateway.identifies.left(user, &state.settings);
@@ -54,10 +51,7 @@ pub async fn gateway_bot(
 }
 
 /// The application of the bot that asks.
-pub async fn application(
-    State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
-) -> Answer {
+pub async fn application(State(app): State<App>, Caller(caller): Caller) -> Answer {
     let state = app.state();
     let bot = state
         .user(caller)
@@ -112,7 +106,7 @@ fn application_flags(privileged: u64) -> u64 {
 
 pub async fn own_user(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     access: Option<Extension<Access>>,
 ) -> Answer {
     let state = app.state();
@@ -123,11 +117,7 @@ pub async fn own_user(
     }))
 }
 
-pub async fn own_guilds(
-    State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
-    query: Query,
-) -> Answer {
+pub async fn own_guilds(State(app): State<App>, Caller(caller): Caller, query: Query) -> Answer {
     let limit = query::limit(&query, 200, 200)?;
     let before = query::snowflake(&query, "before")?;
     let after = query::snowflake(&query, "after")?;
@@ -168,7 +158,7 @@ pub async fn user(State(app): State<App>, Path(user): Path<String>) -> Answer {
 /// Opens a direct channel with another user, or finds the one there is.
 pub async fn open_direct(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     form: body::Form,
 ) -> Answer {
     let text = match form.json.get("recipient_id") {
@@ -210,7 +200,7 @@ pub async fn open_direct(
 
 pub async fn guild(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
 ) -> Answer {
     Ok(Json(own_guild(&app.state(), &guild, caller)?.json()))
@@ -218,7 +208,7 @@ pub async fn guild(
 
 pub async fn guild_channels(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
 ) -> Answer {
     let state = app.state();
@@ -228,7 +218,7 @@ pub async fn guild_channels(
 
 pub async fn channel(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(channel): Path<String>,
 ) -> Answer {
     let channel = path_id("channel_id", &channel)?;

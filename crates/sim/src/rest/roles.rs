@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::{
-    Extension, Json,
+    Json,
     body::Bytes,
     extract::{Path, State},
     http::StatusCode,
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiError, Caller,
-    acting::{Reason, need_in, own_guild},
+    acting::{Reason, moderated_guild, own_guild},
     body::Form,
     reading::{Answer, path_id},
     validate::{Check, Object},
@@ -28,7 +28,7 @@ const MAX_COLOR: u64 = 0xff_ffff;
 
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
 ) -> Answer {
     let state = app.state();
@@ -38,7 +38,7 @@ pub async fn list(
 
 pub async fn get(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, role)): Path<(String, String)>,
 ) -> Answer {
     let state = app.state();
@@ -49,7 +49,7 @@ pub async fn get(
 /// How many members have each role but `@everyone`.
 pub async fn member_counts(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
 ) -> Answer {
     let state = app.state();
@@ -148,14 +148,13 @@ fn may_grant(
 
 pub async fn create(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     reason: Reason,
     body: Form,
 ) -> Answer {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::MANAGE_ROLES)?;
+    let guild = moderated_guild(&state, &guild, caller, p::MANAGE_ROLES)?;
     let form = RoleForm::parse(&body.json)?;
     may_grant(guild, caller, 0, form.permissions)?;
     if guild.roles.len() >= MOST_ROLES {
@@ -171,14 +170,13 @@ pub async fn create(
 
 pub async fn modify(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, role)): Path<(String, String)>,
     reason: Reason,
     body: Form,
 ) -> Answer {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::MANAGE_ROLES)?;
+    let guild = moderated_guild(&state, &guild, caller, p::MANAGE_ROLES)?;
     let mut role = known(guild, &role)?.clone();
     let form = RoleForm::parse(&body.json)?;
     if !guild.is_above(caller, &role) {
@@ -193,13 +191,12 @@ pub async fn modify(
 
 pub async fn delete(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path((guild, role)): Path<(String, String)>,
     reason: Reason,
 ) -> Result<StatusCode, ApiError> {
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::MANAGE_ROLES)?;
+    let guild = moderated_guild(&state, &guild, caller, p::MANAGE_ROLES)?;
     let role = known(guild, &role)?;
     if role.id == guild.id || role.manager.is_some() {
         return Err(ApiError::invalid_role());
@@ -215,7 +212,7 @@ pub async fn delete(
 /// Moves roles; answers all.
 pub async fn arrange(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     reason: Reason,
     body: Bytes,
@@ -237,8 +234,7 @@ pub async fn arrange(
     });
     check.errors.into_result()?;
     let mut state = app.state();
-    let guild = own_guild(&state, &guild, caller)?;
-    need_in(&state, guild, caller, p::MANAGE_ROLES)?;
+    let guild = moderated_guild(&state, &guild, caller, p::MANAGE_ROLES)?;
     let moved = arranged(guild, caller, &places)?;
     let guild = guild.id;
     let by = reason.of(caller);

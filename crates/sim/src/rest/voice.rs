@@ -1,7 +1,6 @@
 //! Voice channels (`developers/resources/channel`), and who speaks in them (`developers/resources/voice`).
 
 use axum::{
-    Extension,
     extract::{Path, State},
     http::StatusCode,
 };
@@ -29,7 +28,7 @@ const MAX_STATUS: usize = 500;
 /// MANAGE_CHANNELS besides.
 pub async fn set_status(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(channel): Path<String>,
     body: Form,
 ) -> Result<StatusCode, ApiError> {
@@ -68,7 +67,7 @@ pub async fn set_status(
 /// The bot goes to the audience of a stage or, with MUTE_MEMBERS, speaks there.
 pub async fn own_state(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(guild): Path<String>,
     body: Form,
 ) -> Result<StatusCode, ApiError> {

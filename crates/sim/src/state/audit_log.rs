@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use crate::id::Id;
+use super::{State, permissions as p};
+use crate::{gateway::intents, id::Id};
 
 /// Entries kept of each guild; the oldest go first. (Discord keeps 45 days.)
 const KEPT: usize = 10_000;
@@ -88,5 +89,42 @@ impl AuditLog {
     /// Oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Entry> {
         self.0.iter()
+    }
+}
+
+impl State {
+    /// Writes an entry into the audit log.
+    pub(super) fn audit(
+        &mut self,
+        guild: Id,
+        by: Actor,
+        action: Action,
+        target: Id,
+        changes: Vec<Value>,
+    ) {
+        let id = self.ids.next();
+        let Some(known) = self.guilds.get_mut(guild) else {
+            return;
+        };
+        let entry = Entry {
+            id,
+            by,
+            target,
+            action,
+            changes,
+        };
+        let mut data = entry.json();
+        known.audit_log.push(entry);
+        data["guild_id"] = json!(guild);
+        self.tell_guild(
+            "GUILD_AUDIT_LOG_ENTRY_CREATE",
+            guild,
+            &data,
+            |guild, session| {
+                session.wants(intents::GUILD_MODERATION)
+                    && guild.base_permissions(session.user) & p::VIEW_AUDIT_LOG != 0
+            },
+        );
+        self.log.push("audit_log_entry", json!({"entry": data}));
     }
 }

@@ -1,11 +1,10 @@
-//! What is done to members, roles and bans: carried out, told to whom it concerns, and kept in the audit log. Whether
+//! What is done to members, and bans: carried out, told to whom it concerns, and kept in the audit log. Whether
 //! somebody may do it was asked before.
 
 use serde_json::{Value, json};
 
 use super::{
-    Action, Actor, Entry, Guild, Member, Role, State, User, audit_log::change as changed,
-    permissions as p,
+    Action, Actor, Guild, Member, State, User, audit_log::change as changed, permissions as p,
 };
 use crate::{
     gateway::{Session, intents},
@@ -132,60 +131,6 @@ impl State {
         true
     }
 
-    /// A role is made, at the bottom: the others go up by one, of which nobody is told.
-    pub fn create_role(&mut self, guild: Id, role: Role, by: Actor) {
-        let Some(known) = self.guilds.get_mut(guild) else {
-            return;
-        };
-        for other in known.roles.iter_mut().filter(|role| role.id != guild) {
-            other.position += u32::from(other.position >= role.position);
-        }
-        known.roles.push(role.clone());
-        self.tell_of_role("GUILD_ROLE_CREATE", "role_create", guild, &role);
-        let changes = role_changes(None, Some(&role));
-        self.audit(guild, by, Action::RoleCreate, role.id, changes);
-    }
-
-    /// A role takes the place of the one with its id. What stays as it was is not told.
-    pub fn change_role(&mut self, guild: Id, role: Role, by: Actor) {
-        let roles = self.guilds.get_mut(guild).map(|guild| &mut guild.roles);
-        let old = roles.and_then(|roles| roles.iter_mut().find(|old| old.id == role.id));
-        let Some(old) = old.filter(|old| **old != role) else {
-            return;
-        };
-        let before = std::mem::replace(old, role.clone());
-        self.tell_of_role("GUILD_ROLE_UPDATE", "role_update", guild, &role);
-        let changes = role_changes(Some(&before), Some(&role));
-        self.audit(guild, by, Action::RoleUpdate, role.id, changes);
-    }
-
-    /// A role is deleted.
-    pub fn delete_role(&mut self, guild: Id, role: Id, by: Actor) {
-        if let Some(deleted) = self.remove_role(guild, role) {
-            let changes = role_changes(Some(&deleted), None);
-            self.audit(guild, by, Action::RoleDelete, role, changes);
-        }
-    }
-
-    /// A role goes; who had it loses it and those above it go down by one, of which nobody is told.
-    fn remove_role(&mut self, guild: Id, role: Id) -> Option<Role> {
-        let known = self.guilds.get_mut(guild)?;
-        let at = known.roles.iter().position(|known| known.id == role)?;
-        let deleted = known.roles.remove(at);
-        for other in &mut known.roles {
-            other.position -= u32::from(other.position > deleted.position);
-        }
-        for member in known.members.values_mut() {
-            member.roles.retain(|own| *own != role);
-        }
-        let data = json!({"guild_id": guild, "role_id": role});
-        self.tell_guild("GUILD_ROLE_DELETE", guild, &data, |_, session| {
-            session.wants(intents::GUILDS)
-        });
-        self.log.push("role_delete", data);
-        Some(deleted)
-    }
-
     /// The guild gets another owner, or begins or ceases to demand two-factor authentication.
     pub fn change_guild(&mut self, guild: Id, owner: Option<Id>, mfa: Option<bool>, by: Actor) {
         let Some(known) = self.guilds.get_mut(guild) else {
@@ -239,41 +184,6 @@ impl State {
         }
     }
 
-    /// Writes an entry into the audit log.
-    pub(super) fn audit(
-        &mut self,
-        guild: Id,
-        by: Actor,
-        action: Action,
-        target: Id,
-        changes: Vec<Value>,
-    ) {
-        let id = self.ids.next();
-        let Some(known) = self.guilds.get_mut(guild) else {
-            return;
-        };
-        let entry = Entry {
-            id,
-            by,
-            target,
-            action,
-            changes,
-        };
-        let mut data = entry.json();
-        known.audit_log.push(entry);
-        data["guild_id"] = json!(guild);
-        self.tell_guild(
-            "GUILD_AUDIT_LOG_ENTRY_CREATE",
-            guild,
-            &data,
-            |guild, session| {
-                session.wants(intents::GUILD_MODERATION)
-                    && guild.base_permissions(session.user) & p::VIEW_AUDIT_LOG != 0
-            },
-        );
-        self.log.push("audit_log_entry", json!({"entry": data}));
-    }
-
     /// Tells of a member those who want it; a bot is told of itself in any case.
     fn tell_of_member(&mut self, kind: &str, event: &'static str, guild: Id, user: Id) {
         let known = self.guilds.get(guild);
@@ -289,14 +199,6 @@ impl State {
             event,
             json!({"guild_id": guild, "user_id": user, "nick": data["nick"], "roles": data["roles"]}),
         );
-    }
-
-    fn tell_of_role(&mut self, kind: &str, event: &'static str, guild: Id, role: &Role) {
-        let data = json!({"guild_id": guild, "role": role.json()});
-        self.tell_guild(kind, guild, &data, |_, session| {
-            session.wants(intents::GUILDS)
-        });
-        self.log.push(event, data);
     }
 
     fn tell_of_ban(&mut self, kind: &str, event: &'static str, guild: Id, user: Id) {
@@ -345,24 +247,5 @@ fn role_set_changes(guild: &Guild, before: &Member, after: &Member) -> Vec<Value
     let changes = changes.into_iter().filter(|(_, roles)| !roles.is_empty());
     changes
         .map(|(key, roles)| json!({"key": key, "new_value": roles}))
-        .collect()
-}
-
-/// The keys in which two states of a role differ; `None` is a role that is not there.
-fn role_changes(old: Option<&Role>, new: Option<&Role>) -> Vec<Value> {
-    let (old, new) = (old.map(Role::json), new.map(Role::json));
-    let of = |role: &Option<Value>, key: &str| {
-        role.as_ref().map_or(Value::Null, |role| role[key].clone())
-    };
-    let keys = [
-        "name",
-        "permissions",
-        "color",
-        "hoist",
-        "mentionable",
-        "position",
-    ];
-    keys.iter()
-        .filter_map(|key| changed(key, of(&old, key), of(&new, key)))
         .collect()
 }

@@ -4,8 +4,8 @@ use std::{cmp::Reverse, collections::BTreeMap};
 
 use serde_json::{Value, json};
 
-use super::Guild;
-use crate::id::Id;
+use super::{Action, Actor, Guild, State, audit_log::change as changed};
+use crate::{gateway::intents, id::Id};
 
 /// A guild has at most so many roles, `@everyone` among them.
 pub const MOST_ROLES: usize = 250;
@@ -99,9 +99,7 @@ impl Guild {
     pub fn is_above(&self, user: Id, role: &Role) -> bool {
         user == self.owner || self.rank(user) > role.rank()
     }
-}
 
-impl Guild {
     /// The roles with new positions, in a row from 0; `@everyone` stays at the bottom.
     pub fn arranged(&self, places: &BTreeMap<Id, u32>) -> Vec<Role> {
         let mut order: Vec<&Role> = self.roles.iter().collect();
@@ -119,6 +117,89 @@ impl Guild {
             })
             .collect()
     }
+}
+
+impl State {
+    /// A role is made, at the bottom: the others go up by one, of which nobody is told.
+    pub fn create_role(&mut self, guild: Id, role: Role, by: Actor) {
+        let Some(known) = self.guilds.get_mut(guild) else {
+            return;
+        };
+        for other in known.roles.iter_mut().filter(|role| role.id != guild) {
+            other.position += u32::from(other.position >= role.position);
+        }
+        known.roles.push(role.clone());
+        self.tell_of_role("GUILD_ROLE_CREATE", "role_create", guild, &role);
+        let changes = role_changes(None, Some(&role));
+        self.audit(guild, by, Action::RoleCreate, role.id, changes);
+    }
+
+    /// A role takes the place of the one with its id. What stays as it was is not told.
+    pub fn change_role(&mut self, guild: Id, role: Role, by: Actor) {
+        let roles = self.guilds.get_mut(guild).map(|guild| &mut guild.roles);
+        let old = roles.and_then(|roles| roles.iter_mut().find(|old| old.id == role.id));
+        let Some(old) = old.filter(|old| **old != role) else {
+            return;
+        };
+        let before = std::mem::replace(old, role.clone());
+        self.tell_of_role("GUILD_ROLE_UPDATE", "role_update", guild, &role);
+        let changes = role_changes(Some(&before), Some(&role));
+        self.audit(guild, by, Action::RoleUpdate, role.id, changes);
+    }
+
+    /// A role is deleted.
+    pub fn delete_role(&mut self, guild: Id, role: Id, by: Actor) {
+        if let Some(deleted) = self.remove_role(guild, role) {
+            let changes = role_changes(Some(&deleted), None);
+            self.audit(guild, by, Action::RoleDelete, role, changes);
+        }
+    }
+
+    /// A role goes; who had it loses it and those above it go down by one, of which nobody is told.
+    pub(super) fn remove_role(&mut self, guild: Id, role: Id) -> Option<Role> {
+        let known = self.guilds.get_mut(guild)?;
+        let at = known.roles.iter().position(|known| known.id == role)?;
+        let deleted = known.roles.remove(at);
+        for other in &mut known.roles {
+            other.position -= u32::from(other.position > deleted.position);
+        }
+        for member in known.members.values_mut() {
+            member.roles.retain(|own| *own != role);
+        }
+        let data = json!({"guild_id": guild, "role_id": role});
+        self.tell_guild("GUILD_ROLE_DELETE", guild, &data, |_, session| {
+            session.wants(intents::GUILDS)
+        });
+        self.log.push("role_delete", data);
+        Some(deleted)
+    }
+
+    fn tell_of_role(&mut self, kind: &str, event: &'static str, guild: Id, role: &Role) {
+        let data = json!({"guild_id": guild, "role": role.json()});
+        self.tell_guild(kind, guild, &data, |_, session| {
+            session.wants(intents::GUILDS)
+        });
+        self.log.push(event, data);
+    }
+}
+
+/// The keys in which two states of a role differ; `None` is a role that is not there.
+fn role_changes(old: Option<&Role>, new: Option<&Role>) -> Vec<Value> {
+    let (old, new) = (old.map(Role::json), new.map(Role::json));
+    let of = |role: &Option<Value>, key: &str| {
+        role.as_ref().map_or(Value::Null, |role| role[key].clone())
+    };
+    let keys = [
+        "name",
+        "permissions",
+        "color",
+        "hoist",
+        "mentionable",
+        "position",
+    ];
+    keys.iter()
+        .filter_map(|key| changed(key, of(&old, key), of(&new, key)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -179,7 +179,7 @@ fn new_message(
     files: Vec<File>,
 ) -> Result<Original, ApiError> {
     let form = message_form(data, false)?;
-    let private = form.flags.unwrap_or(0) & flags::EPHEMERAL != 0;
+    let private = form.is_ephemeral();
     let mut message = empty(state, interaction, private);
     change(state, app, &mut message, form, files, false)?;
     Ok(placed(state, message))
@@ -192,7 +192,7 @@ fn deferred(
     data: &Map<String, Value>,
 ) -> Result<Original, ApiError> {
     let form = message_form(data, false)?;
-    let private = form.flags.unwrap_or(0) & flags::EPHEMERAL != 0;
+    let private = form.is_ephemeral();
     let mut message = empty(state, interaction, private);
     message.flags |= flags::LOADING;
     Ok(placed(state, message))

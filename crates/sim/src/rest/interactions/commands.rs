@@ -5,7 +5,7 @@ mod check;
 use std::collections::HashMap;
 
 use axum::{
-    Extension, Json,
+    Json,
     body::Bytes,
     extract::{Path, State},
 };
@@ -50,7 +50,7 @@ fn place(
 
 pub async fn list(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
 ) -> Answer {
     let state = app.state();
@@ -62,7 +62,7 @@ pub async fn list(
 /// All commands at once: those that are not named go.
 pub async fn overwrite(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
     body: Bytes,
 ) -> Answer {
@@ -83,7 +83,7 @@ pub async fn overwrite(
 /// One command more, or in the place of the one of its name.
 pub async fn create(
     State(app): State<App>,
-    Extension(Caller(caller)): Extension<Caller>,
+    Caller(caller): Caller,
     Path(path): Path<HashMap<String, String>>,
     body: Bytes,
 ) -> Answer {

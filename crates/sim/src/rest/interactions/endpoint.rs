@@ -1,7 +1,7 @@
 //! The addresses that an application has interactions and webhook events sent to. Discord tries them before it takes them
 //! (`developers/interactions/overview`, `developers/events/webhook-events`).
 
-use axum::{Extension, Json, extract::State};
+use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
 use crate::{
@@ -16,7 +16,7 @@ const EVENTS: &str = "event_webhooks_url";
 /// `PATCH /applications/@me`.
 pub async fn change(
     State(app): State<App>,
-    caller: Extension<Caller>,
+    caller: Caller,
     body: Form,
 ) -> Result<Json<Value>, ApiError> {
     for key in [INTERACTIONS, EVENTS] {

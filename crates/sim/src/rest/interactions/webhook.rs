@@ -127,7 +127,7 @@ pub async fn follow_up(
     let mut state = app.state();
     let interaction = interaction(&mut state, &path)?;
     let form = MessageForm::parse(&body.json, false)?;
-    let private = form.flags.unwrap_or(0) & flags::EPHEMERAL != 0;
+    let private = form.is_ephemeral();
     let mut message = empty(&mut state, &interaction, private);
     change(&mut state, &app, &mut message, form, body.files, false)?;
     let answer = state.message_json(&message);

@@ -216,15 +216,7 @@ impl Walk {
         check.integer(given, "min_values", 25);
         check.integer(given, "max_values", 25);
         if kind == STRING_SELECT {
-            let options = check.filled_list(given, "options", 1, 25);
-            check.at("options", |check| {
-                check.each(options, |check, option| {
-                    check.required_text(option, "label", 100);
-                    check.required_text(option, "value", 100);
-                    check.text(option, "description", 100);
-                    Some(())
-                })
-            });
+            options(check, given, 1, 25);
         }
     }
 
@@ -239,6 +231,19 @@ impl Walk {
             }
         }
     }
+}
+
+/// What can be chosen, between so many and so many.
+pub fn options(check: &mut Check, given: &Object, least: usize, most: usize) {
+    let options = check.filled_list(given, "options", least, most);
+    check.at("options", |check| {
+        check.each(options, |check, option| {
+            check.required_text(option, "label", 100);
+            check.required_text(option, "value", 100);
+            check.text(option, "description", 100);
+            Some(())
+        })
+    });
 }
 
 fn media(check: &mut Check, given: &Object, key: &str) {

@@ -38,6 +38,11 @@ pub struct AttachmentForm {
 }
 
 impl MessageForm {
+    /// Whether only the user of an interaction is to see the message.
+    pub fn is_ephemeral(&self) -> bool {
+        self.flags.unwrap_or(0) & flags::EPHEMERAL != 0
+    }
+
     /// Checks a form. `v2`: the message is already made of components only.
     pub fn parse(form: &Object, v2: bool) -> Result<Self, ApiError> {
         let mut check = Check::default();

@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Check, Object, component::Walk};
+use super::{
+    Check, Object,
+    component::{Walk, options},
+};
 
 const ROW: u64 = 1;
 const SELECTS: [u64; 5] = [3, 5, 6, 7, 8];
@@ -84,11 +87,11 @@ fn field(walk: &mut Walk, check: &mut Check, given: &Object, labelled: bool) -> 
         }
         RADIO_GROUP => {
             walk.custom_id(check, given);
-            options(check, given, 2);
+            options(check, given, 2, 10);
         }
         CHECKBOX_GROUP => {
             walk.custom_id(check, given);
-            options(check, given, 1);
+            options(check, given, 1, 10);
             values(check, given, 10, required);
         }
         CHECKBOX => {
@@ -151,18 +154,6 @@ fn values(check: &mut Check, given: &Object, most: u64, required: bool) {
         let message = "max_values must be at least 1 and min_values";
         check.fail("max_values", "NUMBER_TYPE_MIN", message);
     }
-}
-
-fn options(check: &mut Check, given: &Object, least: usize) {
-    let options = check.filled_list(given, "options", least, 10);
-    check.at("options", |check| {
-        check.each(options, |check, option| {
-            check.required_text(option, "label", 100);
-            check.required_text(option, "value", 100);
-            check.text(option, "description", 100);
-            Some(())
-        })
-    });
 }
 
 fn one_of(check: &mut Check, given: &Object, allowed: &[u64]) -> Option<u64> {
