@@ -5,7 +5,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use http_body_util::Full;
-use hyper::{Method, Request, header};
+use hyper::{Method, Request, body::Bytes, header};
 use ring::digest;
 use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
@@ -50,6 +50,24 @@ impl OAuth {
         query.finish()
     }
 
+    async fn send(
+        &self,
+        method: Method,
+        url: String,
+        body: impl Into<Bytes>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Full::from(body.into()))
+            .unwrap();
+        self.discord.send(request).await.unwrap()
+    }
+
     pub async fn page(
         &self,
         method: Method,
@@ -58,15 +76,7 @@ impl OAuth {
         headers: &[(&str, &str)],
     ) -> Answer {
         let url = format!("{}?{query}", self.discord.info().oauth);
-        let mut request = Request::builder().method(method).uri(url);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::from(body))
-            .unwrap();
-        self.discord.send(request).await.unwrap()
+        self.send(method, url, body, headers).await
     }
 
     pub async fn show(&self, query: &str) -> Answer {
@@ -103,15 +113,8 @@ impl OAuth {
         let body = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(fields)
             .finish();
-        let mut request = Request::post(format!("{}{path}", self.discord.info().api));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(Full::from(body))
-            .unwrap();
-        self.discord.send(request).await.unwrap()
+        let url = format!("{}{path}", self.discord.info().api);
+        self.send(Method::POST, url, body, headers).await
     }
 
     pub async fn exchange(&self, code: &str, more: &[(&str, &str)]) -> Answer {
