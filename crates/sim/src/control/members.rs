@@ -120,7 +120,7 @@ pub async fn act(State(app): State<App>, Body(act): Body<Act>) -> Answer {
         user: by,
         reason: act.reason.clone(),
     };
-    // All is looked up before anything is done: what is refused has changed nothing.
+    // All is looked up before anything is done: a request that is refused changes nothing.
     let known = guild(state, id)?;
     let all = act.roles.as_deref().map(|roles| role_ids(known, roles));
     let all = all.transpose()?;

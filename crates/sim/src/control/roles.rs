@@ -74,7 +74,7 @@ pub async fn change(State(app): State<App>, Body(change): Body<Change>) -> Answe
     Ok(Json(guild(state, id)?.json()))
 }
 
-/// Whether the roles can be changed so, one after the other: what is refused has changed nothing.
+/// Whether the roles can be changed so, one after the other: a request that is refused changes nothing.
 fn check_roles(guild: &Guild, changes: &[RoleChange]) -> Result<(), ControlError> {
     let roles = guild.roles.iter();
     // Those that are made have no ids yet.

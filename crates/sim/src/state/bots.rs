@@ -1,12 +1,7 @@
 //! Bots in guilds: each has a role of its own there, which comes and goes with it.
 
-use super::{Action, Actor, Guild, MOST_ROLES, Manager, MemberChange, Role, State};
+use super::{Action, Actor, Guild, MOST_ROLES, Manager, MemberChange, Role, RolesFull, State};
 use crate::id::Id;
-
-/// A bot cannot have a role of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("Maximum number of server roles reached (250)")]
-pub struct RolesFull;
 
 impl Guild {
     /// The role of a bot's own.

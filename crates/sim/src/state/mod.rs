@@ -24,7 +24,6 @@ use serde_json::{Value, json};
 
 pub use self::{
     audit_log::{Action, Actor, AuditLog, Entry},
-    bots::RolesFull,
     files::{Files, StoredFile},
     guild::{Channel, ChannelKind, Guild, Overwrite, OverwriteKind},
     guilds::{Guilds, Plan},
@@ -33,7 +32,7 @@ pub use self::{
     membership::MemberChange,
     message::{Mentions, Message, Messages, flags},
     presence::Presence,
-    role::{MOST_ROLES, Manager, Role},
+    role::{MOST_ROLES, Manager, Role, RolesFull},
     settings::{Settings, SettingsChange, set},
     users::{User, Users},
 };

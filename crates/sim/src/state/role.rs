@@ -10,6 +10,11 @@ use crate::{gateway::intents, id::Id};
 /// A guild has at most so many roles, `@everyone` among them.
 pub const MOST_ROLES: usize = 250;
 
+/// There is no room for another role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Maximum number of server roles reached ({MOST_ROLES})")]
+pub struct RolesFull;
+
 /// Who gives a role instead of people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manager {

@@ -143,7 +143,7 @@ pub struct SettingsChange {
     voice_elsewhere: Option<VoiceElsewhere>,
 }
 
-/// Puts what is new, if there is anything, in the place of the old.
+/// The new value, if there is one, takes the place of the old.
 pub fn set<T>(old: &mut T, new: Option<T>) {
     if let Some(new) = new {
         *old = new;

@@ -103,7 +103,7 @@ async fn control_makes_people_and_everything_is_undone_by_a_reset() {
         assert_eq!(answer.status.as_u16() / 100, 4, "{wrong}");
         assert!(answer.json()["error"].is_string());
     }
-    // What is refused has changed nothing: also not what came before that which is wrong.
+    // A request that is refused changes nothing, though it begins with something that could be done.
     let there = place.discord.seen("/guild").await;
     for (path, wrong) in [
         (
