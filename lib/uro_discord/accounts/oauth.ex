@@ -11,6 +11,8 @@ defmodule UroDiscord.Accounts.OAuth do
   # Discord does not take a user's token for this, or any more.
   @refused [50_025, 50_026]
   @invalid_token 50_014
+  # With a wrong secret Discord is asked once in so long whether it is right: each answer counts against the bot, and so would one for each user.
+  @wrong_ms 10_000
   # A year: what lasts longer is asked for anew.
   @longest_s 366 * 86_400
 
@@ -131,7 +133,27 @@ defmodule UroDiscord.Accounts.OAuth do
   # A code is good once, so that this is not sent twice.
   defp post(%{rest: rest, config: config} = runtime, path, form) do
     secret = Secret.reveal(config.accounts.client_secret)
-    form = form ++ [client_id: client_id(runtime), client_secret: secret]
-    Rest.call(rest, {:raw, :post, nil, path}, form: form, auth: :none, priority: :high, deadline_ms: @deadline_ms)
+    hash = :crypto.hash(:sha256, secret)
+
+    with nil <- wrong(hash) do
+      form = form ++ [client_id: client_id(runtime), client_secret: secret]
+      options = [form: form, auth: :none, priority: :high, deadline_ms: @deadline_ms]
+
+      with {:error, %Error{message: message} = error} <- Rest.call(rest, {:raw, :post, nil, path}, options) do
+        if message =~ "invalid_client",
+          do: Runtime.put(:accounts_wrong_secret, %{hash: hash, error: error, until: now() + @wrong_ms})
+
+        {:error, error}
+      end
+    end
   end
+
+  defp wrong(hash) do
+    case Runtime.lookup(:accounts_wrong_secret) do
+      %{hash: ^hash, error: error, until: until} -> if until > now(), do: {:error, error}
+      _right -> nil
+    end
+  end
+
+  defp now, do: System.monotonic_time(:millisecond)
 end

@@ -235,7 +235,7 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
     assert Secret.reveal(stored) == Secret.reveal(access)
   end
 
-  test "a wrong secret of the application costs nobody his tokens", %{url: url} do
+  test "a wrong secret of the application costs nobody his tokens", %{sim: sim, url: url} do
     link(url, "ada", "alice")
     assert eventually(fn -> match?([[_, _, _, hash]] when hash != nil, stored()) end)
     {:ok, %{store: store, config: config} = runtime} = Runtime.fetch()
@@ -243,8 +243,18 @@ defmodule UroDiscord.Accounts.LinkedRolesTest do
     before = stored()
     {:ok, link} = Accounts.link("ada")
     wrong = put_in(config.accounts.client_secret, Secret.wrap("not-the-secret-of-this-application"))
-    assert {:error, %Error{message: message}} = Accounts.Tokens.access(%{runtime | config: wrong}, link)
-    assert message =~ "invalid_client"
+
+    refused = fn ->
+      for %{"route" => "/oauth2/token", "statuses" => %{"401" => n}} <- DiscordSim.get(sim, "/requests/counts"), do: n
+    end
+
+    # Nor is Discord asked for each of them: 500 refusals are one too many for all that the bot does.
+    for _ <- 1..3 do
+      assert {:error, %Error{message: message}} = Accounts.Tokens.access(%{runtime | config: wrong}, link)
+      assert message =~ "invalid_client"
+    end
+
+    assert refused.() == [1]
     assert stored() == before
     assert {:ok, _access} = Accounts.Tokens.access(runtime, link)
   end

@@ -306,6 +306,12 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     DiscordSim.post(sim, "/faults", [%{method: "PUT", route: "/guilds/*/members/*/roles/*", status: 403, body: body}])
     log = capture_log(fn -> assert click(sim, message, roles["Red"]) =~ "tell an admin" end)
     assert log =~ "Missing Permissions"
+
+    # It is not asked again for everybody who clicks: 500 refusals are too many for all that the bot does.
+    assert click(sim, message, roles["Blue"], user: "alice") =~ "tell an admin"
+    assert has(sim, "alice", roles) == []
+    assert Runtime.delete({:self_roles_refused, "colour"})
+    assert click(sim, message, roles["Blue"], user: "alice") =~ "now"
   end
 
   test "an answer that takes long is there all the same", %{sim: sim, roles: roles} do

@@ -16,10 +16,13 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
   @deadline_ms 10_000
   # So often one may click in a minute: what Discord lets the bot do in a server is for all.
   @often 20
+  # What Discord refuses of a message is not asked for again for so long, by whomever: each refusal counts against the bot.
+  @refused_ms 60_000
   @reason "taken or given back by a click on the message of self_roles: "
 
   @unknown "I do not know this any more. An admin of this server may have changed it just now."
   @busy "Your last click is still under way. Please click again when it is done."
+  @refused "Discord does not let me do that. Please tell an admin of this server: the log of Uro says why."
   @later "Discord, or Uro, does not answer just now. Please try again in a moment."
 
   @impl true
@@ -30,6 +33,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
     with {:ok, runtime} <- Runtime.fetch_enabled(),
          {:ok, message, wanted} <- clicked(interaction, runtime.config),
          :ok <- seldom(interaction),
+         :ok <- unrefused(message),
          click = %{message: message, wanted: wanted, interaction: interaction, runtime: runtime},
          {:ok, answer} <- Turns.if_free({:click, interaction.user.id}, fn -> click(click) end) do
       {:ok, answer}
@@ -48,6 +52,9 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
       :unavailable -> {:error, @later}
     end
   end
+
+  defp unrefused(%{name: name}),
+    do: if((Runtime.lookup({:self_roles_refused, name}) || now()) > now(), do: {:error, @refused}, else: :ok)
 
   # One click of a user's at a time: who clicks faster than Discord answers is not waited for, and holds one place of those that interactions have. And it is the
   # member's turn as for a sync, and for what is taken back when his link ends: each of these sees what the others have done, on whatever node.
@@ -173,12 +180,14 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
   ## What went wrong
 
   defp refused(%Error{kind: :api} = error, click) do
+    if error.status == 403, do: Runtime.put({:self_roles_refused, click.message.name}, now() + @refused_ms)
+
     Logger.error(
       "a click on the message #{click.message.name} of self_roles, by user #{click.interaction.user.id}, was refused by Discord: " <>
         Exception.message(error)
     )
 
-    "Discord does not let me do that. Please tell an admin of this server: the log of Uro says why."
+    @refused
   end
 
   defp refused(error, click), do: later(error, click.interaction)
@@ -190,4 +199,6 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
 
     @later
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
 end
