@@ -139,8 +139,10 @@ defmodule UroDiscord.Accounts.Linking do
              {:ok, login?} <- free(runtime, login.user_id, account),
              do: link(runtime, login, account, tokens, login?)
 
-      # What he agreed to is for nothing.
-      unless match?({:linked, _, _, _, _}, outcome), do: Tokens.discard(runtime, account.id, tokens)
+      # What he agreed to is for nothing. An account that is another's may be on its way to him just now.
+      unless match?({:linked, _, _, _, _}, outcome) or match?({:clash, :account, _}, outcome),
+        do: Tokens.discard(runtime, account.id, tokens)
+
       with {:error, %Error{} = error} <- outcome, do: failed(error)
     else
       [_ | _] = missing -> {:missing_scopes, missing}

@@ -277,6 +277,8 @@ defmodule UroDiscord.Accounts.LinkingTest do
     # An account that is another's: ending what it has agreed to would end that for its link, too.
     before = DiscordSim.now(sim)
     assert "bob" |> browser() |> Browser.get(url <> "/link") |> agree("alice") |> Browser.follow() |> status() == 409
+    {:ok, personal} = Accounts.link_url(account(sim, "bob"))
+    assert "bob" |> browser() |> Browser.get(personal) |> agree("alice") |> Browser.follow() |> status() == 403
     assert revoked.(before) == []
   end
 
