@@ -21,6 +21,10 @@ defmodule UroDiscord.Clock do
   @spec discord() :: integer()
   def discord, do: local() + ahead()
 
+  @doc "The same as a `DateTime`."
+  @spec now() :: DateTime.t()
+  def now, do: DateTime.from_unix!(discord(), :millisecond)
+
   @doc "How far Discord's clock is ahead of this machine's, in ms; 0 where that is not known, or too little to matter."
   @spec ahead() :: integer()
   def ahead do

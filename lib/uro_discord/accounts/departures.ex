@@ -12,7 +12,7 @@ defmodule UroDiscord.Accounts.Departures do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Error, Events, Store}
+  alias UroDiscord.{Backoff, Clock, Config, Error, Events, Store}
   alias UroDiscord.Accounts.{Guilds, Link, Links, Members, Running, Sync, TaskSupervisor, Unlinking}
   alias UroDiscord.Gateway.Leader
 
@@ -90,7 +90,7 @@ defmodule UroDiscord.Accounts.Departures do
 
   # He may have come back since Discord was asked: that is noted, and he keeps his link.
   defp gone(store, link, grace) do
-    now = DateTime.utc_now()
+    now = Clock.now()
     long_enough = DateTime.add(now, -grace, :millisecond)
     left_at = link.left_at || now
 
@@ -344,7 +344,7 @@ defmodule UroDiscord.Accounts.Departures do
   # Those who have been gone for long enough; and when somebody will have been.
   defp look(grace, unsure) do
     with {:ok, %{store: store}} <- Running.fetch(),
-         before = DateTime.add(DateTime.utc_now(), -grace, :millisecond),
+         before = DateTime.add(Clock.now(), -grace, :millisecond),
          {:ok, unsure} <- pages(store, before, nil, unsure, %{}),
          {:ok, next} <- Links.next_left(store, before) do
       ms = if next, do: DateTime.diff(next, before, :millisecond) + 1, else: @look_ms

@@ -8,7 +8,7 @@ defmodule UroDiscord.Accounts.Ended do
 
   require Logger
 
-  alias UroDiscord.{Accounts, Backoff, Error, Runtime, Store}
+  alias UroDiscord.{Accounts, Backoff, Clock, Error, Runtime, Store}
   alias UroDiscord.Accounts.{Directory, Link, Links, Running, Tokens}
   alias UroDiscord.Accounts.SelfRoles.Release
 
@@ -307,5 +307,5 @@ defmodule UroDiscord.Accounts.Ended do
 
   defp time(ms), do: DateTime.from_unix!(ms, :millisecond)
   defp todo(parts), do: Enum.map_join(parts, " ", &Atom.to_string/1)
-  defp now, do: System.os_time(:millisecond)
+  defp now, do: Clock.discord()
 end

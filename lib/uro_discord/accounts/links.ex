@@ -3,7 +3,7 @@ defmodule UroDiscord.Accounts.Links do
   # The rows that say which Uro user and which Discord account belong together. Several nodes write: what must hold is in the statements.
 
   alias UroDiscord.Accounts.Link
-  alias UroDiscord.{Error, Snowflake, Store}
+  alias UroDiscord.{Clock, Error, Snowflake, Store}
 
   @columns "user_id, discord_id, username, linked_at, agreed_at, left_at, missing_at, joined"
   # Parameters of one statement; SQLite takes 32,766, and PostgreSQL twice that.
@@ -102,7 +102,8 @@ defmodule UroDiscord.Accounts.Links do
   @spec put(Store.t(), String.t(), Snowflake.t(), String.t(), tokens() | nil, identity: boolean()) ::
           {:ok, :new | :again, Link.t()} | {:clash, :user | :account, Link.t()} | {:error, Error.t()}
   def put(store, user_id, discord_id, username, tokens \\ nil, options \\ []) do
-    now = System.os_time(:millisecond)
+    # What Discord dates is compared with this.
+    now = Clock.discord()
     [access, refresh, expires_at, scopes] = token_values(tokens)
     identity = if options[:identity], do: 1, else: 0
 

@@ -4,7 +4,7 @@ defmodule UroDiscord.Accounts.Vanished do
   # later. Until then it is noted since when. An answer without most of those who were asked for is not believed, whatever its time.
 
   alias UroDiscord.Accounts.{Directory, Link, Links, Unlinking}
-  alias UroDiscord.{Error, Runtime}
+  alias UroDiscord.{Clock, Error, Runtime}
 
   @after_ms 3_600_000
   # So many may be gone at once, or half of all.
@@ -21,7 +21,7 @@ defmodule UroDiscord.Accounts.Vanished do
   @doc "It does not. `{:over, link}`: this link is to end, by `unlink/1`."
   @spec away(Runtime.t(), Link.t()) :: :ok | {:over, Link.t()} | {:error, Error.t()}
   def away(%{store: store}, %{missing_at: nil} = link),
-    do: Links.put_missing(store, link.discord_id, DateTime.utc_now())
+    do: Links.put_missing(store, link.discord_id, Clock.now())
 
   def away(_runtime, link),
     do: if(DateTime.compare(link.missing_at, long_ago()) == :gt, do: :ok, else: {:over, link})
@@ -47,5 +47,5 @@ defmodule UroDiscord.Accounts.Vanished do
     end
   end
 
-  defp long_ago, do: DateTime.add(DateTime.utc_now(), -@after_ms, :millisecond)
+  defp long_ago, do: DateTime.add(Clock.now(), -@after_ms, :millisecond)
 end

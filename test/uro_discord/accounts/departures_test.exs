@@ -8,7 +8,7 @@ defmodule UroDiscord.Accounts.DeparturesTest do
   alias UroDiscord.Accounts
   alias UroDiscord.Accounts.{Applied, Departures, Ended, Link, Links, Unlinking}
   alias UroDiscord.Accounts.Tasks.Reader
-  alias UroDiscord.{Clock, Events, HttpClient, JSON, Rest, Runtime, Store, Stores, TestDirectory, WebCase}
+  alias UroDiscord.{Clock, Events, HttpClient, JSON, Peer, Rest, Runtime, Store, Stores, TestDirectory, WebCase}
 
   @away "1100000000000000900"
 
@@ -324,6 +324,24 @@ defmodule UroDiscord.Accounts.DeparturesTest do
     deauthorized(sim, "alice", DateTime.to_iso8601(DateTime.add(DateTime.utc_now(), 1)))
     assert %{user_id: "ada"} = told!(:deauthorized)
     assert {:ok, %{user_id: "bela"}} = Accounts.link("bela")
+  end
+
+  test "a node whose clock is an hour ahead knows what came after he had agreed", %{sim: sim} do
+    node = Peer.start!()
+    Peer.call(node, Code, :compiler_options, [[ignore_module_conflict: true]])
+    source = File.read!("lib/uro_discord/clock.ex")
+    wrong = String.replace(source, "System.os_time(:millisecond)", "System.os_time(:millisecond) + 3_600_000")
+    Peer.call(node, Code, :compile_string, [wrong])
+    intents = [intents: [:guilds, :guild_members, :guild_moderation]]
+    accounts = accounts(guilds: [[id: sim.info["guild_id"]]])
+    Peer.start_child!(node, {UroDiscord, DiscordSim.config(sim) ++ accounts ++ intents})
+    # It has it from what Discord answers.
+    assert eventually(fn -> Peer.call(node, Clock, :ahead, []) != 0 end)
+    {:ok, %{store: store}} = Peer.call(node, Runtime, :fetch, [])
+    {:ok, :new, _link} = Peer.call(node, Links, :put, [store, "bela", person(sim, "bob"), "@bob"])
+    event = [%{"user" => %{"id" => person(sim, "bob")}}, DateTime.to_iso8601(DateTime.add(DateTime.utc_now(), 3))]
+    assert Peer.call(node, Departures, :deauthorized, event) == :ok
+    assert Peer.call(node, Accounts, :link, ["bela"]) == :error
   end
 
   test "who is not in Uro any more is unlinked when Uro has said so twice, some time apart", %{sim: sim} do
