@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     Answer, Body, ControlError,
-    members::{may_make, people, settle},
+    people::{may_make, people, settle},
 };
 use crate::{
     app::App,

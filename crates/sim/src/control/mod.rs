@@ -9,6 +9,7 @@ mod interactions;
 mod members;
 mod modal;
 mod oauth;
+mod people;
 mod roles;
 mod stream;
 mod voice;
@@ -38,7 +39,7 @@ pub fn router() -> Router<App> {
         .route("/messages", get(messages))
         .route("/presence", get(presence))
         .route("/members", get(members::list).post(members::act))
-        .route("/accounts", post(members::account))
+        .route("/accounts", post(people::account))
         .route("/audit-log", get(members::audit_log))
         .route("/requests", get(requests))
         .route("/requests/counts", get(request_counts))
