@@ -126,6 +126,26 @@ defmodule UroDiscord.Accounts.SelfRolesTest do
     assert [_one] = has(sim, "bob", roles)
   end
 
+  test "what others give somebody while his click waits for Discord's limits stays", %{sim: sim, roles: roles} do
+    muted = role!(sim, "Muted")
+    start!(sim, [message(roles, rule: :one)])
+    message = shown!()
+    # Ten of these in ten seconds, for all members.
+    DiscordSim.post(sim, "/settings", %{rate_limit_factor: 1})
+    for n <- 0..10, do: assert(click(sim, message, roles[Enum.at(["Red", "Blue"], rem(n, 2))]) =~ "now")
+    waits = press(sim, message, "self-role:colour:#{roles["Blue"]}")
+    # It has read what he has by now: the answer that there will be one says so.
+    waiting? = &match?(%{"response" => %{"waiting" => true}}, &1)
+
+    assert eventually(fn ->
+             sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == waits)) |> waiting?.()
+           end)
+
+    DiscordSim.post(sim, "/members", %{action: "roles", user: "bob", roles: [muted, roles["Red"]]})
+    assert answer(sim, waits)["content"] =~ "You have <@&#{roles["Blue"]}> now."
+    assert has(sim, "bob", Map.put(roles, "Muted", muted)) == ["Blue", "Muted"]
+  end
+
   test "who clicks too often is told so, and others are not", %{sim: sim, roles: roles} do
     start!(sim, [message(roles)])
     message = shown!()

@@ -14,6 +14,10 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
   alias UroDiscord.Web.RateLimit
 
   @deadline_ms 10_000
+  # So old may be what a request goes by that replaces all his roles: it is sent by then, or there is a new look. One that Discord does not answer in time
+  # gets twice as long.
+  @at_once_ms 500
+  @least_ms 20
   # So often one may click in a minute: what Discord lets the bot do in a server is for all.
   @often 20
   # What Discord refuses of a message is not asked for again for so long, by whomever: each refusal counts against the bot.
@@ -58,11 +62,21 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
 
   # One click of a user's at a time: who clicks faster than Discord answers is not waited for, and holds one place of those that interactions have. And it is the
   # member's turn as for a sync, and for what is taken back when his link ends: each of these sees what the others have done, on whatever node.
-  defp click(%{message: message, interaction: %{user: %{id: id}} = interaction, runtime: runtime} = click) do
+  defp click(%{message: message, interaction: interaction, runtime: runtime} = click) do
     with {:ok, guild} <- guild(message, interaction, runtime),
          {:ok, roles} <- resolve(message, guild, runtime.config),
-         [] <- click.wanted -- for({_label, id} <- roles, do: id),
-         do: Turns.run("#{guild.id}/#{id}", fn -> click |> Map.merge(%{guild: guild, roles: roles}) |> change() end)
+         [] <- click.wanted -- for({_label, id} <- roles, do: id) do
+      more = %{guild: guild, roles: roles, chosen: nil, until: now() + @deadline_ms, at_once_ms: @at_once_ms}
+      click |> Map.merge(more) |> in_turns()
+    end
+  end
+
+  # Nobody waits for Discord's limits in his turn, with what he had before: others give and take roles meanwhile, and that would be undone.
+  defp in_turns(%{guild: guild, interaction: %{user: %{id: id}}} = click) do
+    with {:wait, ms, click} <- Turns.run("#{guild.id}/#{id}", fn -> change(click) end) do
+      Process.sleep(ms)
+      in_turns(click)
+    end
   end
 
   defp clicked(interaction, config) do
@@ -100,9 +114,9 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
 
   defp change(click) do
     with {:ok, has} <- has(click),
-         {give, take} = chosen(click, has),
+         {give, take} = chosen = click.chosen || chosen(click, has),
          :ok <- if(give == [], do: :ok, else: may(click)),
-         do: apply_all(click, has, give, take)
+         do: apply_all(%{click | chosen: chosen}, has, give, take)
   end
 
   # For one button, as he was when he clicked. Else as he is by now: of two clicks the second must not leave two roles of which he may have one.
@@ -154,20 +168,36 @@ defmodule UroDiscord.Accounts.SelfRoles.Clicks do
 
   # One role by itself, so that nothing else can get lost; more by one request, which does all or nothing.
   defp apply_all(%{guild: guild, interaction: %{user: %{id: id}}} = click, has, give, take) do
-    {route, body} =
+    {route, more} =
       case {give, take} do
-        {[role], []} -> {{:add_member_role, guild.id, id, role}, []}
-        {[], [role]} -> {{:remove_member_role, guild.id, id, role}, []}
-        _several -> {{:update_member, guild.id, id}, [json: %{"roles" => (has -- take) ++ give}]}
+        {[role], []} -> {{:add_member_role, guild.id, id, role}, [deadline_ms: @deadline_ms]}
+        {[], [role]} -> {{:remove_member_role, guild.id, id, role}, [deadline_ms: @deadline_ms]}
+        _several -> {{:update_member, guild.id, id}, replace(click, Enum.uniq((has -- take) ++ give))}
       end
 
-    options = [reason: @reason <> click.message.name, retry: :safe, deadline_ms: @deadline_ms] ++ body
+    options = [reason: @reason <> click.message.name, retry: :safe] ++ more
 
     case Rest.call(click.runtime.rest, route, options) do
       {:ok, _} -> {:ok, said(give, take)}
-      {:error, error} -> {:error, refused(error, click)}
+      {:error, error} -> again(click, route, error)
     end
   end
+
+  defp replace(click, roles),
+    do: [json: %{"roles" => roles}, deadline_ms: click.at_once_ms |> min(click.until - now()) |> max(1)]
+
+  defp again(click, {:update_member, _guild_id, _id}, %Error{kind: kind} = error)
+       when kind in [:rate_limited, :deadline] do
+    ms = max(error.retry_after_ms || 0, @least_ms)
+    # It may have been done, but slowly.
+    longer = if kind == :deadline, do: 2, else: 1
+
+    if now() + ms < click.until,
+      do: {:wait, ms, %{click | at_once_ms: longer * click.at_once_ms}},
+      else: {:error, refused(error, click)}
+  end
+
+  defp again(click, _route, error), do: {:error, refused(error, click)}
 
   defp said(give, take) do
     given = if give == [], do: [], else: ["You have #{mentions(give)} now."]
