@@ -15,7 +15,7 @@ defmodule UroDiscord.Apart do
   lets go first.
   """
 
-  alias UroDiscord.{Accounts, Config, Error, Runtime, Store}
+  alias UroDiscord.{Accounts, Config, Error, Runtime, Shards, Store}
 
   # What tasks of the host's are told of the last ones may take so long.
   @last_ms 10_000
@@ -36,9 +36,10 @@ defmodule UroDiscord.Apart do
          {:ok, source} <- source(config),
          {:ok, store} <- Store.open(source),
          :ok <- Runtime.enable(config, store) do
-      children = [{Task.Supervisor, name: Accounts.TaskSupervisor}, Accounts.Turns]
-      {:ok, _pid} = Supervisor.start_link(children, strategy: :one_for_one, name: __MODULE__)
-      :ok
+      children = [Accounts.Turns, {Task.Supervisor, name: Accounts.TaskSupervisor}]
+      {:ok, _pid} = Supervisor.start_link(children, strategy: :rest_for_one, name: __MODULE__)
+      # Nobody asks for them here, nor puts any.
+      Shards.put_source_status(:starting)
     end
   end
 

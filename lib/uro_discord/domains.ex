@@ -71,11 +71,13 @@ defmodule UroDiscord.Domains do
   # What takes its time is done by a task, and by no process that others wait for.
   defp accounts(config) do
     [
-      {Task.Supervisor, name: Accounts.TaskSupervisor},
-      Accounts.Turns,
-      {Accounts.Queue, &Accounts.Following.follow/2},
+      # A task that has its turn ends with it: who begins anew knows of no turns.
+      Domain.group_spec(:account_tasks, [Accounts.Turns, {Task.Supervisor, name: Accounts.TaskSupervisor}]),
+      {Accounts.Queue, {:first, &Accounts.Following.follow(&1, &2, :high)}},
+      {Accounts.Queue, {:normal, &Accounts.Following.follow(&1, &2, :normal)}},
       {Accounts.Changes, config},
       {Accounts.Ended.Keeper, config},
+      {Accounts.Orphans, config},
       {Accounts.Departures, config},
       {Accounts.SelfRoles, config}
     ] ++

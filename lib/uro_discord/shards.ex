@@ -141,10 +141,15 @@ defmodule UroDiscord.Shards do
   @spec source_status() :: source_status()
   def source_status, do: source().status
 
+  @doc false
+  # Whether it is known which shards there are: their source has answered since UroDiscord began, or there is none but who puts them here.
+  @spec known?() :: boolean()
+  def known?, do: source().answered?
+
   defp source do
     case select([{{:source, :"$1"}, [], [:"$1"]}]) do
       [source] -> source
-      [] -> %{status: :starting, retry_at: nil}
+      [] -> %{status: :starting, retry_at: nil, answered?: false}
     end
   end
 
@@ -233,7 +238,7 @@ defmodule UroDiscord.Shards do
   def init(config) do
     table = __MODULE__
     status = if config.enabled and config.shards.source != :put, do: :starting, else: :reachable
-    :ets.insert_new(table, {:source, %{status: status, retry_at: nil}})
+    :ets.insert_new(table, {:source, %{status: status, retry_at: nil, answered?: status == :reachable}})
 
     # What is hidden is told anew after each start, and what was judged before stays so until then. Where there is no store, nothing is hidden.
     version =
@@ -303,8 +308,9 @@ defmodule UroDiscord.Shards do
   end
 
   def handle_call({:source, source}, _from, state) do
-    before = source_status()
-    :ets.insert(state.table, {:source, source})
+    %{status: before, answered?: answered?} = source()
+    answered? = source.status == :reachable or (answered? and source.status != :starting)
+    :ets.insert(state.table, {:source, Map.put(source, :answered?, answered?)})
     if source.status != before, do: Events.publish(:status, {:shards, source.status})
     {:reply, :ok, state}
   end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Accounts.Applied do
   # What we have set of members, in the store: `uro_discord_members`. That Discord makes another name of a nickname is known to this VM alone: another one
   # asks once more.
 
-  alias UroDiscord.Accounts.Plan
+  alias UroDiscord.Accounts.{Plan, Turns}
   alias UroDiscord.{Error, JSON, Runtime, Snowflake, Store}
 
   # Parameters of one statement.
@@ -46,35 +46,41 @@ defmodule UroDiscord.Accounts.Applied do
     with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, []}], :read), do: {:ok, rows != []}
   end
 
-  @doc "Of whom something was set although nobody is linked to him: 1,000 at most, as `{guild_id, discord_id}`."
-  @spec orphans(Store.t()) :: {:ok, [{Snowflake.t(), Snowflake.t()}]} | {:error, Error.t()}
-  def orphans(store) do
+  @doc "Of whom something was set although nobody is linked to him: the next 1,000 at most, as `{guild_id, discord_id}`, after one of them."
+  @spec orphans(Store.t(), {Snowflake.t(), Snowflake.t()}) ::
+          {:ok, [{Snowflake.t(), Snowflake.t()}]} | {:error, Error.t()}
+  def orphans(store, {guild_id, discord_id} \\ {"", ""}) do
     sql = """
     SELECT m.guild_id, m.discord_id FROM uro_discord_members m LEFT JOIN uro_discord_links l ON l.discord_id = m.discord_id
-    WHERE l.discord_id IS NULL LIMIT 1000
+    WHERE l.discord_id IS NULL AND (m.guild_id, m.discord_id) > (CAST($1 AS TEXT), CAST($2 AS TEXT)) ORDER BY m.guild_id, m.discord_id LIMIT 1000
     """
 
-    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, []}], :read), do: {:ok, Enum.map(rows, &List.to_tuple/1)}
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [guild_id, discord_id]}], :read),
+         do: {:ok, Enum.map(rows, &List.to_tuple/1)}
   end
 
-  @spec put(Store.t(), Snowflake.t(), Snowflake.t(), Plan.applied()) :: :ok | {:error, Error.t()}
-  def put(store, guild_id, id, applied) do
-    if applied.altered,
-      do: Runtime.put({:accounts_altered, {guild_id, id}}, applied.altered),
-      else: Runtime.delete({:accounts_altered, {guild_id, id}})
+  # What follows is written in a member's turn, behind its fence; without a turn, by whoever knows that nobody else is at it.
 
+  @spec put(Store.t(), Snowflake.t(), Snowflake.t(), Plan.applied(), Turns.t() | nil) :: :ok | {:error, Error.t()}
+  def put(store, guild_id, id, applied, turn \\ nil) do
     {:ok, roles} = JSON.encode(applied.roles_set)
 
-    sql = """
-    INSERT INTO uro_discord_members (guild_id, discord_id, nick_set, nick_before, roles_set) VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (guild_id, discord_id) DO UPDATE SET nick_set = excluded.nick_set, nick_before = excluded.nick_before, roles_set = excluded.roles_set
-    """
+    sql = fn held ->
+      """
+      INSERT INTO uro_discord_members (guild_id, discord_id, nick_set, nick_before, roles_set)
+      SELECT #{places(4..8)} WHERE #{held}
+      ON CONFLICT (guild_id, discord_id) DO UPDATE SET nick_set = excluded.nick_set, nick_before = excluded.nick_before, roles_set = excluded.roles_set
+      """
+    end
 
-    with {:ok, _} <- Store.run(store, [{sql, [guild_id, id, applied.nick_set, applied.nick_before, roles]}], :write),
-         do: :ok
+    with :ok <- write(store, turn, sql, [guild_id, id, applied.nick_set, applied.nick_before, roles]) do
+      if applied.altered,
+        do: Runtime.put({:accounts_altered, {guild_id, id}}, applied.altered),
+        else: Runtime.delete({:accounts_altered, {guild_id, id}})
+    end
   end
 
-  @doc "There is something, were it nothing: until it is deleted, `orphans/1` finds who is not linked."
+  @doc "There is something, were it nothing: until it is deleted, `orphans/2` finds who is not linked."
   @spec ensure(Store.t(), Snowflake.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
   def ensure(store, guild_id, id) do
     sql =
@@ -83,11 +89,25 @@ defmodule UroDiscord.Accounts.Applied do
     with {:ok, _} <- Store.run(store, [{sql, [guild_id, id]}], :write), do: :ok
   end
 
-  @spec delete(Store.t(), Snowflake.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
-  def delete(store, guild_id, id) do
-    Runtime.delete({:accounts_altered, {guild_id, id}})
-    sql = "DELETE FROM uro_discord_members WHERE guild_id = $1 AND discord_id = $2"
-    with {:ok, _} <- Store.run(store, [{sql, [guild_id, id]}], :write), do: :ok
+  @spec delete(Store.t(), Snowflake.t(), Snowflake.t(), Turns.t() | nil) :: :ok | {:error, Error.t()}
+  def delete(store, guild_id, id, turn \\ nil) do
+    sql =
+      &"DELETE FROM uro_discord_members WHERE guild_id = CAST($4 AS TEXT) AND discord_id = CAST($5 AS TEXT) AND #{&1}"
+
+    with :ok <- write(store, turn, sql, [guild_id, id]), do: Runtime.delete({:accounts_altered, {guild_id, id}})
+  end
+
+  # All of them are texts.
+  defp places(numbers), do: Enum.map_join(numbers, ", ", &"CAST($#{&1} AS TEXT)")
+
+  defp write(store, nil, sql, parameters) do
+    always = Enum.map_join(1..3, " AND ", &"CAST($#{&1} AS TEXT) IS NULL")
+    with {:ok, _} <- Store.run(store, [{sql.(always), [nil, nil, nil | parameters]}], :write), do: :ok
+  end
+
+  defp write(store, turn, sql, parameters) do
+    {held, three} = Turns.held(turn)
+    Turns.write(store, turn, [{sql.(held), three ++ parameters}])
   end
 
   defp read(guild_id, [id, nick_set, nick_before, roles]) do

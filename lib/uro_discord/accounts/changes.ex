@@ -5,13 +5,15 @@ defmodule UroDiscord.Accounts.Changes do
   #
   # The first answer about a user says only what he is like; all members are looked at when a node gets the gateway (`UroDiscord.Accounts.Drift`). Each
   # node keeps what it has heard, so that a hint shows there what has changed; by the clock only the one with the gateway acts.
+  #
+  # Who is locked, or gone, or loses what a rule gives a role for, waits behind nobody else (the first lane of `UroDiscord.Accounts.Queue`).
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Applied, Directory, Links, Running, Sync, Vanished}
+  alias UroDiscord.Accounts.{Directory, Links, Mapping, Queue, Running, User, Vanished, Work}
   alias UroDiscord.Accounts.Changes.Hint
-  alias UroDiscord.{Config, Events, Gateway, Store}
+  alias UroDiscord.{Config, Error, Events, Gateway, Store}
 
   # Ecto tells before the commit, so there is a second look; and of what comes together the first one waits.
   @first_look_ms 100
@@ -32,7 +34,7 @@ defmodule UroDiscord.Accounts.Changes do
     state = %{
       config: config,
       hint: Hint.attach(Directory.changes(config)),
-      # What each linked user was like, as a hash.
+      # What each linked user was like, as a hash, and the roles that the rules gave him.
       known: %{},
       # Users to be asked about, or all of them, and with the last poll's time.
       users: MapSet.new(),
@@ -77,7 +79,7 @@ defmodule UroDiscord.Accounts.Changes do
 
   # It crashed, as is reported.
   def handle_info({:DOWN, ref, :process, _pid, _reason}, %{task: {ref, _why}} = state),
-    do: {:noreply, look(%{state | task: nil})}
+    do: {:noreply, answered(state, {:error, %Error{kind: :crash, message: "it crashed"}})}
 
   def handle_info({:EXIT, _pid, _reason}, state), do: {:noreply, state}
 
@@ -115,17 +117,14 @@ defmodule UroDiscord.Accounts.Changes do
   defp poll(state, :clock), do: state
 
   defp ask(state, why, links) do
-    task =
-      Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn ->
-        with {:ok, runtime} <- Running.fetch(),
-             {:ok, links} <- links.(runtime),
-             {:ok, hashes} <- hashes(runtime, Map.new(links)) do
-          if why == :clock and Gateway.Leader.held?(), do: release_orphans(runtime.store)
-          {:ok, hashes}
+    ref =
+      Work.start(fn ->
+        with {:ok, runtime} <- Running.fetch(), {:ok, links} <- links.(runtime) do
+          seen(runtime, Map.new(links))
         end
       end)
 
-    %{state | task: {task.ref, why}}
+    %{state | task: {ref, why}}
   end
 
   defp all_links(store, after_id, found) do
@@ -136,36 +135,33 @@ defmodule UroDiscord.Accounts.Changes do
     end
   end
 
-  # Of whoever is not there it is known, too.
-  defp hashes(%{config: config} = runtime, links) do
-    nobody = %{hashes: %{}, found: 0, away: [], back: []}
+  # What each is like, nobody too. Who cannot be read is an error among the others.
+  defp seen(%{config: config} = runtime, links) do
+    nobody = %{likes: %{}, away: [], back: []}
 
     with {:ok, seen} <- links |> Enum.chunk_every(@page) |> Enum.reduce_while({:ok, nobody}, &page(&1, &2, config)) do
-      if Vanished.believable?(map_size(links), seen.found),
-        do: vanished(runtime, seen),
-        else: Logger.warning("accounts: the directory does not know most of the linked users, who keep their links")
-
-      {:ok, seen.hashes}
+      vanished(runtime, seen)
+      {:ok, seen.likes}
     end
   end
 
   defp page(links, {:ok, seen}, config) do
-    case Directory.users(config, for({id, _link} <- links, do: id)) do
+    case Directory.each(config, for({id, _link} <- links, do: id)) do
       {:ok, users} ->
-        {:cont, {:ok, Enum.reduce(links, seen, fn {id, link}, seen -> one(seen, id, link, users[id]) end)}}
+        {:cont, {:ok, Enum.reduce(links, seen, fn {id, link}, seen -> one(seen, link, users[id], config) end)}}
 
       {:error, error} ->
         {:halt, {:error, error}}
     end
   end
 
-  defp one(seen, id, link, user) do
-    seen = %{seen | hashes: Map.put(seen.hashes, id, :erlang.phash2(user, 4_294_967_296))}
+  defp one(seen, link, user, config) do
+    seen = %{seen | likes: Map.put(seen.likes, link.user_id, with({:ok, user} <- user, do: like(config, user)))}
 
-    cond do
-      user == nil -> %{seen | away: [link | seen.away]}
-      link.missing_at != nil -> %{seen | found: seen.found + 1, back: [link | seen.back]}
-      true -> %{seen | found: seen.found + 1}
+    case user do
+      {:ok, nil} -> %{seen | away: [link | seen.away]}
+      {:ok, _user} when link.missing_at != nil -> %{seen | back: [link | seen.back]}
+      _there_or_unread -> seen
     end
   end
 
@@ -189,18 +185,26 @@ defmodule UroDiscord.Accounts.Changes do
          do: Store.failed(error, "a user who is not in Uro any more is unlinked later")
   end
 
-  # What could not be taken back when a link ended.
-  defp release_orphans(store) do
-    case Applied.orphans(store) do
-      {:ok, orphans} -> for {guild_id, discord_id} <- orphans, do: Sync.release(guild_id, discord_id)
-      {:error, error} -> Store.failed(error, "members of whom something is to be taken back are looked for later")
-    end
+  defp like(_config, nil), do: %{hash: 0, roles: [], out?: true, unknown: []}
+
+  defp like(config, %User{} = user) do
+    roles = for %{id: id, roles: rules} <- config.accounts.guilds, role <- Mapping.roles(rules, user), do: {id, role}
+    unknown = for {name, :unknown} <- user.attributes, do: name
+    hash = :erlang.phash2(%{user | attributes: Map.drop(user.attributes, unknown)}, 4_294_967_296)
+    %{hash: hash, roles: roles, out?: user.locked?, unknown: Enum.sort(unknown)}
   end
 
-  defp answered(%{task: {_ref, why}} = state, {:ok, hashes}) do
-    known = if match?({:users, _}, why), do: Map.merge(state.known, hashes), else: hashes
-    changed = for {id, hash} <- hashes, changed?(state.known, id, hash, why), do: id
-    if why != :clock or Gateway.Leader.held?(), do: Enum.each(changed, &changed/1)
+  defp answered(%{task: {_ref, why}} = state, {:ok, seen}) do
+    {unread, seen} = Enum.split_with(seen, fn {_id, like} -> match?({:error, _}, like) end)
+    changed = for {id, now} <- seen, changed?(state.known[id], now, why), do: {id, lane(state.known[id], now)}
+    acts? = why != :clock or Gateway.Leader.held?()
+    # The queue tries those again whom a hint names and whom the directory cannot read just now.
+    asked = if match?({:users, _}, why), do: for({id, _error} <- unread, do: {id, :normal}), else: []
+    refused = if acts?, do: for({id, _lane} = one <- changed ++ asked, changed(one) != :ok, do: id), else: []
+    # What nobody could be told of is as it was before, and is found again.
+    kept = Map.take(state.known, refused ++ for({id, _error} <- unread, do: id))
+    seen = seen |> Map.new() |> Map.drop(refused) |> Map.merge(kept)
+    known = if match?({:users, _}, why), do: Map.merge(state.known, seen), else: seen
     look(%{state | known: known, task: nil, failing?: false})
   end
 
@@ -217,23 +221,30 @@ defmodule UroDiscord.Accounts.Changes do
     end
   end
 
-  defp changed(user_id) do
+  defp changed({user_id, lane}) do
     Events.publish(:accounts, {:changed, %{user_id: user_id}})
 
-    with {:error, error} <- Sync.later(user_id, "changed in Uro"),
-         do:
-           Logger.warning(
-             "accounts: the change of the user #{user_id} in Uro does not show yet: #{Exception.message(error)}"
-           )
-  end
+    with {:error, error} <- Queue.put(user_id, "changed in Uro", lane) do
+      Logger.warning(
+        "accounts: the change of the user #{user_id} in Uro does not show yet: #{Exception.message(error)}"
+      )
 
-  defp changed?(known, id, hash, why) do
-    case known do
-      %{^id => before} -> before != hash
-      # Whoever is named by a hint may have changed before anybody knew what he was like.
-      _unknown -> match?({:users, _}, why)
+      :refused
     end
   end
+
+  # Whoever is named by a hint may have changed before anybody knew what he was like.
+  defp changed?(nil, _now, why), do: match?({:users, _}, why)
+
+  # That more, or less, is known of him is no change: when there is more, all are looked at (`UroDiscord.Accounts.Drift`).
+  defp changed?(%{unknown: before} = was, %{unknown: now} = is, why) when before != now,
+    do: match?({:users, _}, why) or was.out? != is.out?
+
+  defp changed?(was, is, _why), do: was.hash != is.hash or was.out? != is.out?
+
+  defp lane(_before, %{out?: true}), do: :first
+  defp lane(nil, _now), do: :normal
+  defp lane(before, now), do: if(before.roles -- now.roles == [], do: :normal, else: :first)
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -13,7 +13,7 @@ defmodule UroDiscord.Accounts.Departures do
   require Logger
 
   alias UroDiscord.{Backoff, Clock, Config, Error, Events, Store}
-  alias UroDiscord.Accounts.{Guilds, Link, Links, Members, Running, Sync, TaskSupervisor, Unlinking}
+  alias UroDiscord.Accounts.{Guilds, Link, Links, Members, Running, Sync, TaskSupervisor, Unlinking, Work}
   alias UroDiscord.Gateway.Leader
 
   # Of a ban, Discord tells that the member is gone, too: the ban is to be the reason.
@@ -255,8 +255,7 @@ defmodule UroDiscord.Accounts.Departures do
   end
 
   defp run(state, kind, batch, function) do
-    task = Task.Supervisor.async_nolink(TaskSupervisor, function)
-    %{state | tasks: Map.put(state.tasks, kind, {task.ref, batch})}
+    %{state | tasks: Map.put(state.tasks, kind, {Work.start(function), batch})}
   end
 
   defp wake_for(state, kind) do

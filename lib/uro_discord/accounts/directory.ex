@@ -20,12 +20,19 @@ defmodule UroDiscord.Accounts.Directory do
         end
       end
 
-  Its functions are called in processes of UroDiscord's, and may wait for a database. One that raises is as one that returns an error, and is asked
-  again: only `:not_found` says that there is no such user.
+  Its functions are called in processes of UroDiscord's, and may wait for a database, for 20 s at most. One that raises is as one that returns an error, and is
+  asked again: only `:not_found` says that there is no such user. An answer of `c:get_many/1` without most of those who were asked for, who all were users
+  when they linked, is an error too.
   """
 
   alias UroDiscord.Accounts.User
   alias UroDiscord.{Config, Error}
+
+  @timeout_ms 20_000
+  # So many who were linked may be gone at once, or half of all.
+  @few_gone 3
+  # So many at first who cannot be had one by one, and the directory is down.
+  @down 3
 
   @doc "A user by his id."
   @callback get(id :: String.t()) :: {:ok, User.t()} | :not_found | {:error, term()}
@@ -59,9 +66,10 @@ defmodule UroDiscord.Accounts.Directory do
   ## Asking the configured one: what it raises, or answers against the rules, is an error.
 
   @doc false
-  @spec user(Config.t(), String.t()) :: {:ok, User.t()} | :not_found | {:error, Error.t()}
-  def user(config, id) do
-    case ask(config, :get, [id]) do
+  # Within so many ms, 20 s at most.
+  @spec user(Config.t(), String.t(), non_neg_integer()) :: {:ok, User.t()} | :not_found | {:error, Error.t()}
+  def user(config, id, timeout_ms \\ @timeout_ms) do
+    case ask(config, :get, [id], min(timeout_ms, @timeout_ms)) do
       {:ok, %User{id: ^id} = user} -> {:ok, user}
       :not_found -> :not_found
       other -> failed(config, :get, other)
@@ -75,12 +83,51 @@ defmodule UroDiscord.Accounts.Directory do
   def users(config, ids) do
     case ask(config, :get_many, [ids]) do
       {:ok, %{} = users} when not is_struct(users) ->
-        if Enum.all?(users, &match?({id, %User{id: id}}, &1)),
-          do: {:ok, users},
-          else: failed(config, :get_many, :not_by_their_ids)
+        cond do
+          not Enum.all?(users, &match?({id, %User{id: id}}, &1)) -> failed(config, :get_many, :not_by_their_ids)
+          not believable?(length(ids), map_size(users)) -> {:error, unbelievable(config, length(ids), map_size(users))}
+          true -> {:ok, users}
+        end
 
       other ->
         failed(config, :get_many, other)
+    end
+  end
+
+  # Of a database that is just being put back, or of the wrong one, nobody is to lose anything.
+  defp believable?(asked, found), do: asked - found <= @few_gone or 2 * found >= asked
+
+  defp unbelievable(%{accounts: %{directory: directory}}, asked, found) do
+    %Error{
+      kind: :unbelievable,
+      message:
+        "#{inspect(directory)} knows #{found} of #{asked} linked users: is its database the right one? If it is, UroDiscord.Accounts.unlink/1 ends the links of the others"
+    }
+  end
+
+  @doc false
+  # As `users/2`; but one who cannot be read is in nobody else's way: each is `{:ok, user}`, with nil where there is none, or an error.
+  @spec each(Config.t(), [String.t()]) ::
+          {:ok, %{String.t() => {:ok, User.t() | nil} | {:error, Error.t()}}} | {:error, Error.t()}
+  def each(config, ids) do
+    case users(config, ids) do
+      {:ok, users} -> {:ok, Map.new(ids, &{&1, {:ok, users[&1]}})}
+      {:error, %{kind: :unbelievable} = error} -> {:error, error}
+      {:error, error} -> one_by_one(config, ids, error)
+    end
+  end
+
+  defp one_by_one(config, ids, error) do
+    answered =
+      Enum.reduce_while(ids, {:ok, %{}}, fn id, {:ok, users} ->
+        users = Map.put(users, id, with(:not_found <- user(config, id), do: {:ok, nil}))
+        down? = map_size(users) == min(@down, length(ids)) and Enum.all?(users, &match?({_id, {:error, _}}, &1))
+        if down?, do: {:halt, {:error, error}}, else: {:cont, {:ok, users}}
+      end)
+
+    with {:ok, users} <- answered do
+      found = Enum.count(users, fn {_id, user} -> user != {:ok, nil} end)
+      if believable?(length(ids), found), do: {:ok, users}, else: {:error, unbelievable(config, length(ids), found)}
     end
   end
 
@@ -140,12 +187,34 @@ defmodule UroDiscord.Accounts.Directory do
       else: otherwise
   end
 
-  defp ask(%{accounts: %{directory: directory}}, function, arguments) do
+  # In a process of its own, which is not waited for for ever. It has its callers as tasks have them, by which a Repo knows its sandbox.
+  defp ask(%{accounts: %{directory: directory}}, function, arguments, timeout_ms \\ @timeout_ms) do
+    callers = [self() | Process.get(:"$callers") || []]
+
+    {pid, monitor} =
+      spawn_monitor(fn ->
+        Process.put(:"$callers", callers)
+        exit({:answer, answer(directory, function, arguments)})
+      end)
+
+    receive do
+      {:DOWN, ^monitor, :process, ^pid, {:answer, answer}} -> answer
+      {:DOWN, ^monitor, :process, ^pid, _reason} -> :exited
+    after
+      timeout_ms ->
+        Process.demonitor(monitor, [:flush])
+        Process.exit(pid, :kill)
+        {:late, timeout_ms}
+    end
+  end
+
+  defp answer(directory, function, arguments) do
     apply(directory, function, arguments)
   rescue
     exception -> {:raised, exception}
   catch
     :exit, _reason -> :exited
+    :throw, _value -> :threw
   end
 
   # What it answered may be a user with all that the host knows of him, and an exception may have a query in it: neither is shown.
@@ -154,6 +223,8 @@ defmodule UroDiscord.Accounts.Directory do
   end
 
   defp why({:raised, exception}), do: "raised #{inspect(exception.__struct__)}"
+  defp why({:late, ms}), do: "did not answer within #{ms} ms"
+  defp why(:threw), do: "threw"
   defp why(:exited), do: "exited: what it asks is not there"
   defp why({:error, reason}) when is_atom(reason), do: "answered {:error, #{inspect(reason)}}"
   defp why({:error, %{__exception__: true} = exception}), do: "answered an error: #{inspect(exception.__struct__)}"

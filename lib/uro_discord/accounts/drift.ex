@@ -2,12 +2,15 @@ defmodule UroDiscord.Accounts.Drift do
   @moduledoc false
   # Hears of the members and roles of the configured guilds, by the gateway. What somebody has changed of a linked member is put back; when roles change, or
   # the gateway begins anew, all are looked at, as they are when this node gets the gateway. Members come in bursts: what comes within a moment is one look.
+  #
+  # Nothing of that is forgotten because it fails: a member who cannot be put right now goes into the queue, roles are looked at again, and a look at all of
+  # whom some could not be put right is repeated as a whole, with pauses that grow.
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Guild, Guilds, Member, Reconcile, Running, Seen, Sync}
-  alias UroDiscord.{Backoff, Config, Events, Gateway, Runtime}
+  alias UroDiscord.Accounts.{Applied, Guild, Guilds, Member, Queue, Reconcile, Running, Seen, Sync, Work}
+  alias UroDiscord.{Backoff, Config, Error, Events, Gateway, Runtime}
 
   @moment_ms 200
   @roles_ms 1_000
@@ -25,8 +28,8 @@ defmodule UroDiscord.Accounts.Drift do
   @impl true
   def init(config) do
     Seen.init()
-    topics = [:status | for(type <- ["GUILD_MEMBER_UPDATE", "GUILD_DELETE" | @guild_types], do: {:gateway, type})]
-    for topic <- topics, do: :ok = Events.subscribe(topic)
+    for topic <- [:status, :accounts_queue], do: :ok = Events.subscribe(topic)
+    for type <- ["GUILD_MEMBER_UPDATE", "GUILD_DELETE" | @guild_types], do: :ok = Events.subscribe({:gateway, type})
     :timer.send_interval(@sweep_ms, :sweep)
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
 
@@ -42,8 +45,12 @@ defmodule UroDiscord.Accounts.Drift do
       fingerprints: %{},
       due: MapSet.new(),
       reconcile: nil,
-      failures: 0,
-      repairs: %{}
+      # How often the look at all members of a guild failed, in a row, and that at its roles; both are not forgotten.
+      failures: %{},
+      roles_failures: %{},
+      # How often each was put back, and since when; and who is left to another bot meanwhile, as he was last.
+      repairs: %{},
+      left: %{}
     }
 
     {:ok, if(Gateway.Leader.held?(), do: all_due(state), else: state)}
@@ -81,20 +88,48 @@ defmodule UroDiscord.Accounts.Drift do
   end
 
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, all_due(state)}
+
+  # Another node sees to them, and says how they are.
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, state) do
+    for guild_id <- Map.keys(state.guilds), do: Guilds.behind(guild_id, nil)
+    {:noreply, %{state | due: MapSet.new(), failures: %{}}}
+  end
+
+  # What users are like may have been unknown without its source.
+  def handle_info({:uro_discord, :status, {:shards, :reachable}}, state), do: {:noreply, all_due(state)}
+
+  def handle_info({:uro_discord, :status, {:gateway, _shard, %{state: :active}}}, state) do
+    Seen.connected()
+    {:noreply, state}
+  end
+
+  # Who was to be synced is forgotten.
+  def handle_info({:uro_discord, :accounts_queue, :began}, state), do: {:noreply, all_due(state)}
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
 
-  def handle_info(:all, state), do: {:noreply, all_due(state)}
   def handle_info(:look, state), do: {:noreply, look(%{state | look: nil})}
   def handle_info(:roles, state), do: {:noreply, look_at_roles(%{state | roles_look: nil})}
   def handle_info(:reconcile, state), do: {:noreply, reconcile(%{state | reconcile: nil})}
 
+  def handle_info({:again, guild_id}, state) when is_map_key(state.failures, guild_id),
+    do: {:noreply, due(state, guild_id)}
+
+  def handle_info({:roles_again, guild_id}, state) when is_map_key(state.roles_failures, guild_id),
+    do: {:noreply, roles_soon(%{state | roles: MapSet.put(state.roles, guild_id)})}
+
+  # It was successful meanwhile.
+  def handle_info({again, _guild_id}, state) when again in [:again, :roles_again], do: {:noreply, state}
+
   def handle_info(:sweep, state) do
     Seen.sweep()
     before = now() - @within_ms
-    {:noreply, %{state | repairs: Map.reject(state.repairs, fn {_who, {_times, since}} -> since < before end)}}
+    repairs = Map.reject(state.repairs, fn {_who, {_times, since}} -> since < before end)
+    # Another bot has had its way for long enough.
+    {left, again} = Map.split(state.left, Map.keys(repairs))
+    {:noreply, with_members(%{state | repairs: repairs, left: left}, again)}
   end
 
-  def handle_info({ref, result}, %{look: {:task, ref}} = state) do
+  def handle_info({ref, result}, %{look: {:task, ref, _guilds}} = state) do
     Process.demonitor(ref, [:flush])
     {:noreply, looked(%{state | look: nil}, result)}
   end
@@ -104,28 +139,34 @@ defmodule UroDiscord.Accounts.Drift do
     {:noreply, reconciled(%{state | reconcile: nil}, guild_id, result)}
   end
 
-  def handle_info({ref, result}, %{roles_look: {:task, ref}} = state) do
+  def handle_info({ref, result}, %{roles_look: {:task, ref, _guilds}} = state) do
     Process.demonitor(ref, [:flush])
     {:noreply, roles_looked_at(%{state | roles_look: nil}, result)}
   end
 
   # They crashed, as is reported.
-  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{look: {:task, ref}} = state),
-    do: {:noreply, looked(%{state | look: nil}, [])}
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{look: {:task, ref, guilds}} = state),
+    do: {:noreply, looked(%{state | look: nil}, {[], guilds})}
 
   def handle_info({:DOWN, ref, :process, _pid, _reason}, %{reconcile: {:task, ref, guild_id}} = state),
     do: {:noreply, reconciled(%{state | reconcile: nil}, guild_id, :crashed)}
 
-  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{roles_look: {:task, ref}} = state),
-    do: {:noreply, roles_looked_at(%{state | roles_look: nil}, %{})}
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{roles_look: {:task, ref, guilds}} = state),
+    do: {:noreply, roles_looked_at(%{state | roles_look: nil}, {%{}, guilds})}
 
   ## Members
 
   defp member_changed(state, member) do
     Seen.put(member)
     key = {member.guild_id, member.id}
-    if contested?(state, key), do: state, else: look_soon(%{state | members: Map.put(state.members, key, member)})
+
+    if contested?(state, key),
+      do: %{state | left: Map.put(state.left, key, member)},
+      else: with_members(state, %{key => member})
   end
+
+  defp with_members(state, members) when members == %{}, do: state
+  defp with_members(state, members), do: look_soon(%{state | members: Map.merge(state.members, members)})
 
   defp look_soon(%{look: nil} = state), do: %{state | look: Process.send_after(self(), :look, @moment_ms)}
   defp look_soon(state), do: state
@@ -133,35 +174,56 @@ defmodule UroDiscord.Accounts.Drift do
   defp look(%{members: members} = state) when members == %{}, do: state
 
   defp look(%{members: members} = state) do
-    task = Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn -> put_back(members) end)
-    %{state | members: %{}, look: {:task, task.ref}}
+    guilds = members |> Map.keys() |> Enum.map(&elem(&1, 0)) |> Enum.uniq()
+    %{state | members: %{}, look: {:task, Work.start(fn -> put_back(members) end), guilds}}
   end
 
-  # Who was changed, by guild and member.
+  # Who was put back, by guild and member, and the guilds all of whose members are to be looked at.
   defp put_back(members) do
-    {:ok, %{store: store, config: config}} = Running.fetch()
+    {:ok, runtime} = Running.fetch()
 
     for {guild_id, members} <- members |> Map.values() |> Enum.group_by(& &1.guild_id),
         members <- Enum.chunk_every(members, 1_000),
-        {{_user, _link, member}, {:changed, _plan}} <-
-          entries(config, store, members) |> Sync.sync_members(guild_id, priority: :normal, reason: "changed by hand"),
-        do: {guild_id, member.id}
-  end
+        reduce: {[], []} do
+      {changed, due} ->
+        case put_back_in(runtime, guild_id, members) do
+          {:ok, who} ->
+            {who ++ changed, due}
 
-  # What cannot be read now is looked at with all the others, when the store or the directory is back.
-  defp entries(config, store, members) do
-    case Reconcile.entries(config, store, members) do
-      {:ok, entries} ->
-        entries
-
-      {:error, error} ->
-        Logger.warning("accounts: members who changed are looked at later: #{Exception.message(error)}")
-        send(__MODULE__, :all)
-        []
+          {:error, error} ->
+            Logger.warning("accounts: members who changed are looked at later: #{Exception.message(error)}")
+            {changed, [guild_id | due]}
+        end
     end
   end
 
-  defp looked(state, changed) do
+  defp put_back_in(%{config: config, store: store}, guild_id, members) do
+    with {:ok, entries, unread} <- Reconcile.entries(config, store, members),
+         {:ok, applied} <- Applied.of(store, guild_id, for({_user, _link, member} <- entries, do: member.id)) do
+      outcomes = entries |> Sync.sync_members(guild_id, priority: :normal, reason: "changed by hand") |> Enum.to_list()
+      for {{_user, link, _member}, {:error, error}} <- outcomes, Guilds.passing?(error), do: later(link, error)
+      for {link, error} <- unread, do: later(link, error)
+      {:ok, for({{_, _, %{id: id}}, {:changed, plan}} <- outcomes, opposed?(plan, applied[id]), do: {guild_id, id})}
+    end
+  end
+
+  # Only who undid what we did quarrels: what is new in Uro is done by the way.
+  defp opposed?(_plan, nil), do: false
+
+  defp opposed?(plan, applied),
+    do:
+      Enum.any?(plan.add, &(&1 in applied.roles_set)) or Enum.any?(plan.remove, &(&1 not in applied.roles_set)) or
+        plan.nick == {:set, applied.nick_set}
+
+  defp later(link, error) do
+    with {:error, full} <- Queue.put(link.user_id, "changed by hand"),
+         do:
+           Logger.warning(
+             "accounts: what was changed of the user #{link.user_id} is not put back (#{Exception.message(error)}): #{Exception.message(full)}"
+           )
+  end
+
+  defp looked(state, {changed, due}) do
     repairs =
       Enum.reduce(changed, state.repairs, fn who, repairs ->
         {times, since} = Map.get(repairs, who, {0, now()})
@@ -169,7 +231,7 @@ defmodule UroDiscord.Accounts.Drift do
         Map.put(repairs, who, {times + 1, since})
       end)
 
-    state = %{state | repairs: repairs}
+    state = Enum.reduce(due, %{state | repairs: repairs}, &due(&2, &1))
     if state.members == %{}, do: state, else: look_soon(state)
   end
 
@@ -184,7 +246,7 @@ defmodule UroDiscord.Accounts.Drift do
     do:
       Logger.warning(
         "accounts: the member #{id} of the server #{guild_id} was changed and put back #{@times} times in a row: another bot wants it otherwise. " <>
-          "It is left for some minutes"
+          "It is left for ten minutes"
       )
 
   ## Roles
@@ -201,24 +263,37 @@ defmodule UroDiscord.Accounts.Drift do
 
   defp look_at_roles(state) do
     settings = Map.take(state.guilds, MapSet.to_list(state.roles))
-
-    task =
-      Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn ->
-        for {guild_id, settings} <- settings,
-            {:ok, guild} <- [Guilds.fetch(guild_id)],
-            into: %{},
-            do: {guild_id, Guild.fingerprint(guild, settings.roles)}
-      end)
-
-    %{state | roles: MapSet.new(), roles_look: {:task, task.ref}}
+    ref = Work.start(fn -> fingerprints(settings) end)
+    %{state | roles: MapSet.new(), roles_look: {:task, ref, Map.keys(settings)}}
   end
 
-  defp roles_looked_at(state, fingerprints) do
+  # With those guilds that could not be asked. One that has thrown the bot out says so when it takes it back.
+  defp fingerprints(settings) do
+    Enum.reduce(settings, {%{}, []}, fn {guild_id, settings}, {found, failed} ->
+      case Guilds.fetch(guild_id) do
+        {:ok, guild} -> {Map.put(found, guild_id, Guild.fingerprint(guild, settings.roles)), failed}
+        {:error, error} -> {found, if(Guilds.lost?(error), do: failed, else: [guild_id | failed])}
+      end
+    end)
+  end
+
+  defp roles_looked_at(state, {fingerprints, failed}) do
     changed =
       for {guild_id, fingerprint} <- fingerprints, state.fingerprints[guild_id] not in [nil, fingerprint], do: guild_id
 
-    state = Enum.reduce(changed, %{state | fingerprints: Map.merge(state.fingerprints, fingerprints)}, &due(&2, &1))
+    failures = again(Map.drop(state.roles_failures, Map.keys(fingerprints)), failed, :roles_again)
+    state = %{state | roles_failures: failures, fingerprints: Map.merge(state.fingerprints, fingerprints)}
+    state = Enum.reduce(changed, state, &due(&2, &1))
     if MapSet.size(state.roles) == 0, do: state, else: roles_soon(state)
+  end
+
+  # One guild that fails is in no other's way.
+  defp again(failures, guild_ids, what) do
+    for guild_id <- guild_ids, reduce: failures do
+      failures ->
+        Process.send_after(self(), {what, guild_id}, Backoff.delay(@pauses, Map.get(failures, guild_id, 0)))
+        Map.update(failures, guild_id, 1, &(&1 + 1))
+    end
   end
 
   ## All
@@ -239,12 +314,8 @@ defmodule UroDiscord.Accounts.Drift do
   defp reconcile(state) do
     case Gateway.Leader.held?() && Enum.at(state.due, 0) do
       guild_id when is_binary(guild_id) ->
-        task =
-          Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn ->
-            Reconcile.run(guild_id, "sync of all members")
-          end)
-
-        %{state | due: MapSet.delete(state.due, guild_id), reconcile: {:task, task.ref, guild_id}}
+        ref = Work.start(fn -> Reconcile.run(guild_id, "sync of all members") end)
+        %{state | due: MapSet.delete(state.due, guild_id), reconcile: {:task, ref, guild_id}}
 
       _nothing_or_another_node ->
         %{state | due: MapSet.new()}
@@ -252,27 +323,35 @@ defmodule UroDiscord.Accounts.Drift do
   end
 
   defp reconciled(state, guild_id, {:ok, summary}) do
+    if Guilds.behind(guild_id), do: Logger.info("accounts: the members of the server #{guild_id} are as they should be")
+    Guilds.behind(guild_id, nil)
     Runtime.put({:accounts_reconciled, guild_id}, Map.put(summary, :at, DateTime.utc_now()))
-    again(%{state | failures: 0})
+    next(%{state | failures: Map.delete(state.failures, guild_id)})
   end
 
   defp reconciled(state, guild_id, failure) do
-    with {:error, error} <- failure,
-         do:
-           Logger.warning(
-             "accounts: the members of the server #{guild_id} are looked at later: #{Guilds.advice(error)}"
-           )
+    error =
+      case failure do
+        {:error, error} -> error
+        :crashed -> %Error{kind: :crash, message: "it crashed, as the log tells"}
+      end
 
+    # Said once, until it is well; status/0 says it meanwhile.
+    if Guilds.behind(guild_id) == nil,
+      do:
+        Logger.warning(
+          "accounts: the members of the server #{guild_id} are looked at again later: #{Guilds.advice(error)}"
+        )
+
+    Guilds.behind(guild_id, error)
     # One that throws the bot out says so when it takes it back.
-    lost? = match?({:error, _}, failure) and Guilds.lost?(elem(failure, 1))
-    state = if lost?, do: state, else: %{state | due: MapSet.put(state.due, guild_id)}
+    failures =
+      if Guilds.lost?(error), do: Map.delete(state.failures, guild_id), else: again(state.failures, [guild_id], :again)
 
-    if MapSet.size(state.due) == 0,
-      do: state,
-      else: reconcile_soon(%{state | failures: state.failures + 1}, Backoff.delay(@pauses, state.failures))
+    next(%{state | failures: failures})
   end
 
-  defp again(state), do: if(MapSet.size(state.due) == 0, do: state, else: reconcile_soon(state, 0))
+  defp next(state), do: if(MapSet.size(state.due) == 0, do: state, else: reconcile_soon(state, 0))
 
   defp now, do: System.monotonic_time(:millisecond)
 end

@@ -3,15 +3,19 @@ defmodule UroDiscord.Accounts.Guilds do
   # What is known of the guilds: each as Discord said (`UroDiscord.Accounts.Guild`), for as long as `roles_cache_max_age` says, or until something tells
   # that it is otherwise. It is kept in `UroDiscord.Runtime`, where `status/0` finds it too.
 
+  require Logger
   alias UroDiscord.Accounts.{Guild, Mapping, Plan, Turns}
   alias UroDiscord.{Error, Rest, Runtime, Snowflake}
 
+  # Who waits for a guild has its time too.
+  @deadline_ms 15_000
   # A guild that cannot be asked is asked again after this, and not for each of its members.
   @again_ms 30_000
   # The bot is not in the guild, or may not look at it.
   @lost [10_004, 50_001]
+  @no_2fa 60_003
 
-  @typep what :: Snowflake.t() | {:role, String.t()}
+  @typep what :: Snowflake.t() | {:role, String.t()} | :server
   @type settings :: %{required(:id) => Snowflake.t(), optional(atom()) => term()}
 
   @doc "The guild, from memory where that is young enough."
@@ -35,14 +39,20 @@ defmodule UroDiscord.Accounts.Guilds do
   @spec forget(Snowflake.t()) :: :ok
   def forget(guild_id), do: Runtime.delete({:accounts_guild, guild_id})
 
-  @doc "What a request there has failed with. That the bot is not there any more holds for all its members."
+  @doc "What a request there has failed with. That the bot is not there any more, or that its owner lacks 2FA, holds for all its members."
   @spec failed(Snowflake.t(), Error.t()) :: :ok
-  def failed(guild_id, %Error{code: code} = error) when code in @lost, do: put(guild_id, {:error, error}, now())
+  def failed(guild_id, %Error{code: code} = error) when code in @lost or code == @no_2fa,
+    do: put(guild_id, {:error, error}, now())
+
   def failed(_guild_id, _error), do: :ok
 
   @doc "Whether an error means that nothing can be done in the guild."
   @spec lost?(Error.t()) :: boolean()
   def lost?(%Error{code: code}), do: code in @lost
+
+  @doc "Whether an error of a member's may be over by the next try."
+  @spec passing?(Error.t()) :: boolean()
+  def passing?(error), do: not Error.final?(error) and not lost?(error)
 
   defp known(guild_id, after_ms) do
     case Runtime.lookup({:accounts_guild, guild_id}) do
@@ -65,7 +75,7 @@ defmodule UroDiscord.Accounts.Guilds do
   end
 
   defp request(guild_id, at) do
-    options = [retry: :safe, priority: :normal]
+    options = [retry: :safe, priority: :normal, deadline_ms: @deadline_ms]
 
     with {:ok, %{rest: rest, bot_id: bot_id}} <- Runtime.fetch_enabled(),
          {:ok, %{body: guild}} <- Rest.call(rest, {:get_guild, guild_id}, options),
@@ -81,7 +91,17 @@ defmodule UroDiscord.Accounts.Guilds do
     end
   end
 
-  defp put(guild_id, result, at), do: Runtime.put({:accounts_guild, guild_id}, %{known: result, at: at})
+  defp put(guild_id, result, at) do
+    with {:ok, guild} <- result, do: named(guild)
+    Runtime.put({:accounts_guild, guild_id}, %{known: result, at: at})
+  end
+
+  # That a role could not be made is over when there is one.
+  defp named(%{id: guild_id} = guild) do
+    for {{^guild_id, {:role, name} = what}, _refusal} <- Runtime.all(:accounts_refused),
+        {:ok, _id} <- [Guild.named(guild, name)],
+        do: taken(guild, what)
+  end
 
   @doc "A role that was just made."
   @spec put_role(Guild.t(), map()) :: {:ok, Guild.t()}
@@ -93,7 +113,7 @@ defmodule UroDiscord.Accounts.Guilds do
 
   ## What Discord refuses of one member is not asked for again while the guild is as it was then.
 
-  @doc "Notes that a request for a member, or for `{:role, name}`, was refused."
+  @doc "Notes that a request for a member, or for `{:role, name}`, was refused; or any in the whole `:server`."
   @spec refused(Guild.t(), what(), term(), Error.t()) :: :ok
   def refused(guild, discord_id, request, error),
     do:
@@ -108,20 +128,65 @@ defmodule UroDiscord.Accounts.Guilds do
     end
   end
 
-  @doc "It is not any more."
-  @spec taken(Guild.t(), Snowflake.t()) :: :ok
-  def taken(guild, discord_id), do: Runtime.delete({:accounts_refused, {guild.id, discord_id}})
+  @doc "It is not any more, or is not wanted any more."
+  @spec taken(%{:id => Snowflake.t(), optional(atom()) => term()}, what()) :: :ok
+  def taken(%{id: guild_id}, what), do: Runtime.delete({:accounts_refused, {guild_id, what}})
 
-  @doc "Notes whose nickname is left as it is, and why. What is wrong with roles is wrong with the rules, see `problems/2`."
+  @doc "Of who is not there nothing is refused, and nothing left as it is."
+  @spec left(Snowflake.t(), Snowflake.t()) :: :ok
+  def left(guild_id, discord_id) do
+    taken(%{id: guild_id}, discord_id)
+    Runtime.delete({:accounts_skipped, {guild_id, discord_id}})
+  end
+
+  ## Discord's limits, for those who wait until one is over.
+
+  @doc "Members there can be changed after so many ms."
+  @spec held(Snowflake.t(), non_neg_integer()) :: :ok
+  def held(guild_id, ms), do: Runtime.put({:accounts_held, guild_id}, now() + ms)
+
+  @doc "For how long they cannot, as far as that is known."
+  @spec held_ms(Snowflake.t()) :: non_neg_integer()
+  def held_ms(guild_id), do: max((Runtime.lookup({:accounts_held, guild_id}) || now()) - now(), 0)
+
+  @doc """
+  Notes of whom something is left as it is, and why: his nickname, or a role of which a rule says nothing of him. What else is wrong with roles is wrong with
+  the rules, see `problems/2`.
+  """
   @spec skipped(Plan.t()) :: :ok
   def skipped(plan) do
     key = {:accounts_skipped, {plan.guild_id, plan.discord_id}}
 
-    case Enum.find(plan.skipped, &match?({:nickname, _}, &1)) do
-      nil -> Runtime.delete(key)
-      reason -> Runtime.put(key, reason)
+    case Enum.find(plan.skipped, &(match?({:role, _, {:silent, _}}, &1) or match?({:nickname, _}, &1))) do
+      nil ->
+        Runtime.delete(key)
+
+      reason ->
+        with {:role, _role, {:silent, {:raised, _exception}}} <- reason, do: raised(plan.guild_id, reason)
+        Runtime.put(key, reason)
     end
   end
+
+  # Said once: it is the host's rule, and raises of others too.
+  defp raised(guild_id, reason) do
+    key = {:accounts_raised, {guild_id, reason}}
+
+    if Runtime.lookup(key) == nil do
+      Runtime.put(key, true)
+
+      Logger.error(
+        "accounts: in the server #{guild_id}, #{Plan.describe(reason)}: whoever has that role keeps it, and nobody else gets it, until it does not"
+      )
+    end
+  end
+
+  @doc "Why some of the linked members there are not as they should be, since the last look at all; nil where they are."
+  @spec behind(Snowflake.t()) :: Error.t() | nil
+  def behind(guild_id), do: Runtime.lookup({:accounts_behind, guild_id})
+
+  @spec behind(Snowflake.t(), Error.t() | nil) :: :ok
+  def behind(guild_id, nil), do: Runtime.delete({:accounts_behind, guild_id})
+  def behind(guild_id, error), do: Runtime.put({:accounts_behind, guild_id}, error)
 
   ## For `UroDiscord.status/0`
 
@@ -129,8 +194,8 @@ defmodule UroDiscord.Accounts.Guilds do
   @shown 100
 
   @doc """
-  How each configured guild is: `state` (`:unknown` until it was asked, `:well`, `:troubled`, `:unreachable`), the `problems` of its rules, what was
-  `refused`, and whose nickname was `skipped`.
+  How each configured guild is: `state` (`:unknown` until it was asked, `:well`, `:troubled`, `:unreachable`), the `problems` of its rules, and that not all
+  members could be looked at, what was `refused`, and of whom a nickname or a role was `skipped`.
   """
   @spec status([settings()]) :: [map()]
   def status(settings) do
@@ -150,7 +215,7 @@ defmodule UroDiscord.Accounts.Guilds do
   defp described(id, settings, refused) do
     case Runtime.lookup({:accounts_guild, id}) do
       %{known: {:ok, guild}} ->
-        problems = problems(guild, settings)
+        problems = problems(guild, settings) ++ late(id)
         %{name: guild.name, state: if(problems == [] and refused == [], do: :well, else: :troubled), problems: problems}
 
       %{known: {:error, error}} ->
@@ -158,6 +223,13 @@ defmodule UroDiscord.Accounts.Guilds do
 
       nil ->
         %{name: nil, state: :unknown, problems: []}
+    end
+  end
+
+  defp late(guild_id) do
+    case behind(guild_id) do
+      nil -> []
+      error -> ["not all linked members are as they should be, and are looked at again: #{advice(error)}"]
     end
   end
 

@@ -59,11 +59,11 @@ defmodule UroDiscord.Accounts.Joining do
   # It is the member's turn, as for a sync: who unlinks him meanwhile takes back what he gets here.
   defp into(%{store: store} = runtime, %{id: guild_id} = guild, user, link, access) do
     joined =
-      Turns.run("#{guild_id}/#{link.discord_id}", fn ->
+      Turns.run("#{guild_id}/#{link.discord_id}", fn turn ->
         with :ok <- still_linked(store, link),
              # That there may be something to take back is stored before.
              :ok <- Applied.ensure(store, guild_id, link.discord_id),
-             do: join_one(runtime, guild_id, link, access, gifts(guild, user))
+             do: join_one(runtime, turn, guild_id, link, access, gifts(guild, user))
       end)
 
     case joined do
@@ -80,13 +80,13 @@ defmodule UroDiscord.Accounts.Joining do
     end
   end
 
-  defp join_one(runtime, guild_id, link, access, gifts) do
-    case put(runtime, guild_id, link, access, gifts) do
+  defp join_one(runtime, turn, guild_id, link, access, gifts) do
+    case put(runtime, turn, guild_id, link, access, gifts) do
       {:error, %Error{code: code}} when code in @body_refused and gifts != %{} ->
-        join_one(runtime, guild_id, link, access, %{})
+        join_one(runtime, turn, guild_id, link, access, %{})
 
       {:ok, %{status: 201}} = answer ->
-        note(runtime, guild_id, link, gifts)
+        note(runtime, turn, guild_id, link, gifts)
         answer
 
       answer ->
@@ -94,10 +94,10 @@ defmodule UroDiscord.Accounts.Joining do
     end
   end
 
-  defp note(%{store: store}, guild_id, link, gifts) do
+  defp note(%{store: store}, turn, guild_id, link, gifts) do
     applied = %{Plan.nothing_applied() | roles_set: Map.get(gifts, :roles, []), nick_set: gifts[:nick]}
 
-    with {:error, error} <- Applied.put(store, guild_id, link.discord_id, applied),
+    with {:error, error} <- Applied.put(store, guild_id, link.discord_id, applied, turn),
          do: Store.failed(error, "what the member #{link.discord_id} has joined with was not stored")
   end
 
@@ -109,12 +109,12 @@ defmodule UroDiscord.Accounts.Joining do
     if(roles == [], do: %{}, else: %{roles: roles}) |> Map.merge(if nick, do: %{nick: nick}, else: %{})
   end
 
-  defp put(%{rest: rest}, guild_id, link, access, gifts) do
+  defp put(%{rest: rest}, turn, guild_id, link, access, gifts) do
     Rest.call(rest, {:add_guild_member, guild_id, link.discord_id},
       json: Map.put(gifts, :access_token, Secret.reveal(access)),
       priority: :high,
       retry: :safe,
-      deadline_ms: @deadline_ms
+      deadline_ms: min(@deadline_ms, Turns.left_ms(turn))
     )
   end
 

@@ -21,7 +21,8 @@ defmodule UroDiscord.Accounts.LinkedRoles do
          true <- config.accounts.linked_roles != [],
          {:ok, link} <- Links.get(store, user_id),
          {:ok, %{} = kept, told} <- Links.tokens(store, link.discord_id),
-         {:ok, user} <- user(config, user_id) do
+         {:ok, user} <- user(config, user_id),
+         true <- told?(config, user) do
       body = body(config, user)
       hash = hash(body)
 
@@ -33,6 +34,12 @@ defmodule UroDiscord.Accounts.LinkedRoles do
       _nothing_to_tell -> :ok
     end
   end
+
+  # What is not known just now stays as it is, with all the rest.
+  defp told?(_config, nil), do: true
+
+  defp told?(config, user),
+    do: user.locked? or Enum.all?(config.accounts.linked_roles, &(user.attributes[&1.attribute] != :unknown))
 
   defp user(config, id) do
     case Directory.user(config, id) do

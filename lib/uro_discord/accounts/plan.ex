@@ -10,12 +10,13 @@ defmodule UroDiscord.Accounts.Plan do
   defstruct @enforce_keys ++ [add: [], remove: [], create: [], nick: :keep, skipped: []]
 
   @typedoc """
-  Why something is left as it is: of a role what `Guild.assignable/2` says, or that there is none of its name (`:missing`); of the nickname what
+  Why something is left as it is: of a role what `Guild.assignable/2` says, that there is none of its name (`:missing`), or that its rule says
+  nothing of the user (`UroDiscord.Accounts.Mapping.judge/2`); of the nickname what
   `Guild.renamable/2` says, that the template has nothing to say (`:empty`), that somebody changed it, who may (`:changed_by_hand`), or
   that Discord makes another one of it (`:altered`).
   """
   @type reason ::
-          {:role, Mapping.role(), Guild.refusal() | :missing}
+          {:role, Mapping.role(), Guild.refusal() | :missing | {:silent, Mapping.silence()}}
           | {:nickname, :owner | :above_bot | :no_permission | :empty | :changed_by_hand | :altered}
 
   @type t :: %__MODULE__{
@@ -63,10 +64,12 @@ defmodule UroDiscord.Accounts.Plan do
   ## Roles
 
   defp roles(plan, user, member, guild, settings, applied) do
-    wanted = Mapping.roles(settings.roles, user)
+    {wanted, silent} = Mapping.judge(settings.roles, user)
     found = Map.new(Mapping.all(settings.roles), &{&1, find(&1, guild)})
     wanted_ids = for role <- wanted, {:ok, id} <- [found[role]], uniq: true, do: id
-    ours = for({_role, {:ok, id}} <- found, do: id) ++ applied.roles_set
+    # Of these nobody knows whether he is to have them.
+    left_alone = for {role, _why} <- silent, {:ok, id} <- [found[role]], do: id
+    ours = (for({_role, {:ok, id}} <- found, do: id) ++ applied.roles_set) |> Enum.reject(&(&1 in left_alone))
 
     {add, not_added} = wanted_ids |> Kernel.--(member.roles) |> Enum.split_with(&(Guild.assignable(guild, &1) == :ok))
 
@@ -85,7 +88,10 @@ defmodule UroDiscord.Accounts.Plan do
       | add: add,
         remove: remove,
         create: for({:named, name} <- create, do: name),
-        skipped: refused ++ for(role <- lacking, do: {:role, role, :missing})
+        skipped:
+          refused ++
+            for(role <- lacking, do: {:role, role, :missing}) ++
+            for({role, why} <- silent, do: {:role, role, {:silent, why}})
     }
   end
 
@@ -177,6 +183,10 @@ defmodule UroDiscord.Accounts.Plan do
     {:patch, Map.merge(nick, roles)}
   end
 
+  @doc "What we have set before, and the roles that are about to be given."
+  @spec given(t(), applied()) :: applied()
+  def given(plan, applied), do: %{applied | roles_set: Enum.uniq(applied.roles_set ++ plan.add)}
+
   @doc """
   What we have set, when Discord has taken the plan and answers that the nickname is `nick`.
 
@@ -219,6 +229,13 @@ defmodule UroDiscord.Accounts.Plan do
   def describe({:role, {:named, name}, :missing}),
     do: "there is no role #{inspect(name)}: make it, or set create_roles: true"
 
+  def describe({:role, role, {:silent, :unknown}}),
+    do: "the directory does not know now whether he is to have the role #{name(role)}"
+
+  def describe({:role, role, {:silent, {:raised, exception}}}),
+    do:
+      "the rule of the role #{name(role)} #{if exception, do: "raised #{inspect(exception)}", else: "threw, or exited"}"
+
   def describe({:role, id, :unknown}), do: "there is no role #{id}: it was deleted, or is another server's"
   def describe({:role, _id, :everyone}), do: "everybody has the role @everyone: take it out of the rules"
 
@@ -238,4 +255,7 @@ defmodule UroDiscord.Accounts.Plan do
   def describe({:nickname, :empty}), do: "the template says nothing of him that may be a name"
   def describe({:nickname, :changed_by_hand}), do: "somebody has changed it, and nickname_changed: :leave"
   def describe({:nickname, :altered}), do: "Discord makes another name of it"
+
+  defp name({:named, name}), do: inspect(name)
+  defp name(id), do: id
 end

@@ -44,10 +44,15 @@ defmodule UroDiscord.Accounts.Preview do
       |> Members.stream()
       |> Enum.reduce_while({:ok, start}, fn page, {:ok, seen} ->
         with {:ok, members} <- page,
-             {:ok, entries} <- Reconcile.entries(config, store, members),
+             {:ok, entries, unread} <- Reconcile.entries(config, store, members),
              {:ok, applied} <- Applied.of(store, id, for({_user, _link, member} <- entries, do: member.id)) do
           plans = for entry <- entries, plan = plan(entry, guild, settings, applied), told?(plan), do: {entry, plan}
-          seen = %{seen | members: seen.members + length(members), linked: seen.linked + length(entries)}
+          linked = seen.linked + length(entries) + length(unread)
+
+          unread =
+            for {link, error} <- unread, do: "the user #{link.user_id} cannot be read: #{Exception.message(error)}"
+
+          seen = %{seen | members: seen.members + length(members), linked: linked, problems: seen.problems ++ unread}
           {:cont, {:ok, %{seen | plans: seen.plans ++ plans}}}
         else
           {:error, error} -> {:halt, {:error, error}}

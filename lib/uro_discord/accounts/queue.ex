@@ -2,12 +2,14 @@ defmodule UroDiscord.Accounts.Queue do
   @moduledoc false
   # Users who are to be synced soon. Each is in it once, however often that is asked; who is asked for while it is his turn has another one. What Discord,
   # the store or the directory cannot do just now is tried again, with pauses that grow, until it is done or found to be impossible.
+  #
+  # There are two of it: who is to lose something is in the first one, and waits behind none of those who are renamed or given something.
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.Guilds
-  alias UroDiscord.{Backoff, Error, Runtime, Server}
+  alias UroDiscord.Accounts.{Guilds, Work}
+  alias UroDiscord.{Backoff, Error, Events, Runtime, Server}
 
   @at_once 8
   @most 100_000
@@ -17,20 +19,38 @@ defmodule UroDiscord.Accounts.Queue do
 
   @type outcomes :: {:ok, %{String.t() => term()}} | {:error, Error.t()}
 
-  @doc "With what syncs a user."
-  @spec start_link((String.t(), String.t() | atom() -> outcomes())) :: GenServer.on_start()
-  def start_link(sync), do: GenServer.start_link(__MODULE__, sync, name: __MODULE__)
+  @type lane :: :first | :normal
 
-  @spec put(String.t(), String.t() | atom()) :: :ok | {:error, Error.t()}
-  def put(user_id, reason) when is_binary(user_id), do: Server.call(__MODULE__, {:put, user_id, reason})
+  @doc false
+  @spec child_spec({lane(), fun()}) :: Supervisor.child_spec()
+  def child_spec({lane, _sync} = argument),
+    do: %{id: name(lane), start: {__MODULE__, :start_link, [argument]}, shutdown: 5_000}
+
+  @doc "With what syncs a user."
+  @spec start_link({lane(), (String.t(), String.t() | atom() -> outcomes())}) :: GenServer.on_start()
+  def start_link({lane, _sync} = argument), do: GenServer.start_link(__MODULE__, argument, name: name(lane))
+
+  @spec put(String.t(), String.t() | atom(), lane()) :: :ok | {:error, Error.t()}
+  def put(user_id, reason, lane \\ :normal) when is_binary(user_id),
+    do: Server.call(name(lane), {:put, user_id, reason})
+
+  defp name(:first), do: Module.concat(__MODULE__, First)
+  defp name(:normal), do: __MODULE__
 
   @doc "How many users are in it, and what failed last; nil where nothing failed since it was empty."
   @spec status() :: %{users: non_neg_integer(), error: Error.t() | nil}
-  def status, do: Runtime.lookup(:accounts_queue) || %{users: 0, error: nil}
+  def status do
+    lanes = Map.values(Runtime.all(:accounts_queue))
+    %{users: lanes |> Enum.map(& &1.users) |> Enum.sum(), error: Enum.find_value(lanes, & &1.error)}
+  end
 
   @impl true
   # users: of each his reason, how often it failed, and whether he :waits, is :running, is to be run :again, or :pauses.
-  def init(sync), do: {:ok, %{sync: sync, users: %{}, waiting: :queue.new(), tasks: %{}, error: nil, told_at: nil}}
+  def init({lane, sync}) do
+    # One that crashed has forgotten who was in it. When all begins it is too early for this, and nobody is needed.
+    Events.publish(:accounts_queue, :began)
+    {:ok, %{lane: lane, sync: sync, users: %{}, waiting: :queue.new(), tasks: %{}, error: nil, told_at: nil}}
+  end
 
   @impl true
   def handle_call({:put, user_id, reason}, _from, state) do
@@ -85,9 +105,9 @@ defmodule UroDiscord.Accounts.Queue do
 
       {{:value, user_id}, waiting} ->
         %{users: %{^user_id => %{reason: reason}}, sync: sync} = state
-        task = Task.Supervisor.async_nolink(UroDiscord.Accounts.TaskSupervisor, fn -> sync.(user_id, reason) end)
+        ref = Work.start(fn -> sync.(user_id, reason) end)
         state = put_in(state.users[user_id].state, :running)
-        start(%{state | waiting: waiting, tasks: Map.put(state.tasks, task.ref, user_id)})
+        start(%{state | waiting: waiting, tasks: Map.put(state.tasks, ref, user_id)})
     end
   end
 
@@ -127,7 +147,7 @@ defmodule UroDiscord.Accounts.Queue do
 
   # For `UroDiscord.status/0`.
   defp told(state) do
-    Runtime.put(:accounts_queue, %{users: map_size(state.users), error: state.error})
+    Runtime.put({:accounts_queue, state.lane}, %{users: map_size(state.users), error: state.error})
     state
   end
 
@@ -135,11 +155,9 @@ defmodule UroDiscord.Accounts.Queue do
   defp failure({:ok, outcomes}),
     do:
       Enum.find_value(outcomes, fn {_guild, outcome} ->
-        with({:error, error} <- outcome, true <- passing?(error), do: error, else: (_ -> nil))
+        with({:error, error} <- outcome, true <- Guilds.passing?(error), do: error, else: (_ -> nil))
       end)
 
   defp failure({:error, %Error{kind: kind}}) when kind in [:unknown, :disabled], do: nil
   defp failure({:error, error}), do: error
-
-  defp passing?(error), do: not Error.final?(error) and not Guilds.lost?(error)
 end

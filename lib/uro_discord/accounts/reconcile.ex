@@ -2,7 +2,7 @@ defmodule UroDiscord.Accounts.Reconcile do
   @moduledoc false
   # All linked members of a guild, brought to what they are to be: page by page of Discord's list, which costs one request for 1,000 members.
 
-  alias UroDiscord.Accounts.{Applied, Directory, Links, Member, Members, Running, Sync}
+  alias UroDiscord.Accounts.{Applied, Directory, Guilds, Link, Links, Member, Members, Running, Sync, Turns}
   alias UroDiscord.{Config, Error, Events, Snowflake, Store}
 
   @type summary :: %{
@@ -14,6 +14,10 @@ defmodule UroDiscord.Accounts.Reconcile do
 
   @nobody %{members: 0, linked: 0, changed: 0, failed: 0}
 
+  @doc """
+  Members of whom something is refused, which status/0 shows, are `failed`. Where some could not be put right for what may pass it is an error: all are to be
+  looked at again.
+  """
   @spec run(Snowflake.t(), String.t()) :: {:ok, summary()} | {:error, Error.t()}
   def run(guild_id, reason) do
     with {:ok, %{store: store} = runtime} <- Running.fetch(), {:ok, links} <- Links.count(store) do
@@ -26,11 +30,17 @@ defmodule UroDiscord.Accounts.Reconcile do
     with {:ok, known} <- Applied.ids(store, guild_id) do
       guild_id
       |> Members.stream()
-      |> Enum.reduce_while({:ok, @nobody, MapSet.new(known)}, fn page, {:ok, summary, missing} ->
-        with {:ok, members} <- page, {:ok, entries} <- entries(config, store, members) do
-          summary = entries |> Sync.sync_members(guild_id, reason: reason) |> Enum.reduce(summary, &count/2)
-          summary = %{summary | members: summary.members + length(members), linked: summary.linked + length(entries)}
-          {:cont, {:ok, summary, Enum.reduce(members, missing, &MapSet.delete(&2, &1.id))}}
+      |> Enum.reduce_while({:ok, @nobody, [], MapSet.new(known)}, fn page, {:ok, summary, late, missing} ->
+        with {:ok, members} <- page, {:ok, entries, unread} <- entries(config, store, members) do
+          {summary, late} =
+            entries
+            |> Sync.sync_members(guild_id, reason: reason)
+            |> Stream.concat(for({link, error} <- unread, do: {link, {:error, error}}))
+            |> Enum.reduce({summary, late}, &count/2)
+
+          linked = summary.linked + length(entries) + length(unread)
+          summary = %{summary | members: summary.members + length(members), linked: linked}
+          {:cont, {:ok, summary, late, Enum.reduce(members, missing, &MapSet.delete(&2, &1.id))}}
         else
           {:error, error} -> {:halt, {:error, error}}
         end
@@ -39,32 +49,33 @@ defmodule UroDiscord.Accounts.Reconcile do
     end
   end
 
-  @doc "Of these members those who are linked, with their users."
-  @spec entries(Config.t(), Store.t(), [Member.t()]) :: {:ok, [Sync.entry()]} | {:error, Error.t()}
+  @doc "Of these members those who are linked, with their users; and those whose user cannot be read."
+  @spec entries(Config.t(), Store.t(), [Member.t()]) ::
+          {:ok, [Sync.entry()], [{Link.t(), Error.t()}]} | {:error, Error.t()}
   def entries(config, store, members) do
     with {:ok, links} <- Links.of_accounts(store, Enum.map(members, & &1.id)),
-         {:ok, users} <- Directory.users(config, for({_id, link} <- links, do: link.user_id)) do
-      {:ok, for(member <- members, link = links[member.id], do: {users[link.user_id], link, member})}
+         {:ok, users} <- Directory.each(config, for({_id, link} <- links, do: link.user_id)) do
+      linked = for member <- members, link = links[member.id], do: {users[link.user_id], link, member}
+
+      {:ok, for({{:ok, user}, link, member} <- linked, do: {user, link, member}),
+       for({{:error, error}, link, _member} <- linked, do: {link, error})}
     end
   end
 
-  defp count({_entry, {:changed, _plan}}, summary), do: %{summary | changed: summary.changed + 1}
-  defp count({_entry, {:error, _error}}, summary), do: %{summary | failed: summary.failed + 1}
-  defp count({_entry, _unchanged_or_left}, summary), do: summary
+  # Of those who are late one error stands for all.
+  defp count({_entry, {:changed, _plan}}, {summary, late}), do: {%{summary | changed: summary.changed + 1}, late}
+
+  defp count({_entry, {:error, error}}, {summary, late}),
+    do: {%{summary | failed: summary.failed + 1}, if(late == [] and Guilds.passing?(error), do: [error], else: late)}
+
+  defp count({_entry, _unchanged_or_left}, counted), do: counted
 
   # Of whom we set something, and who is not in the list, has left while nobody heard of it.
-  defp ended({:ok, summary, missing}, store, guild_id) do
+  defp ended({:ok, summary, late, missing}, store, guild_id) do
     missing
     |> Enum.chunk_every(1_000)
-    |> Enum.reduce_while({:ok, summary}, fn ids, result ->
-      with {:ok, links} <- Links.of_accounts(store, ids) do
-        for id <- ids do
-          :ok = Applied.delete(store, guild_id, id)
-
-          with %{^id => link} <- links,
-               do: Events.publish(:accounts, {:left, %{discord_id: id, user_id: link.user_id, guild_id: guild_id}})
-        end
-
+    |> Enum.reduce_while(done(summary, late), fn ids, result ->
+      with {:ok, links} <- Links.of_accounts(store, ids), :ok <- left(store, guild_id, ids, links) do
         {:cont, result}
       else
         {:error, error} -> {:halt, {:error, error}}
@@ -73,4 +84,26 @@ defmodule UroDiscord.Accounts.Reconcile do
   end
 
   defp ended({:error, error}, _store, _guild_id), do: {:error, error}
+
+  defp done(summary, []), do: {:ok, summary}
+
+  defp done(summary, [error]),
+    do: {:error, %{error | message: "#{summary.failed} of #{summary.linked} could not be changed: #{error.message}"}}
+
+  defp left(store, guild_id, ids, links) do
+    Enum.reduce_while(ids, :ok, fn id, :ok ->
+      Guilds.left(guild_id, id)
+
+      case Turns.run("#{guild_id}/#{id}", &Applied.delete(store, guild_id, id, &1)) do
+        :ok ->
+          with %{^id => link} <- links,
+               do: Events.publish(:accounts, {:left, %{discord_id: id, user_id: link.user_id, guild_id: guild_id}})
+
+          {:cont, :ok}
+
+        {:error, error} ->
+          {:halt, {:error, error}}
+      end
+    end)
+  end
 end

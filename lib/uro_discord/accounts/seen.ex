@@ -16,14 +16,14 @@ defmodule UroDiscord.Accounts.Seen do
   def init do
     :ets.new(@table, [:named_table, :public, read_concurrency: true])
     :ets.insert(@table, {:since, now()})
-    :ok
+    connected()
   end
 
   @spec put(Member.t()) :: :ok
   def put(member) do
     # What is forgotten is asked for.
     if :ets.info(@table, :size) > @most do
-      :ets.delete_all_objects(@table)
+      :ets.match_delete(@table, {{:_, :_}, :_})
       :ets.insert(@table, {:since, now()})
     end
 
@@ -60,28 +60,42 @@ defmodule UroDiscord.Accounts.Seen do
   def told_since?(read_at, fresh_ms), do: now() - read_at <= fresh_ms or connected_since() <= read_at
 
   defp told(member) do
-    case :ets.lookup(@table, {member.guild_id, member.id}) do
-      [{_key, told}] -> told
-      [] -> nil
-    end
-  rescue
-    ArgumentError -> nil
+    with [{_key, told}] <- lookup({member.guild_id, member.id}), do: told, else: ([] -> nil)
   end
 
   defp since do
-    [{:since, since}] = :ets.lookup(@table, :since)
-    since
-  rescue
-    _not_there in [ArgumentError, MatchError] -> now() + 1
+    with [{:since, since}] <- lookup(:since), do: since, else: ([] -> now() + 1)
   end
 
-  # The youngest of the connections of this node; one that has not the gateway has none.
-  defp connected_since do
-    shards = Map.values(Bridge.status().gateway.shards)
+  @doc "A connection of this node's gateway has begun, or may have."
+  @spec connected() :: :ok
+  def connected do
+    :ets.insert(@table, {:connected, connections(), now()})
+    :ok
+  end
 
-    if shards != [] and Enum.all?(shards, &(&1.state == :active)),
-      do: shards |> Enum.map(&(now() - DateTime.diff(DateTime.utc_now(), &1.since, :millisecond))) |> Enum.max(),
-      else: now() + 1
+  # The youngest of the connections of this node; one that has not the gateway has none. Of new ones nobody has told yet when they began.
+  defp connected_since do
+    with [_ | _] = connections <- connections(),
+         [{:connected, ^connections, since}] <- lookup(:connected),
+         do: since,
+         else: (_not_connected -> now() + 1)
+  end
+
+  # Which ones they are is said by when they began, by the wall clock.
+  defp connections do
+    shards = Bridge.status().gateway.shards
+
+    if Enum.all?(shards, fn {_id, shard} -> shard.state == :active end),
+      do: for({id, shard} <- shards, do: {id, shard.since}),
+      else: []
+  end
+
+  defp lookup(key) do
+    :ets.lookup(@table, key)
+  rescue
+    # There is no process that hears of them.
+    ArgumentError -> []
   end
 
   defp now, do: System.monotonic_time(:millisecond)

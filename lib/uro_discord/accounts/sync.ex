@@ -4,6 +4,9 @@ defmodule UroDiscord.Accounts.Sync do
   #
   # A member is changed by one at a time, here and among nodes (`UroDiscord.Accounts.Turns`), with what Uro, the store and Discord say when it is his turn.
   # So the last change is made by whoever looked last. Of a member for whom there is nothing to do only what the caller brought is looked at.
+  #
+  # Nobody waits for Discord's limits in his turn, with what was known before the wait: he leaves it, waits in a row with all others of that server, and looks
+  # again. So neither is undone what others do meanwhile, nor does somebody who is locked meanwhile wait behind what he would have been given.
 
   require Logger
 
@@ -38,9 +41,19 @@ defmodule UroDiscord.Accounts.Sync do
   @guild_ms 10_000
   # Who ends a link waits for what is taken back; what takes longer than this is done later.
   @release_ms 8_000
+  # All in all one takes so long, with all waiting.
+  @deadline_ms 60_000
+  # So old may be what a request goes by: it is sent by then, or there is a new look. One that replaces all roles undoes what others did since; one that
+  # Discord does not answer in time gets twice as long.
+  @at_once_ms 2_000
+  @roles_at_once_ms 500
+  @least_ms 20
+  # When a limit ends, those come first for whom somebody waits.
+  @behind_ms %{normal: 30, low: 150}
   # How often the guild is looked at anew because a request says that it is otherwise.
   @looks 1
-  @unknown_member [10_007, 10_013]
+  # The owner of the application has no two-factor authentication, and the server wants it.
+  @no_2fa 60_003
   # Unknown role, invalid role, missing permissions.
   @changed_guild [10_011, 50_028, 50_013]
 
@@ -100,10 +113,13 @@ defmodule UroDiscord.Accounts.Sync do
   defp same?({user, link, member}, guild, settings, applied, parts) do
     plan = plan(user, link, member, guild, settings, applied[member.id], parts)
     Guilds.skipped(plan)
+    satisfied(plan, parts)
     Plan.empty?(plan)
-  rescue
-    # A predicate of the host's: it raises once more where that is this member's error alone.
-    _exception -> false
+  end
+
+  # What was refused of a member is not wanted any more.
+  defp satisfied(plan, parts) do
+    if Plan.empty?(plan) and length(parts) == 2, do: Guilds.taken(%{id: plan.guild_id}, plan.discord_id)
   end
 
   defp change_all(entries, settings, options) do
@@ -152,10 +168,11 @@ defmodule UroDiscord.Accounts.Sync do
     end
   end
 
-  defp made(guild, %{create: []}, _priority), do: {:ok, guild}
+  defp made(guild, plan, priority, deadline_ms \\ @deadline_ms)
+  defp made(guild, %{create: []}, _priority, _deadline_ms), do: {:ok, guild}
 
-  defp made(guild, plan, priority) do
-    case Roles.create(guild, plan.create, priority: priority) do
+  defp made(guild, plan, priority, deadline_ms) do
+    case Roles.create(guild, plan.create, priority: priority, deadline_ms: deadline_ms) do
       # A role that cannot be made is missing; in a guild that is lost nothing can be done.
       {:error, error} -> if Error.final?(error) and not Guilds.lost?(error), do: {:ok, guild}, else: {:error, error}
       made -> made
@@ -170,7 +187,8 @@ defmodule UroDiscord.Accounts.Sync do
   def release(%Link{} = link) do
     with {:ok, %{config: config}} <- Running.fetch() do
       user = with {:ok, user} <- Directory.user(config, link.user_id), do: user, else: (_unknown -> nil)
-      outcomes = for settings <- config.accounts.guilds, do: release_in(settings, link, user)
+      options = [priority: :high, deadline_ms: @release_ms]
+      outcomes = for settings <- config.accounts.guilds, do: release_in(settings, link, user, options)
       Enum.find(outcomes, :ok, &match?({:error, _}, &1)) |> then(&if(match?({:error, _}, &1), do: &1, else: :ok))
     end
   end
@@ -183,19 +201,19 @@ defmodule UroDiscord.Accounts.Sync do
 
       case settings(config, guild_id) do
         nil -> with :ok <- Applied.delete(store, guild_id, discord_id), do: :unchanged
-        settings -> release_in(settings, link, nil)
+        settings -> release_in(settings, link, nil, priority: :low)
       end
     end
   end
 
-  defp release_in(settings, link, user) do
+  defp release_in(settings, link, user, options) do
     # What is taken back later is found by this.
     with {:ok, %{store: store}} <- Running.fetch(),
          :ok <- Applied.ensure(store, settings.id, link.discord_id),
          {:ok, guild} <- Guilds.fetch(settings.id),
          nil <- Guilds.refused?(guild, link.discord_id, :release) do
       settings
-      |> job(link, "the accounts are not linked any more", deadline_ms: @release_ms)
+      |> job(link, "the accounts are not linked any more", options)
       |> Map.merge(%{release?: true, released: user})
       |> change()
     else
@@ -217,7 +235,10 @@ defmodule UroDiscord.Accounts.Sync do
       member: nil,
       parts: parts(options),
       priority: Keyword.get(options, :priority, :normal),
-      deadline_ms: Keyword.get(options, :deadline_ms, 60_000),
+      deadline_ms: Keyword.get(options, :deadline_ms, @deadline_ms),
+      times_longer: 1,
+      # What Discord was asked for and did not answer in time, and the member's nickname before that.
+      asked: nil,
       reason: "Uro: " <> Length.cut(words(reason), 400),
       release?: false,
       released: nil
@@ -233,10 +254,33 @@ defmodule UroDiscord.Accounts.Sync do
   defp plan(user, link, member, guild, settings, applied, parts),
     do: Plan.plan(user, link, member, guild, settings, applied || Plan.nothing_applied(), parts)
 
-  defp change(%{settings: %{id: guild_id}, link: link} = job) do
-    Turns.run("#{guild_id}/#{link.discord_id}", fn ->
+  defp change(job), do: change(job, now() + job.deadline_ms, 0)
+
+  defp change(job, until, held_ms) do
+    wait(job, until, held_ms)
+
+    case turn(Map.put(job, :until, until)) do
+      {:later, error, job} -> if now() < until, do: change(job, until, error.retry_after_ms || 0), else: {:error, error}
+      outcome -> outcome
+    end
+  end
+
+  # Who is not to wait is in no row, and waits for no limit but the one that he has met.
+  defp wait(%{priority: :high}, until, held_ms), do: sleep(held_ms, until)
+
+  # The others go on in the order in which they came, and who comes anew is behind them.
+  defp wait(%{settings: %{id: guild_id}, priority: priority}, until, _held_ms) do
+    Turns.here({:row, guild_id, priority}, fn ->
+      with ms when ms > 0 <- Guilds.held_ms(guild_id), do: sleep(ms + @behind_ms[priority], until)
+    end)
+  end
+
+  defp sleep(ms, until), do: Process.sleep(max(min(ms, until - now()), 0))
+
+  defp turn(%{settings: %{id: guild_id}, link: link} = job) do
+    Turns.run("#{guild_id}/#{link.discord_id}", fn turn ->
       {:ok, %{store: store, rest: rest, config: config}} = Runtime.fetch_enabled()
-      job = Map.merge(job, %{store: store, rest: rest, config: config})
+      job = Map.merge(job, %{store: store, rest: rest, config: config, turn: turn})
 
       case still_linked(job) do
         {:ok, link} -> attempt(%{job | link: link}, @looks)
@@ -246,6 +290,9 @@ defmodule UroDiscord.Accounts.Sync do
       end
     end)
   end
+
+  # Nothing is asked for after the turn.
+  defp left_ms(%{until: until, turn: turn}), do: max(min(until - now(), Turns.left_ms(turn)), 0)
 
   defp still_linked(%{store: store, link: link, release?: release?}) do
     case Links.by_discord(store, link.discord_id) do
@@ -263,7 +310,7 @@ defmodule UroDiscord.Accounts.Sync do
          {:ok, member, sure?} <- member(job),
          {:ok, applied} <- Applied.get(job.store, guild_id, link.discord_id),
          plan = plan(user, unless(job.release?, do: link), member, guild, settings, applied, job.parts),
-         {:ok, guild} <- made(guild, plan, job.priority) do
+         {:ok, guild} <- made(guild, plan, job.priority, left_ms(job)) do
       # What could not be made is missing.
       plan =
         if plan.create == [],
@@ -273,22 +320,46 @@ defmodule UroDiscord.Accounts.Sync do
       Guilds.skipped(plan)
       request = Plan.request(plan, member)
 
-      # Replacing all his roles would undo what somebody did since he was read.
-      if match?({:patch, %{"roles" => _}}, request) and not sure?,
-        do: attempt(%{job | member: nil}, looks),
-        else: carry_out(job, plan, request, guild, member, applied, looks)
+      cond do
+        # Replacing all his roles would undo what somebody did since he was read.
+        match?({:patch, %{"roles" => _}}, request) and not sure? -> attempt(%{job | member: nil}, looks)
+        one_by_one?(job, plan) -> one_by_one(job, plan, guild, member, applied, looks)
+        true -> carry_out(job, plan, request, guild, member, applied, looks)
+      end
     else
       :left -> left(job)
       {:error, error} -> {:error, error}
     end
   end
 
+  # What somebody is to lose at once is taken by requests of which few others are made: those that rename and give are not in its way.
+  defp one_by_one?(job, plan),
+    do:
+      job.priority == :high and not job.release? and match?([_, _ | _], plan.remove) and plan.add == [] and
+        plan.nick == :keep
+
+  defp one_by_one(job, %{remove: [first | _others]} = plan, guild, member, applied, looks) do
+    plan = %{plan | remove: [first]}
+
+    with {:changed, plan} <- carry_out(job, plan, {:take, first}, guild, member, applied, looks) do
+      member = %{member | roles: List.delete(member.roles, first), read_at: now()}
+
+      case attempt(%{job | member: member}, looks) do
+        {:changed, others} -> {:changed, %{others | remove: plan.remove ++ others.remove}}
+        :unchanged -> {:changed, plan}
+        other -> other
+      end
+    end
+  end
+
   defp user(%{release?: true, released: user}), do: {:ok, user}
-  defp user(%{config: config, link: link}), do: with(:not_found <- Directory.user(config, link.user_id), do: {:ok, nil})
+
+  defp user(%{config: config, link: link} = job),
+    do: with(:not_found <- Directory.user(config, link.user_id, left_ms(job)), do: {:ok, nil})
 
   # And whether he surely is so still.
   defp member(%{settings: %{id: guild_id}, link: %{discord_id: id}, member: nil} = job) do
-    with {:ok, member} <- Members.fetch(guild_id, id, Map.take(job, [:priority, :deadline_ms]) |> Map.to_list()),
+    with {:ok, member} <- Members.fetch(guild_id, id, priority: job.priority, deadline_ms: left_ms(job)),
          do: {:ok, member, true}
   end
 
@@ -310,19 +381,26 @@ defmodule UroDiscord.Accounts.Sync do
     with :ok <- released(job, plan, guild, member), do: :unchanged
   end
 
-  defp nothing_to_do(job, plan, _guild, member, nil) do
+  # It was done, and the answer was late.
+  defp nothing_to_do(%{asked: {asked, nick}} = job, _plan, guild, member, applied),
+    do: done(job, asked, guild, %{member | nick: nick}, applied, member.nick)
+
+  defp nothing_to_do(job, plan, guild, member, nil) do
     applied = %{Plan.nothing_applied() | roles_set: held(job, member)}
-    with :ok <- note(job, plan, applied), do: :unchanged
+    with :ok <- note(job, plan, applied), do: nothing_to_do(job, plan, guild, member, applied)
   end
 
-  defp nothing_to_do(_job, _plan, _guild, _member, _applied), do: :unchanged
+  defp nothing_to_do(job, plan, _guild, _member, _applied) do
+    satisfied(plan, job.parts)
+    :unchanged
+  end
 
   # What the bot may not take back just now stays known, and is taken back when the guild is another one.
   defp released(job, plan, guild, member) do
     case for(reason <- plan.skipped, elem(reason, tuple_size(reason) - 1) in [:above_bot, :no_permission], do: reason) do
       [] ->
         Guilds.taken(guild, member.id)
-        Applied.delete(job.store, guild.id, member.id)
+        Applied.delete(job.store, guild.id, member.id, job.turn)
 
       kept ->
         hopeless(job, guild, member, Error.invalid(nil, Enum.map_join(kept, "; ", &Plan.describe/1)))
@@ -334,17 +412,38 @@ defmodule UroDiscord.Accounts.Sync do
   end
 
   defp send_request(job, plan, guild, member, applied, request, looks) do
-    # Before anything is given, that there may be something to take back.
-    with :ok <- if(applied == nil and not job.release?, do: note(job, plan, Plan.nothing_applied()), else: :ok) do
+    # Before anything is given, that it may be taken back whatever happens next.
+    given = Plan.given(plan, applied || Plan.nothing_applied())
+
+    with :ok <- if(given == applied or job.release?, do: :ok, else: note(job, plan, given)) do
       {route, options} = route(request, guild.id, member.id)
-      options = options ++ [reason: job.reason, priority: job.priority, deadline_ms: job.deadline_ms, retry: :safe]
+      deadline_ms = min(job.times_longer * at_once_ms(request), left_ms(job))
+      options = options ++ [reason: job.reason, priority: job.priority, deadline_ms: deadline_ms, retry: :safe]
 
       case Rest.call(job.rest, route, options) do
-        {:ok, answer} -> done(job, plan, guild, member, applied, nick(answer, plan, member))
-        {:error, error} -> failed(job, guild, member, request, error, looks)
+        {:ok, answer} ->
+          done(job, plan, guild, member, applied, nick(answer, plan, member))
+
+        {:error, %Error{kind: kind} = error} when kind in [:rate_limited, :deadline] ->
+          later(job, plan, guild, member, error)
+
+        {:error, error} ->
+          failed(job, guild, member, request, error, looks)
       end
     end
   end
+
+  defp later(job, _plan, guild, _member, %{kind: :rate_limited} = error) do
+    Guilds.held(guild.id, max(error.retry_after_ms || 0, @least_ms))
+    {:later, error, job}
+  end
+
+  # It may have been done.
+  defp later(job, plan, _guild, member, error),
+    do: {:later, error, %{job | times_longer: 2 * job.times_longer, asked: {plan, member.nick}}}
+
+  defp at_once_ms({:patch, %{"roles" => _all}}), do: @roles_at_once_ms
+  defp at_once_ms(_others_stay), do: @at_once_ms
 
   defp route({:give, role}, guild_id, id), do: {{:add_member_role, guild_id, id, role}, []}
   defp route({:take, role}, guild_id, id), do: {{:remove_member_role, guild_id, id, role}, []}
@@ -356,7 +455,7 @@ defmodule UroDiscord.Accounts.Sync do
   defp nick(_without, %{nick: :keep}, member), do: member.nick
 
   defp done(job, plan, guild, member, applied, nick) do
-    Guilds.taken(guild, member.id)
+    for what <- [member.id, :server], do: Guilds.taken(guild, what)
 
     stored =
       if job.release?,
@@ -381,12 +480,13 @@ defmodule UroDiscord.Accounts.Sync do
     end
   end
 
-  defp note(job, plan, applied), do: Applied.put(job.store, plan.guild_id, plan.discord_id, applied)
+  defp note(job, plan, applied), do: Applied.put(job.store, plan.guild_id, plan.discord_id, applied, job.turn)
 
   defp failed(job, guild, member, request, %Error{code: code} = error, looks) do
     cond do
-      code in @unknown_member -> left(job)
+      Members.left?(error) -> left(job)
       Guilds.lost?(error) -> lost(guild, error)
+      code == @no_2fa -> refused_all(guild, request, error)
       code in @changed_guild and looks > 0 -> look_again(%{job | member: member}, guild, error, looks)
       Error.final?(error) -> refused(job, guild, member, request, error)
       true -> {:error, error}
@@ -400,6 +500,13 @@ defmodule UroDiscord.Accounts.Sync do
     else
       {:error, %Error{}} -> {:error, error}
     end
+  end
+
+  # It holds for all members: none is asked for until a while later.
+  defp refused_all(guild, request, error) do
+    Logger.warning("accounts: the server #{guild.id} refuses all changes of members: #{Guilds.advice(error)}")
+    Guilds.refused(guild, :server, request, error)
+    lost(guild, error)
   end
 
   defp lost(guild, error) do
@@ -423,7 +530,9 @@ defmodule UroDiscord.Accounts.Sync do
   end
 
   defp left(%{settings: %{id: guild_id}, link: link} = job) do
-    with :ok <- Applied.delete(job.store, guild_id, link.discord_id) do
+    Guilds.left(guild_id, link.discord_id)
+
+    with :ok <- Applied.delete(job.store, guild_id, link.discord_id, job.turn) do
       unless job.release?,
         do:
           Events.publish(:accounts, {:left, %{discord_id: link.discord_id, user_id: link.user_id, guild_id: guild_id}})
@@ -431,4 +540,6 @@ defmodule UroDiscord.Accounts.Sync do
       :left
     end
   end
+
+  defp now, do: System.monotonic_time(:millisecond)
 end

@@ -51,7 +51,7 @@ defmodule UroDiscord.Accounts.Tasks do
     * `restart:` `true` does not go on with an interrupted run, but begins anew;
     * `wait:` `false` does not wait until it is clear whether another node that was at it is still there (40 s at most).
 
-  While it is being run already, here or elsewhere, it is an error of the kind `:busy`.
+  While it is being run already, here or elsewhere, it is an error of the kind `:busy`; so it is where another node came to its end while this one waited.
   """
   @spec run(task(), progress: boolean(), restart: boolean(), wait: boolean()) :: {:ok, summary()} | {:error, Error.t()}
   def run(task, options \\ []) do

@@ -4,33 +4,74 @@ defmodule UroDiscord.Accounts.Turns do
   # to the next one.
 
   use UroDiscord.Server
-  alias UroDiscord.{Error, Runtime, Server, Store}
+  alias UroDiscord.{Clock, Error, Runtime, Server, Store}
   alias UroDiscord.Store.Lease
 
-  # Longer than anything that is done in a turn: three requests at most, each with a deadline.
   @lease %{table: "uro_discord_account_locks", key: "name", ms: 200_000}
+  # Whatever is done in a turn has its end before the lease does: nobody is asked for anything later than this.
+  @turn_ms 150_000
   # So long one waits for another node, and so often one looks.
   @patience_ms 60_000
   @look_ms 100
+  @kept_ms 86_400_000
 
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_argument), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
 
-  @doc "Calls a function when it is this one's turn, and returns its result."
-  @spec run(String.t(), (() -> result)) :: result | {:error, Error.t()} when result: term()
+  @typedoc """
+  A turn among nodes: `until` is when it ends, in ms of the monotonic clock. What is written in it is written behind its `fence`, and its `owner`: a row that
+  went and came again has the same fences.
+  """
+  @type t :: %{name: String.t(), fence: pos_integer(), owner: String.t(), until: integer()}
+
+  @doc "Calls a function, of nothing or of the turn, when it is this one's turn, and returns its result."
+  @spec run(String.t(), (() -> result) | (t() -> result)) :: result | {:error, Error.t()} when result: term()
+  def run(name, fun) when is_function(fun, 0), do: run(name, fn _turn -> fun.() end)
+
   def run(name, fun) do
     here(name, fn ->
       with {:ok, %{store: store, owner: owner}} <- Runtime.fetch_enabled(),
-           {:ok, fence} <- claim(store, name, owner, nil, now() + @patience_ms) do
+           {:ok, fence, until} <-
+             claim(store, name, owner, Runtime.lookup({:account_watch, name}), now() + @patience_ms) do
+        Runtime.delete({:account_watch, name})
+        turn = %{name: name, fence: fence, owner: owner, until: until}
+
         try do
-          fun.()
+          fun.(turn)
         after
           # Where this fails the lease runs out, and this node takes it before that.
-          release(store, name, fence)
+          release(store, turn)
         end
       end
     end)
   end
+
+  @doc "How much is left of a turn, in ms: for deadlines."
+  @spec left_ms(t()) :: non_neg_integer()
+  def left_ms(%{until: until}), do: max(until - now(), 0)
+
+  @doc """
+  Writes what has come of a turn, in one batch: each statement's first parameters are those of `held/1`, which is its condition. A turn that has
+  become another's writes nothing, and is an error of the kind `:conflict`.
+  """
+  @spec write(Store.t(), t(), [Store.statement()]) :: :ok | {:error, Error.t()}
+  def write(store, turn, statements) do
+    {_held, parameters} = held(turn)
+    # It locks the row, so that nobody takes it in the middle.
+    renewal = {"UPDATE #{@lease.table} SET lease_until = $4 WHERE #{ours()}", parameters ++ [Clock.local() + @lease.ms]}
+
+    case Store.run(store, [renewal | statements], :write) do
+      {:ok, [%{num_rows: 1} | _written]} -> :ok
+      {:ok, _nothing} -> {:error, %Error{kind: :conflict, message: "another node is at #{turn.name} by now"}}
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  @doc "The condition of a statement of `write/3`, and its three parameters."
+  @spec held(t()) :: {String.t(), [Store.parameter()]}
+  def held(turn), do: {"EXISTS (SELECT 1 FROM #{@lease.table} WHERE #{ours()})", [turn.name, turn.fence, turn.owner]}
+
+  defp ours, do: "#{@lease.key} = $1 AND fence = $2 AND owner = $3"
 
   @doc "The same for what concerns this VM alone."
   @spec here(term(), (() -> result)) :: result | {:error, Error.t()} when result: term()
@@ -51,11 +92,16 @@ defmodule UroDiscord.Accounts.Turns do
   end
 
   defp claim(store, name, owner, watch, until) do
+    asked_at = now()
+
     case Lease.claim(store, @lease, name, owner, watch) do
       {:ok, fence, []} ->
-        {:ok, fence}
+        {:ok, fence, asked_at + @turn_ms}
 
       {:held, watch} ->
+        # Whoever asks next has watched it for as long: of a node that is gone and whose clock was wrong nothing else says that it has run out.
+        Runtime.put({:account_watch, name}, watch)
+
         if now() < until do
           Process.sleep(@look_ms)
           claim(store, name, owner, watch, until)
@@ -69,11 +115,18 @@ defmodule UroDiscord.Accounts.Turns do
   end
 
   # The row goes, or there would be one for each member for ever.
-  defp release(store, name, fence) do
-    sql = "DELETE FROM #{@lease.table} WHERE #{@lease.key} = $1 AND fence = $2"
+  defp release(store, turn) do
+    {_held, parameters} = held(turn)
 
-    with {:error, error} <- Store.run(store, [{sql, [name, fence]}], :write),
+    with {:error, error} <- Store.run(store, [{"DELETE FROM #{@lease.table} WHERE #{ours()}", parameters}], :write),
          do: Store.failed(error, "a lease was not given back")
+  end
+
+  @doc "Forgets the turns of nodes that are gone, where nobody has wanted them since: a day later, whatever the clocks say."
+  @spec sweep(Store.t()) :: :ok | {:error, Error.t()}
+  def sweep(store) do
+    sql = "DELETE FROM #{@lease.table} WHERE lease_until < $1"
+    with {:ok, _} <- Store.run(store, [{sql, [Clock.local() - @kept_ms]}], :write), do: :ok
   end
 
   defp now, do: System.monotonic_time(:millisecond)
@@ -81,7 +134,11 @@ defmodule UroDiscord.Accounts.Turns do
   ## The process: of each name who is at it, and who waits.
 
   @impl true
-  def init(nil), do: {:ok, %{turns: %{}, names: %{}}}
+  def init(nil) do
+    # To give all back at the end.
+    Process.flag(:trap_exit, true)
+    {:ok, %{turns: %{}, names: %{}}}
+  end
 
   @impl true
   def handle_call({:enter_if_free, name}, _from, %{turns: turns} = state) when is_map_key(turns, name),
@@ -111,6 +168,14 @@ defmodule UroDiscord.Accounts.Turns do
       %{^turn => name} -> {:noreply, left(state, name, turn)}
       _gone -> {:noreply, state}
     end
+  end
+
+  # The tasks have ended, and gave nothing back: other nodes would wait until their leases have run out.
+  @impl true
+  def terminate(_reason, _state) do
+    with {:ok, %{store: store, owner: owner}} <- Runtime.fetch_enabled(),
+         {:error, error} <- Store.run(store, [{"DELETE FROM #{@lease.table} WHERE owner = $1", [owner]}], :write),
+         do: Store.failed(error, "leases were not given back")
   end
 
   defp left(state, name, turn) do

@@ -3,7 +3,8 @@ defmodule UroDiscord.Accounts.UroDirectory do
   Who is who in V-Sekai's Uro, for `accounts: [directory:]`, and who is logged in there, for `current_user:` and `may_add_bot:`.
 
   Attributes: `"email_confirmed"`, `"is_admin"`, `"can_upload_avatars"`, `"can_upload_maps"`, `"can_upload_props"`, `"can_upload_shared_files"`,
-  `"hosts_shard"` (a shard of his is open), each true or false. Uro has no groups.
+  `"hosts_shard"` (a shard of his is open), each true or false. Uro has no groups. While it is not known which shards there are, as in a Mix task or before their
+  source has answered, `"hosts_shard"` is `:unknown`, and roles that go by it stay as they are.
   """
 
   # Uro's, Pow's and Plug's: called by name, so that UroDiscord compiles without them.
@@ -56,12 +57,16 @@ defmodule UroDiscord.Accounts.UroDirectory do
       attributes:
         Map.merge(attributes, %{
           "email_confirmed" => user.email_confirmed_at != nil,
-          "hosts_shard" => user.id in hosts
+          "hosts_shard" => if(hosts == :unknown, do: :unknown, else: user.id in hosts)
         })
     }
   end
 
-  defp hosts, do: for(%{host_id: host} <- Shards.visible(), host != nil, into: MapSet.new(), do: host)
+  defp hosts do
+    if Shards.known?(),
+      do: for(%{host_id: host} <- Shards.visible(), host != nil, into: MapSet.new(), do: host),
+      else: :unknown
+  end
 
   @impl true
   def changes do

@@ -4,7 +4,8 @@ defmodule UroDiscord.Accounts.User do
 
     * `id`: a text, the same for as long as the user is there;
     * `display_name`, `username`: nil where there is none;
-    * `attributes`: what rules and nicknames are made of, by names such as `"is_admin"`;
+    * `attributes`: what rules and nicknames are made of, by names such as `"is_admin"`; one that the directory cannot tell just now is `:unknown`, and
+      roles that go by it stay as they are;
     * `groups`: the names of groups that the user is in;
     * `locked?`: a locked user has no roles, and may not link an account.
   """

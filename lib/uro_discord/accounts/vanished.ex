@@ -1,18 +1,12 @@
 defmodule UroDiscord.Accounts.Vanished do
   @moduledoc false
   # Linked users whom the directory does not know. One answer may be wrong, as of a database that was put back: the link ends where it says so again some time
-  # later. Until then it is noted since when. An answer without most of those who were asked for is not believed, whatever its time.
+  # later. Until then it is noted since when. An answer without most of those who were asked for is not believed (`UroDiscord.Accounts.Directory`).
 
   alias UroDiscord.Accounts.{Directory, Link, Links, Unlinking}
   alias UroDiscord.{Clock, Error, Runtime}
 
   @after_ms 3_600_000
-  # So many may be gone at once, or half of all.
-  @few 3
-
-  @doc "Whether so many of those who were asked for may be gone."
-  @spec believable?(non_neg_integer(), non_neg_integer()) :: boolean()
-  def believable?(asked, found), do: asked - found <= @few or 2 * found >= asked
 
   @doc "The directory knows him (again)."
   @spec back(Runtime.t(), Link.t()) :: :ok | {:error, Error.t()}

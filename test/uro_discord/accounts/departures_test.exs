@@ -376,7 +376,7 @@ defmodule UroDiscord.Accounts.DeparturesTest do
         refute_receive {:unlinked, _link, _reason}, 2_500
       end)
 
-    assert log =~ "does not know most of the linked users"
+    assert log =~ "knows 0 of 9 linked users"
     assert {:ok, links} = Accounts.links()
     assert for(%{missing_at: %DateTime{}} = link <- links, do: link.user_id) == ["v1"]
     assert length(links) == 9

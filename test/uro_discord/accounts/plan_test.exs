@@ -53,6 +53,48 @@ defmodule UroDiscord.Accounts.PlanTest do
   defp applied(fields), do: Map.merge(Plan.nothing_applied(), Map.new(fields))
 
   describe "roles" do
+    test "of which a rule says nothing stay, and are told" do
+      rules = [
+        {{:attribute, "hosts_shard"}, id(1)},
+        {{:not, {:attribute, "hosts_shard", true}}, id(2)},
+        {:linked, id(3)}
+      ]
+
+      settings = settings(roles: rules ++ [{{__MODULE__, :raises}, id(4)}, {{__MODULE__, :throws}, {:named, "role 4"}}])
+      user = user(attributes: %{"hosts_shard" => :unknown})
+      raised = {:silent, {:raised, RuntimeError}}
+      thrown = {:silent, {:raised, nil}}
+
+      told = [
+        {:role, id(1), {:silent, :unknown}},
+        {:role, id(2), {:silent, :unknown}},
+        {:role, id(4), raised},
+        {:role, {:named, "role 4"}, thrown}
+      ]
+
+      for held <- [[], [id(1), id(2), id(4)]] do
+        plan = Plan.plan(user, @link, member(roles: held), guild(), settings, applied(roles_set: held))
+        assert {plan.add, plan.remove, plan.skipped} == {[id(3)], [], told}
+      end
+
+      assert Enum.map(told, &Plan.describe/1) == [
+               "the directory does not know now whether he is to have the role #{id(1)}",
+               "the directory does not know now whether he is to have the role #{id(2)}",
+               "the rule of the role #{id(4)} raised RuntimeError",
+               ~s|the rule of the role "role 4" threw, or exited|
+             ]
+
+      # Whoever is locked is asked nothing.
+      plan = Plan.plan(%{user | locked?: true}, @link, member(roles: [id(1), id(4)]), guild(), settings)
+      assert {Enum.sort(plan.remove), plan.skipped} == {[id(1), id(4)], []}
+    end
+
+    @doc false
+    def raises(_user), do: raise("secret")
+
+    @doc false
+    def throws(_user), do: throw(:secret)
+
     test "those of the rules come and go, and nobody else's do" do
       settings = settings(roles: [{:linked, id(1)}, {{:attribute, "is_admin"}, id(2)}])
       plan = Plan.plan(user(), @link, member(roles: [id(2), id(3), id(0)]), guild(), settings)

@@ -10,7 +10,11 @@ defmodule UroDiscord.Accounts.QueueTest do
     start_supervised!({Task.Supervisor, name: TaskSupervisor})
     {:ok, away} = Agent.start_link(fn -> true end)
     error = {:error, %Error{kind: :weather, message: "Discord is away"}}
-    start_supervised!({Queue, fn _user, _reason -> if Agent.get(away, & &1), do: error, else: {:ok, %{}} end})
+
+    start_supervised!(
+      {Queue, {:normal, fn _user, _reason -> if Agent.get(away, & &1), do: error, else: {:ok, %{}} end}}
+    )
+
     users = for n <- 1..20, do: "u#{n}"
     assert Queue.status() == %{users: 0, error: nil}
 

@@ -45,6 +45,7 @@ defmodule UroDiscord.Accounts.SyncTest do
     :ok
   end
 
+  defp now, do: System.monotonic_time(:millisecond)
   defp idle?, do: match?(%{look: nil, roles_look: nil, reconcile: nil}, :sys.get_state(UroDiscord.Accounts.Drift))
 
   # Of a role that is made, or is there.
@@ -130,13 +131,38 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert [%{state: :well, skipped: [%{reason: "nobody but himself" <> _}]}] = Sync.status(config)
     end
 
+    test "what he is given is stored before he has it; and that he has it also where Discord's answer is late", %{
+      sim: sim,
+      user: user
+    } do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}], nickname: "{display_name}"]])
+      TestDirectory.link!(sim, user, "bob")
+
+      DiscordSim.post(sim, "/faults", [
+        %{method: "PATCH", route: "/guilds/*/members/*", answer_delay_ms: 1_000, times: 1}
+      ])
+
+      syncing = Task.async(fn -> Sync.sync(user, :linked) end)
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+      {:ok, %{store: store}} = Runtime.fetch()
+      assert {:ok, %{roles_set: [^linked]}} = Applied.get(store, @home, bob(sim))
+      assert {:ok, %{@home => {:changed, %{add: [^linked], nick: {:set, nick}}}}} = Task.await(syncing, 20_000)
+      assert {:ok, %{roles_set: [^linked], nick_set: ^nick}} = Applied.get(store, @home, bob(sim))
+    end
+
     test "who is not there has left, and that is told", %{sim: sim, user: user} do
       start!(sim, [[id: @home, roles: [{:linked, role!(sim, "Linked")}]]])
       TestDirectory.link!(sim, user, "bob")
       Sync.sync(user, :linked)
+      id = bob(sim)
+      {:ok, guild} = Guilds.fetch(@home)
+      :ok = Guilds.refused(guild, id, {:give, "1"}, %Error{kind: :api, status: 403, code: 50_013, message: "no"})
       act!(sim, "leave", "bob")
       assert Sync.sync(user, "again") == {:ok, %{@home => :left}}
-      id = bob(sim)
+      # Nobody is refused anything any more.
+      {:ok, %{config: config}} = Runtime.fetch()
+      assert [%{state: :well, refused: []}] = Sync.status(config)
       assert_receive {:uro_discord, :accounts, {:left, %{discord_id: ^id, guild_id: @home, user_id: ^user}}}
       assert {:error, %Error{kind: :unknown}} = Sync.sync("nobody", "test")
     end
@@ -340,6 +366,15 @@ defmodule UroDiscord.Accounts.SyncTest do
       {:ok, %{config: config}} = Runtime.fetch()
       assert [%{refused: [%{what: {:role, "One more"}, reason: reason}]}] = Sync.status(config)
       assert reason =~ "250 roles"
+
+      change_roles!(sim, [%{role: "filler 1", delete: true}])
+
+      assert eventually(fn ->
+               match?({:ok, _}, Sync.sync(user, "again")) and length(member(sim, "bob")["roles"]) == 2
+             end)
+
+      # That there is a new role has the server looked at again.
+      assert eventually(fn -> match?([%{state: :well, refused: []}], Sync.status(config)) end)
     end
   end
 
@@ -354,6 +389,18 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert eventually(fn -> Enum.sort(member(sim, "bob")["roles"]) == Enum.sort([linked, other]) end)
       act!(sim, "rename", "bob", nick: "Somebody")
       assert eventually(fn -> member(sim, "bob")["nick"] == "Bob the Builder" end)
+    end
+
+    test "what is new in Uro is no quarrel with another bot", %{sim: sim, user: user} do
+      [linked, builder, other] = for name <- ["Linked", "Builder", "Other"], do: role!(sim, name)
+      start!(sim, [[id: @home, roles: [{:linked, linked}, {{:group, "b"}, builder}]]])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      TestDirectory.put(user, groups: ["b"])
+      act!(sim, "roles", "bob", roles: [linked, other])
+      assert eventually(fn -> Enum.sort(member(sim, "bob")["roles"]) == Enum.sort([linked, builder, other]) end)
+      assert eventually(&idle?/0)
+      assert :sys.get_state(UroDiscord.Accounts.Drift).repairs == %{}
     end
 
     test "a nickname that somebody changed is left where that is configured", %{sim: sim, user: user} do
@@ -397,6 +444,211 @@ defmodule UroDiscord.Accounts.SyncTest do
              end)
 
       assert member(sim, "bob")["roles"] == []
+
+      # Ten minutes later.
+      :sys.replace_state(UroDiscord.Accounts.Drift, fn state ->
+        %{state | repairs: Map.new(state.repairs, fn {who, {times, since}} -> {who, {times, since - 600_001}} end)}
+      end)
+
+      send(UroDiscord.Accounts.Drift, :sweep)
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+    end
+  end
+
+  defmodule Away do
+    @moduledoc false
+    @behaviour UroDiscord.Accounts.Directory
+
+    @impl true
+    def get(id), do: if(:persistent_term.get(__MODULE__, false), do: {:error, :away}, else: TestDirectory.get(id))
+
+    @impl true
+    defdelegate get_many(ids), to: TestDirectory
+  end
+
+  describe "what cannot be done now" do
+    setup do
+      on_exit(fn -> :persistent_term.erase(Away) end)
+    end
+
+    defmodule Poison do
+      @moduledoc false
+      @behaviour UroDiscord.Accounts.Directory
+
+      @impl true
+      def get("poison"), do: raise("of one user")
+      def get(id), do: TestDirectory.get(id)
+
+      @impl true
+      def get_many(ids), do: if("poison" in ids, do: raise("of one user"), else: TestDirectory.get_many(ids))
+    end
+
+    test "of one whom the directory cannot read is in nobody else's way", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      guilds = [[id: @home, roles: [{:linked, linked}], nickname: "{display_name}"]]
+      start!(sim, guilds, accounts: [directory: Poison, poll: 1_000])
+      TestDirectory.link!(sim, "poison", "alice")
+      TestDirectory.link!(sim, user, "bob")
+      assert {:error, %Error{message: message}} = UroDiscord.Accounts.Reconcile.run(@home, "test")
+      assert message =~ "1 of 2 could not be changed"
+      assert %{"nick" => "Bob the Builder", "roles" => [^linked]} = member(sim, "bob")
+      assert eventually(fn -> is_map_key(:sys.get_state(UroDiscord.Accounts.Changes).known, user) end)
+      TestDirectory.put(user, display_name: "Robert")
+      assert eventually(fn -> member(sim, "bob")["nick"] == "Robert" end)
+
+      DiscordSim.post(sim, "/members", %{
+        action: "roles",
+        users: [bob(sim), sim.info["users"]["alice"]["id"]],
+        roles: []
+      })
+
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+    end
+
+    test "because the whole server refuses it is one refusal", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]])
+      fault = %{method: "PUT", route: "/guilds/*/members/*/roles/*", status: 403, times: 100}
+      DiscordSim.post(sim, "/faults", [Map.put(fault, :body, %{code: 60_003, message: "Two factor is required"})])
+
+      for {id, who} <- [{user, "bob"}, {"#{user}-2", "alice"}] do
+        TestDirectory.put(id)
+        TestDirectory.link!(sim, id, who)
+      end
+
+      log =
+        capture_log(fn ->
+          {_results, requests} = requests(sim, fn -> for id <- [user, "#{user}-2"], do: Sync.sync(id, :linked) end)
+          assert Enum.count(requests, &(&1 == @give)) == 1
+        end)
+
+      assert log =~ "switch it on"
+      {:ok, %{config: config}} = Runtime.fetch()
+      assert [%{state: :unreachable, refused: [%{what: :server, reason: reason}]}] = Sync.status(config)
+      assert reason =~ "two-factor"
+    end
+
+    test "of a member who was changed by hand is done later", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [directory: Away])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      :persistent_term.put(Away, true)
+      act!(sim, "roles", "bob", roles: [])
+
+      assert eventually(fn ->
+               match?(%{users: %{^user => %{failures: 1}}}, :sys.get_state(UroDiscord.Accounts.Queue))
+             end)
+
+      assert member(sim, "bob")["roles"] == []
+      :persistent_term.put(Away, false)
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+    end
+
+    test "of all members is tried again, told in the status, and said once", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [directory: Away])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{config: config}} = Runtime.fetch()
+      :persistent_term.put(Away, true)
+
+      log =
+        capture_log(fn ->
+          Events.publish(:accounts_queue, :began)
+          assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Drift).failures == %{@home => 1} end)
+          send(UroDiscord.Accounts.Drift, {:again, @home})
+          assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Drift).failures == %{@home => 2} end)
+        end)
+
+      assert [_, _] = String.split(log, "are looked at again later")
+      assert [%{state: :troubled, problems: [problem]}] = Sync.status(config)
+      assert problem =~ "1 of 1 could not be changed"
+      :persistent_term.put(Away, false)
+      send(UroDiscord.Accounts.Drift, {:again, @home})
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+      assert eventually(fn -> match?([%{state: :well, problems: []}], Sync.status(config)) end)
+
+      # A node without the gateway does not say how they are.
+      :ok = Guilds.behind(@home, Error.invalid(nil, "late"))
+      Events.publish(:status, {:lease, :lost})
+      assert eventually(fn -> Guilds.behind(@home) == nil end)
+    end
+
+    test "because the server cannot be asked for its roles is done when it can", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked", position: 9)
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]])
+      TestDirectory.link!(sim, user, "bob")
+      assert {:ok, %{@home => :unchanged}} = Sync.sync(user, :linked)
+      # What nobody understands.
+      DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*", status: 200, body: %{}, times: 100}])
+      change_roles!(sim, [%{role: "Linked", position: 1}])
+      assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Drift).roles_failures != %{} end)
+      DiscordSim.delete(sim, "/faults")
+      # It would be asked again half a minute later.
+      Guilds.forget(@home)
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+    end
+
+    test "because those who do it end is done by their successors, and the queue is what it was", %{
+      sim: sim,
+      user: user
+    } do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]])
+      TestDirectory.link!(sim, user, "bob")
+
+      DiscordSim.post(sim, "/faults", [
+        %{method: "GET", route: "/guilds/*/members/*", answer_delay_ms: 2_000, times: 1}
+      ])
+
+      queue = Process.whereis(UroDiscord.Accounts.Queue)
+      :ok = UroDiscord.Accounts.sync(user)
+      assert eventually(fn -> match?(%{users: %{^user => %{state: :running}}}, :sys.get_state(queue)) end)
+
+      capture_log(fn ->
+        UroDiscord.Accounts.TaskSupervisor |> Process.whereis() |> Process.exit(:kill)
+        assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
+      end)
+
+      assert Process.whereis(UroDiscord.Accounts.Queue) == queue
+      # And while there is none.
+      assert eventually(fn -> :sys.get_state(queue).users == %{} end)
+    end
+  end
+
+  describe "Discord's limits" do
+    test "are not waited for with what was known before; and who is locked does not wait behind others", %{
+      sim: sim,
+      user: user
+    } do
+      [linked, builder, other] = for name <- ["Linked", "Builder", "Other"], do: role!(sim, name)
+      ids = for member <- act!(sim, "join", "dana", count: 14), do: member["user"]["id"]
+      start!(sim, [[id: @home, roles: [{:linked, linked}, {:linked, builder}]]])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      assert eventually(&idle?/0)
+      {:ok, %{store: store}} = Runtime.fetch()
+
+      for {id, n} <- Enum.with_index(ids) do
+        TestDirectory.put("#{user}-#{n}")
+        {:ok, :new, _link} = Links.put(store, "#{user}-#{n}", id, "@p")
+        :ok = UroDiscord.Accounts.sync("#{user}-#{n}")
+      end
+
+      has? = &(linked in member(sim, &1)["roles"])
+      # With bob ten in ten seconds.
+      assert eventually(fn -> Enum.count(ids, has?) == 9 end)
+      late = Enum.reject(ids, has?)
+      for id <- late, do: act!(sim, "roles", id, roles: [other])
+
+      TestDirectory.put(user, locked?: true)
+      wrote(~s|UPDATE "users" SET "locked_at" = $1 WHERE "id" = $2|, "users", [1, user])
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] or Enum.any?(late, has?) end)
+      assert member(sim, "bob")["roles"] == []
+
+      # As they were given it meanwhile, they have it.
+      assert eventually(fn -> Enum.all?(late, has?) end)
+      for id <- late, do: assert(Enum.sort(member(sim, id)["roles"]) == Enum.sort([linked, builder, other]))
     end
   end
 
@@ -456,6 +708,55 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
       assert eventually(fn -> Applied.get(store, @home, link.discord_id) == {:ok, nil} end)
       assert member(sim, "bob")["nick"] == nil
+    end
+
+    test "are found again when the queue took nobody", %{sim: sim, user: user} do
+      start!(sim, [[id: @home, roles: [], nickname: "{display_name}"]], accounts: [poll: 1_000])
+      TestDirectory.link!(sim, user, "bob")
+      assert eventually(fn -> is_map_key(:sys.get_state(UroDiscord.Accounts.Changes).known, user) end)
+      waits = %{reason: :test, failures: 0, state: :paused}
+      full = Map.new(1..100_000, &{"full-#{&1}", waits})
+      :sys.replace_state(UroDiscord.Accounts.Queue, &%{&1 | users: full})
+
+      log =
+        capture_log(fn ->
+          TestDirectory.put(user, display_name: "Robert")
+          assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Changes).polled_at > now() - 500 end)
+          :ok = Events.subscribe(:accounts)
+          assert_receive {:uro_discord, :accounts, {:changed, %{user_id: ^user}}}, 5_000
+          :sys.get_state(UroDiscord.Accounts.Changes)
+        end)
+
+      assert log =~ "does not show yet"
+      :sys.replace_state(UroDiscord.Accounts.Queue, &%{&1 | users: %{}})
+      assert eventually(fn -> member(sim, "bob")["nick"] == "Robert" end)
+    end
+
+    test "of what its source did not know are looked at when it does", %{sim: sim, user: user} do
+      linked = role!(sim, "Host")
+      act!(sim, "roles", "bob", roles: [linked])
+      start!(sim, [[id: @home, roles: [{{:attribute, "hosts_shard"}, linked}]]])
+      TestDirectory.put(user, attributes: %{"hosts_shard" => :unknown})
+      TestDirectory.link!(sim, user, "bob")
+      assert {:ok, %{@home => :unchanged}} = Sync.sync(user, :linked)
+      TestDirectory.put(user, attributes: %{"hosts_shard" => false})
+      Events.publish(:status, {:shards, :reachable})
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
+    end
+
+    test "show while much is to be taken back", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [poll: 1_000])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      {:ok, %{store: store}} = Runtime.fetch()
+      DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members/*", delay_ms: 500, times: 60}])
+      for n <- 100..150, do: :ok = Applied.ensure(store, @home, "1300000000000009#{n}")
+      assert eventually(fn -> length(elem(Applied.orphans(store), 1)) < 51 end)
+      TestDirectory.put(user, locked?: true)
+      wrote(~s|UPDATE "users" SET "locked_at" = $1 WHERE "id" = $2|, "users", [1, user])
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
+      assert {:ok, [_ | _]} = Applied.orphans(store)
     end
 
     defp wrote(sql, table, params),
@@ -519,9 +820,11 @@ defmodule UroDiscord.Accounts.SyncTest do
                Enum.to_list(Sync.sync_members([{uro_user, link, old}], "1300000000000000999"))
     end
 
-    test "one at whom a predicate of the host's crashes is one error", %{sim: sim, user: user} do
-      linked = role!(sim, "Linked")
-      start!(sim, [[id: @home, roles: [{{__MODULE__, :picky}, linked}]]])
+    test "a rule that raises leaves its role as it is, and is told", %{sim: sim, user: user} do
+      [picky, linked] = for name <- ["Picky", "Linked"], do: role!(sim, name)
+      act!(sim, "roles", "alice", roles: [picky])
+      rules = [{{__MODULE__, :picky}, picky}, {:linked, linked}]
+      start!(sim, [[id: @home, roles: rules]])
       TestDirectory.put(user, display_name: "crash")
       link = TestDirectory.link!(sim, user, "alice")
       TestDirectory.put("#{user}-b", display_name: "well")
@@ -534,15 +837,30 @@ defmodule UroDiscord.Accounts.SyncTest do
           {uro_user, link, member}
         end
 
-      capture_log(fn ->
-        outcomes =
-          for {{_user, link, _member}, outcome} <- Sync.sync_members(entries, @home),
-              into: %{},
-              do: {link.user_id, outcome}
+      log =
+        capture_log(fn ->
+          outcomes =
+            for {{_user, link, _member}, outcome} <- Sync.sync_members(entries, @home),
+                into: %{},
+                do: {link.user_id, outcome}
 
-        assert %{^user => {:error, %Error{kind: :crash}}} = outcomes
-        assert {:changed, %{add: [^linked]}} = outcomes["#{user}-b"]
-      end)
+          silent = {:silent, {:raised, FunctionClauseError}}
+          assert {:changed, %{add: [^linked], remove: [], skipped: [{:role, ^picky, ^silent}]}} = outcomes[user]
+          assert {:changed, %{skipped: []}} = outcomes["#{user}-b"]
+        end)
+
+      assert log =~ "the rule of the role #{picky} raised FunctionClauseError"
+      for name <- ["alice", "bob"], do: assert(Enum.sort(member(sim, name)["roles"]) == Enum.sort([picky, linked]))
+      {:ok, %{config: config}} = Runtime.fetch()
+      assert [%{skipped: [%{reason: "the rule of the role" <> _}]}] = Sync.status(config)
+      # So does what is shown before, and what somebody joins with.
+      assert capture_io(fn -> assert Preview.print() == 0 end) =~ "raised FunctionClauseError"
+      {:ok, uro_user} = TestDirectory.get(user)
+      assert Sync.joining(uro_user, hd(config.accounts.guilds)) == %{roles: [linked], nick: nil}
+      # Whoever is locked loses all, whatever rules say.
+      TestDirectory.put(user, display_name: "crash", locked?: true)
+      assert {:ok, %{@home => {:changed, _}}} = Sync.sync(user, "locked")
+      assert member(sim, "alice")["roles"] == []
     end
 
     @doc false
@@ -576,7 +894,7 @@ defmodule UroDiscord.Accounts.SyncTest do
 
       # In the middle of it.
       {:ok, members} = Members.page(second, nil)
-      {:ok, entries} = UroDiscord.Accounts.Reconcile.entries(Runtime.lookup(:runtime).config, store, members)
+      {:ok, entries, []} = UroDiscord.Accounts.Reconcile.entries(Runtime.lookup(:runtime).config, store, members)
 
       {outcomes, requests} =
         requests(sim, fn ->

@@ -92,6 +92,69 @@ defmodule UroDiscord.Accounts.TurnsTest do
         assert Task.await(waiting) == :mine
       end
 
+      test "of a node that is gone, whose clock was wrong, it is taken when it was watched for long enough", %{
+        store: store
+      } do
+        elsewhere =
+          {"INSERT INTO uro_discord_account_locks (name, owner, fence, lease_until) VALUES ($1, $2, 3, $3)",
+           ["member", "elsewhere/1/2", Clock.local() + 86_400_000]}
+
+        {:ok, _} = Store.run(store, [elsewhere], :write)
+        watching = spawn(fn -> Turns.run("member", fn -> :mine end) end)
+        assert eventually(fn -> Runtime.lookup({:account_watch, "member"}) end)
+        Process.exit(watching, :kill)
+        # As if that had been 200 s ago.
+        {row, since} = Runtime.lookup({:account_watch, "member"})
+        Runtime.put({:account_watch, "member"}, {row, since - 200_000})
+        assert Task.await(Task.async(fn -> Turns.run("member", fn -> :mine end) end)) == :mine
+        assert Runtime.lookup({:account_watch, "member"}) == nil
+      end
+
+      test "what a node had when it ended is others' at once, and what nobody wants is forgotten", %{store: store} do
+        test = self()
+
+        sql =
+          "INSERT INTO uro_discord_account_locks (name, owner, fence, lease_until) VALUES ('old', 'a', 1, $1), ('new', 'b', 1, $2)"
+
+        {:ok, _} = Store.run(store, [{sql, [Clock.local() - 86_400_001, Clock.local() - 86_000_000]}], :write)
+        :ok = Turns.sweep(store)
+
+        {:ok, _pid} =
+          Task.Supervisor.start_child(UroDiscord.Accounts.TaskSupervisor, fn ->
+            Turns.run("member", fn ->
+              send(test, :held)
+              Process.sleep(:infinity)
+            end)
+          end)
+
+        assert_receive :held
+        :ok = Supervisor.stop(UroDiscord.Domain.supervisor(:accounts))
+
+        assert {:ok, [%{rows: [["new"]]}]} =
+                 Store.run(store, [{"SELECT name FROM uro_discord_account_locks", []}], :read)
+      end
+
+      test "who has lost his turn to another node writes nothing of it", %{store: store} do
+        # Rows go, and their fences begin anew.
+        lost = {"UPDATE uro_discord_account_locks SET owner = $1", ["elsewhere/1/2"]}
+        :ok = Applied.put(store, "100", "8", Plan.nothing_applied())
+
+        Turns.run("100/7", fn turn ->
+          assert turn.until > System.monotonic_time(:millisecond)
+          assert :ok = Applied.put(store, "100", "7", %{Plan.nothing_applied() | roles_set: ["1"]}, turn)
+          {:ok, _} = Store.run(store, [lost], :write)
+
+          assert {:error, %Error{kind: :conflict}} = Applied.put(store, "100", "7", Plan.nothing_applied(), turn)
+          assert {:error, %Error{kind: :conflict}} = Applied.delete(store, "100", "8", turn)
+        end)
+
+        assert {:ok, %{roles_set: ["1"]}} = Applied.get(store, "100", "7")
+        assert {:ok, %{roles_set: []}} = Applied.get(store, "100", "8")
+        # The row is the other node's.
+        assert {:ok, [%{rows: [["100/7"]]}]} =
+                 Store.run(store, [{"SELECT name FROM uro_discord_account_locks", []}], :read)
+      end
+
       test "what was set of members is kept, and what nobody is linked to is found", %{store: store} do
         applied = %{Plan.nothing_applied() | nick_set: "Ada", nick_before: "x", roles_set: ["1", "2"]}
         :ok = Applied.put(store, "100", "7", applied)
@@ -103,7 +166,8 @@ defmodule UroDiscord.Accounts.TurnsTest do
         assert {:ok, %{altered: {"a", "b"}}} = Applied.get(store, "100", "7")
         assert Applied.ids(store, "100") |> elem(1) |> Enum.sort() == ["7", "8"]
         assert {:ok, orphans} = Applied.orphans(store)
-        assert Enum.sort(orphans) == [{"100", "7"}, {"100", "8"}]
+        assert orphans == [{"100", "7"}, {"100", "8"}]
+        assert Applied.orphans(store, {"100", "7"}) == {:ok, [{"100", "8"}]}
         :ok = Applied.delete(store, "100", "7")
         assert Applied.get(store, "100", "7") == {:ok, nil}
       end

@@ -6,7 +6,7 @@ defmodule UroDiscord.Accounts.UroDirectoryTest do
   import ExUnit.CaptureLog
 
   alias UroDiscord.Accounts.{Directory, UroDirectory, User, Visitor}
-  alias UroDiscord.{FakeAccounts, TestDirectory}
+  alias UroDiscord.{FakeAccounts, Shards, TestDirectory}
 
   @ada "00000000-0000-4000-8000-00000000000a"
   @bob "00000000-0000-4000-8000-00000000000b"
@@ -22,7 +22,25 @@ defmodule UroDiscord.Accounts.UroDirectoryTest do
 
   defp config, do: UroDiscord.Config.new!(enabled: false, accounts: [directory: UroDirectory])
 
+  test "while it is not known which shards there are, nobody says who has one" do
+    assert {:ok, %User{attributes: %{"hosts_shard" => :unknown}}} = UroDirectory.get(@ada)
+    start_supervised!({UroDiscord, enabled: false})
+    assert {:ok, %User{attributes: %{"hosts_shard" => false}}} = UroDirectory.get(@ada)
+    :ok = Shards.put(id: "1", name: "Hall", host_id: @ada)
+    assert {:ok, %User{attributes: %{"hosts_shard" => true}}} = UroDirectory.get(@ada)
+    :ok = Shards.put_source_status(:starting)
+    assert {:ok, %User{attributes: %{"hosts_shard" => :unknown}}} = UroDirectory.get(@ada)
+    # One that never answered is not one that fails for a while.
+    :ok = Shards.put_source_status({:unreachable, "gone"})
+    assert {:ok, %User{attributes: %{"hosts_shard" => :unknown}}} = UroDirectory.get(@ada)
+    :ok = Shards.put_source_status(:reachable)
+    :ok = Shards.put_source_status({:unreachable, "gone"})
+    assert {:ok, %User{attributes: %{"hosts_shard" => true}}} = UroDirectory.get(@ada)
+  end
+
   test "a user is what Uro has of him" do
+    start_supervised!({UroDiscord, enabled: false})
+
     assert {:ok, %User{id: @ada, display_name: "Ada", username: "ada", locked?: false, groups: []} = ada} =
              UroDirectory.get(@ada)
 
@@ -83,6 +101,44 @@ defmodule UroDiscord.Accounts.UroDirectoryTest do
     assert message =~ "raised DBConnection.ConnectionError"
     refute message =~ "secret"
     assert {:error, %UroDiscord.Error{}} = Directory.users(config(), [@ada])
+  end
+
+  defmodule Hangs do
+    @moduledoc false
+    @behaviour Directory
+
+    @impl true
+    def get(id) do
+      send(:erlang.binary_to_term(id), {:asked, self()})
+      Process.sleep(:infinity)
+    end
+
+    @impl true
+    def get_many(_ids), do: {:ok, %{}}
+  end
+
+  test "one that never answers is an error, and is not asked any more" do
+    config = UroDiscord.Config.new!(enabled: false, accounts: [directory: Hangs])
+
+    assert {:error, %UroDiscord.Error{kind: :directory, message: message}} =
+             Directory.user(config, :erlang.term_to_binary(self()), 50)
+
+    assert message =~ "did not answer within 50 ms"
+    assert_received {:asked, pid}
+    refute Process.alive?(pid)
+  end
+
+  test "that most linked users are gone at once is not believed" do
+    config = UroDiscord.Config.new!(enabled: false, accounts: [directory: TestDirectory])
+    ids = for n <- 1..8, do: "believed-#{n}"
+    assert {:error, %UroDiscord.Error{kind: :unbelievable, message: message}} = Directory.users(config, ids)
+    assert message =~ "knows 0 of 8 linked users"
+    assert {:error, %UroDiscord.Error{kind: :unbelievable}} = Directory.each(config, ids)
+    assert {:ok, %{}} = Directory.users(config, Enum.take(ids, 3))
+    for id <- Enum.take(ids, 4), do: TestDirectory.put(id)
+    assert {:ok, users} = Directory.users(config, ids)
+    assert map_size(users) == 4
+    for id <- Enum.take(ids, 4), do: TestDirectory.delete(id)
   end
 
   describe "who is logged in" do

@@ -6,7 +6,7 @@ defmodule UroDiscord.Accounts.Ended.Keeper do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Ended, Running, TaskSupervisor}
+  alias UroDiscord.Accounts.{Ended, Running, TaskSupervisor, Work}
   alias UroDiscord.{Config, Store}
 
   @look_ms 60_000
@@ -27,8 +27,7 @@ defmodule UroDiscord.Accounts.Ended.Keeper do
 
   @impl true
   def handle_info(:look, %{task: nil} = state) do
-    task = Task.Supervisor.async_nolink(TaskSupervisor, &look/0)
-    {:noreply, %{state | timer: nil, task: task.ref}}
+    {:noreply, %{state | timer: nil, task: Work.start(&look/0)}}
   end
 
   # It is looked again when that has ended.

@@ -7,7 +7,7 @@ defmodule UroDiscord.Accounts.LinkedRoles.Keeper do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Link, LinkedRoles, Links, Queue, TaskSupervisor}
+  alias UroDiscord.Accounts.{Link, LinkedRoles, Links, Queue, TaskSupervisor, Work}
   alias UroDiscord.{Backoff, Config, Error, Gateway, Runtime}
 
   @day_ms 86_400_000
@@ -29,8 +29,7 @@ defmodule UroDiscord.Accounts.LinkedRoles.Keeper do
   @impl true
   def handle_info(:look, %{task: nil} = state) do
     if Gateway.Leader.held?() do
-      task = Task.Supervisor.async_nolink(TaskSupervisor, &work/0)
-      {:noreply, %{state | task: task.ref}}
+      {:noreply, %{state | task: Work.start(&work/0)}}
     else
       {:noreply, later(state, @look_ms)}
     end

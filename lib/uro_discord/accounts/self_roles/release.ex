@@ -13,13 +13,13 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
   @unknown_role 10_011
 
   @doc "Of a user of Uro's who has changed: nothing where he is linked and not locked."
-  @spec changed(String.t()) :: :ok | {:error, Error.t()}
-  def changed(user_id) do
+  @spec changed(String.t(), :high | :normal) :: :ok | {:error, Error.t()}
+  def changed(user_id, priority) do
     with {:ok, runtime} <- Running.fetch(),
          [_ | _] <- messages(runtime),
          {:ok, link} <- Links.get(runtime.store, user_id),
          not_any_more when not_any_more in [:locked, :not_linked] <- Grants.linked(runtime, link.discord_id) do
-      run(link)
+      run(link, priority)
     else
       {:error, error} -> {:error, error}
       _nothing_to_take -> :ok
@@ -27,18 +27,18 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
   end
 
   @doc "Of a link that has ended, unless there is another one."
-  @spec run(Link.t()) :: :ok | {:error, Error.t()}
-  def run(link) do
-    with {:ok, runtime} <- Runtime.fetch_enabled(), do: each(messages(runtime), &release(&1, link, runtime))
+  @spec run(Link.t(), :high | :normal) :: :ok | {:error, Error.t()}
+  def run(link, priority \\ :normal) do
+    with {:ok, runtime} <- Runtime.fetch_enabled(), do: each(messages(runtime), &release(&1, link, runtime, priority))
   end
 
   defp messages(%{config: config}), do: for(%{only: :linked} = message <- config.accounts.self_roles, do: message)
 
   # When it is his turn: a click that is under way comes to its end before, and one after it finds him as he is.
-  defp release(message, link, runtime) do
+  defp release(message, link, runtime, priority) do
     with {:ok, %{guild_id: guild_id}} when is_binary(guild_id) <- Channels.fetch(message.channel, runtime.rest),
          {:ok, guild} <- Guilds.fetch(guild_id) do
-      Turns.run("#{guild_id}/#{link.discord_id}", fn -> take_back(message, guild, link, runtime) end)
+      Turns.run("#{guild_id}/#{link.discord_id}", fn -> take_back(message, guild, link, runtime, priority) end)
     else
       {:error, error} -> {:error, error}
       # A channel that the bot cannot see any more.
@@ -46,11 +46,11 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
     end
   end
 
-  defp take_back(message, guild, %{discord_id: discord_id}, runtime) do
+  defp take_back(message, guild, %{discord_id: discord_id}, runtime, priority) do
     with not_any_more when not_any_more in [:locked, :not_linked] <- Grants.linked(runtime, discord_id),
-         {:ok, member} <- Members.fetch(guild.id, discord_id, deadline_ms: @deadline_ms) do
+         {:ok, member} <- Members.fetch(guild.id, discord_id, priority: priority, deadline_ms: @deadline_ms) do
       ids = for {_label, wanted} <- message.roles, {:ok, id} <- [id(wanted, guild)], id in member.roles, do: id
-      each(ids, &remove(runtime, {:remove_member_role, guild.id, discord_id, &1}))
+      each(ids, &remove(runtime, {:remove_member_role, guild.id, discord_id, &1}, priority))
     else
       {:error, error} -> {:error, error}
       # There is nobody to take it from, or he may have it.
@@ -61,8 +61,8 @@ defmodule UroDiscord.Accounts.SelfRoles.Release do
   defp id({:named, name}, guild), do: Guild.named(guild, name)
   defp id(id, _guild), do: {:ok, id}
 
-  defp remove(runtime, route) do
-    options = [reason: @reason, retry: :safe, deadline_ms: @deadline_ms]
+  defp remove(runtime, route, priority) do
+    options = [reason: @reason, priority: priority, retry: :safe, deadline_ms: @deadline_ms]
 
     case Rest.call(runtime.rest, route, options) do
       {:ok, _} -> :ok

@@ -33,7 +33,8 @@ defmodule UroDiscord.Accounts.Tasks.Cursor do
     now = Clock.local()
 
     with {:ok, fence, [%{rows: [[cursor, progress, started_at, finished_at]]}]} <-
-           Lease.claim(store, @kind, task, owner, watch, [look]) do
+           Lease.claim(store, @kind, task, owner, watch, [look]),
+         :ok <- unfinished(store, task, fence, watch, finished_at) do
       kept = kept(progress)
 
       case begin(cursor, started_at, finished_at, kept, settings, now - (kept["at"] || 0), options) do
@@ -46,6 +47,14 @@ defmodule UroDiscord.Accounts.Tasks.Cursor do
           with :ok <- first(store, taken, settings), do: {:ok, taken}
       end
     end
+  end
+
+  # Who waited to go on with it has nothing to do where whoever was at it has come to the end.
+  defp unfinished(_store, _task, _fence, watch, finished_at) when watch == nil or finished_at == nil, do: :ok
+
+  defp unfinished(store, task, fence, _watch, _finished_at) do
+    with :ok <- Lease.release(store, @kind, task, fence),
+         do: {:error, %Error{kind: :busy, message: "the task #{task} was just run to its end on another node"}}
   end
 
   defp kept(nil), do: %{}

@@ -10,9 +10,6 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
   @typedoc "One who was looked at: what became of him so far, and whom of his memberships is to be changed still."
   @type found :: %{link: Link.t(), outcome: Tally.outcome(), change: [Sync.entry()]}
 
-  # So many at first who cannot be had one by one, and the directory is down.
-  @down 3
-
   @doc """
   `parts` are of `:roles`, `:nickname` and `:username`. With `complete?: false` some server is not looked at, so that nobody is known to have left.
   """
@@ -63,30 +60,7 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
 
   ## Who is who
 
-  # Each is `{:ok, user}`, with nil for one whom Uro does not know any more, or an error.
-  defp users(entries, %{config: config}) do
-    ids = for {link, [_ | _]} <- entries, do: link.user_id
-
-    case Directory.users(config, ids) do
-      {:ok, users} -> {:ok, Map.new(ids, &{&1, {:ok, users[&1]}})}
-      # One who cannot be read is not to be in the way of the others.
-      {:error, error} -> one_by_one(ids, config, error)
-    end
-  end
-
-  defp one_by_one(ids, config, error) do
-    Enum.reduce_while(ids, {:ok, %{}}, fn id, {:ok, users} ->
-      user =
-        case Directory.user(config, id) do
-          :not_found -> {:ok, nil}
-          answer -> answer
-        end
-
-      users = Map.put(users, id, user)
-      down? = map_size(users) == min(@down, length(ids)) and Enum.all?(users, &match?({_id, {:error, _}}, &1))
-      if down?, do: {:halt, {:error, error}}, else: {:cont, {:ok, users}}
-    end)
-  end
+  defp users(entries, %{config: config}), do: Directory.each(config, for({link, [_ | _]} <- entries, do: link.user_id))
 
   ## What is to be changed
 
@@ -119,16 +93,18 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
   defp compare_one({user, link, member} = entry, guild, settings, applied, parts) do
     plan = Plan.plan(user, link, member, guild, settings, applied[member.id] || Plan.nothing_applied(), parts)
     if Plan.empty?(plan), do: {:same, skipped(plan)}, else: {:change, entry}
-  rescue
-    # A predicate of the host's.
-    exception -> {:same, [{:failed, "a rule raised #{inspect(exception.__struct__)} of him"}]}
   end
 
   defp key({_user, link, member}), do: {member.guild_id, link.user_id}
 
-  @doc "What a plan leaves as it is."
+  @doc "What a plan leaves as it is. A rule that raises is a failure."
   @spec skipped(Plan.t()) :: Tally.outcome()
-  def skipped(plan), do: for(reason <- plan.skipped, do: {:skipped, Plan.describe(reason)})
+  def skipped(plan) do
+    for reason <- plan.skipped do
+      how = if match?({:role, _, {:silent, {:raised, _}}}, reason), do: :failed, else: :skipped
+      {how, Plan.describe(reason)}
+    end
+  end
 
   @doc "What has failed for good."
   @spec failed(Error.t()) :: Tally.outcome()

@@ -6,7 +6,7 @@ defmodule UroDiscord.Accounts.Tasks.Schedule do
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.Accounts.{Tasks, TaskSupervisor}
+  alias UroDiscord.Accounts.{Tasks, Work}
   alias UroDiscord.Accounts.Tasks.Cursor
   alias UroDiscord.{Backoff, Clock, Config, Error, Runtime, Store}
 
@@ -52,8 +52,7 @@ defmodule UroDiscord.Accounts.Tasks.Schedule do
              System.monotonic_time(:millisecond) >= Map.get(state.not_before, task, System.monotonic_time(:millisecond)),
            {:ok, last} <- Cursor.scheduled(store, task),
            true <- due?(last, every, Clock.local()) do
-        %{ref: ref} = Task.Supervisor.async_nolink(TaskSupervisor, fn -> Tasks.run(task) end)
-        put_in(state.running[ref], task)
+        %{state | running: Map.put(state.running, Work.start(fn -> Tasks.run(task) end), task)}
       else
         {:error, error} ->
           Store.failed(error, "it cannot be read when the task #{task} ended last")

@@ -43,6 +43,17 @@ defmodule UroDiscord.Accounts.Tasks.CursorTest do
         assert {:ok, %{started_at: nil, finished_at: nil}} = Cursor.last(store, :all)
       end
 
+      test "who waits for another's end does not run it again", %{store: store} do
+        assert {:ok, first} = Cursor.take(store, :all, NodeId.name(), 7)
+        assert {:held, watch} = Cursor.take(store, :all, "other", 7)
+        assert :ok = Cursor.keep(store, first, "5", %Tally{looked: 5}, 7)
+        assert :ok = Cursor.finish(store, first, %Tally{looked: 9}, 7)
+        assert {:error, %Error{kind: :busy, message: message}} = Cursor.take(store, :all, "other", 7, watch)
+        assert message =~ "to its end"
+        # Whoever comes later has waited for nobody.
+        assert {:ok, %{begun: :new}} = Cursor.take(store, :all, "another", 7)
+      end
+
       test "of two one has it, and who has lost it writes nothing", %{store: store} do
         us = NodeId.name()
         assert {:ok, first} = Cursor.take(store, :all, us, 7)
