@@ -37,6 +37,15 @@ impl VideoCodec {
         }
     }
 
+    /// Whether a packet's payload begins what can be decoded without others.
+    #[must_use]
+    pub fn starts_keyframe(self, payload: &[u8]) -> bool {
+        match self {
+            Self::H264 => h264::starts_keyframe(payload),
+            Self::Vp8 => vp8::starts_keyframe(payload),
+        }
+    }
+
     /// Whether a frame can be sent.
     ///
     /// # Errors

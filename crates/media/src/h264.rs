@@ -186,6 +186,29 @@ fn fragment(nal: &[u8], max: usize, payloads: &mut Vec<Vec<u8>>) {
     }
 }
 
+/// Whether a payload has a sequence parameter set, and so begins what can be decoded without others. One with an IDR slice alone can be
+/// decoded by nobody who was not there before.
+#[must_use]
+pub fn starts_keyframe(payload: &[u8]) -> bool {
+    let Some((header, mut rest)) = payload.split_first() else {
+        return false;
+    };
+    match kind(*header) {
+        SPS => true,
+        STAP_A => {
+            while let Some(([high, low], after)) = rest.split_first_chunk() {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                if after.first().is_some_and(|header| kind(*header) == SPS) {
+                    return length > 0;
+                }
+                rest = after.get(length..).unwrap_or_default();
+            }
+            false
+        }
+        _ => false,
+    }
+}
+
 /// Whether a payload is certainly a frame's first: whoever does not know the packet before it can tell by parameter sets and
 /// delimiters only.
 #[must_use]
@@ -270,6 +293,28 @@ mod tests {
         let mut frame = Vec::new();
         depacketize(payloads.iter().map(Vec::as_slice), &mut frame)?;
         Ok(frame)
+    }
+
+    #[test]
+    fn keyframes_are_known_by_their_parameter_sets() {
+        for frame in crate::fixtures::frames(crate::VideoCodec::H264) {
+            let payloads = packetize(&frame, 100);
+            let begins = payloads.iter().filter(|it| starts_keyframe(it)).count();
+            assert_eq!(begins, usize::from(is_keyframe(&frame)));
+        }
+        // A delimiter, then parameter sets.
+        assert!(starts_keyframe(&[0x78, 0, 2, 0x09, 0x10, 0, 2, 0x67, 1]));
+        for none in [
+            &[][..],
+            &[0x78],
+            &[0x78, 0],
+            &[0x78, 0, 0, 0x67],
+            &[0x78, 0, 9, 0x09],
+            &[0x65, 1],
+            &[0x7c, 0x85, 1],
+        ] {
+            assert!(!starts_keyframe(none), "{none:?}");
+        }
     }
 
     #[test]

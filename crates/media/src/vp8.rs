@@ -48,12 +48,14 @@ struct Descriptor<'a> {
     /// It is the first of its frame.
     start: bool,
     picture_id: Option<u16>,
+    /// The index of its base layer's picture (TL0PICIDX).
+    base: Option<u8>,
     data: &'a [u8],
 }
 
 fn parse(payload: &[u8]) -> Option<Descriptor<'_>> {
     let (first, mut data) = payload.split_first()?;
-    let mut picture_id = None;
+    let (mut picture_id, mut base) = (None, None);
     if first & 0x80 != 0 {
         let (extended, rest) = data.split_first()?;
         data = rest;
@@ -67,18 +69,61 @@ fn parse(payload: &[u8]) -> Option<Descriptor<'_>> {
                 picture_id = Some(u16::from_be_bytes([id & 0x7f, *low]));
             }
         }
-        // Of layers we need to know nothing.
-        for layer in [0x40, 0x30] {
-            if extended & layer != 0 {
-                data = data.get(1..)?;
-            }
+        if extended & 0x40 != 0 {
+            let (index, rest) = data.split_first()?;
+            data = rest;
+            base = Some(*index);
+        }
+        // Of layers we need to know no more.
+        if extended & 0x30 != 0 {
+            data = data.get(1..)?;
         }
     }
     Some(Descriptor {
         start: first & 0x17 == 0x10,
         picture_id,
+        base,
         data,
     })
+}
+
+/// Which picture a payload is of, as its descriptor says: its picture id, and the index of its base layer's picture.
+#[must_use]
+pub fn numbers(payload: &[u8]) -> Option<(Option<u16>, Option<u8>)> {
+    parse(payload).map(|descriptor| (descriptor.picture_id, descriptor.base))
+}
+
+/// Says of a payload that it is of another picture, where its descriptor has room for that. A picture id of seven bits stays one.
+pub fn renumber(payload: &mut [u8], picture_id: u16, base: u8) {
+    let [first, extended, rest @ ..] = payload else {
+        return;
+    };
+    if *first & 0x80 == 0 {
+        return;
+    }
+    let [high, low] = (picture_id % PICTURE_IDS).to_be_bytes();
+    let mut rest = rest.iter_mut();
+    if *extended & 0x80 != 0 {
+        let Some(id) = rest.next() else { return };
+        if *id & 0x80 == 0 {
+            *id = low & 0x7f;
+        } else {
+            *id = 0x80 | high;
+            let Some(id) = rest.next() else { return };
+            *id = low;
+        }
+    }
+    if *extended & 0x40 != 0
+        && let Some(index) = rest.next()
+    {
+        *index = base;
+    }
+}
+
+/// Whether a payload is the first of a frame that can be decoded without others.
+#[must_use]
+pub fn starts_keyframe(payload: &[u8]) -> bool {
+    parse(payload).is_some_and(|descriptor| descriptor.start && is_keyframe(descriptor.data))
 }
 
 /// Whether a payload is the first of its frame.
@@ -181,6 +226,38 @@ mod tests {
         ] {
             assert_eq!(data(short), None, "{short:?}");
         }
+    }
+
+    #[test]
+    fn keyframes_are_known_by_their_first_payload() {
+        for frame in frames(VideoCodec::Vp8) {
+            let payloads = packetize(&frame, 7, 100);
+            assert_eq!(starts_keyframe(&payloads[0]), is_keyframe(&frame));
+            assert!(!payloads[1..].iter().any(|it| starts_keyframe(it)));
+        }
+        for none in [&[][..], &[0x10], &[0x90, 0x80]] {
+            assert!(!starts_keyframe(none), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn a_payload_can_be_of_another_picture() {
+        let again = |payload: &[u8], id, base| {
+            let mut payload = payload.to_vec();
+            renumber(&mut payload, id, base);
+            payload
+        };
+        let long = [0x90, 0xf0, 0x91, 0x22, 1, 2, 9];
+        assert_eq!(numbers(&long), Some((Some(0x1122), Some(1))));
+        let other = again(&long, 0x7fff, 5);
+        assert_eq!(other, [0x90, 0xf0, 0xff, 0xff, 5, 2, 9]);
+        assert_eq!(numbers(&other), Some((Some(0x7fff), Some(5))));
+        assert_eq!(again(&[0x90, 0x80, 3, 9], 0x0185, 1), [0x90, 0x80, 5, 9]);
+        assert_eq!(again(&[0x90, 0x40, 3, 9], 1, 7), [0x90, 0x40, 7, 9]);
+        for same in [&[0x10, 9][..], &[0x90, 0x20, 2, 9], &[], &[0x90]] {
+            assert_eq!(again(same, 1, 1), same);
+        }
+        assert_eq!(again(&[0x90, 0x80, 0x80], 1, 1), [0x90, 0x80, 0x80]);
     }
 
     #[test]
