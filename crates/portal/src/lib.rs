@@ -8,9 +8,11 @@ mod endpoint;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod peer;
+mod rate;
 mod room;
 mod server;
 pub mod token;
+mod video;
 
 pub use endpoint::ClientAddress;
 pub use room::{

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Limits;
-use super::rate::Rate;
+use crate::rate::Rate;
 
 /// How many times its limit of peers a token, or an address, may join at once. An offer costs a loop a millisecond and more.
 const AT_ONCE: u32 = 4;

@@ -10,7 +10,6 @@ mod host;
 mod media;
 mod paths;
 mod queue;
-mod rate;
 mod session;
 mod socket;
 mod ssrcs;

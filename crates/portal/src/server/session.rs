@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::admission::Permit;
 use super::paths::PeerPaths;
-use super::rate::Rate;
+use crate::rate::Rate;
 use super::ssrcs::Ssrcs;
 use super::{Kind, Limits};
 use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};

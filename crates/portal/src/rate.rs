@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// So much a second, and as much at once.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(crate) struct Rate {
     per_second: f64,
     at_once: f64,
     left: f64,
@@ -12,12 +12,12 @@ pub(super) struct Rate {
 }
 
 impl Rate {
-    pub(super) fn new(per_second: u32, now: Instant) -> Self {
+    pub(crate) fn new(per_second: u32, now: Instant) -> Self {
         Self::within(per_second, f64::from(per_second), now)
     }
 
     /// More at once than each second.
-    pub(super) fn within(at_once: u32, per_second: f64, now: Instant) -> Self {
+    pub(crate) fn within(at_once: u32, per_second: f64, now: Instant) -> Self {
         let at_once = f64::from(at_once);
         Self {
             per_second,
@@ -28,7 +28,7 @@ impl Rate {
     }
 
     /// Nothing was taken for long.
-    pub(super) fn is_full(&self, now: Instant) -> bool {
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
         self.left(now) >= self.at_once
     }
 
@@ -38,7 +38,7 @@ impl Rate {
     }
 
     /// Takes `amount` if it is there.
-    pub(super) fn take(&mut self, amount: u32, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, amount: u32, now: Instant) -> bool {
         self.left = self.left(now);
         self.at = self.at.max(now);
         let amount = f64::from(amount);

@@ -1,0 +1,279 @@
+//! What came of a camera lately.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use uro_discord_media::vp8;
+
+use super::pace::Meter;
+use super::{CameraHealth, LARGEST, VideoFormat, VideoPacket};
+use crate::room::PeerId;
+
+/// Layers of a camera. Browsers have three; a camera that begins anew has another stream.
+const LAYERS: usize = 6;
+
+/// Packets of a layer that are kept: some seconds of 2 Mbit/s, and 1.4 MB at most.
+const KEPT: usize = 1_024;
+
+/// A jump further than this is a new beginning, such as after a sender's restart.
+pub(super) const JUMP: u64 = 3_000;
+
+/// The first packet's number, so that there is room before it.
+const ORIGIN: u64 = 1 << 32;
+
+/// A layer of which nothing comes for so long has ended. A picture that stands still comes slowly.
+const ENDED: Duration = Duration::from_secs(3);
+
+/// Between two requests for a keyframe: at least, and at most where none comes.
+const ASKED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
+
+pub(super) struct Camera {
+    pub(super) subject: String,
+    layers: Vec<Layer>,
+    packets: u64,
+    keyframes: u64,
+    asked: u64,
+    dropped: u64,
+}
+
+/// One stream of a camera.
+pub(super) struct Layer {
+    pub(super) ssrc: u32,
+    pub(super) format: VideoFormat,
+    /// The newest packet's number, counted on beyond 16 bits.
+    pub(super) newest: u64,
+    /// Its frame's time.
+    pub(super) time: u32,
+    /// The first packet of the newest keyframe, and its time.
+    keyframe: Option<(u64, u32)>,
+    /// By number; the last one is the newest.
+    kept: VecDeque<Option<VideoPacket>>,
+    heard: Instant,
+    meter: Meter,
+    bits: u64,
+    asked: Option<Instant>,
+    pause: Duration,
+    wanted: bool,
+}
+
+impl Camera {
+    pub(super) fn new(subject: String) -> Self {
+        Self {
+            subject,
+            layers: Vec::new(),
+            packets: 0,
+            keyframes: 0,
+            asked: 0,
+            dropped: 0,
+        }
+    }
+
+    pub(super) fn layer(&self, ssrc: u32) -> Option<&Layer> {
+        self.layers.iter().find(|layer| layer.ssrc == ssrc)
+    }
+
+    /// Takes a packet. Gives its number, and whether its layer is new, or `None` if it is of no use.
+    pub(super) fn take(&mut self, now: Instant, packet: VideoPacket) -> Option<(u64, bool)> {
+        self.packets = self.packets.saturating_add(1);
+        if packet.payload.len() > LARGEST {
+            self.dropped = self.dropped.saturating_add(1);
+            return None;
+        }
+        let found = self.layers.iter().position(|it| it.ssrc == packet.ssrc);
+        let index = found.unwrap_or(self.layers.len());
+        if found.is_none() {
+            if self.layers.len() >= LAYERS {
+                self.layers.retain(|layer| layer.lives(now));
+            }
+            if self.layers.len() >= LAYERS {
+                self.dropped = self.dropped.saturating_add(1);
+                return None;
+            }
+            self.layers.push(Layer::new(now, &packet));
+        }
+        let layer = match found {
+            Some(_) => self.layers.get_mut(index)?,
+            None => self.layers.last_mut()?,
+        };
+        let before = layer.keyframe;
+        let taken = layer.take(now, packet);
+        if layer.keyframe.map(|(_, time)| time) != before.map(|(_, time)| time) {
+            self.keyframes = self.keyframes.saturating_add(1);
+        }
+        if taken.is_none() {
+            self.dropped = self.dropped.saturating_add(1);
+        }
+        taken.map(|number| (number, found.is_none()))
+    }
+
+    /// The layers that it sends now, the largest first.
+    pub(super) fn sent(&self, now: Instant) -> Vec<&Layer> {
+        let mut layers: Vec<&Layer> = self.layers.iter().filter(|it| it.lives(now)).collect();
+        layers.sort_by_key(|layer| std::cmp::Reverse(layer.bits));
+        layers
+    }
+
+    /// Whether it is to be asked for a keyframe now.
+    pub(super) fn ask(&mut self, now: Instant, ssrc: u32) -> bool {
+        let layer = self.layers.iter_mut().find(|layer| layer.ssrc == ssrc);
+        let ask = layer.is_some_and(|layer| layer.ask(now));
+        if ask {
+            self.asked = self.asked.saturating_add(1);
+        }
+        ask
+    }
+
+    /// Time has passed: the streams that are to be asked again.
+    pub(super) fn tick(&mut self, now: Instant) -> Vec<u32> {
+        let mut again = Vec::new();
+        for layer in &mut self.layers {
+            layer.bits = layer.meter.rate(now);
+            if layer.wanted && layer.ask(now) {
+                again.push(layer.ssrc);
+                self.asked = self.asked.saturating_add(1);
+            }
+        }
+        again
+    }
+
+    pub(super) fn health(&mut self, now: Instant, peer: PeerId, on_air: bool) -> CameraHealth {
+        let sent = self.sent(now);
+        CameraHealth {
+            peer,
+            on_air,
+            codec: sent.first().map(|layer| layer.format.codec),
+            layers: u32::try_from(sent.len()).unwrap_or(u32::MAX),
+            bits: sent.iter().map(|layer| layer.bits).sum(),
+            packets: self.packets,
+            keyframes: self.keyframes,
+            asked: self.asked,
+            dropped: self.dropped,
+        }
+    }
+}
+
+impl Layer {
+    fn new(now: Instant, first: &VideoPacket) -> Self {
+        Self {
+            ssrc: first.ssrc,
+            format: first.format,
+            newest: ORIGIN
+                .saturating_add(first.sequence.into())
+                .saturating_sub(1),
+            time: first.time,
+            keyframe: None,
+            kept: VecDeque::new(),
+            heard: now,
+            meter: Meter::new(now),
+            bits: 0,
+            asked: None,
+            pause: ASKED.0,
+            wanted: false,
+        }
+    }
+
+    pub(super) fn lives(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.heard) < ENDED
+    }
+
+    fn take(&mut self, now: Instant, packet: VideoPacket) -> Option<u64> {
+        let number = self.number(packet.sequence);
+        if number > self.newest {
+            if number.saturating_sub(self.newest) > JUMP {
+                self.kept.clear();
+                self.keyframe = None;
+            }
+            let gap = number.saturating_sub(self.newest).saturating_sub(1);
+            for _ in 0..gap.min(JUMP) {
+                self.keep(None);
+            }
+            self.keep(Some(packet.clone()));
+            self.newest = number;
+            self.time = packet.time;
+        } else {
+            // One that is there already, or is older than what is kept.
+            let place = self.place(number)?;
+            let slot = self.kept.get_mut(place).filter(|slot| slot.is_none())?;
+            *slot = Some(packet.clone());
+        }
+        self.heard = now;
+        self.format = packet.format;
+        self.meter.add(now, packet.payload.len());
+        if packet.format.codec.starts_keyframe(&packet.payload) {
+            let newer = self.keyframe.is_none_or(|(first, _)| number > first);
+            let same = self.keyframe.is_some_and(|(_, time)| time == packet.time);
+            if newer && !same {
+                self.keyframe = Some((number, packet.time));
+                self.wanted = false;
+                self.pause = ASKED.0;
+            }
+        }
+        Some(number)
+    }
+
+    /// Numbers go on by what is nearest to the newest; what is far from it is a new beginning, ahead.
+    fn number(&self, sequence: u16) -> u64 {
+        let [.., high, low] = self.newest.to_be_bytes();
+        let ahead = sequence.wrapping_sub(u16::from_be_bytes([high, low]));
+        let behind = 0_u16.wrapping_sub(ahead);
+        if ahead < 0x8000 || u64::from(behind) > JUMP {
+            let turn = if ahead < 0x8000 { 0 } else { 1 << 16 };
+            self.newest
+                .saturating_add(u64::from(ahead))
+                .saturating_add(turn)
+        } else {
+            self.newest.saturating_sub(behind.into())
+        }
+    }
+
+    fn keep(&mut self, packet: Option<VideoPacket>) {
+        if self.kept.len() >= KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(packet);
+    }
+
+    fn place(&self, number: u64) -> Option<usize> {
+        let behind = usize::try_from(self.newest.checked_sub(number)?).ok()?;
+        self.kept.len().checked_sub(behind)?.checked_sub(1)
+    }
+
+    /// One that is kept.
+    pub(super) fn get(&self, number: u64) -> Option<&VideoPacket> {
+        self.kept.get(self.place(number)?)?.as_ref()
+    }
+
+    /// The first packet of the newest keyframe.
+    pub(super) fn keyframe(&self) -> Option<u64> {
+        self.keyframe.map(|(number, _)| number)
+    }
+
+    /// The newest keyframe and all after it, if nothing of that is missing and it is no more than `most` packets.
+    pub(super) fn since_keyframe(&self, most: usize) -> Option<impl Iterator<Item = (u64, &VideoPacket)>> {
+        let first = self.keyframe()?;
+        let place = self.place(first)?;
+        let packets = self.kept.range(place..);
+        let whole = packets.len() <= most && packets.clone().all(Option::is_some);
+        whole.then(|| (first..).zip(packets.flatten()))
+    }
+
+    fn ask(&mut self, now: Instant) -> bool {
+        self.wanted = true;
+        let passed = |then: Instant| now.saturating_duration_since(then);
+        if self.asked.is_some_and(|then| passed(then) < self.pause) {
+            return false;
+        }
+        self.asked = Some(now);
+        self.pause = self.pause.saturating_mul(2).min(ASKED.1);
+        true
+    }
+}
+
+/// The numbers of a picture, where its codec has such.
+pub(super) fn picture(packet: &VideoPacket) -> Option<(u16, u8)> {
+    if packet.format.codec != uro_discord_media::VideoCodec::Vp8 {
+        return None;
+    }
+    let (picture, base) = vp8::numbers(&packet.payload)?;
+    Some((picture.unwrap_or_default(), base.unwrap_or_default()))
+}

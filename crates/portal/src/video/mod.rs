@@ -1,0 +1,337 @@
+#![doc = include_str!("README.md")]
+
+mod camera;
+mod pace;
+mod viewer;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use uro_discord_media::VideoCodec;
+
+use crate::room::PeerId;
+use camera::Camera;
+use viewer::Viewer;
+
+/// How often it is looked whether layers have ended, and what viewers can take.
+const TICK: Duration = Duration::from_millis(500);
+
+/// What waits for [`Stage::poll`]. Who polls after every call never has so much.
+const MAX_OUTPUT: usize = 65_536;
+
+/// The largest payload that is passed on; with headers, RTX and encryption it stays below what networks carry in one piece.
+pub(crate) const LARGEST: usize = 1_400;
+
+/// How video is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VideoFormat {
+    pub(crate) codec: VideoCodec,
+    /// H.264's `profile_idc`; 0 for VP8.
+    pub(crate) profile: u8,
+}
+
+/// A packet of a camera.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VideoPacket {
+    /// Its stream: a camera has one, or one for each layer.
+    pub(crate) ssrc: u32,
+    pub(crate) format: VideoFormat,
+    pub(crate) sequence: u16,
+    /// In ticks of 90 kHz.
+    pub(crate) time: u32,
+    /// The last one of its frame.
+    pub(crate) marker: bool,
+    /// Empty in one that is padding.
+    pub(crate) payload: Bytes,
+}
+
+/// What a viewer says of what it gets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Feedback {
+    /// It needs a keyframe.
+    Keyframe,
+    /// These did not come.
+    Missing(Vec<u16>),
+    /// It reports how much was lost lately, in 256ths.
+    Lost(u8),
+    /// It takes its link to carry so many bits a second.
+    Carries(u64),
+}
+
+/// What comes out of a stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum VideoOutput {
+    /// A packet for a viewer. Its `ssrc` says nothing.
+    Packet {
+        viewer: PeerId,
+        packet: VideoPacket,
+        /// It was sent before.
+        again: bool,
+    },
+    /// A camera is to begin anew with a keyframe.
+    Keyframe { camera: PeerId, ssrc: u32 },
+    /// Another camera is on air, or none.
+    OnAir(Option<PeerId>),
+}
+
+/// How a camera is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CameraHealth {
+    /// Who sends it.
+    pub peer: PeerId,
+    /// Viewers see it.
+    pub on_air: bool,
+    /// How it is encoded; `None` before its first packet.
+    pub codec: Option<VideoCodec>,
+    /// Streams of different size that it sends now.
+    pub layers: u32,
+    /// Bits a second, of all layers.
+    pub bits: u64,
+    /// Packets that came.
+    pub packets: u64,
+    /// Keyframes that came.
+    pub keyframes: u64,
+    /// Keyframes that were asked for.
+    pub asked: u64,
+    /// Packets that came again, too late, or were too large.
+    pub dropped: u64,
+}
+
+/// How a viewer sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ViewerHealth {
+    /// Who sees.
+    pub peer: PeerId,
+    /// What it sees; `None` while it waits for a picture.
+    pub camera: Option<PeerId>,
+    /// Bits a second.
+    pub bits: u64,
+    /// Packets that were sent.
+    pub packets: u64,
+    /// Packets that were sent again.
+    pub again: u64,
+    /// How often its link could not carry the picture.
+    pub congested: u64,
+}
+
+/// A room's cameras and viewers.
+pub(crate) struct Stage {
+    cameras: BTreeMap<PeerId, Camera>,
+    viewers: BTreeMap<PeerId, Viewer>,
+    /// Whose camera is wanted on air, as tokens call him; `None`: the first that came.
+    wanted: Option<String>,
+    on_air: Option<PeerId>,
+    tick: Option<Instant>,
+    output: VecDeque<VideoOutput>,
+}
+
+impl Stage {
+    pub(crate) fn new() -> Self {
+        Self {
+            cameras: BTreeMap::new(),
+            viewers: BTreeMap::new(),
+            wanted: None,
+            on_air: None,
+            tick: None,
+            output: VecDeque::new(),
+        }
+    }
+
+    /// Nobody sends and nobody sees.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.cameras.is_empty() && self.viewers.is_empty()
+    }
+
+    /// A camera comes. `subject` is who sends it, as his token has it.
+    pub(crate) fn publish(&mut self, now: Instant, peer: PeerId, subject: String) {
+        self.cameras.insert(peer, Camera::new(subject));
+        self.choose(now);
+    }
+
+    /// A viewer comes, which takes these formats.
+    pub(crate) fn watch(&mut self, now: Instant, peer: PeerId, formats: Vec<VideoFormat>) {
+        self.viewers.insert(peer, Viewer::new(now, formats));
+        self.aim(now, peer);
+        self.wake(now);
+    }
+
+    /// A peer goes.
+    pub(crate) fn leave(&mut self, now: Instant, peer: PeerId) {
+        self.viewers.remove(&peer);
+        if self.cameras.remove(&peer).is_some() {
+            self.choose(now);
+        }
+    }
+
+    /// Whose camera is to be on air. While he has none, the first that came is.
+    pub(crate) fn want(&mut self, now: Instant, subject: Option<String>) {
+        self.wanted = subject;
+        self.choose(now);
+    }
+
+    fn choose(&mut self, now: Instant) {
+        let wanted = self.wanted.as_deref();
+        let named = |(_, camera): &(&PeerId, &Camera)| Some(&*camera.subject) == wanted;
+        let found = self.cameras.iter().find(named);
+        let chosen = found.or(self.cameras.iter().next()).map(|(id, _)| *id);
+        if chosen != self.on_air {
+            self.on_air = chosen;
+            put(&mut self.output, VideoOutput::OnAir(chosen));
+        }
+        self.aim_all(now);
+        self.wake(now);
+    }
+
+    /// A packet of a camera.
+    pub(crate) fn packet(&mut self, now: Instant, peer: PeerId, packet: VideoPacket) {
+        let ssrc = packet.ssrc;
+        let taken = match self.cameras.get_mut(&peer) {
+            Some(camera) => camera.take(now, packet),
+            None => None,
+        };
+        let Some((number, new)) = taken.filter(|_| self.on_air == Some(peer)) else {
+            return;
+        };
+        if new {
+            // Perhaps it is the one that is wanted.
+            self.aim_all(now);
+        }
+        let layer = self.cameras.get(&peer).and_then(|it| it.layer(ssrc));
+        let Some(layer) = layer else { return };
+        for (id, viewer) in &mut self.viewers {
+            let output = &mut self.output;
+            viewer.packet(now, (peer, layer), number, |packet| {
+                put(output, sent(*id, packet, false));
+            });
+        }
+    }
+
+    /// A viewer says how it sees.
+    pub(crate) fn feedback(&mut self, now: Instant, peer: PeerId, feedback: Feedback) {
+        let Some(viewer) = self.viewers.get_mut(&peer) else {
+            return;
+        };
+        let other = match feedback {
+            Feedback::Keyframe => {
+                if let Some((camera, ssrc)) = viewer.sees() {
+                    self.ask(now, camera, ssrc);
+                }
+                false
+            }
+            Feedback::Missing(sequences) => {
+                let source = viewer.sees();
+                let layer =
+                    source.and_then(|(camera, ssrc)| self.cameras.get(&camera)?.layer(ssrc));
+                let Some(layer) = layer else { return };
+                for sequence in sequences {
+                    if let Some(packet) = viewer.again(now, layer, sequence) {
+                        put(&mut self.output, sent(peer, packet, true));
+                    }
+                }
+                false
+            }
+            Feedback::Lost(of_256) => viewer.lost(now, of_256),
+            Feedback::Carries(bits) => viewer.carries(now, bits),
+        };
+        if other {
+            self.aim(now, peer);
+        }
+    }
+
+    /// When to call [`timeout`](Self::timeout).
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.tick
+    }
+
+    /// Time has passed.
+    pub(crate) fn timeout(&mut self, now: Instant) {
+        if self.tick.is_none_or(|tick| now < tick) {
+            return;
+        }
+        self.tick = None;
+        for (id, camera) in &mut self.cameras {
+            for ssrc in camera.tick(now) {
+                put(&mut self.output, VideoOutput::Keyframe { camera: *id, ssrc });
+            }
+        }
+        for viewer in self.viewers.values_mut() {
+            viewer.pace.tick(now);
+        }
+        self.aim_all(now);
+        self.wake(now);
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<VideoOutput> {
+        self.output.pop_front()
+    }
+
+    pub(crate) fn health(&mut self, now: Instant) -> (Vec<CameraHealth>, Vec<ViewerHealth>) {
+        let on_air = self.on_air;
+        let cameras = self.cameras.iter_mut();
+        let viewers = self.viewers.iter_mut();
+        (
+            cameras
+                .map(|(id, camera)| camera.health(now, *id, on_air == Some(*id)))
+                .collect(),
+            viewers.map(|(id, viewer)| viewer.health(now, *id)).collect(),
+        )
+    }
+
+    /// Time passes for a stage on which there is somebody.
+    fn wake(&mut self, now: Instant) {
+        if self.tick.is_none() && !self.cameras.is_empty() {
+            self.tick = now.checked_add(TICK);
+        }
+    }
+
+    fn aim_all(&mut self, now: Instant) {
+        for id in self.viewers.keys().copied().collect::<Vec<_>>() {
+            self.aim(now, id);
+        }
+    }
+
+    /// What a viewer is to see, and the keyframe that it needs for that.
+    fn aim(&mut self, now: Instant, id: PeerId) {
+        let Some(viewer) = self.viewers.get_mut(&id) else {
+            return;
+        };
+        let output = &mut self.output;
+        match self.on_air.and_then(|on_air| self.cameras.get_key_value(&on_air)) {
+            Some((peer, camera)) => viewer.choose(now, *peer, &camera.sent(now), |packet| {
+                put(output, sent(id, packet, false));
+            }),
+            None => viewer.nothing(),
+        }
+        if let Some((camera, ssrc)) = viewer.needs() {
+            self.ask(now, camera, ssrc);
+        }
+    }
+
+    fn ask(&mut self, now: Instant, camera: PeerId, ssrc: u32) {
+        let found = self.cameras.get_mut(&camera);
+        if found.is_some_and(|camera| camera.ask(now, ssrc)) {
+            put(&mut self.output, VideoOutput::Keyframe { camera, ssrc });
+        }
+    }
+}
+
+fn sent(viewer: PeerId, packet: VideoPacket, again: bool) -> VideoOutput {
+    VideoOutput::Packet {
+        viewer,
+        packet,
+        again,
+    }
+}
+
+fn put(output: &mut VecDeque<VideoOutput>, one: VideoOutput) {
+    if output.len() >= MAX_OUTPUT {
+        output.pop_front();
+    }
+    output.push_back(one);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,328 @@
+//! What goes to one viewer.
+
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use uro_discord_media::vp8;
+
+use super::camera::{JUMP, Layer, picture};
+use super::pace::{Meter, Pace};
+use super::{VideoFormat, VideoPacket, ViewerHealth};
+use crate::rate::Rate;
+use crate::room::PeerId;
+
+/// Packets since a keyframe that are sent at once to who comes late, instead of asking for another: some 300 KB.
+const CATCH_UP: usize = 256;
+
+/// By how much faster than they were sent frames of the past go by.
+const FASTER: u32 = 32;
+
+/// Packets that are sent again, a second: what 2 Mbit/s are.
+const AGAIN: u32 = 200;
+
+/// Ticks of time a millisecond.
+const TICKS: u32 = 90;
+
+/// The least between two frames, where time has to be made up: 10 ms.
+const STEP: u32 = 10 * TICKS;
+
+/// Times are compared over half of their range, so what they are measured from follows them.
+const FAR: u32 = 1 << 30;
+
+/// A stream of a camera.
+pub(super) type Source = (PeerId, u32);
+
+pub(super) struct Viewer {
+    formats: Vec<VideoFormat>,
+    pub(super) pace: Pace,
+    /// What it is to see.
+    aim: Option<Source>,
+    /// Of how many layers that is one.
+    layers: usize,
+    seen: Option<Seen>,
+    /// Nothing of what it sees is sent until a keyframe.
+    waiting: bool,
+    /// The next sequence number.
+    next: u64,
+    last: Option<Last>,
+    again: Rate,
+    meter: Meter,
+    packets: u64,
+    repeated: u64,
+}
+
+/// How what it sees becomes what it is sent.
+#[derive(Clone, Copy)]
+struct Seen {
+    source: Source,
+    /// The first packet: its number, and the number that it was sent with.
+    first: (u64, u64),
+    /// A time, and what it became. Those before it go by faster.
+    time: (u32, u32),
+    /// What is added to numbers of pictures.
+    pictures: (u16, u8),
+    /// The newest packet's number.
+    newest: u64,
+}
+
+/// The newest packet that it was sent.
+#[derive(Clone, Copy)]
+struct Last {
+    at: Instant,
+    time: u32,
+    picture: (u16, u8),
+}
+
+impl Viewer {
+    pub(super) fn new(now: Instant, formats: Vec<VideoFormat>) -> Self {
+        Self {
+            formats,
+            pace: Pace::default(),
+            aim: None,
+            layers: 0,
+            seen: None,
+            waiting: false,
+            next: 1,
+            last: None,
+            again: Rate::new(AGAIN, now),
+            meter: Meter::new(now),
+            packets: 0,
+            repeated: 0,
+        }
+    }
+
+    /// The format in which it can be sent this: the same one, or another profile of the codec, which decoders take all the same.
+    fn takes(&self, format: VideoFormat) -> bool {
+        self.formats.iter().any(|it| it.codec == format.codec)
+    }
+
+    /// What it is sent, if that is anything.
+    pub(super) fn sees(&self) -> Option<Source> {
+        self.seen.map(|seen| seen.source)
+    }
+
+    /// What it waits for a keyframe of.
+    pub(super) fn needs(&self) -> Option<Source> {
+        self.aim
+            .filter(|aim| self.waiting || self.sees() != Some(*aim))
+    }
+
+    /// Chooses among the layers of the camera that is on air, the largest first. It is sent what is kept since a keyframe, if that is all
+    /// there.
+    pub(super) fn choose(
+        &mut self,
+        now: Instant,
+        camera: PeerId,
+        layers: &[&Layer],
+        send: impl FnMut(VideoPacket),
+    ) {
+        let taken: Vec<&&Layer> = layers.iter().filter(|it| self.takes(it.format)).collect();
+        self.layers = taken.len();
+        if self.pace.paused() {
+            self.waiting = true;
+            self.aim = None;
+            return;
+        }
+        let layer = taken.get(self.pace.layer(taken.len()));
+        self.aim = layer.map(|layer| (camera, layer.ssrc));
+        // After a pause the link is to see how much it carries, and not what it missed.
+        if let Some(layer) = layer
+            && self.needs().is_some()
+            && !(self.waiting && self.sees() == self.aim)
+            && layer.since_keyframe(CATCH_UP).is_some()
+        {
+            self.begin(now, camera, layer, send);
+        }
+    }
+
+    /// Nothing is on air.
+    pub(super) fn nothing(&mut self) {
+        self.aim = None;
+        self.layers = 0;
+    }
+
+    /// A packet came of the camera that is on air.
+    pub(super) fn packet(
+        &mut self,
+        now: Instant,
+        (camera, layer): (PeerId, &Layer),
+        number: u64,
+        mut send: impl FnMut(VideoPacket),
+    ) {
+        let source = (camera, layer.ssrc);
+        if self.needs() == Some(source) && layer.keyframe() == Some(number) {
+            return self.begin(now, camera, layer, send);
+        }
+        let flows = !self.waiting && self.sees() == Some(source);
+        if flows && let Some(packet) = layer.get(number) {
+            self.forward(now, number, packet, &mut send);
+        }
+    }
+
+    /// From the newest keyframe on.
+    fn begin(
+        &mut self,
+        now: Instant,
+        camera: PeerId,
+        layer: &Layer,
+        mut send: impl FnMut(VideoPacket),
+    ) {
+        let Some(first) = layer.keyframe() else { return };
+        let Some(key) = layer.get(first) else { return };
+        // The frames of the past go by in less time than passed; the newest one is at its own.
+        let past = layer.time.wrapping_sub(key.time).min(FAR) / FASTER;
+        let time = match self.last {
+            None => layer.time,
+            Some(last) => {
+                let passed = now.saturating_duration_since(last.at).as_millis();
+                let passed = u32::try_from(passed).unwrap_or(FAR).saturating_mul(TICKS);
+                last.time
+                    .wrapping_add(passed.min(FAR).max(past.saturating_add(STEP)))
+            }
+        };
+        let pictures = match (picture(key), self.last) {
+            (Some((id, base)), Some(last)) => (
+                last.picture.0.wrapping_add(1).wrapping_sub(id) % vp8::PICTURE_IDS,
+                last.picture.1.wrapping_add(1).wrapping_sub(base),
+            ),
+            _ => (0, 0),
+        };
+        self.seen = Some(Seen {
+            source: (camera, layer.ssrc),
+            first: (first, self.next),
+            time: (layer.time, time),
+            pictures,
+            newest: first.saturating_sub(1),
+        });
+        self.waiting = false;
+        for number in first..=layer.newest {
+            if let Some(packet) = layer.get(number) {
+                self.forward(now, number, packet, &mut send);
+            }
+        }
+    }
+
+    /// One packet, in time or late.
+    fn forward(
+        &mut self,
+        now: Instant,
+        number: u64,
+        packet: &VideoPacket,
+        send: &mut impl FnMut(VideoPacket),
+    ) {
+        let Some(seen) = &mut self.seen else { return };
+        let Some(after) = number.checked_sub(seen.first.0) else {
+            return;
+        };
+        let Some(sent) = seen.sent(packet, number) else { return };
+        if number > seen.newest {
+            // A stream that begins anew says nothing that can be decoded after what came before.
+            if number.saturating_sub(seen.newest) > JUMP && after > 0 {
+                self.waiting = true;
+                return;
+            }
+            seen.newest = number;
+            if packet.time.wrapping_sub(seen.time.0) > FAR
+                && packet.time.wrapping_sub(seen.time.0) < 2 * FAR
+            {
+                let half = FAR / 2;
+                seen.time = (
+                    seen.time.0.wrapping_add(half),
+                    seen.time.1.wrapping_add(half),
+                );
+            }
+            self.next = seen.first.1.saturating_add(after).saturating_add(1);
+            let picture = match picture(&sent) {
+                Some(picture) => picture,
+                None => self.last.map(|last| last.picture).unwrap_or_default(),
+            };
+            self.last = Some(Last {
+                at: now,
+                time: sent.time,
+                picture,
+            });
+        }
+        self.packets = self.packets.saturating_add(1);
+        self.meter.add(now, sent.payload.len());
+        send(sent);
+    }
+
+    /// What it was sent with this number and did not get.
+    pub(super) fn again(&mut self, now: Instant, layer: &Layer, sequence: u16) -> Option<VideoPacket> {
+        let seen = self.seen?;
+        let [.., high, low] = self.next.to_be_bytes();
+        let behind = u16::from_be_bytes([high, low]).wrapping_sub(sequence);
+        let out = self.next.checked_sub(behind.into())?;
+        let number = out.checked_sub(seen.first.1)?.checked_add(seen.first.0)?;
+        let packet = layer.get(number).filter(|_| number <= seen.newest)?;
+        if !self.again.take(1, now) {
+            return None;
+        }
+        self.repeated = self.repeated.saturating_add(1);
+        self.meter.add(now, packet.payload.len());
+        seen.sent(packet, number)
+    }
+
+    /// It reports what was lost. Whether it is to see something else.
+    pub(super) fn lost(&mut self, now: Instant, of_256: u8) -> bool {
+        self.pace.lost(now, of_256, self.layers)
+    }
+
+    /// It says what its link carries. Whether it is to see something else.
+    pub(super) fn carries(&mut self, now: Instant, bits: u64) -> bool {
+        let rate = self.meter.rate(now);
+        self.pace.carries(now, bits, rate, self.layers)
+    }
+
+    pub(super) fn health(&mut self, now: Instant, peer: PeerId) -> ViewerHealth {
+        let sees = self.sees().filter(|_| !self.waiting);
+        ViewerHealth {
+            peer,
+            camera: sees.map(|(camera, _)| camera),
+            bits: self.meter.rate(now),
+            packets: self.packets,
+            again: self.repeated,
+            congested: self.pace.congested,
+        }
+    }
+}
+
+impl Seen {
+    /// A packet as it is sent.
+    fn sent(&self, packet: &VideoPacket, number: u64) -> Option<VideoPacket> {
+        let out = number
+            .checked_sub(self.first.0)?
+            .checked_add(self.first.1)?;
+        let [.., high, low] = out.to_be_bytes();
+        Some(VideoPacket {
+            sequence: u16::from_be_bytes([high, low]),
+            time: self.time(packet.time),
+            payload: self.payload(packet),
+            ..packet.clone()
+        })
+    }
+
+    fn time(&self, time: u32) -> u32 {
+        let (from, to) = self.time;
+        let ahead = time.wrapping_sub(from);
+        if ahead <= 2 * FAR {
+            to.wrapping_add(ahead)
+        } else {
+            to.wrapping_sub(from.wrapping_sub(time) / FASTER)
+        }
+    }
+
+    fn payload(&self, packet: &VideoPacket) -> Bytes {
+        let payload = &packet.payload;
+        if self.pictures == (0, 0) {
+            return payload.clone();
+        }
+        let Some((id, base)) = picture(packet) else {
+            return payload.clone();
+        };
+        let mut other = BytesMut::from(&payload[..]);
+        let (by, base_by) = self.pictures;
+        vp8::renumber(&mut other, id.wrapping_add(by), base.wrapping_add(base_by));
+        other.freeze()
+    }
+}
