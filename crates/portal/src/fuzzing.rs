@@ -79,7 +79,8 @@ pub fn offer(data: &[u8]) {
     };
     let now = Instant::now();
     let here = (Ipv4Addr::LOCALHOST, 7882).into();
-    let accepted = IDENTITY.with(|identity| Rtc::accept(now, identity, offer, vec![here], true));
+    let accepted =
+        IDENTITY.with(|identity| Rtc::accept(now, identity, offer, vec![here], (true, true)));
     let Ok((mut peer, answer)) = accepted else {
         return;
     };

@@ -24,3 +24,5 @@ pub use server::{
     BindError, Counters, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
     PortalEvent, Portals,
 };
+pub use uro_discord_media::VideoCodec;
+pub use video::{CameraHealth, ViewerHealth};

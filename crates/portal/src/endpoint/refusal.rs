@@ -118,12 +118,12 @@ impl Refusal {
             Self::NotText => "the body is not UTF-8; send the SDP as it is",
             Self::Offer(error) => return error.to_string(),
             Self::Wants(Kind::Whip) => {
-                "whip wants one m=audio that sends, and no data channels; for those there is /peer"
+                "whip wants an m=audio or m=video that sends (Opus; VP8, or H264 with packetization-mode=1), and no data channels; for those there is /peer"
             }
             Self::Wants(Kind::Whep) => {
-                "whep wants one m=audio that receives, and no data channels; for those there is /peer"
+                "whep wants an m=audio or m=video that receives (Opus; VP8, or H264 with packetization-mode=1), and no data channels; for those there is /peer"
             }
-            Self::Wants(Kind::Peer) => "peer wants m=audio, m=application (data channels), or both",
+            Self::Wants(Kind::Peer) => "peer wants m=audio, m=video or m=application (data channels)",
             Self::Fragment => "the body is no SDP fragment (RFC 8840); send lines as a=candidate:… or a=ice-ufrag:…",
             Self::NoCredentials => "with If-Match: * ICE begins anew: send a=ice-ufrag and a=ice-pwd of the new offer",
             Self::Precondition => "ICE has begun anew since; send candidates with the newest ETag as If-Match",

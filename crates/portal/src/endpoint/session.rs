@@ -192,11 +192,12 @@ fn find(
 
 /// Whether an offer is one for this endpoint.
 fn check(offer: &Offer, kind: Kind) -> Result<(), Refusal> {
-    let audio = offer.audio();
+    let video = offer.video().map(|(direction, _)| direction);
+    let mut media = [offer.audio(), video].into_iter().flatten();
     let good = match kind {
-        Kind::Whip => audio.is_some_and(|it| it.sends) && !offer.data(),
-        Kind::Whep => audio.is_some_and(|it| it.receives) && !offer.data(),
-        Kind::Peer => audio.is_some() || offer.data(),
+        Kind::Whip => media.any(|it| it.sends) && !offer.data(),
+        Kind::Whep => media.any(|it| it.receives) && !offer.data(),
+        Kind::Peer => media.next().is_some() || offer.data(),
     };
     good.then_some(()).ok_or(Refusal::Wants(kind))
 }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::video::{Feedback, VideoFormat, VideoPacket};
 pub(crate) use demux::Datagram;
 pub(crate) use offer::{Offer, OfferError, is_password, is_ufrag};
 pub(crate) use rtc::{Identity, Rtc};
@@ -28,6 +29,15 @@ pub(crate) trait Peer: Send {
 
     /// Voice on the track that was negotiated; nothing happens if there is none.
     fn send_rtp(&mut self, now: Instant, rtp: Rtp);
+
+    /// The formats of video that it takes; none if it sees nothing.
+    fn formats(&self) -> Vec<VideoFormat>;
+
+    /// A packet of the picture, in a format that it takes. `again`: it was sent before, and was lost.
+    fn send_video(&mut self, now: Instant, packet: VideoPacket, again: bool);
+
+    /// Asks for a keyframe of one of its streams.
+    fn ask_keyframe(&mut self, now: Instant, ssrc: u32);
 
     /// A message on a channel.
     fn send(&mut self, now: Instant, channel: Channel, message: Message) -> Result<(), PeerError>;
@@ -88,6 +98,10 @@ pub(crate) enum Event {
     Connected,
     /// A packet of the peer's voice.
     Rtp(Rtp),
+    /// A packet of its picture.
+    Video(VideoPacket),
+    /// What it says of the picture that it gets.
+    Feedback(Feedback),
     /// A channel that the other side made.
     Opened { channel: Channel, label: String },
     /// A message of the other side.

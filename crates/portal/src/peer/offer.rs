@@ -1,11 +1,13 @@
 //! An SDP offer, as far as it is looked at here: whether it is one that a portal can answer, and what it asks for.
 
 mod section;
+mod video;
 
 use std::fmt::Write as _;
 
 use section::{Kind, Section, Transport};
-pub(crate) use section::{MID_EXTENSION, is_password, is_ufrag};
+pub(crate) use section::{MID_EXTENSION, RID_EXTENSION, is_password, is_ufrag};
+pub(crate) use video::Offered;
 
 /// Lines of an offer. Browsers with everything on send some 250.
 const LINES: usize = 1024;
@@ -18,6 +20,7 @@ const SECTIONS: usize = 16;
 pub(crate) struct Offer {
     text: String,
     audio: Option<Direction>,
+    video: Option<(Direction, Vec<Offered>)>,
     data: bool,
     active: bool,
 }
@@ -126,6 +129,7 @@ impl Offer {
         let mut offer = Self {
             text,
             audio: None,
+            video: None,
             data: false,
             active: transport.active,
         };
@@ -142,8 +146,11 @@ impl Offer {
     }
 
     fn take(&mut self, section: &Section<'_>) -> Result<(), OfferError> {
-        let kind = section.kind();
+        let mut kind = section.kind();
         match kind {
+            // A second picture is refused, and the peer goes on without it.
+            Kind::Video if self.video.is_some() => kind = Kind::Other,
+            Kind::Video => self.video = Some((section.direction, section.formats())),
             Kind::Audio if self.audio.is_some() => return Err(OfferError::Several("audio")),
             Kind::Audio if !section.has_opus() => return Err(OfferError::NoOpus),
             Kind::Audio => self.audio = Some(section.direction),
@@ -163,6 +170,12 @@ impl Offer {
     /// Which way audio flows, if there is any.
     pub(crate) fn audio(&self) -> Option<Direction> {
         self.audio
+    }
+
+    /// Which way video flows, if there is any that can be passed on, and how it may be encoded.
+    pub(crate) fn video(&self) -> Option<(Direction, &[Offered])> {
+        let (direction, formats) = self.video.as_ref()?;
+        Some((*direction, formats))
     }
 
     /// Whether there are data channels.
@@ -229,7 +242,7 @@ mod tests {
         let codecs = (0..800).map(|it| format!("a=rtpmap:{} PCMU/8000\r\na=x:{it}\r\n", it % 100));
         let more: String = codecs.take(400).collect();
         offer = offer.replace("a=sendonly\r\n", &format!("a=sendonly\r\n{more}"));
-        offer += "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:2\r\na=rtpmap:96 VP8/90000\r\n";
+        offer += "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:2\r\na=rtpmap:96 AV1/90000\r\n";
         let text = Offer::parse(&offer).unwrap().text().to_owned();
         assert!(
             text.contains("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"),
@@ -238,6 +251,47 @@ mod tests {
         assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 0\r\n"), "{text}");
         assert!(text.contains("a=fingerprint:sha-256 aa\r\n"), "{text}");
         assert!(text.lines().count() < 30, "{text}");
+    }
+
+    const VIDEO: &str = "m=video 9 UDP/TLS/RTP/SAVPF 96 97 45 103\r\na=mid:2\r\na=sendonly\r\n\
+        a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n\
+        a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\n\
+        a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=rtpmap:96 VP8/90000\r\na=rtcp-fb:96 nack\r\n\
+        a=rtcp-fb:96 transport-cc\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:45 AV1/90000\r\n\
+        a=rtpmap:103 H264/90000\r\na=fmtp:103 packetization-mode=1;profile-level-id=42e01f\r\n\
+        a=ssrc-group:FID 1 2\r\na=ssrc:1 cname:x\r\na=ssrc:2 cname:x\r\n";
+
+    #[test]
+    fn video_is_passed_on_as_far_as_it_can_be_answered() {
+        let offer = Offer::parse(&format!("{OFFER}{VIDEO}")).unwrap();
+        let (direction, formats) = offer.video().unwrap();
+        assert!(direction.sends && !direction.receives);
+        assert_eq!(formats.len(), 2);
+        let text = offer.text();
+        assert!(
+            text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 103\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("a=extmap:3 ") && text.contains("a=ssrc-group:FID 1 2"));
+        assert!(!text.contains("abs-send-time") && !text.contains("rtx") && !text.contains("AV1"));
+        // One who only receives is told of what he lost by a stream of its own, and says by REMB what he can take.
+        let viewer = VIDEO.replace("sendonly", "recvonly");
+        let offer = Offer::parse(&format!("{OFFER}{viewer}")).unwrap();
+        let text = offer.text();
+        assert!(
+            text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 103\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"));
+        assert!(
+            text.contains("a=rtcp-fb:96 nack\r\n") && !text.contains("transport-cc"),
+            "{text}"
+        );
+        // A second picture is refused.
+        let second = VIDEO.replace("a=mid:2", "a=mid:3");
+        let offer = Offer::parse(&format!("{OFFER}{VIDEO}{second}")).unwrap();
+        let refused = "m=video 9 UDP/TLS/RTP/SAVPF 0\r\n";
+        assert_eq!(offer.text().matches(refused).count(), 1);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The sans-IO `rtc` as a [`Peer`].
 
 mod answer;
+mod feedback;
+mod picture;
 mod setup;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -24,6 +26,8 @@ use super::dtls::{Handshake, Verdict};
 use super::{
     Channel, Closed, Datagram, Event, Message, Offer, OfferError, Peer, PeerError, Rtp, Transmit,
 };
+use crate::video::{VideoFormat, VideoPacket};
+use picture::{Picture, Received};
 pub(crate) use setup::Identity;
 
 /// Channels of one peer: two are of use.
@@ -40,6 +44,9 @@ pub(crate) struct Rtc {
     ufrag: String,
     password: String,
     track: Option<Track>,
+    picture: Option<Picture>,
+    /// What it sends is told from voice by that.
+    received: Received,
     /// Those that are open.
     channels: BTreeSet<RTCDataChannelId>,
     handshake: Handshake,
@@ -61,17 +68,17 @@ struct Track {
 
 impl Rtc {
     /// Answers an offer. `candidates` are the addresses that the peer is told; packets come to [`Peer::datagram`] with one of them.
-    /// With `mix`, the answer has a track for the peer to hear, if its offer lets it.
+    /// The answer has a track for the peer to hear, and one for it to see, if its offer lets it and they are wanted.
     pub(crate) fn accept(
         now: Instant,
         identity: &Identity,
         offer: Offer,
         candidates: Vec<SocketAddr>,
-        mix: bool,
+        (hears, sees): (bool, bool),
     ) -> Result<(Self, String), OfferError> {
         let refused = OfferError::Refused;
-        let mut connection = setup::connection(now, identity, offer.active()).map_err(refused)?;
-        let hears = mix && offer.audio().is_some_and(|audio| audio.receives);
+        let mut connection = setup::connection(now, identity, &offer).map_err(refused)?;
+        let hears = hears && offer.audio().is_some_and(|audio| audio.receives);
         let mut track = None;
         if hears {
             let random = || Error::Other("no random numbers".into());
@@ -83,13 +90,22 @@ impl Rtc {
                 payload_type: 0,
             });
         }
+        let mut picture = None;
+        if let Some((direction, formats)) = offer.video()
+            && direction.receives
+            && sees
+        {
+            picture = Picture::add(&mut connection, formats).map_err(refused)?;
+        }
         let mut peer = Self {
             connection,
+            received: Received::of(&offer),
             offer,
             candidates,
             ufrag: String::new(),
             password: String::new(),
             track,
+            picture,
             channels: BTreeSet::new(),
             handshake: Handshake::default(),
             connected: false,
@@ -155,12 +171,29 @@ impl Rtc {
         self.drain_events();
         while let Some(TaggedRTCMessage { message, .. }) = self.connection.poll_read() {
             match message {
-                RTCMessage::RtpPacket(_, packet) => self.events.push_back(Event::Rtp(Rtp {
-                    sequence: packet.header.sequence_number,
-                    time: packet.header.timestamp,
-                    marker: packet.header.marker,
-                    payload: packet.payload,
-                })),
+                RTCMessage::RtpPacket(_, packet) => {
+                    let event = match self.received.format(packet.header.payload_type) {
+                        Some(format) => {
+                            // The first one begins the timers of what asks for those that are missing.
+                            self.stirred |= self.received.begins();
+                            Event::Video(picture::packet(format, packet))
+                        }
+                        None => Event::Rtp(Rtp {
+                            sequence: packet.header.sequence_number,
+                            time: packet.header.timestamp,
+                            marker: packet.header.marker,
+                            payload: packet.payload,
+                        }),
+                    };
+                    self.events.push_back(event);
+                }
+                RTCMessage::RtcpPacket(_, packets) => {
+                    let Some(picture) = &self.picture else {
+                        continue;
+                    };
+                    let said = packets.iter().filter_map(|it| picture.feedback(&**it));
+                    self.events.extend(said.map(Event::Feedback));
+                }
                 RTCMessage::DataChannelMessage(id, message) => {
                     let message = if message.is_string {
                         match String::from_utf8(message.data.into()) {
@@ -312,6 +345,27 @@ impl Peer for Rtc {
         };
         if let Err(error) = sender.write_rtp(now, packet) {
             tracing::debug!(%error, "a packet of voice is not sent");
+        }
+    }
+
+    fn formats(&self) -> Vec<VideoFormat> {
+        self.picture
+            .as_ref()
+            .map(Picture::formats)
+            .unwrap_or_default()
+    }
+
+    fn send_video(&mut self, now: Instant, packet: VideoPacket, again: bool) {
+        if let Some(picture) = &mut self.picture
+            && let Err(error) = picture.send(&mut self.connection, now, packet, again)
+        {
+            tracing::debug!(%error, "a packet of the picture is not sent");
+        }
+    }
+
+    fn ask_keyframe(&mut self, now: Instant, ssrc: u32) {
+        if let Err(error) = picture::ask_keyframe(&mut self.connection, now, ssrc) {
+            tracing::debug!(%error, "no keyframe is asked for");
         }
     }
 

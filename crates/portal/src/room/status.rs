@@ -33,6 +33,8 @@ impl Room {
             }
         });
         Status {
+            cameras: Vec::new(),
+            viewers: Vec::new(),
             participants: participants.collect(),
             to_discord: self.counts.to_discord,
             from_discord: self.counts.from_discord,

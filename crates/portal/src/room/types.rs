@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 
+use crate::video::{CameraHealth, ViewerHealth};
+
 /// Peers of one room.
 pub const MAX_PEERS: usize = 256;
 
@@ -302,6 +304,10 @@ pub struct Status {
     pub from_discord: u64,
     /// What found no room, or came from nobody known.
     pub dropped: u64,
+    /// Those who show a picture.
+    pub cameras: Vec<CameraHealth>,
+    /// Those who see one.
+    pub viewers: Vec<ViewerHealth>,
 }
 
 /// How one participant's voice is.

@@ -14,6 +14,12 @@ use super::{Kind, Limits};
 use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
 use crate::room::PeerId;
 use crate::token::{Claims, Role};
+use crate::video::{Feedback, VideoFormat, VideoPacket};
+
+const FORMAT: VideoFormat = VideoFormat {
+    codec: uro_discord_media::VideoCodec::Vp8,
+    profile: 0,
+};
 
 /// A check of ICE.
 pub fn stun(data: &[u8]) {
@@ -42,6 +48,11 @@ impl Peer for Scripted {
         self.events.extend(event(bytes));
     }
     fn send_rtp(&mut self, _: Instant, _: Rtp) {}
+    fn formats(&self) -> Vec<VideoFormat> {
+        vec![FORMAT]
+    }
+    fn send_video(&mut self, _: Instant, _: VideoPacket, _: bool) {}
+    fn ask_keyframe(&mut self, _: Instant, _: u32) {}
     fn send(&mut self, _: Instant, _: Channel, _: Message) -> Result<(), PeerError> {
         Ok(())
     }
@@ -68,6 +79,14 @@ fn event(bytes: &[u8]) -> Option<Event> {
     let channel = Channel(u64::from(kind >> 4) & 1);
     Some(match kind & 7 {
         0 => Event::Connected,
+        1 if kind & 8 != 0 => Event::Video(VideoPacket {
+            ssrc: 1,
+            format: FORMAT,
+            sequence: 0,
+            time: 0,
+            marker: false,
+            payload: Bytes::copy_from_slice(rest),
+        }),
         1 => Event::Rtp(Rtp {
             sequence: 0,
             time: 0,
@@ -90,6 +109,7 @@ fn event(bytes: &[u8]) -> Option<Event> {
             channel,
             message: Message::Bytes(BytesMut::from(rest)),
         },
+        6 if kind & 8 != 0 => Event::Feedback(Feedback::Keyframe),
         6 => Event::ChannelClosed(channel),
         _ => Event::Closed(Closed::ByPeer),
     })
@@ -147,6 +167,8 @@ fn joins(data: &[u8]) -> bool {
         sends: flags & 1 != 0,
         hears: flags & 2 != 0,
         data: flags & 4 != 0,
+        shows: flags & 8 != 0,
+        sees: flags & 16 != 0,
     };
     let Some(mut session) = scripted(now, (PeerId(1), 0), Scripted::default(), wants) else {
         return false;
@@ -183,6 +205,7 @@ fn joins(data: &[u8]) -> bool {
                     joined = true;
                     session.welcome(now, "lobby", &[], &[]);
                 }
+                Action::Video(_) | Action::Feedback(_) => assert!(joined),
                 Action::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
                 Action::Name(source, name) => {
                     assert!(source.peer == PeerId(1) && !name.is_empty());

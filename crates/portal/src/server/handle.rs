@@ -72,6 +72,11 @@ pub enum PortalEvent {
         /// The id that he had.
         id: u32,
     },
+    /// Another peer's camera is on air, or none.
+    OnAir {
+        /// Whose.
+        peer: Option<PeerId>,
+    },
 }
 
 /// What goes into a room by its handle.
@@ -82,6 +87,7 @@ pub(super) enum Input {
     Set(Participant, Setting),
     Options(Options),
     CallHears(bool),
+    Camera(Option<String>),
 }
 
 /// What the handle and the loop of a room share.
@@ -147,6 +153,11 @@ impl Portal {
     /// What is asked of a participant, who need not be there yet.
     pub fn set(&self, participant: Participant, setting: Setting) {
         self.put(Worth::Fact, Input::Set(participant, setting));
+    }
+
+    /// Whose camera is to be on air, as his token calls him (`sub`). While he has none, and if nobody is named, the first that came is.
+    pub fn camera(&self, subject: Option<String>) {
+        self.put(Worth::Fact, Input::Camera(subject));
     }
 
     /// How the room is from now on.

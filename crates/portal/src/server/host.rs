@@ -10,10 +10,15 @@ use super::queue::Worth;
 use super::session::VoicePacket;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
+use crate::video::{Stage, VideoFormat, VideoOutput, VideoPacket};
 
 pub(super) struct Host {
     pub(super) link: Arc<RoomLink>,
     room: Room,
+    /// While somebody shows or sees a picture.
+    stage: Option<Box<Stage>>,
+    /// Whose camera is wanted on air.
+    camera: Option<String>,
     /// Its peers' places in the loop, joined or not.
     pub(super) peers: HashMap<PeerId, usize>,
     next: u32,
@@ -33,6 +38,10 @@ pub(super) enum Outward {
     Say(String),
     /// The roster is another one.
     Roster,
+    /// A packet of the picture for one peer, and whether it was sent before.
+    Video(PeerId, VideoPacket, bool),
+    /// A peer is to send a keyframe of this stream.
+    Keyframe(PeerId, u32),
 }
 
 impl Host {
@@ -40,6 +49,8 @@ impl Host {
         Self {
             room: Room::new(link.options, now),
             link,
+            stage: None,
+            camera: None,
             peers: HashMap::new(),
             next: 0,
             roster: Vec::new(),
@@ -60,9 +71,63 @@ impl Host {
         catch_unwind(AssertUnwindSafe(|| work(room))).map_err(|_| Broken)
     }
 
+    /// Works with the stage, which is made for that. A panic costs the room, as above.
+    pub(super) fn with_stage<T>(
+        &mut self,
+        now: Instant,
+        work: impl FnOnce(&mut Stage) -> T,
+    ) -> Result<T, Broken> {
+        let stage = self.stage.get_or_insert_with(|| {
+            let mut stage = Stage::new();
+            stage.want(now, self.camera.clone());
+            Box::new(stage)
+        });
+        catch_unwind(AssertUnwindSafe(|| work(stage))).map_err(|_| Broken)
+    }
+
+    /// A peer that has joined shows a picture, or sees one, or both.
+    pub(super) fn picture(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        shows: Option<String>,
+        sees: Vec<VideoFormat>,
+    ) -> Result<(), Broken> {
+        if let Some(subject) = shows {
+            self.with_stage(now, |stage| stage.publish(now, peer, subject))?;
+        }
+        if !sees.is_empty() {
+            self.with_stage(now, |stage| stage.watch(now, peer, sees))?;
+        }
+        Ok(())
+    }
+
+    /// A peer goes.
+    pub(super) fn leave(&mut self, now: Instant, peer: PeerId) -> Result<(), Broken> {
+        if self.stage.is_some() {
+            self.with_stage(now, |stage| stage.leave(now, peer))?;
+        }
+        self.with(|room| room.leave(now, peer))
+    }
+
+    /// Time has passed.
+    pub(super) fn timeout(&mut self, now: Instant) -> Result<(), Broken> {
+        if self.stage.is_some() {
+            self.with_stage(now, |stage| stage.timeout(now))?;
+        }
+        self.with(|room| room.timeout(now))
+    }
+
     /// Takes what came in by the handle.
     pub(super) fn take_inputs(&mut self, now: Instant) -> Result<(), Broken> {
         while let Some(input) = self.link.inbox.pop() {
+            if let Input::Camera(wanted) = input {
+                self.camera.clone_from(&wanted);
+                if self.stage.is_some() {
+                    self.with_stage(now, |stage| stage.want(now, wanted))?;
+                }
+                continue;
+            }
             self.with(|room| match input {
                 Input::Voice(user, packet) => room.from_discord(now, user, packet),
                 Input::Joined(user, who) => room.discord_joined(now, user, who),
@@ -70,6 +135,7 @@ impl Host {
                 Input::Set(participant, setting) => room.set(participant, setting),
                 Input::Options(options) => room.options(options),
                 Input::CallHears(hears) => room.call_hears(hears),
+                Input::Camera(_) => {}
             })?;
         }
         Ok(())
@@ -81,7 +147,7 @@ impl Host {
             let room = &mut self.room;
             let output = catch_unwind(AssertUnwindSafe(|| room.poll())).map_err(|_| Broken)?;
             match output {
-                None => return Ok(None),
+                None => return self.video_output(),
                 Some(Output::ToDiscord(frame)) => {
                     self.link.outbox.push(Worth::Frame, Happened::Frame(frame));
                 }
@@ -109,6 +175,26 @@ impl Host {
                 }
             }
         }
+    }
+
+    fn video_output(&mut self) -> Result<Option<Outward>, Broken> {
+        while let Some(stage) = &mut self.stage {
+            let output = catch_unwind(AssertUnwindSafe(|| stage.poll())).map_err(|_| Broken)?;
+            match output {
+                Some(VideoOutput::Packet {
+                    viewer,
+                    packet,
+                    again,
+                }) => return Ok(Some(Outward::Video(viewer, packet, again))),
+                Some(VideoOutput::Keyframe { camera, ssrc }) => {
+                    return Ok(Some(Outward::Keyframe(camera, ssrc)));
+                }
+                Some(VideoOutput::OnAir(peer)) => self.tell(PortalEvent::OnAir { peer }),
+                None if stage.is_empty() => self.stage = None,
+                None => break,
+            }
+        }
+        Ok(None)
     }
 
     fn event(&mut self, event: Event) -> Option<Outward> {
@@ -158,11 +244,16 @@ impl Host {
 
     pub(super) fn deadline(&mut self) -> Result<Option<Instant>, Broken> {
         let room = &self.room;
-        catch_unwind(AssertUnwindSafe(|| room.deadline())).map_err(|_| Broken)
+        let next = catch_unwind(AssertUnwindSafe(|| room.deadline())).map_err(|_| Broken)?;
+        let stage = self.stage.as_ref().and_then(|stage| stage.deadline());
+        Ok([next, stage].into_iter().flatten().min())
     }
 
     pub(super) fn status(&mut self, now: Instant) -> Result<Status, Broken> {
         let mut status = self.with(|room| room.status(now))?;
+        if self.stage.is_some() {
+            (status.cameras, status.viewers) = self.with_stage(now, |stage| stage.health(now))?;
+        }
         // What never came so far.
         let before = self
             .link

@@ -227,7 +227,7 @@ impl Media {
                         continue;
                     };
                     host.due = None;
-                    match host.with(|room| room.timeout(now)) {
+                    match host.timeout(now) {
                         Ok(()) => self.stir_room(key),
                         Err(_) => self.break_room(key),
                     }
@@ -346,6 +346,8 @@ mod tests {
             sends: true,
             hears: false,
             data: false,
+            shows: false,
+            sees: false,
         };
         for (index, panics) in [(0, true), (1, false)] {
             let mut peer = Scripted::default();

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::admission::Permit;
 use super::paths::PeerPaths;
-use crate::rate::Rate;
 use super::ssrcs::Ssrcs;
 use super::{Kind, Limits};
 use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};
 use crate::channel::{self, voice};
 use crate::peer::{Channel, Closed, Datagram, Event, Message, Peer, Rtp};
+use crate::rate::Rate;
 use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
 use crate::token::Claims;
+use crate::video::{Feedback, VideoFormat, VideoPacket};
 
 /// How long a peer with data channels may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -95,6 +96,8 @@ pub(super) enum Action {
     Join(Member),
     Voice(Source, Packet),
     Name(Source, String),
+    Video(VideoPacket),
+    Feedback(Feedback),
 }
 
 /// What a peer's offer asks for.
@@ -106,6 +109,17 @@ pub(super) struct Wants {
     pub(super) hears: bool,
     /// Data channels.
     pub(super) data: bool,
+    /// A picture of its own.
+    pub(super) shows: bool,
+    /// The picture of the world.
+    pub(super) sees: bool,
+}
+
+impl Wants {
+    /// Nothing flows before it says hello.
+    fn data_only(self) -> bool {
+        !(self.sends || self.hears || self.shows || self.sees)
+    }
 }
 
 /// Who a peer is, as the endpoint found out.
@@ -262,7 +276,14 @@ impl Session {
                     },
                 ));
             }
-            Event::Rtp(_) => self.dropped = self.dropped.saturating_add(1),
+            Event::Video(packet) if self.wants.shows && self.joined.is_some() => {
+                self.actions.push_back(Action::Video(packet));
+            }
+            Event::Feedback(feedback) if self.wants.sees && self.joined.is_some() => {
+                self.actions.push_back(Action::Feedback(feedback));
+            }
+            Event::Feedback(_) => {}
+            Event::Rtp(_) | Event::Video(_) => self.dropped = self.dropped.saturating_add(1),
             Event::Opened { channel, label } => {
                 match label.as_str() {
                     channel::CONTROL => self.control = Some(channel),
@@ -467,6 +488,20 @@ impl Session {
         }
     }
 
+    /// Who shows a picture, by his token, if this one does.
+    pub(super) fn shows(&self) -> Option<String> {
+        self.wants.shows.then(|| self.info.claims.sub.clone())
+    }
+
+    /// The formats in which it can see; none if it does not.
+    pub(super) fn sees(&self) -> Vec<VideoFormat> {
+        if self.wants.sees {
+            self.peer.formats()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// When [`timeout`](Self::timeout) is to be called.
     pub(super) fn deadline(&mut self) -> Instant {
         let own = self.own_deadline();
@@ -503,7 +538,7 @@ impl Session {
         }
         let waits = self.connected.filter(|_| self.joined.is_none());
         if waits.is_some_and(|since| now.saturating_duration_since(since) >= HELLO) {
-            if self.wants.sends || self.wants.hears {
+            if !self.wants.data_only() {
                 self.join();
             } else {
                 self.leave(Left::NoHello);

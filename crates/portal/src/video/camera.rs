@@ -249,7 +249,10 @@ impl Layer {
     }
 
     /// The newest keyframe and all after it, if nothing of that is missing and it is no more than `most` packets.
-    pub(super) fn since_keyframe(&self, most: usize) -> Option<impl Iterator<Item = (u64, &VideoPacket)>> {
+    pub(super) fn since_keyframe(
+        &self,
+        most: usize,
+    ) -> Option<impl Iterator<Item = (u64, &VideoPacket)>> {
         let first = self.keyframe()?;
         let place = self.place(first)?;
         let packets = self.kept.range(place..);

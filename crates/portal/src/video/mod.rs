@@ -254,7 +254,10 @@ impl Stage {
         self.tick = None;
         for (id, camera) in &mut self.cameras {
             for ssrc in camera.tick(now) {
-                put(&mut self.output, VideoOutput::Keyframe { camera: *id, ssrc });
+                put(
+                    &mut self.output,
+                    VideoOutput::Keyframe { camera: *id, ssrc },
+                );
             }
         }
         for viewer in self.viewers.values_mut() {
@@ -276,7 +279,9 @@ impl Stage {
             cameras
                 .map(|(id, camera)| camera.health(now, *id, on_air == Some(*id)))
                 .collect(),
-            viewers.map(|(id, viewer)| viewer.health(now, *id)).collect(),
+            viewers
+                .map(|(id, viewer)| viewer.health(now, *id))
+                .collect(),
         )
     }
 
@@ -299,7 +304,10 @@ impl Stage {
             return;
         };
         let output = &mut self.output;
-        match self.on_air.and_then(|on_air| self.cameras.get_key_value(&on_air)) {
+        match self
+            .on_air
+            .and_then(|on_air| self.cameras.get_key_value(&on_air))
+        {
             Some((peer, camera)) => viewer.choose(now, *peer, &camera.sent(now), |packet| {
                 put(output, sent(id, packet, false));
             }),

@@ -140,8 +140,7 @@ impl Pace {
             return true;
         }
         let last = self.stepped.max(self.tried);
-        let rested =
-            last.is_none_or(|last| now.saturating_duration_since(last) >= self.patience);
+        let rested = last.is_none_or(|last| now.saturating_duration_since(last) >= self.patience);
         if self.down == 0 || self.paused() || !rested {
             return false;
         }

@@ -1,0 +1,508 @@
+use super::*;
+use uro_discord_media::fixtures::frames;
+use uro_discord_media::{h264, vp8};
+
+const FRAME: Duration = Duration::from_millis(33);
+const TICKS: u32 = 3_000;
+
+/// Sends real frames, over and over. They have two keyframes in six.
+struct Source {
+    peer: PeerId,
+    ssrc: u32,
+    codec: VideoCodec,
+    frames: Vec<Vec<u8>>,
+    next: usize,
+    sequence: u16,
+    time: u32,
+    picture: u16,
+    /// Largest payload.
+    size: usize,
+}
+
+impl Source {
+    fn new(peer: u32, codec: VideoCodec) -> Self {
+        Self {
+            peer: PeerId(peer),
+            ssrc: peer * 100,
+            codec,
+            frames: frames(codec),
+            next: 0,
+            sequence: 65_500_u16.wrapping_add(u16::try_from(peer).unwrap() * 1_000),
+            time: 0xffff_f000_u32.wrapping_add(peer * 50_000),
+            picture: 0x7ffe,
+            size: 300,
+        }
+    }
+
+    fn format(&self) -> VideoFormat {
+        VideoFormat {
+            codec: self.codec,
+            profile: 0,
+        }
+    }
+
+    /// A frame's packets: a keyframe, or one that needs others.
+    fn frame(&mut self, key: bool) -> Vec<VideoPacket> {
+        while self.codec.is_keyframe(&self.frames[self.next]) != key {
+            self.next = (self.next + 1) % self.frames.len();
+        }
+        let frame = &self.frames[self.next];
+        self.next = (self.next + 1) % self.frames.len();
+        let payloads = match self.codec {
+            VideoCodec::Vp8 => vp8::packetize(frame, self.picture, self.size),
+            VideoCodec::H264 => h264::packetize(frame, self.size),
+        };
+        self.picture = (self.picture + 1) % vp8::PICTURE_IDS;
+        self.time = self.time.wrapping_add(TICKS);
+        let last = payloads.len() - 1;
+        let packets = payloads.into_iter().enumerate().map(|(index, payload)| {
+            self.sequence = self.sequence.wrapping_add(1);
+            VideoPacket {
+                ssrc: self.ssrc,
+                format: VideoFormat {
+                    codec: self.codec,
+                    profile: 0,
+                },
+                sequence: self.sequence,
+                time: self.time,
+                marker: index == last,
+                payload: payload.into(),
+            }
+        });
+        packets.collect()
+    }
+}
+
+/// A stage, and what came out of it.
+struct Scene {
+    stage: Stage,
+    now: Instant,
+    seen: BTreeMap<PeerId, Vec<VideoPacket>>,
+    again: Vec<VideoPacket>,
+    asked: Vec<(PeerId, u32)>,
+    on_air: Option<PeerId>,
+}
+
+const BOTH: [VideoFormat; 2] = [
+    VideoFormat {
+        codec: VideoCodec::Vp8,
+        profile: 0,
+    },
+    VideoFormat {
+        codec: VideoCodec::H264,
+        profile: 66,
+    },
+];
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            stage: Stage::new(),
+            now: Instant::now(),
+            seen: BTreeMap::new(),
+            again: Vec::new(),
+            asked: Vec::new(),
+            on_air: None,
+        }
+    }
+
+    fn drain(&mut self) {
+        while let Some(output) = self.stage.poll() {
+            match output {
+                VideoOutput::Packet {
+                    viewer,
+                    packet,
+                    again: false,
+                } => self.seen.entry(viewer).or_default().push(packet),
+                VideoOutput::Packet { packet, .. } => self.again.push(packet),
+                VideoOutput::Keyframe { camera, ssrc } => self.asked.push((camera, ssrc)),
+                VideoOutput::OnAir(peer) => self.on_air = peer,
+            }
+        }
+    }
+
+    fn publish(&mut self, source: &Source, subject: &str) {
+        self.stage.publish(self.now, source.peer, subject.into());
+        self.drain();
+    }
+
+    fn watch(&mut self, viewer: u32) {
+        self.stage.watch(self.now, PeerId(viewer), BOTH.to_vec());
+        self.drain();
+    }
+
+    fn send(&mut self, source: &Source, packets: Vec<VideoPacket>) {
+        for packet in packets {
+            self.stage.packet(self.now, source.peer, packet);
+        }
+        self.drain();
+    }
+
+    fn frame(&mut self, source: &mut Source, key: bool) {
+        let packets = source.frame(key);
+        self.send(source, packets);
+    }
+
+    fn say(&mut self, viewer: u32, feedback: Feedback) {
+        self.stage.feedback(self.now, PeerId(viewer), feedback);
+        self.drain();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(at) = self.stage.deadline().filter(|at| *at <= until) {
+            self.now = at;
+            self.stage.timeout(at);
+            self.drain();
+        }
+        self.now = until;
+    }
+
+    /// What a viewer was sent since this was asked last.
+    fn seen(&mut self, viewer: u32) -> Vec<VideoPacket> {
+        self.seen.remove(&PeerId(viewer)).unwrap_or_default()
+    }
+}
+
+/// The frames of packets that come in order; they have no seam.
+fn pictures(packets: &[VideoPacket]) -> Vec<Vec<u8>> {
+    for (one, other) in packets.iter().zip(&packets[1..]) {
+        assert_eq!(one.sequence.wrapping_add(1), other.sequence, "a seam");
+        let step = other.time.wrapping_sub(one.time);
+        assert!(step == 0 || one.marker && (1..0x8000_0000).contains(&step));
+    }
+    let mut found = Vec::new();
+    for packets in packets.chunk_by(|one, other| one.time == other.time) {
+        let payloads = packets.iter().map(|it| &it.payload[..]);
+        let mut frame = Vec::new();
+        match packets[0].format.codec {
+            VideoCodec::Vp8 => drop(vp8::depacketize(payloads, &mut frame).unwrap()),
+            VideoCodec::H264 => h264::depacketize(payloads, &mut frame).unwrap(),
+        }
+        found.push(frame);
+    }
+    found
+}
+
+#[test]
+fn who_is_there_sees_what_is_sent() {
+    for codec in VideoCodec::ALL {
+        let (mut scene, mut source) = (Scene::new(), Source::new(1, codec));
+        scene.watch(9);
+        assert_eq!(scene.stage.deadline(), None, "nothing is to be done");
+        scene.publish(&source, "a");
+        assert_eq!(scene.on_air, Some(PeerId(1)));
+        // What needs others is of no use yet, and a keyframe is asked for.
+        scene.frame(&mut source, false);
+        assert_eq!(scene.seen(9), []);
+        assert_eq!(scene.asked, [(PeerId(1), 100)]);
+        let wanted = frames(codec);
+        source.next = 0;
+        for frame in &wanted {
+            scene.frame(&mut source, codec.is_keyframe(frame));
+        }
+        assert_eq!(pictures(&scene.seen(9)), wanted);
+    }
+}
+
+#[test]
+fn who_comes_late_sees_a_keyframe_and_all_after_it_at_once() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+    scene.publish(&source, "a");
+    let mut wanted = Vec::new();
+    for key in [false, true, false, false] {
+        scene.pass(FRAME);
+        wanted.push(source.frames[source.next].clone());
+        scene.frame(&mut source, key);
+    }
+    scene.watch(9);
+    let seen = scene.seen(9);
+    assert_eq!(pictures(&seen).len(), 3);
+    assert_eq!(scene.asked, []);
+    // What is past goes by within some milliseconds, so that the player does not stay behind for it.
+    let past = seen.last().unwrap().time.wrapping_sub(seen[0].time);
+    assert_eq!(past, 2 * TICKS / 32);
+    scene.pass(FRAME);
+    scene.frame(&mut source, false);
+    let next = scene.seen(9);
+    assert_eq!(next[0].time.wrapping_sub(seen.last().unwrap().time), TICKS);
+}
+
+#[test]
+fn who_comes_much_later_shares_a_keyframe_with_others() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::H264));
+    scene.publish(&source, "a");
+    source.size = 40;
+    scene.frame(&mut source, true);
+    for _ in 0..300 {
+        scene.pass(FRAME);
+        scene.frame(&mut source, false);
+    }
+    for viewer in 10..20 {
+        scene.watch(viewer);
+        scene.pass(Duration::from_millis(10));
+        scene.say(viewer, Feedback::Keyframe);
+        assert_eq!(scene.seen(viewer), []);
+    }
+    assert_eq!(scene.asked.len(), 1);
+    // None comes: it is asked again, less and less often.
+    scene.frame(&mut source, false);
+    scene.pass(Duration::from_secs(2));
+    scene.frame(&mut source, false);
+    assert_eq!(scene.asked.len(), 2);
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(scene.asked.len(), 3);
+    scene.frame(&mut source, true);
+    for viewer in 10..20 {
+        assert_eq!(pictures(&scene.seen(viewer)).len(), 1);
+    }
+    // One that was asked for has come; the next who needs one is heard at once.
+    scene.say(10, Feedback::Keyframe);
+    assert_eq!(scene.asked.len(), 4);
+    scene.say(11, Feedback::Keyframe);
+    assert_eq!(scene.asked.len(), 4);
+}
+
+#[test]
+fn another_camera_is_seen_from_its_keyframe_on_without_a_seam() {
+    for codecs in [
+        [VideoCodec::Vp8, VideoCodec::Vp8],
+        [VideoCodec::Vp8, VideoCodec::H264],
+        [VideoCodec::H264, VideoCodec::Vp8],
+    ] {
+        let mut scene = Scene::new();
+        let [mut one, mut other] = [Source::new(1, codecs[0]), Source::new(2, codecs[1])];
+        scene.watch(9);
+        scene.publish(&one, "one");
+        scene.publish(&other, "other");
+        assert_eq!(scene.on_air, Some(PeerId(1)));
+        scene.frame(&mut one, true);
+        scene.frame(&mut other, false);
+        scene.pass(FRAME);
+        scene.asked.clear();
+        scene.stage.want(scene.now, Some("other".into()));
+        scene.drain();
+        assert_eq!(scene.on_air, Some(PeerId(2)));
+        assert_eq!(scene.asked, [(PeerId(2), 200)]);
+        // The first one is seen until the second has a keyframe.
+        scene.frame(&mut one, false);
+        scene.frame(&mut other, false);
+        scene.pass(FRAME);
+        scene.frame(&mut other, true);
+        scene.frame(&mut one, false);
+        scene.pass(FRAME);
+        scene.frame(&mut other, false);
+        let seen = scene.seen(9);
+        assert_eq!(pictures(&seen).len(), 4);
+        let formats: Vec<VideoCodec> = seen.iter().map(|it| it.format.codec).collect();
+        assert_eq!(
+            (formats[0], *formats.last().unwrap()),
+            (codecs[0], codecs[1])
+        );
+        if codecs[0] == codecs[1] {
+            let ids: Vec<u16> = seen
+                .chunk_by(|one, other| one.time == other.time)
+                .map(|it| vp8::numbers(&it[0].payload).unwrap().0.unwrap())
+                .collect();
+            assert_eq!(ids, [0x7ffe, 0x7fff, 0, 1]);
+        }
+        // He goes: the one who is left is on air.
+        scene.stage.leave(scene.now, PeerId(2));
+        scene.drain();
+        assert_eq!(scene.on_air, Some(PeerId(1)));
+        scene.frame(&mut one, true);
+        assert_eq!(pictures(&scene.seen(9)).len(), 1);
+    }
+}
+
+#[test]
+fn what_was_lost_is_sent_again() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+    scene.watch(9);
+    scene.publish(&source, "a");
+    scene.frame(&mut source, true);
+    scene.frame(&mut source, false);
+    let seen = scene.seen(9);
+    let numbers = |packets: &[VideoPacket]| packets.iter().map(|it| it.sequence).collect();
+    let all: Vec<u16> = numbers(&seen);
+    let wrong = [
+        all[0].wrapping_sub(1),
+        all.last().unwrap().wrapping_add(1),
+        40_000,
+    ];
+    scene.say(9, Feedback::Missing([&wrong[..], &all].concat()));
+    assert_eq!(scene.again, seen);
+    // Not for ever.
+    for _ in 0..1_000 {
+        scene.say(9, Feedback::Missing(all.clone()));
+    }
+    assert_eq!(scene.again.len(), 200);
+    // One that is nobody's viewer is not heard.
+    scene.say(8, Feedback::Missing(all));
+    assert_eq!(scene.again.len(), 200);
+}
+
+#[test]
+fn what_comes_late_has_its_place() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::H264));
+    source.size = 60;
+    scene.watch(9);
+    scene.publish(&source, "a");
+    let mut packets = source.frame(true);
+    assert!(packets.len() > 4);
+    let late = packets.remove(2);
+    scene.send(&source, packets.clone());
+    let next = source.frame(false);
+    scene.send(&source, next.clone());
+    scene.send(
+        &source,
+        vec![late.clone(), late.clone(), packets[0].clone()],
+    );
+    let mut seen = scene.seen(9);
+    assert_eq!(seen.len(), packets.len() + 1 + next.len(), "none twice");
+    seen.sort_by_key(|it| it.sequence);
+    assert_eq!(pictures(&seen).len(), 2);
+    let (cameras, _) = scene.stage.health(scene.now);
+    assert_eq!((cameras[0].dropped, cameras[0].keyframes), (2, 1));
+}
+
+#[test]
+fn a_link_that_is_full_is_its_viewers_alone() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+    scene.publish(&source, "a");
+    scene.watch(8);
+    scene.watch(9);
+    scene.frame(&mut source, true);
+    scene.say(9, Feedback::Lost(100));
+    scene.frame(&mut source, false);
+    scene.frame(&mut source, true);
+    assert_eq!(pictures(&scene.seen(8)).len(), 3);
+    let before = scene.seen(9);
+    assert_eq!(pictures(&before).len(), 1);
+    scene.asked.clear();
+    scene.pass(Duration::from_secs(2));
+    assert!(scene.asked.contains(&(PeerId(1), 100)));
+    scene.frame(&mut source, false);
+    assert_eq!(scene.seen(9), [], "it waits for a keyframe");
+    scene.frame(&mut source, true);
+    let after = scene.seen(9);
+    assert_eq!(pictures(&[before, after].concat()).len(), 2);
+    let (_, viewers) = scene.stage.health(scene.now);
+    let congested: Vec<u64> = viewers.iter().map(|it| it.congested).collect();
+    assert_eq!(congested, [0, 1]);
+}
+
+#[test]
+fn a_viewer_has_the_largest_layer_that_its_link_carries() {
+    let mut scene = Scene::new();
+    let [mut large, mut small] = [1, 1].map(|peer| Source::new(peer, VideoCodec::Vp8));
+    small.ssrc = 101;
+    // As if it were larger: twice the frames.
+    scene.publish(&large, "a");
+    let both = |scene: &mut Scene, large: &mut Source, small: &mut Source, key| {
+        scene.frame(small, key);
+        scene.frame(large, key);
+        scene.frame(large, false);
+        scene.pass(FRAME);
+    };
+    for round in 0..40 {
+        both(&mut scene, &mut large, &mut small, round == 0);
+    }
+    scene.watch(9);
+    both(&mut scene, &mut large, &mut small, true);
+    let ssrcs = |packets: Vec<VideoPacket>| -> Vec<u32> {
+        pictures(&packets);
+        let mut all: Vec<u32> = packets.iter().map(|it| it.ssrc).collect();
+        all.dedup();
+        all
+    };
+    assert_eq!(ssrcs(scene.seen(9)), [100]);
+    scene.say(9, Feedback::Lost(100));
+    both(&mut scene, &mut large, &mut small, true);
+    assert_eq!(ssrcs(scene.seen(9)).last(), Some(&101));
+    // It is tried whether it carries more by now.
+    for round in 0..250 {
+        both(&mut scene, &mut large, &mut small, round % 30 == 0);
+    }
+    assert_eq!(ssrcs(scene.seen(9)), [101, 100]);
+    let (cameras, _) = scene.stage.health(scene.now);
+    assert_eq!(cameras[0].layers, 2);
+}
+
+#[test]
+fn whatever_comes_numbers_and_time_go_on() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..20 {
+        let mut scene = Scene::new();
+        let mut sources = [
+            Source::new(1, VideoCodec::Vp8),
+            Source::new(2, VideoCodec::Vp8),
+        ];
+        scene.watch(9);
+        for (source, subject) in sources.iter().zip(["0", "1"]) {
+            scene.publish(source, subject);
+        }
+        let mut newest: Option<VideoPacket> = None;
+        for _ in 0..400 {
+            let source = &mut sources[random.usize(..2)];
+            match random.u8(..40) {
+                0 => source.sequence = random.u16(..),
+                1 => source.time = random.u32(..),
+                2 => scene
+                    .stage
+                    .want(scene.now, Some(random.u8(..2).to_string())),
+                3 => scene.say(9, Feedback::Lost(random.u8(..))),
+                4 => scene.say(9, Feedback::Missing(vec![random.u16(..)])),
+                _ => {}
+            }
+            let mut packets = source.frame(random.u8(..10) == 0);
+            if random.u8(..10) == 0 {
+                random.shuffle(&mut packets);
+            }
+            packets.retain(|_| random.u8(..20) > 0);
+            scene.send(source, packets);
+            scene.pass(Duration::from_millis(random.u64(..60)));
+            for packet in scene.seen(9) {
+                if let Some(last) = &newest {
+                    let ahead = packet.sequence.wrapping_sub(last.sequence);
+                    assert!(ahead > 0, "a number comes twice");
+                    if ahead < 0x8000 {
+                        assert!(u64::from(ahead) < 3_100);
+                        newest = Some(packet);
+                    }
+                } else {
+                    newest = Some(packet);
+                }
+            }
+        }
+        assert!(newest.is_some());
+    }
+}
+
+#[test]
+fn what_is_too_large_or_nobodys_is_dropped() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+    scene.watch(9);
+    scene.frame(&mut source, true);
+    assert_eq!(scene.seen(9), []);
+    scene.publish(&source, "a");
+    let mut packets = source.frame(true);
+    packets[0].payload = [&packets[0].payload[..], &[0; LARGEST]].concat().into();
+    packets.truncate(1);
+    scene.send(&source, packets);
+    // Streams are few, and one that has ended makes room.
+    for ssrc in 0..20 {
+        source.ssrc = ssrc;
+        scene.frame(&mut source, true);
+    }
+    let (cameras, _) = scene.stage.health(scene.now);
+    assert_eq!(cameras[0].layers, 6);
+    scene.pass(Duration::from_secs(4));
+    source.ssrc = 77;
+    scene.frame(&mut source, true);
+    let (cameras, _) = scene.stage.health(scene.now);
+    assert_eq!(cameras[0].layers, 1);
+    scene.stage.leave(scene.now, PeerId(1));
+    scene.stage.leave(scene.now, PeerId(9));
+    assert!(scene.stage.is_empty());
+}

@@ -167,7 +167,9 @@ impl Viewer {
         layer: &Layer,
         mut send: impl FnMut(VideoPacket),
     ) {
-        let Some(first) = layer.keyframe() else { return };
+        let Some(first) = layer.keyframe() else {
+            return;
+        };
         let Some(key) = layer.get(first) else { return };
         // The frames of the past go by in less time than passed; the newest one is at its own.
         let past = layer.time.wrapping_sub(key.time).min(FAR) / FASTER;
@@ -214,7 +216,9 @@ impl Viewer {
         let Some(after) = number.checked_sub(seen.first.0) else {
             return;
         };
-        let Some(sent) = seen.sent(packet, number) else { return };
+        let Some(sent) = seen.sent(packet, number) else {
+            return;
+        };
         if number > seen.newest {
             // A stream that begins anew says nothing that can be decoded after what came before.
             if number.saturating_sub(seen.newest) > JUMP && after > 0 {
@@ -248,7 +252,12 @@ impl Viewer {
     }
 
     /// What it was sent with this number and did not get.
-    pub(super) fn again(&mut self, now: Instant, layer: &Layer, sequence: u16) -> Option<VideoPacket> {
+    pub(super) fn again(
+        &mut self,
+        now: Instant,
+        layer: &Layer,
+        sequence: u16,
+    ) -> Option<VideoPacket> {
         let seen = self.seen?;
         let [.., high, low] = self.next.to_be_bytes();
         let behind = u16::from_be_bytes([high, low]).wrapping_sub(sequence);

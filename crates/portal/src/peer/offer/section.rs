@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::video::{Offered, formats};
 use super::{Direction, OfferError};
 
 /// Lines of a section that are passed on. Browsers' have some 20.
@@ -14,8 +15,13 @@ const PAYLOAD_TYPES: usize = 4;
 /// Characters of an `a=mid`.
 const MID: usize = 64;
 
-/// The one header extension that is of use (RFC 9143).
+/// The one header extension that is of use to all (RFC 9143).
 pub(crate) const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// Those of video that is sent to us: which layer a packet is of (RFC 8852), and how senders learn what their link carries.
+pub(crate) const RID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+pub(crate) const CONGESTION_EXTENSION: &str =
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
 
 /// Attributes that are passed on: of a section of any kind and of the session, of audio, and of data channels.
 const COMMON: [&str; 12] = [
@@ -33,6 +39,7 @@ const COMMON: [&str; 12] = [
     "rtcp-mux",
 ];
 const AUDIO: [&str; 5] = ["ssrc", "msid", "extmap", "ptime", "maxptime"];
+const VIDEO: [&str; 6] = ["ssrc", "ssrc-group", "msid", "extmap", "rid", "simulcast"];
 const CODEC: [&str; 3] = ["rtpmap", "fmtp", "rtcp-fb"];
 const DATA: [&str; 3] = ["sctp-port", "max-message-size", "sctpmap"];
 
@@ -59,6 +66,8 @@ fn is_ice(value: &str, length: std::ops::RangeInclusive<usize>) -> bool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Audio,
+    /// Video, of which something can be passed on.
+    Video,
     Data,
     /// It is answered as one that is not wanted.
     Other,
@@ -110,6 +119,7 @@ impl<'a> Section<'a> {
             // Port 0: the offerer does not want it, unless another section has its port (RFC 9143).
             (_, Some("0")) if !self.bundle_only => Kind::Other,
             (Some("audio"), _) => Kind::Audio,
+            (Some("video"), _) if !self.formats().is_empty() => Kind::Video,
             (Some("application"), _) => Kind::Data,
             _ => Kind::Other,
         }
@@ -117,6 +127,23 @@ impl<'a> Section<'a> {
 
     pub(super) fn has_opus(&self) -> bool {
         !self.opus.is_empty()
+    }
+
+    /// What of it can be passed on, if it is video. A sender is offered no retransmissions of their own stream: those of a layer could not be
+    /// told from others'.
+    pub(super) fn formats(&self) -> Vec<Offered> {
+        let types: Vec<&str> = self.media.split_whitespace().skip(3).take(128).collect();
+        let mut formats = formats(&types, &self.codecs);
+        if self.direction.sends {
+            for format in &mut formats {
+                format.rtx = None;
+            }
+        } else {
+            for format in &mut formats {
+                format.feedback.retain(|(kind, _)| *kind != "transport-cc");
+            }
+        }
+        formats
     }
 
     /// Takes an attribute.
@@ -159,9 +186,13 @@ impl<'a> Section<'a> {
         }
         if CODEC.contains(&name) {
             self.codecs.push(attribute);
-        } else if name == "extmap" && !value.ends_with(MID_EXTENSION) {
+        } else if name == "extmap"
+            && ![MID_EXTENSION, RID_EXTENSION, CONGESTION_EXTENSION]
+                .iter()
+                .any(|it| value.ends_with(it))
+        {
             // None of the others is of use.
-        } else if [&COMMON[..], &AUDIO, &DATA]
+        } else if [&COMMON[..], &AUDIO, &VIDEO, &DATA]
             .iter()
             .any(|of| of.contains(&name))
         {
@@ -207,8 +238,18 @@ impl<'a> Section<'a> {
             .filter(|kind| offered.contains(kind))
             .copied()
             .collect();
+        let video = if kind == Some(Kind::Video) {
+            self.formats()
+        } else {
+            Vec::new()
+        };
         let formats = match kind {
             Some(Kind::Audio) => opus.join(" "),
+            Some(Kind::Video) => {
+                let types = video.iter().flat_map(|it| [Some(it.payload_type), it.rtx]);
+                let types: Vec<String> = types.flatten().map(|it| it.to_string()).collect();
+                types.join(" ")
+            }
             Some(Kind::Other) if proto.contains("RTP") => "0".to_owned(),
             _ => offered.first().copied().unwrap_or_default().to_owned(),
         };
@@ -227,9 +268,16 @@ impl<'a> Section<'a> {
         }
         for line in &self.lines {
             let name = line.split(':').next().unwrap_or_default();
+            let common = COMMON.contains(&name);
             let kept = match kind {
-                Some(Kind::Audio) => !DATA.contains(&name),
-                Some(Kind::Data) => !AUDIO.contains(&name),
+                // Which layer it is, and congestion control, are for video.
+                Some(Kind::Audio) if name == "extmap" => line.ends_with(MID_EXTENSION),
+                Some(Kind::Audio) => common || AUDIO.contains(&name),
+                Some(Kind::Video) if name == "extmap" => {
+                    self.direction.sends || line.ends_with(MID_EXTENSION)
+                }
+                Some(Kind::Video) => common || VIDEO.contains(&name),
+                Some(Kind::Data) => common || DATA.contains(&name),
                 Some(Kind::Other) | None => COMMON.contains(&name),
             };
             if kept {
@@ -240,6 +288,26 @@ impl<'a> Section<'a> {
             let value = line.split_once(':').map_or("", |(_, value)| value);
             opus.contains(&value.split(' ').next().unwrap_or_default())
         };
+        for format in &video {
+            let kind = format.payload_type;
+            let _ = write!(text, "a=rtpmap:{kind} {}/90000\r\n", format.codec.name());
+            if !format.parameters.is_empty() {
+                let _ = write!(text, "a=fmtp:{kind} {}\r\n", format.parameters);
+            }
+            for (what, of) in &format.feedback {
+                let _ = write!(
+                    text,
+                    "a=rtcp-fb:{kind} {}\r\n",
+                    format!("{what} {of}").trim_end()
+                );
+            }
+            if let Some(rtx) = format.rtx {
+                let _ = write!(
+                    text,
+                    "a=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={kind}\r\n"
+                );
+            }
+        }
         if kind == Some(Kind::Audio) {
             // A payload type has a line of each kind; more is repetition.
             for line in self.codecs.iter().filter(of_opus).take(LINES) {

@@ -167,16 +167,19 @@ impl Media {
         self.look(now);
         let host = self.rooms.get_mut(&link.key).ok_or(Refused::Closed)?;
         let audio = offer.audio();
+        let video = offer.video().map(|(direction, _)| direction);
         let wants = Wants {
             sends: info.kind != Kind::Whep && audio.is_some_and(|audio| audio.sends),
             hears: info.kind != Kind::Whip && audio.is_some_and(|audio| audio.receives),
             data: info.kind == Kind::Peer && offer.data(),
+            shows: info.kind != Kind::Whep && video.is_some_and(|video| video.sends),
+            sees: info.kind != Kind::Whip && video.is_some_and(|video| video.receives),
         };
         let identity = &self.identity;
         let addresses = self.candidates.clone();
         // An offer is what strangers wrote.
         let accepted = catch_unwind(AssertUnwindSafe(|| {
-            Rtc::accept(now, identity, offer, addresses, wants.hears)
+            Rtc::accept(now, identity, offer, addresses, (wants.hears, wants.sees))
         }));
         let (peer, answer) = match accepted {
             Ok(accepted) => accepted.map_err(Refused::Offer)?,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::super::count;
 use super::super::handle::{Happened, PortalEvent};
-use super::super::host::{Host, Outward};
+use super::super::host::{Broken, Host, Outward};
 use super::super::paths::Path;
 use super::super::queue::Worth;
 use super::super::session::{Action, Left, Session};
@@ -67,9 +67,15 @@ impl Media {
         let done = match action {
             Action::Join(member) => host
                 .with(|room| room.join(now, session.id, member))
-                .map(|joined| Self::joined(host, session, joined.err(), now)),
+                .and_then(|joined| Self::joined(host, session, joined.err(), now)),
             Action::Voice(source, packet) => host.with(|room| room.from_world(now, source, packet)),
             Action::Name(source, name) => host.with(|room| room.name(source, name)),
+            Action::Video(packet) => {
+                host.with_stage(now, |stage| stage.packet(now, session.id, packet))
+            }
+            Action::Feedback(feedback) => {
+                host.with_stage(now, |stage| stage.feedback(now, session.id, feedback))
+            }
         };
         match done {
             Ok(()) => self.stir_room(key),
@@ -85,10 +91,11 @@ impl Media {
         session: &mut Session,
         refused: Option<crate::room::JoinError>,
         now: Instant,
-    ) {
+    ) -> Result<(), Broken> {
         if let Some(refused) = refused {
             session.say(now, control::error("refused", &refused.to_string()));
-            return session.leave(Left::Refused);
+            session.leave(Left::Refused);
+            return Ok(());
         }
         session.in_room = true;
         host.tell(PortalEvent::PeerJoined {
@@ -101,6 +108,7 @@ impl Media {
         });
         let heard = host.heard();
         session.welcome(now, &host.link.id, &host.roster, &heard);
+        host.picture(now, session.id, session.shows(), session.sees())
     }
 
     fn room(&mut self, key: u64, now: Instant) {
@@ -125,6 +133,28 @@ impl Media {
                     if let Some(Some(session)) = self.peers.get_mut(index) {
                         guarded(&self.counts, session, |session| {
                             session.deliver(now, spoken)
+                        });
+                    }
+                    self.stir(index);
+                }
+                Outward::Video(peer, packet, again) => {
+                    let Some(&index) = host.peers.get(&peer) else {
+                        continue;
+                    };
+                    if let Some(Some(session)) = self.peers.get_mut(index) {
+                        guarded(&self.counts, session, |session| {
+                            session.peer.send_video(now, packet, again);
+                        });
+                    }
+                    self.stir(index);
+                }
+                Outward::Keyframe(peer, ssrc) => {
+                    let Some(&index) = host.peers.get(&peer) else {
+                        continue;
+                    };
+                    if let Some(Some(session)) = self.peers.get_mut(index) {
+                        guarded(&self.counts, session, |session| {
+                            session.peer.ask_keyframe(now, ssrc);
                         });
                     }
                     self.stir(index);
@@ -237,7 +267,7 @@ impl Media {
         if !session.in_room {
             return;
         }
-        let left = host.with(|room| room.leave(now, session.id));
+        let left = host.leave(now, session.id);
         host.tell(PortalEvent::PeerLeft {
             peer: session.id,
             reason: why,
