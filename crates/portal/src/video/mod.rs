@@ -192,12 +192,10 @@ impl Stage {
             Some(camera) => camera.take(now, packet),
             None => None,
         };
-        let Some((number, new)) = taken.filter(|_| self.on_air == Some(peer)) else {
-            return;
-        };
-        if new {
-            // Perhaps it is the one that is wanted.
-            self.aim_all(now);
+        let Some((number, new)) = taken else { return };
+        if new && self.on_air == Some(peer) {
+            // Perhaps it is the one that is wanted, and then this packet is seen already.
+            return self.aim_all(now);
         }
         let layer = self.cameras.get(&peer).and_then(|it| it.layer(ssrc));
         let Some(layer) = layer else { return };

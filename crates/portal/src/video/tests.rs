@@ -34,13 +34,6 @@ impl Source {
         }
     }
 
-    fn format(&self) -> VideoFormat {
-        VideoFormat {
-            codec: self.codec,
-            profile: 0,
-        }
-    }
-
     /// A frame's packets: a keyframe, or one that needs others.
     fn frame(&mut self, key: bool) -> Vec<VideoPacket> {
         while self.codec.is_keyframe(&self.frames[self.next]) != key {
@@ -310,6 +303,8 @@ fn another_camera_is_seen_from_its_keyframe_on_without_a_seam() {
         scene.stage.leave(scene.now, PeerId(2));
         scene.drain();
         assert_eq!(scene.on_air, Some(PeerId(1)));
+        // What it sent since its keyframe is seen at once.
+        assert_eq!(pictures(&scene.seen(9)).len(), 3);
         scene.frame(&mut one, true);
         assert_eq!(pictures(&scene.seen(9)).len(), 1);
     }

@@ -290,7 +290,7 @@ fn connection(plan: &Plan<'_>, address: SocketAddr) -> (RTCPeerConnection, Optio
         let init = direction(RTCRtpTransceiverDirection::Sendrecv);
         connection
             .add_transceiver_from_track(
-                track(RtpCodecKind::Video, "video/VP8", 90_000, 2),
+                track(RtpCodecKind::Video, "video/AV1", 90_000, 2),
                 Some(init),
             )
             .unwrap();

@@ -44,7 +44,14 @@ pub fn endpoint(address: &str, limits: Limits) -> Endpoint {
 
 /// The portal `lobby`.
 pub fn open(address: &str, limits: Limits) -> World {
-    let (portals, loops) = Portals::bind(endpoint(address, limits)).unwrap();
+    open_with(address, limits, &["https://world.example"])
+}
+
+/// The same, for pages of these origins.
+pub fn open_with(address: &str, limits: Limits, origins: &[&str]) -> World {
+    let mut endpoint = endpoint(address, limits);
+    endpoint.origins = origins.iter().map(|it| (*it).to_owned()).collect();
+    let (portals, loops) = Portals::bind(endpoint).unwrap();
     for each in loops {
         tokio::spawn(each);
     }

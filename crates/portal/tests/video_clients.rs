@@ -1,0 +1,210 @@
+//! Pictures between clients that we did not write: Chromium and aiortc (libvpx, OpenH264, FFmpeg), which judge by colours what they see.
+//!
+//! `test/clients/install` makes the folders that the environment names, see crates/sim/tests/voice_clients.rs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use common::{World, open_with, token};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::time::timeout;
+use uro_discord_portal::token::Role;
+use uro_discord_portal::{Limits, PeerId, PortalEvent, VideoCodec};
+
+/// One step of a client takes at most so long, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Bars: red, green, blue, white; and others.
+const ONE: [&str; 4] = ["#ff0000", "#00ff00", "#0000ff", "#ffffff"];
+const OTHER: [&str; 4] = ["#ffff00", "#00ffff", "#ff00ff", "#000000"];
+
+/// A client, which says what it sees in lines of JSON.
+struct Client {
+    _process: Child,
+    told: ChildStdin,
+    says: Lines<BufReader<ChildStdout>>,
+    said: Vec<Value>,
+}
+
+impl Client {
+    fn start(program: &str, file: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/clients");
+        let mut command = Command::new(program);
+        if file.ends_with(".mjs") {
+            command.env("NODE_MODULES", variable("URO_DISCORD_NODE_MODULES"));
+        }
+        let mut process = command
+            .arg(folder.join(file))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the interpreter starts");
+        Self {
+            told: process.stdin.take().unwrap(),
+            says: BufReader::new(process.stdout.take().unwrap()).lines(),
+            _process: process,
+            said: Vec::new(),
+        }
+    }
+
+    async fn chromium() -> Self {
+        let mut client = Self::start("node", "video.mjs");
+        client.wait_for("ready").await;
+        client
+    }
+
+    fn aiortc() -> Self {
+        Self::start(&variable("URO_DISCORD_PYTHON"), "portal_video.py")
+    }
+
+    /// Has it do something, and waits until it says that it did.
+    async fn ask(&mut self, line: Value, event: &str) -> Value {
+        let line = format!("{line}\n");
+        self.told.write_all(line.as_bytes()).await.unwrap();
+        self.wait_for(event).await
+    }
+
+    async fn wait_for(&mut self, event: &str) -> Value {
+        loop {
+            if let Some(at) = self.said.iter().position(|said| said["event"] == event) {
+                return self.said.remove(at);
+            }
+            let said = &self.said;
+            let line = timeout(PATIENCE, self.says.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("no {event}; it had said {said:?}"));
+            let line = line.unwrap().expect("the client ended");
+            let said: Value = serde_json::from_str(&line).expect("a line of JSON");
+            assert_ne!(said["event"], "failed", "{said}");
+            self.said.push(said);
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; see test/clients/install"))
+}
+
+/// A portal, and where it is.
+struct Theatre {
+    world: World,
+    url: String,
+}
+
+impl Theatre {
+    async fn open() -> Self {
+        let world = open_with("127.0.0.1:0", Limits::default(), &["*"]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/portal/lobby", listener.local_addr().unwrap());
+        let routes = world.routes.clone();
+        tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { world, url }
+    }
+
+    fn whip(&self, subject: &str) -> Value {
+        json!({"do": "show", "url": format!("{}/whip", self.url), "token": token(Role::Publish, subject)})
+    }
+
+    fn whep(&self) -> Value {
+        json!({"do": "watch", "url": format!("{}/whep", self.url), "token": token(Role::Watch, "viewer")})
+    }
+
+    async fn on_air(&mut self) -> Option<PeerId> {
+        self.world
+            .event(|event| match event {
+                PortalEvent::OnAir { peer } => Some(peer),
+                _ => None,
+            })
+            .await
+    }
+}
+
+fn with(mut line: Value, more: &Value) -> Value {
+    let more = more.as_object().unwrap().clone();
+    line.as_object_mut().unwrap().extend(more);
+    line
+}
+
+fn see(colours: [&str; 4]) -> Value {
+    json!({"do": "see", "colours": colours})
+}
+
+/// One browser shows, in VP8 and then, by another camera, in H264; it sees each, and the other one only when it is on air.
+#[tokio::test]
+#[ignore = "wants Chromium: bin/test"]
+async fn chromium_sees_the_bars_that_it_shows() {
+    let mut theatre = Theatre::open().await;
+    let mut chromium = Client::chromium().await;
+    let first = with(
+        theatre.whip("one"),
+        &json!({"codec": "VP8", "colours": ONE}),
+    );
+    chromium.ask(first, "shown").await;
+    let one = theatre.on_air().await.unwrap();
+    chromium.ask(theatre.whep(), "watched").await;
+    let seen = chromium.ask(see(ONE), "seen").await;
+    assert_eq!(seen["codec"], "video/VP8");
+    let second = with(
+        theatre.whip("other"),
+        &json!({"codec": "H264", "colours": OTHER}),
+    );
+    chromium.ask(second, "shown").await;
+    chromium.ask(see(ONE), "seen").await;
+    theatre.world.portal.camera(Some("other".into()));
+    let other = theatre.on_air().await.unwrap();
+    assert_ne!(one, other);
+    let seen = chromium.ask(see(OTHER), "seen").await;
+    assert_eq!(seen["codec"], "video/H264");
+    theatre.world.portal.camera(None);
+    chromium.ask(see(ONE), "seen").await;
+    let status = theatre.world.portal.status().await.unwrap();
+    let codecs: Vec<_> = status.cameras.iter().map(|it| it.codec).collect();
+    assert_eq!(codecs, [Some(VideoCodec::Vp8), Some(VideoCodec::H264)]);
+    assert_eq!(status.viewers[0].camera, Some(one));
+    // They go, one after the other, and nothing is left of it.
+    chromium.ask(json!({"do": "hide"}), "hidden").await;
+    while theatre.on_air().await.is_some() {}
+}
+
+/// aiortc shows in both codecs, and both of them see it: what it says of H264 and what a browser says are not the same.
+#[tokio::test]
+#[ignore = "wants Chromium and aiortc: bin/test"]
+async fn aiortc_and_chromium_see_each_other() {
+    let mut theatre = Theatre::open().await;
+    let (red, green) = ([255, 0, 0], [0, 255, 0]);
+    let mut aiortc = Client::aiortc();
+    let first = with(
+        theatre.whip("one"),
+        &json!({"codec": "H264", "colour": red}),
+    );
+    aiortc.ask(first, "shown").await;
+    aiortc.ask(theatre.whep(), "watched").await;
+    aiortc
+        .ask(json!({"do": "see", "colour": red}), "seen")
+        .await;
+    let second = with(
+        theatre.whip("other"),
+        &json!({"codec": "VP8", "colour": green}),
+    );
+    aiortc.ask(second, "shown").await;
+    theatre.world.portal.camera(Some("other".into()));
+    aiortc
+        .ask(json!({"do": "see", "colour": green}), "seen")
+        .await;
+    let mut chromium = Client::chromium().await;
+    let third = with(
+        theatre.whip("third"),
+        &json!({"codec": "VP8", "colours": ["#0000ff"]}),
+    );
+    chromium.ask(third, "shown").await;
+    theatre.world.portal.camera(Some("third".into()));
+    aiortc
+        .ask(json!({"do": "see", "colour": [0, 0, 255]}), "seen")
+        .await;
+}
