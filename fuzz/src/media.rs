@@ -15,7 +15,34 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("media-h264", h264),
     ("media-vp8", vp8),
     ("media-assembler", assembler),
+    ("media-payload", payload),
 ];
+
+/// A payload that is passed on as it came, or as one of another picture.
+fn payload(data: &[u8]) {
+    let Some(([high, low, base], payload)) = data.split_first_chunk() else {
+        return;
+    };
+    let id = u16::from_be_bytes([*high, *low]);
+    let before = vp8::numbers(payload);
+    let mut other = payload.to_vec();
+    vp8::renumber(&mut other, id, *base);
+    let after = vp8::numbers(&other);
+    assert_eq!(
+        before.map(|(id, _)| id.is_some()),
+        after.map(|(id, _)| id.is_some())
+    );
+    if let Some((Some(now), _)) = after {
+        assert!(now == id % vp8::PICTURE_IDS || now == id & 0x7f);
+    }
+    for codec in VideoCodec::ALL {
+        let begins = codec.starts_keyframe(payload);
+        assert!(!begins || !payload.is_empty());
+        if codec == VideoCodec::Vp8 {
+            assert_eq!(begins, codec.starts_keyframe(&other));
+        }
+    }
+}
 
 fn rtp(data: &[u8]) {
     if let Ok(header) = Header::parse(data) {

@@ -11,6 +11,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("portal-session", fuzzing::session),
     ("portal-dtls", fuzzing::dtls),
     ("portal-stun", fuzzing::stun),
+    ("portal-stage", fuzzing::stage),
     ("portal-token", fuzzing::token),
     ("portal-voice", fuzzing::voice),
 ];

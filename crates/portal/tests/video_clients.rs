@@ -176,7 +176,7 @@ async fn chromium_sees_the_bars_that_it_shows() {
 #[tokio::test]
 #[ignore = "wants Chromium and aiortc: bin/test"]
 async fn aiortc_and_chromium_see_each_other() {
-    let mut theatre = Theatre::open().await;
+    let theatre = Theatre::open().await;
     let (red, green) = ([255, 0, 0], [0, 255, 0]);
     let mut aiortc = Client::aiortc();
     let first = with(

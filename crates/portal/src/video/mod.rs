@@ -339,5 +339,70 @@ fn put(output: &mut VecDeque<VideoOutput>, one: VideoOutput) {
     output.push_back(one);
 }
 
+/// See [`crate::fuzzing`].
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing {
+    use super::{Bytes, Duration, Feedback, Instant, PeerId, Stage, VideoFormat, VideoOutput};
+    use super::{VideoCodec, VideoPacket};
+
+    /// Cameras and viewers that come, go, send, and say anything: numbers go on, and nothing is without a bound.
+    pub fn stage(mut data: &[u8]) {
+        let mut now = Instant::now();
+        let mut stage = Stage::new();
+        while let Some(([what, who, high, low, more], rest)) = data.split_first_chunk() {
+            data = rest;
+            let (camera, viewer) = (
+                PeerId((who & 3).into()),
+                PeerId((8 + (who >> 2 & 3)).into()),
+            );
+            let number = u16::from_be_bytes([*high, *low]);
+            let codec = VideoCodec::ALL[usize::from(who >> 4 & 1)];
+            let format = VideoFormat { codec, profile: 0 };
+            match what & 7 {
+                0 => stage.publish(now, camera, more.to_string()),
+                1 => stage.watch(now, viewer, vec![format]),
+                2 => stage.leave(now, if more & 1 == 0 { camera } else { viewer }),
+                3 => stage.want(now, Some(more.to_string())),
+                4 => stage.feedback(
+                    now,
+                    viewer,
+                    match more & 3 {
+                        0 => Feedback::Keyframe,
+                        1 => Feedback::Missing(vec![number, number.wrapping_add(1)]),
+                        2 => Feedback::Lost(*low),
+                        _ => Feedback::Carries(u64::from(number) * 1_000),
+                    },
+                ),
+                5 => {
+                    now += Duration::from_millis(u64::from(number) / 4);
+                    stage.timeout(now);
+                }
+                _ => {
+                    let length = usize::from(*more).min(data.len());
+                    let (payload, rest) = data.split_at(length);
+                    data = rest;
+                    let packet = VideoPacket {
+                        ssrc: (what >> 3 & 7).into(),
+                        format,
+                        sequence: number,
+                        time: u32::from(number) << 12,
+                        marker: what & 1 == 0,
+                        payload: Bytes::copy_from_slice(payload),
+                    };
+                    stage.packet(now, camera, packet);
+                }
+            }
+            while let Some(output) = stage.poll() {
+                if let VideoOutput::Packet { viewer, .. } = output {
+                    assert!((8..12).contains(&viewer.0));
+                }
+            }
+        }
+        let (cameras, viewers) = stage.health(now);
+        assert!(cameras.len() <= 4 && viewers.len() <= 4);
+        assert!(cameras.iter().all(|camera| camera.layers <= 6));
+    }
+}
+
 #[cfg(test)]
 mod tests;
