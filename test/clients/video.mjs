@@ -6,7 +6,7 @@
 // usage: video.mjs
 import { browse, serve } from './browser.mjs';
 
-const PAGE = `<!doctype html><meta charset=utf-8><video muted playsinline autoplay></video><script>
+const PAGE = `<!doctype html><meta charset=utf-8><link rel=icon href="data:,"><video muted playsinline autoplay></video><script>
 const SIZE = [640, 360];
 const say = (event, data) => console.log('URO ' + JSON.stringify({ event, ...data }));
 const shown = [];

@@ -34,6 +34,9 @@ pub struct Portal {
     /// How loud some are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<PortalSetting>,
+    /// Whose camera is on air, as tokens call him; `None`, and while he has none: the first that came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<String>,
 }
 
 /// How loud somebody is.

@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Answer, Bridge, Closed, Encryption, Ended, FromBridge, Gateway, GatewayState, Http,
-    HttpState, InChannel, Level, Library, Listening, Media, MediaListening, MediaState, Panicked,
-    ParticipantStats, PeerJoined, PeerLeft, PortalSpeaker, PortalState, PortalStats, Portals,
-    RequestHead, Secret, Session, Side, Snowflake, Stats, Suppressed, ToBridge, User, Verdict,
-    Voice, VoiceState, Waiting,
+    Active, Answer, Bridge, CameraStats, Closed, Encryption, Ended, FromBridge, Gateway,
+    GatewayState, Http, HttpState, InChannel, Level, Library, Listening, Media, MediaListening,
+    MediaState, Panicked, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir, PortalSpeaker,
+    PortalState, PortalStats, Portals, RequestHead, Secret, Session, Side, Snowflake, Stats,
+    Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceState, Waiting,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -83,6 +83,7 @@ fn desired_portals() -> Value {
                 {"participant": "discord:1300000000000000003", "gain": 0.5, "muted": false},
                 {"participant": "world:shard-7", "gain": 1.0, "muted": true},
             ],
+            "camera": "shard-7",
         }],
     })
 }
@@ -566,7 +567,34 @@ fn every_message_from_the_bridge() {
                 to_discord: 250,
                 from_discord: 500,
                 dropped: 1,
+                cameras: vec![CameraStats {
+                    id: "world:shard-7".into(),
+                    peer: 7,
+                    name: "Shard 7".into(),
+                    on_air: true,
+                    codec: Some("VP8".into()),
+                    layers: 2,
+                    bits: 1_800_000,
+                    packets: 900,
+                    keyframes: 3,
+                    asked: 2,
+                    dropped: 1,
+                }],
+                viewers: vec![ViewerStats {
+                    id: "world:ada".into(),
+                    peer: 8,
+                    name: "Ada".into(),
+                    camera: Some(7),
+                    bits: 1_500_000,
+                    packets: 700,
+                    again: 4,
+                    congested: 1,
+                }],
             })),
+        ),
+        (
+            "portal_on_air",
+            portal(PortalState::OnAir(PortalOnAir { peer: Some(7) })),
         ),
         (
             "request",

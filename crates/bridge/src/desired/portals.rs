@@ -118,6 +118,9 @@ fn portal(portal: &Portal) -> Result<(), String> {
         at_most_bytes(&format!("names.{user}"), name)?;
     }
     at_most("bot_users", portal.bot_users.len(), PEOPLE)?;
+    if let Some(camera) = &portal.camera {
+        at_most_bytes("camera", camera)?;
+    }
     at_most("settings", portal.settings.len(), PEOPLE)?;
     let mut participants = BTreeSet::new();
     for (index, setting) in portal.settings.iter().enumerate() {

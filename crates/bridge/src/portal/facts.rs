@@ -1,8 +1,10 @@
 //! What a room says, as Elixir is told.
 
 use std::collections::BTreeMap;
-use uro_discord_portal::{Health, Participant, PeerId, Source, Status};
-use uro_discord_wire::{ParticipantStats, PortalSpeaker, PortalStats, Side};
+use uro_discord_portal::{CameraHealth, Health, Participant, PeerId, Source, Status, ViewerHealth};
+use uro_discord_wire::{
+    CameraStats, ParticipantStats, PortalSpeaker, PortalStats, Side, ViewerStats,
+};
 
 /// A peer that is in the room.
 pub struct Peer {
@@ -52,6 +54,59 @@ pub fn stats(status: Status, dropped: u64, peers: &BTreeMap<PeerId, Peer>) -> Po
         to_discord: status.to_discord,
         from_discord: status.from_discord,
         dropped: status.dropped.saturating_add(dropped),
+        cameras: status
+            .cameras
+            .into_iter()
+            .map(|it| camera(&it, peers))
+            .collect(),
+        viewers: status
+            .viewers
+            .into_iter()
+            .map(|it| viewer(&it, peers))
+            .collect(),
+    }
+}
+
+/// A peer itself: its id and its name.
+fn own(peer: PeerId, peers: &BTreeMap<PeerId, Peer>) -> (String, String) {
+    let (_, id, _) = identity(Participant::World(Source { peer, sender: 0 }), peers);
+    (
+        id,
+        peers
+            .get(&peer)
+            .map(|peer| peer.name.clone())
+            .unwrap_or_default(),
+    )
+}
+
+fn camera(health: &CameraHealth, peers: &BTreeMap<PeerId, Peer>) -> CameraStats {
+    let (id, name) = own(health.peer, peers);
+    CameraStats {
+        id,
+        peer: health.peer.0,
+        name,
+        on_air: health.on_air,
+        codec: health.codec.map(|codec| codec.name().to_owned()),
+        layers: health.layers,
+        bits: health.bits,
+        packets: health.packets,
+        keyframes: health.keyframes,
+        asked: health.asked,
+        dropped: health.dropped,
+    }
+}
+
+fn viewer(health: &ViewerHealth, peers: &BTreeMap<PeerId, Peer>) -> ViewerStats {
+    let (id, name) = own(health.peer, peers);
+    ViewerStats {
+        id,
+        peer: health.peer.0,
+        name,
+        camera: health.camera.map(|peer| peer.0),
+        bits: health.bits,
+        packets: health.packets,
+        again: health.again,
+        congested: health.congested,
     }
 }
 

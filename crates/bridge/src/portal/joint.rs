@@ -18,7 +18,8 @@ use uro_discord_portal::{
 };
 use uro_discord_voice::Received;
 use uro_discord_wire::{
-    self as wire, FromBridge, Panicked, PeerJoined, PeerLeft, PortalState, Snowflake, frame,
+    self as wire, FromBridge, Panicked, PeerJoined, PeerLeft, PortalOnAir, PortalState, Snowflake,
+    frame,
 };
 
 /// How often Elixir hears how a portal does.
@@ -201,6 +202,9 @@ impl Joint {
                     PortalState::Silent(speaker)
                 });
             }
+            PortalEvent::OnAir { peer } => self.tell(PortalState::OnAir(PortalOnAir {
+                peer: peer.map(|peer| peer.0),
+            })),
             // For peers.
             _ => {}
         }
@@ -253,6 +257,8 @@ struct Room {
     /// Whether anybody in the call hears it, as the room was told; it takes that for granted.
     call_hears: bool,
     settings: BTreeMap<Participant, Setting>,
+    /// Whose camera is on air, as the room was told.
+    camera: Option<String>,
     /// Frames for Discord that found no way there.
     dropped: u64,
 }
@@ -268,6 +274,7 @@ impl Room {
             users: BTreeMap::new(),
             call_hears: true,
             settings: BTreeMap::new(),
+            camera: None,
             dropped: 0,
         }
     }
@@ -278,6 +285,10 @@ impl Room {
         if self.options != options {
             self.options = options;
             self.portal.options(options);
+        }
+        if self.camera != self.order.camera {
+            self.camera.clone_from(&self.order.camera);
+            self.portal.camera(self.camera.clone());
         }
         self.set();
     }

@@ -16,7 +16,8 @@ pub use gateway_state::{Active, Closed, GatewayState};
 pub use level::Level;
 pub use panicked::Panicked;
 pub use portal_state::{
-    ParticipantStats, PeerJoined, PeerLeft, PortalSpeaker, PortalState, PortalStats, Side,
+    CameraStats, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir, PortalSpeaker, PortalState,
+    PortalStats, Side, ViewerStats,
 };
 pub use request::{Answer, RequestHead, Verdict};
 pub use serving::{HttpState, Listening, MediaListening, MediaState, Serving, Waiting};

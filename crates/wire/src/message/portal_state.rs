@@ -19,6 +19,8 @@ pub enum PortalState {
     Speaking(PortalSpeaker),
     /// Somebody ends to speak.
     Silent(PortalSpeaker),
+    /// Another camera is on air, or none.
+    OnAir(PortalOnAir),
     /// How it does; every five seconds.
     Stats(PortalStats),
 }
@@ -73,6 +75,13 @@ pub struct PortalSpeaker {
     pub name: String,
 }
 
+/// Which camera is on air.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct PortalOnAir {
+    /// Whose, by the peer's number.
+    pub peer: Option<u32>,
+}
+
 /// How a portal does. Counts are from its beginning.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct PortalStats {
@@ -84,6 +93,60 @@ pub struct PortalStats {
     pub from_discord: u64,
     /// Frames for Discord that were too many.
     pub dropped: u64,
+    /// Those who show a picture.
+    #[serde(default)]
+    pub cameras: Vec<CameraStats>,
+    /// Those who see one.
+    #[serde(default)]
+    pub viewers: Vec<ViewerStats>,
+}
+
+/// How a camera does.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CameraStats {
+    /// As in [`PortalSpeaker`].
+    pub id: String,
+    /// Its peer.
+    pub peer: u32,
+    /// What he is called.
+    pub name: String,
+    /// Viewers see it.
+    pub on_air: bool,
+    /// `VP8` or `H264`; `None`: nothing comes of it.
+    pub codec: Option<String>,
+    /// Streams of different size that come.
+    pub layers: u32,
+    /// Bits a second, of all of them.
+    pub bits: u64,
+    /// Packets that came.
+    pub packets: u64,
+    /// Keyframes that came.
+    pub keyframes: u64,
+    /// Keyframes that were asked for.
+    pub asked: u64,
+    /// Packets that came twice, too late, or were too large.
+    pub dropped: u64,
+}
+
+/// How a viewer does.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ViewerStats {
+    /// As in [`PortalSpeaker`].
+    pub id: String,
+    /// Its peer.
+    pub peer: u32,
+    /// What he is called.
+    pub name: String,
+    /// The peer whose camera he sees; `None`: he waits for a picture.
+    pub camera: Option<u32>,
+    /// Bits a second.
+    pub bits: u64,
+    /// Packets that were sent.
+    pub packets: u64,
+    /// Packets that were sent again.
+    pub again: u64,
+    /// How often his link could not carry the picture.
+    pub congested: u64,
 }
 
 /// How one of a portal's participants does. Counts are from his beginning.
@@ -126,6 +189,7 @@ impl PortalState {
             "peer_left" => return Ok(Self::PeerLeft(term.value()?)),
             "speaking" => return Ok(Self::Speaking(term.value()?)),
             "silent" => return Ok(Self::Silent(term.value()?)),
+            "on_air" => return Ok(Self::OnAir(term.value()?)),
             "stats" => return Ok(Self::Stats(term.value()?)),
             "open" => Self::Open,
             "closed" => Self::Closed,
@@ -143,6 +207,7 @@ impl PortalState {
             Self::PeerLeft(info) => state::write(term, "peer_left", info),
             Self::Speaking(info) => state::write(term, "speaking", info),
             Self::Silent(info) => state::write(term, "silent", info),
+            Self::OnAir(info) => state::write(term, "on_air", info),
             Self::Stats(info) => state::write(term, "stats", info),
         }
     }
