@@ -1,6 +1,6 @@
 defmodule UroDiscord.Portal do
   @moduledoc """
-  Voice both ways between a Discord voice channel and a world.
+  Voice both ways between a Discord voice channel and a world, and the world's picture for those who watch.
 
       # config :uro_discord, portal: [key: System.get_env("URO_DISCORD_PORTAL_KEY"), public_url: "https://uro.example"], web: [port: 4001]
 
@@ -25,7 +25,8 @@ defmodule UroDiscord.Portal do
 
     * `{:state, state, reason}`: see `t:status/0`; `:closed`: it is not wanted any more;
     * `{:peer_joined, peer}`, `{:peer_left, peer, reason}`: see `t:peer/0`;
-    * `{:speaking, who}`, `{:silent, who}`, of both sides: see `t:who/0`.
+    * `{:speaking, who}`, `{:silent, who}`, of both sides: see `t:who/0`;
+    * `{:on_air, peer}`: whose camera viewers see from now on; nil: nobody's.
   """
 
   @behaviour UroDiscord.Bridge.Part
@@ -84,7 +85,40 @@ defmodule UroDiscord.Portal do
         }
 
   @typedoc """
-  `users` are the people in the voice channel. `participants` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
+  A peer that shows a picture: its `codec` (nil: nothing comes), how many `layers` of it come, in how many `bits` a second, the `packets` and `keyframes` that came, the
+  keyframes that were `asked` for, and the packets that were too many, too late or too large (`dropped`).
+  """
+  @type camera :: %{
+          id: String.t(),
+          peer: non_neg_integer(),
+          name: String.t(),
+          on_air?: boolean(),
+          codec: String.t() | nil,
+          layers: non_neg_integer(),
+          bits: non_neg_integer(),
+          packets: non_neg_integer(),
+          keyframes: non_neg_integer(),
+          asked: non_neg_integer(),
+          dropped: non_neg_integer()
+        }
+
+  @typedoc """
+  A peer that sees a picture: the peer whose `camera` it is (nil: it waits for one), the `bits` a second and `packets` that it was sent, those of them that were sent `again`, and how often its
+  link could not carry the picture (`congested`).
+  """
+  @type viewer :: %{
+          id: String.t(),
+          peer: non_neg_integer(),
+          name: String.t(),
+          camera: non_neg_integer() | nil,
+          bits: non_neg_integer(),
+          packets: non_neg_integer(),
+          again: non_neg_integer(),
+          congested: non_neg_integer()
+        }
+
+  @typedoc """
+  `users` are the people in the voice channel. `camera` is whose is to be on air, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
   for one that the configuration has opened.
   """
   @type status :: %{
@@ -100,6 +134,9 @@ defmodule UroDiscord.Portal do
           peers: [peer()],
           users: [Snowflake.t()],
           participants: [participant()],
+          camera: String.t() | nil,
+          cameras: [camera()],
+          viewers: [viewer()],
           to_discord: non_neg_integer(),
           from_discord: non_neg_integer(),
           dropped: non_neg_integer(),
@@ -113,6 +150,7 @@ defmodule UroDiscord.Portal do
           | {:peer_left, peer(), reason :: String.t()}
           | {:speaking, who()}
           | {:silent, who()}
+          | {:on_air, peer() | nil}
 
   @most_gain 10
 
@@ -217,6 +255,20 @@ defmodule UroDiscord.Portal do
     do: set(id, participant, round(gain * 1_000), nil)
 
   def gain(_id, _participant, gain), do: {:error, Error.invalid("gain", gain, "a number from 0 to #{@most_gain}")}
+
+  @doc ~S"""
+  Whose picture viewers see, of several: `"world:"` and whom a token was made for, as in `status/1`; nil: that of the first who came. While he shows none, and when he goes, it is
+  the first one's. Viewers see the one before until his next keyframe. It holds until it is changed or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is
+  open), `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  """
+  @spec camera(String.t(), String.t() | nil) :: :ok | {:error, Error.t()}
+  def camera(id, who) do
+    with {:ok, %{store: store}} <- runtime(),
+         {:ok, id} <- Arguments.id(id),
+         {:ok, who} <- Arguments.camera(who),
+         :ok <- Store.camera(store, id, who),
+         do: Rows.reload()
+  end
 
   defp set(id, participant, gain, muted) do
     with {:ok, %{store: store}} <- runtime(),

@@ -7,23 +7,29 @@ defmodule UroDiscord.PortalClient do
   alias UroDiscord.JSON
 
   @program Path.expand("../clients/portal_aiortc.py", __DIR__)
+  @pictures Path.expand("../clients/portal_video.py", __DIR__)
   # One step takes at most so long, on however busy a machine.
   @patience 30_000
 
   @doc "A peer with this token, which has yet to join."
-  def start!(token) do
+  def start!(token), do: run(args: [@program, "ecdsa"], env: [{to_charlist("URO_PORTAL_TOKEN"), to_charlist(token)}])
+
+  @doc "One that shows pictures, and sees them (test/clients/portal_video.py)."
+  def pictures!, do: run(args: [@pictures])
+
+  defp run(options) do
     python = System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
-
-    options = [
-      :binary,
-      :exit_status,
-      {:line, 1_000_000},
-      args: [@program, "ecdsa"],
-      env: [{to_charlist("URO_PORTAL_TOKEN"), to_charlist(token)}]
-    ]
-
-    Port.open({:spawn_executable, python}, options)
+    Port.open({:spawn_executable, python}, [:binary, :exit_status, {:line, 1_000_000}] ++ options)
   end
+
+  @doc "Publishes pictures of one colour, in VP8 or H264."
+  def show(client, url, token, codec, colour),
+    do: ask(client, %{do: "show", url: url, token: token, codec: codec, colour: colour}, "shown")
+
+  def watch(client, url, token), do: ask(client, %{do: "watch", url: url, token: token}, "watched")
+
+  @doc "Waits until it sees this colour."
+  def see(client, colour), do: ask(client, %{do: "see", colour: colour}, "seen")
 
   @doc "Offers WebRTC there, and speaks in a tone from then on."
   def join(client, url, hertz), do: ask(client, %{do: "join", url: url, hertz: hertz}, "joined")

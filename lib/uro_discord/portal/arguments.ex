@@ -46,6 +46,16 @@ defmodule UroDiscord.Portal.Arguments do
     Enum.find(portals ++ names, channel_id, &Open.id?/1)
   end
 
+  @doc "Whose camera: of a peer itself, and not of one whom it forwards."
+  @spec camera(term()) :: {:ok, String.t() | nil} | {:error, Error.t()}
+  def camera(nil), do: {:ok, nil}
+
+  def camera(who) do
+    if participant?(who) and match?("world:" <> _, who) and not String.contains?(who, "/"),
+      do: {:ok, who},
+      else: {:error, Error.invalid("camera", who, ~s("world:" and whom a token was made for, or nil))}
+  end
+
   @spec participant(term()) :: {:ok, String.t()} | {:error, Error.t()}
   def participant(participant) do
     if participant?(participant),

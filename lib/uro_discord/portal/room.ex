@@ -5,12 +5,13 @@ defmodule UroDiscord.Portal.Room do
   alias UroDiscord.Portal.Store
 
   @enforce_keys [:row]
-  defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, stats: nil, users: []]
+  defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, on_air: nil, stats: nil, users: []]
 
   @typedoc """
     * `phase`: `:down` (no bridge has it), `:opening`, `:open`: whether peers can come;
     * `state` and `reason`: as `t:UroDiscord.Portal.status/0` has them, once they were told;
     * `speaking`: who speaks, by the id of the participant; one who has just ended does so for a moment more;
+    * `on_air`: the number of the peer whose camera is;
     * `users`: who is in the voice channel.
   """
   @type t :: %__MODULE__{
@@ -20,11 +21,14 @@ defmodule UroDiscord.Portal.Room do
           reason: String.t() | nil,
           peers: %{non_neg_integer() => UroDiscord.Portal.peer()},
           speaking: %{String.t() => map()},
+          on_air: non_neg_integer() | nil,
           stats: map() | nil,
           users: [UroDiscord.Snowflake.t()]
         }
 
   @health [:level, :speaking, :packets, :lost, :concealed_ms, :delay_ms, :jitter_ms, :drift_ppm, :dropped]
+  @camera [:id, :peer, :name, :codec, :layers, :bits, :packets, :keyframes, :asked, :dropped]
+  @viewer [:id, :peer, :name, :camera, :bits, :packets, :again, :congested]
   @paths %{"passthrough" => :passthrough, "mixed" => :mixed, "each" => :each, "unheard" => :unheard}
   @roles %{"publish" => :publish, "watch" => :watch, "peer" => :peer}
   @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer}
@@ -33,7 +37,7 @@ defmodule UroDiscord.Portal.Room do
   @spec down(t(), :down | :opening | :open, String.t()) :: {[UroDiscord.Portal.event()], t()}
   def down(room, phase, reason) do
     gone = for {_number, peer} <- Enum.sort(room.peers), do: {:peer_left, peer, reason}
-    {gone, %{room | phase: phase, peers: %{}, speaking: %{}, stats: nil}}
+    {gone, %{room | phase: phase, peers: %{}, speaking: %{}, on_air: nil, stats: nil}}
   end
 
   @doc "What the bridge says of it (docs/bridge-protocol.md), and what to tell of that."
@@ -80,6 +84,9 @@ defmodule UroDiscord.Portal.Room do
     {[{:silent, Map.delete(who, :silent?)}], %{room | speaking: speaking}}
   end
 
+  # It is told before the peer is gone, and after it has come.
+  def fact(room, :on_air, info), do: {[{:on_air, room.peers[info["peer"]]}], %{room | on_air: info["peer"]}}
+
   def fact(room, :stats, info), do: {[], %{room | stats: stats(info)}}
 
   @doc "The moment is over in which one who ended to speak is shown still."
@@ -94,7 +101,12 @@ defmodule UroDiscord.Portal.Room do
 
   # The next stats are up to five seconds away.
   defp gone(nil, _number), do: nil
-  defp gone(stats, number), do: %{stats | participants: Enum.reject(stats.participants, &(&1.peer == number))}
+
+  defp gone(stats, number) do
+    Enum.reduce([:participants, :cameras, :viewers], stats, fn key, stats ->
+      Map.update!(stats, key, &Enum.reject(&1, fn one -> one.peer == number end))
+    end)
+  end
 
   # Nor do those speak any more whom a peer forwarded.
   defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
@@ -107,16 +119,18 @@ defmodule UroDiscord.Portal.Room do
   defp stats(info) do
     %{
       participants: for(given when is_map(given) <- List.wrap(info["participants"]), do: participant(given)),
+      cameras: for(given when is_map(given) <- List.wrap(info["cameras"]), do: known(given, @camera)),
+      viewers: for(given when is_map(given) <- List.wrap(info["viewers"]), do: known(given, @viewer)),
       to_discord: info["to_discord"] || 0,
       from_discord: info["from_discord"] || 0,
       dropped: info["dropped"] || 0
     }
   end
 
-  defp participant(info) do
-    health = for key <- @health, into: %{}, do: {key, info[Atom.to_string(key)]}
+  defp known(info, keys), do: Map.new(keys, &{&1, info[Atom.to_string(&1)]})
 
-    Map.merge(health, %{
+  defp participant(info) do
+    Map.merge(known(info, @health), %{
       id: info["id"],
       side: side(info),
       peer: info["peer"],
@@ -185,11 +199,12 @@ defmodule UroDiscord.Portal.Room do
   @doc "For `UroDiscord.Portal.status/1`."
   @spec status(t(), term()) :: UroDiscord.Portal.status()
   def status(room, call) do
-    stats = room.stats || %{participants: [], to_discord: 0, from_discord: 0, dropped: 0}
+    stats = room.stats || %{participants: [], cameras: [], viewers: [], to_discord: 0, from_discord: 0, dropped: 0}
+    cameras = for camera <- stats.cameras, do: Map.put(camera, :on_air?, camera.peer == room.on_air)
 
     room.row
-    |> Map.take([:id, :guild_id, :world, :bots, :opened_at, :origin])
-    |> Map.merge(stats)
+    |> Map.take([:id, :guild_id, :world, :bots, :opened_at, :origin, :camera])
+    |> Map.merge(%{stats | cameras: cameras})
     |> Map.merge(%{
       channel_id: channel_id(room, call),
       state: room.state,
@@ -205,7 +220,7 @@ defmodule UroDiscord.Portal.Room do
   @doc "What the bridge is to have of it."
   @spec desired(t(), term(), %{UroDiscord.Snowflake.t() => UroDiscord.Portal.Members.member()}) :: map()
   def desired(room, call, members) do
-    %{
+    portal = %{
       "id" => room.row.id,
       "guild" => room.row.guild_id,
       "channel" => channel_id(room, call),
@@ -217,5 +232,10 @@ defmodule UroDiscord.Portal.Room do
           %{"participant" => who, "gain" => gain / 1_000, "muted" => muted}
         end
     }
+
+    case room.row.camera do
+      "world:" <> who -> Map.put(portal, "camera", who)
+      nil -> portal
+    end
   end
 end

@@ -6,7 +6,7 @@ defmodule UroDiscord.Portal.Store do
 
   @typedoc """
   `wanted?` is false of one that the configuration opens for people, and that waits for them. `attempt` is another number each time that it
-  is opened. A gain is in thousandths.
+  is opened. `camera` is whose is to be on air (nil: of the first that came). A gain is in thousandths.
   """
   @type row :: %{
           id: String.t(),
@@ -18,6 +18,7 @@ defmodule UroDiscord.Portal.Store do
           wanted?: boolean(),
           attempt: pos_integer(),
           opened_at: DateTime.t(),
+          camera: String.t() | nil,
           settings: %{(participant :: String.t()) => %{gain: non_neg_integer(), muted: boolean()}}
         }
 
@@ -29,7 +30,7 @@ defmodule UroDiscord.Portal.Store do
   @spec all(Store.t()) :: {:ok, %{String.t() => row()}} | {:error, Error.t()}
   def all(store) do
     statements = [
-      {"SELECT #{@columns} FROM uro_discord_portals", []},
+      {"SELECT #{@columns}, camera FROM uro_discord_portals", []},
       {"SELECT portal_id, participant, gain, muted FROM uro_discord_portal_settings", []}
     ]
 
@@ -41,7 +42,7 @@ defmodule UroDiscord.Portal.Store do
     end
   end
 
-  defp row([id, guild_id, channel_id, world, bots, origin, wanted, attempt, opened_at], settings) do
+  defp row([id, guild_id, channel_id, world, bots, origin, wanted, attempt, opened_at, camera], settings) do
     %{
       id: id,
       guild_id: guild_id,
@@ -52,6 +53,7 @@ defmodule UroDiscord.Portal.Store do
       wanted?: wanted == 1,
       attempt: attempt,
       opened_at: DateTime.from_unix!(opened_at, :millisecond),
+      camera: camera,
       settings: settings
     }
   end
@@ -165,6 +167,18 @@ defmodule UroDiscord.Portal.Store do
     case Store.run(store, statements, :write) do
       {:ok, [%{num_rows: 0} | _]} -> {:error, unknown(id)}
       {:ok, [_, %{num_rows: 0}, _]} -> {:error, full()}
+      {:ok, _} -> :ok
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  @doc "Whose camera is to be on air (nil: the first that came)."
+  @spec camera(Store.t(), String.t(), String.t() | nil) :: :ok | {:error, Error.t()}
+  def camera(store, id, camera) do
+    sql = "UPDATE uro_discord_portals SET camera = $2 WHERE id = $1"
+
+    case Store.run(store, [{sql, [id, camera]}], :write) do
+      {:ok, [%{num_rows: 0}]} -> {:error, unknown(id)}
       {:ok, _} -> :ok
       {:error, error} -> {:error, error}
     end

@@ -351,7 +351,10 @@ defmodule UroDiscord.Store.Schema do
           message_id TEXT,
           hash TEXT NOT NULL
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_self_role_messages"}
+        """, "DROP TABLE IF EXISTS uro_discord_self_role_messages"},
+       # Whose camera is on air in a portal, where somebody has chosen that.
+       {"ALTER TABLE uro_discord_portals ADD COLUMN <if not exists> camera TEXT",
+        "ALTER TABLE uro_discord_portals DROP COLUMN IF EXISTS camera"}
      ]}
   ]
 

@@ -1,6 +1,6 @@
 defmodule UroDiscord.Interactions.Commands.Portal do
   @moduledoc false
-  # /portal open, close, who, mute: voice between the server's channels and the worlds, for those who may manage channels, if it is a server of ours.
+  # /portal open, close, who, mute, camera: voice between the server's channels and the worlds, for those who may manage channels, if it is a server of ours.
 
   @behaviour UroDiscord.Command
 
@@ -44,6 +44,14 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
     off = %{type: 5, name: "off", description: "Let them be heard again"}
 
+    camera = %{
+      type: 3,
+      name: "camera",
+      description: "Whose; without it, that of whoever came first",
+      autocomplete: true,
+      max_length: 200
+    }
+
     Map.merge(Admins.definition(:manage_channels), %{
       name: "portal",
       description: "Voice between this server and a world",
@@ -56,7 +64,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
           name: "mute",
           description: "Let somebody not be heard on the other side",
           options: [who, off, portal]
-        }
+        },
+        %{type: 1, name: "camera", description: "Choose whose picture its viewers see", options: [camera, portal]}
       ]
     })
   end
@@ -110,7 +119,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
            "**Portal `#{portal.id}`** to <##{portal.channel_id}>: #{state(portal)}",
            "World: #{people(summary.peers)}",
            "Discord: #{people(summary.members)}"
-         ] ++ muted(portal),
+         ] ++ on_air(portal) ++ muted(portal),
          "\n"
        )}
     end
@@ -132,6 +141,18 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     end
   end
 
+  defp answer("camera", options, interaction) do
+    with {:ok, portal} <- portal(options["portal"], interaction),
+         {:ok, camera} <- camera(portal, options["camera"]),
+         :ok <- Portal.camera(portal.id, camera && camera.id) do
+      {:ok,
+       if(camera,
+         do: "Viewers see **#{Text.markdown(camera.name, @name)}** as soon as that picture comes.",
+         else: "Viewers see whoever came first with a picture."
+       )}
+    end
+  end
+
   defp answer(_other, _options, _interaction),
     do: {:error, "I do not know this any more. Please try the command again."}
 
@@ -145,6 +166,15 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     {shown, more} = Enum.split(names, @shown)
     rest = if more == [], do: [], else: ["#{length(more)} more"]
     Enum.join(Enum.map(shown, &Text.markdown(&1, @name)) ++ rest, ", ")
+  end
+
+  defp on_air(%{cameras: []}), do: []
+
+  defp on_air(%{cameras: cameras, viewers: viewers}) do
+    on_air = for %{on_air?: true, name: name} <- cameras, do: name
+    others = length(cameras) - length(on_air)
+    more = if others > 0, do: ", of #{length(cameras)} cameras", else: ""
+    ["On air: #{people(on_air)}#{more}, seen by #{length(viewers)}"]
   end
 
   defp muted(%{settings: settings} = portal) do
@@ -195,6 +225,19 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     end
   end
 
+  # One who shows a picture, or a peer who may yet.
+  defp camera(_portal, nil), do: {:ok, nil}
+
+  defp camera(portal, wanted) do
+    with {:ok, %{id: "world:" <> who} = camera} <- participant(portal, wanted),
+         false <- String.contains?(who, "/") do
+      {:ok, camera}
+    else
+      {:error, why} -> {:error, why}
+      _of_discord_or_forwarded -> {:error, "That one shows no picture here."}
+    end
+  end
+
   defp known(portal) do
     peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
     heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
@@ -224,6 +267,23 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
         choices =
           for who <- known, byte_size(who.id) <= 100, do: {label(who, named[String.downcase(who.name)] > 1), who.id}
+
+        Choices.matching(choices, interaction)
+
+      _none ->
+        []
+    end
+  end
+
+  defp choices(%{focused: "camera", options: options} = interaction) do
+    case portal(options["portal"], interaction) do
+      {:ok, %{cameras: cameras}} ->
+        named = Enum.frequencies_by(cameras, &String.downcase(&1.name))
+
+        choices =
+          for camera <- Enum.uniq_by(cameras, & &1.id), byte_size(camera.id) <= 100 do
+            {label(camera, named[String.downcase(camera.name)] > 1), camera.id}
+          end
 
         Choices.matching(choices, interaction)
 
