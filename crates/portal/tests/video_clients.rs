@@ -172,6 +172,29 @@ async fn chromium_sees_the_bars_that_it_shows() {
     while theatre.on_air().await.is_some() {}
 }
 
+/// A browser that sends several layers is understood, and the largest one is seen.
+#[tokio::test]
+#[ignore = "wants Chromium: bin/test"]
+async fn chromium_sends_layers() {
+    let theatre = Theatre::open().await;
+    let mut chromium = Client::chromium().await;
+    let more = json!({"codec": "VP8", "colours": ONE, "layers": 2});
+    chromium
+        .ask(with(theatre.whip("one"), &more), "shown")
+        .await;
+    chromium.ask(theatre.whep(), "watched").await;
+    let seen = timeout(PATIENCE, async {
+        loop {
+            let seen = chromium.ask(see(ONE), "seen").await;
+            let status = theatre.world.portal.status().await.unwrap();
+            if status.cameras[0].layers == 2 && seen["width"] == 640 {
+                return seen;
+            }
+        }
+    });
+    assert!(seen.await.expect("both layers, and the largest seen")["decoded"].as_u64() > Some(0));
+}
+
 /// aiortc shows in both codecs, and both of them see it: what it says of H264 and what a browser says are not the same.
 #[tokio::test]
 #[ignore = "wants Chromium and aiortc: bin/test"]

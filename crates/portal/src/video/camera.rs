@@ -24,6 +24,9 @@ const ORIGIN: u64 = 1 << 32;
 /// A layer of which nothing comes for so long has ended. A picture that stands still comes slowly.
 const ENDED: Duration = Duration::from_secs(3);
 
+/// So does one of which nothing comes while others do: a publisher whose link is full sends the small ones only.
+const LAGS: Duration = Duration::from_secs(1);
+
 /// Between two requests for a keyframe: at least, and at most where none comes.
 const ASKED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
 
@@ -108,7 +111,12 @@ impl Camera {
 
     /// The layers that it sends now, the largest first.
     pub(super) fn sent(&self, now: Instant) -> Vec<&Layer> {
-        let mut layers: Vec<&Layer> = self.layers.iter().filter(|it| it.lives(now)).collect();
+        let newest = self.layers.iter().map(|layer| layer.heard).max();
+        let lags = |layer: &Layer| {
+            newest.is_some_and(|newest| newest.saturating_duration_since(layer.heard) >= LAGS)
+        };
+        let sent = |layer: &&Layer| layer.lives(now) && !lags(layer);
+        let mut layers: Vec<&Layer> = self.layers.iter().filter(sent).collect();
         layers.sort_by_key(|layer| std::cmp::Reverse(layer.bits));
         layers
     }

@@ -302,10 +302,9 @@ impl Stage {
             return;
         };
         let output = &mut self.output;
-        match self
-            .on_air
-            .and_then(|on_air| self.cameras.get_key_value(&on_air))
-        {
+        // Nobody is sent his own picture.
+        let on_air = self.on_air.filter(|on_air| *on_air != id);
+        match on_air.and_then(|on_air| self.cameras.get_key_value(&on_air)) {
             Some((peer, camera)) => viewer.choose(now, *peer, &camera.sent(now), |packet| {
                 put(output, sent(id, packet, false));
             }),

@@ -311,6 +311,27 @@ fn another_camera_is_seen_from_its_keyframe_on_without_a_seam() {
 }
 
 #[test]
+fn nobody_sees_his_own_picture() {
+    let mut scene = Scene::new();
+    let [mut one, mut other] = [1, 2].map(|peer| Source::new(peer, VideoCodec::Vp8));
+    for (source, subject, viewer) in [(&one, "one", 1), (&other, "other", 2)] {
+        scene.publish(source, subject);
+        scene.watch(viewer);
+    }
+    scene.frame(&mut one, true);
+    scene.frame(&mut other, true);
+    assert_eq!(scene.seen(1), []);
+    assert_eq!(pictures(&scene.seen(2)).len(), 1);
+    // The other one is on air: he is seen by the first, and sees the first no more.
+    scene.stage.want(scene.now, Some("other".into()));
+    scene.drain();
+    scene.frame(&mut other, true);
+    scene.frame(&mut one, true);
+    assert!(!pictures(&scene.seen(1)).is_empty());
+    assert_eq!(scene.seen(2), []);
+}
+
+#[test]
 fn what_was_lost_is_sent_again() {
     let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
     scene.watch(9);

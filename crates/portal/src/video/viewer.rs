@@ -135,9 +135,10 @@ impl Viewer {
         }
     }
 
-    /// Nothing is on air.
+    /// There is nothing for it on air.
     pub(super) fn nothing(&mut self) {
         self.aim = None;
+        self.waiting = true;
         self.layers = 0;
     }
 
