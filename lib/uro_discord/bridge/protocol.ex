@@ -21,7 +21,7 @@ defmodule UroDiscord.Bridge.Protocol do
   # And of the HTTP listener, and of the endpoint of portals' media.
   @endpoint_states [:listening, :waiting, :closed]
   # And of a portal.
-  @portal_states [:open, :closed, :peer_joined, :peer_left, :speaking, :silent, :stats]
+  @portal_states [:open, :closed, :peer_joined, :peer_left, :speaking, :silent, :on_air, :stats]
 
   @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
 
