@@ -72,6 +72,7 @@ defmodule UroDiscord.ApiTest do
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
       {Keys, :revoke, 2} => ["ci", nil],
       {Keys, :rotate, 3} => ["ci", [], nil],
+      {Portal, :camera, 2} => ["lobby", "world:ada"],
       {Portal, :close, 1} => ["lobby"],
       {Portal, :gain, 3} => ["lobby", "world:ada", 2],
       {Portal, :list, 0} => [],

@@ -55,6 +55,14 @@ defmodule UroDiscord.Portal.ShownTest do
     Portal.heard({:portal, id, fact, %{"side" => "world", "id" => "world:#{who}", "peer" => number, "name" => name}})
   end
 
+  # These show a picture, and one sees that of `number`.
+  defp shows(id, cameras, number) do
+    cameras = for {peer, who, name} <- cameras, do: %{"id" => "world:#{who}", "peer" => peer, "name" => name}
+    viewer = %{"id" => "world:eve", "peer" => 9, "name" => "Eve", "camera" => number}
+    Portal.heard({:portal, id, :on_air, %{"peer" => number}})
+    Portal.heard({:portal, id, :stats, %{"cameras" => cameras, "viewers" => [viewer]}})
+  end
+
   describe "/portal" do
     test "opens, tells who is there, mutes and closes", %{sim: sim, world: world} do
       :ok = Shards.put(id: 7, name: "Plaza *", players: 3)
@@ -76,6 +84,18 @@ defmodule UroDiscord.Portal.ShownTest do
       assert {:ok, %{settings: [%{participant: "world:bob", muted: true}]}} = Portal.status("world")
       assert use_command(sim, ["who"]) =~ "Not heard on the other side: Bob"
       assert use_command(sim, ["mute"], %{who: "nobody"}) == "Nobody of that name is there. `/portal who` tells who is."
+
+      assert use_command(sim, ["camera"], %{camera: "bob"}) == "Viewers see **Bob** as soon as that picture comes."
+      assert {:ok, %{camera: "world:bob"}} = Portal.status("world")
+      # The bridge tells the same of a room without cameras, now and then.
+      cameras = fn -> shows("world", [{0, "ada", "Ada"}, {1, "bob", "Bob"}], 1) end
+      on_air = fn -> cameras.() && use_command(sim, ["who"]) =~ "On air: Bob, of 2 cameras, seen by 1" end
+      assert eventually(on_air)
+      offered = fn -> cameras.() && choices(sim, ["camera"], %{camera: "b"}, "camera") end
+      assert eventually(fn -> offered.() == [{"Bob (world)", "world:bob"}] end)
+      assert use_command(sim, ["camera"]) == "Viewers see whoever came first with a picture."
+      assert {:ok, %{camera: nil}} = Portal.status("world")
+      assert use_command(sim, ["camera"], %{camera: "nobody"}) =~ "Nobody of that name is there."
 
       joins("world", 2, "eve", "bob")
       assert use_command(sim, ["mute"], %{who: "Bob"}) =~ "Several are called that."
