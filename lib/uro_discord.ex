@@ -253,7 +253,8 @@ defmodule UroDiscord do
       `:unreachable`), the `problems` of its rules, what Discord `refused`, and whose nickname was `skipped`; of each message of `self_roles` its `name`,
       `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`); of each of `tasks` that was run here the `task`,
       its `state` (`:running`, `:done`, `:interrupted`), and how many were `done` of the `total`, `changed`, `failed`, and are `waiting` to be tried again;
-      of the `queue` how many `users` are to be synced, and the `error` of the last that failed; of `linked_roles` when all were `looked_at` last, and the `error` if
+      of the `queue` how many `users` are to be synced, and the `error` of the last that failed; of the `changes` in Uro when all linked users were asked for
+      last (`polled_at`), how many were `unread`, and the `error` if asking failed since; of `linked_roles` when all were `looked_at` last, and the `error` if
       that failed since (nil before the first time, and on nodes that do not hold the gateway).
   """
   @spec status() :: {:ok, map()} | {:error, Error.t()}

@@ -21,6 +21,7 @@ defmodule UroDiscord.Error do
     * `:timeout`: the wait was over before the outcome was known;
     * `:expired`: it was not delivered in its time;
     * `:unknown`: there is no such notification or portal, or the bot is in no voice channel there;
+    * `:server`: a server of Discord's refuses all changes of its members just now;
     * `:not_linked`: the user of Uro's has linked no Discord account;
     * `:conflict`: the bot is wanted in another channel of that guild, by a portal or by the host; or of `UroDiscord.Store`;
     * `:voice`: the bot did not get into a voice channel;

@@ -40,6 +40,7 @@ defmodule UroDiscord.Status do
         self_roles: Accounts.SelfRoles.status(),
         tasks: Accounts.Tasks.Run.status(),
         queue: Accounts.Queue.status(),
+        changes: Accounts.Changes.status(),
         linked_roles: Accounts.LinkedRoles.Keeper.status()
       }
   end

@@ -13,7 +13,7 @@ defmodule UroDiscord.Accounts.Changes do
 
   alias UroDiscord.Accounts.{Directory, Links, Mapping, Queue, Running, User, Vanished, Work}
   alias UroDiscord.Accounts.Changes.Hint
-  alias UroDiscord.{Config, Error, Events, Gateway, Store}
+  alias UroDiscord.{Config, Error, Events, Gateway, Runtime, Store}
 
   # Ecto tells before the commit, so there is a second look; and of what comes together the first one waits.
   @first_look_ms 100
@@ -24,6 +24,10 @@ defmodule UroDiscord.Accounts.Changes do
 
   @spec start_link(Config.t()) :: GenServer.on_start()
   def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+
+  @doc "When all linked users were last asked for, how many could not be read then, and what has failed since."
+  @spec status() :: %{polled_at: DateTime.t() | nil, unread: non_neg_integer(), error: Error.t() | nil}
+  def status, do: Runtime.lookup(:accounts_changes) || %{polled_at: nil, unread: 0, error: nil}
 
   @impl true
   def init(config) do
@@ -41,7 +45,9 @@ defmodule UroDiscord.Accounts.Changes do
       all?: false,
       polled_at: nil,
       task: nil,
-      failing?: false
+      failing?: false,
+      # How many could not be read when all were asked for.
+      unread: 0
     }
 
     {:ok, poll_in(state, 0)}
@@ -196,6 +202,7 @@ defmodule UroDiscord.Accounts.Changes do
 
   defp answered(%{task: {_ref, why}} = state, {:ok, seen}) do
     {unread, seen} = Enum.split_with(seen, fn {_id, like} -> match?({:error, _}, like) end)
+    state = if match?({:users, _}, why), do: state, else: polled(state, unread)
     changed = for {id, now} <- seen, changed?(state.known[id], now, why), do: {id, lane(state.known[id], now)}
     acts? = why != :clock or Gateway.Leader.held?()
     # The queue tries those again whom a hint names and whom the directory cannot read just now.
@@ -211,6 +218,7 @@ defmodule UroDiscord.Accounts.Changes do
   # A hint is not lost because the directory is away just then.
   defp answered(%{task: {_ref, why}} = state, {:error, error}) do
     unless state.failing?, do: Store.failed(error, "accounts: changes in Uro are looked for later")
+    Runtime.put(:accounts_changes, %{status() | error: error})
     state = %{state | task: nil, failing?: true}
     Process.send_after(self(), :look, @between_polls_ms)
 
@@ -219,6 +227,18 @@ defmodule UroDiscord.Accounts.Changes do
       :hint -> %{state | all?: true}
       :clock -> state
     end
+  end
+
+  # Those who cannot be read are said when there are some, and not at each poll.
+  defp polled(state, unread) do
+    with {[{id, {:error, error}} | _], 0} <- {unread, state.unread},
+         do:
+           Logger.warning(
+             "accounts: of #{length(unread)} linked users, such as #{id}, no change shows while the directory cannot read them: #{Exception.message(error)}"
+           )
+
+    Runtime.put(:accounts_changes, %{polled_at: DateTime.utc_now(), unread: length(unread), error: nil})
+    %{state | unread: length(unread)}
   end
 
   defp changed({user_id, lane}) do

@@ -29,6 +29,8 @@ defmodule UroDiscord.Accounts.Directory do
   alias UroDiscord.{Config, Error}
 
   @timeout_ms 20_000
+  # Of many who are read one by one, since together they cannot be.
+  @one_by_one_ms 2_000
   # So many who were linked may be gone at once, or half of all.
   @few_gone 3
   # So many at first who cannot be had one by one, and the directory is down.
@@ -120,7 +122,7 @@ defmodule UroDiscord.Accounts.Directory do
   defp one_by_one(config, ids, error) do
     answered =
       Enum.reduce_while(ids, {:ok, %{}}, fn id, {:ok, users} ->
-        users = Map.put(users, id, with(:not_found <- user(config, id), do: {:ok, nil}))
+        users = Map.put(users, id, with(:not_found <- user(config, id, @one_by_one_ms), do: {:ok, nil}))
         down? = map_size(users) == min(@down, length(ids)) and Enum.all?(users, &match?({_id, {:error, _}}, &1))
         if down?, do: {:halt, {:error, error}}, else: {:cont, {:ok, users}}
       end)

@@ -105,6 +105,8 @@ defmodule UroDiscord.Accounts.Drift do
 
   # Who was to be synced is forgotten.
   def handle_info({:uro_discord, :accounts_queue, :began}, state), do: {:noreply, all_due(state)}
+  # A server that refused everything does not any more.
+  def handle_info({:uro_discord, :accounts_queue, {:accepted, guild_id}}, state), do: {:noreply, due(state, guild_id)}
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
 
   def handle_info(:look, state), do: {:noreply, look(%{state | look: nil})}

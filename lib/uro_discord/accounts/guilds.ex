@@ -5,7 +5,7 @@ defmodule UroDiscord.Accounts.Guilds do
 
   require Logger
   alias UroDiscord.Accounts.{Guild, Mapping, Plan, Turns}
-  alias UroDiscord.{Error, Rest, Runtime, Snowflake}
+  alias UroDiscord.{Backoff, Error, Events, Rest, Runtime, Snowflake}
 
   # Who waits for a guild has its time too.
   @deadline_ms 15_000
@@ -14,6 +14,10 @@ defmodule UroDiscord.Accounts.Guilds do
   # The bot is not in the guild, or may not look at it.
   @lost [10_004, 50_001]
   @no_2fa 60_003
+  # Of so many members in a row all is refused, though by all that is known it may be done: then it is the server that refuses. Many refusals have Discord, and
+  # before it the breaker of crates/rest, stop the bot as a whole.
+  @in_a_row 10
+  @hold_ms {60_000, 300_000}
 
   @typep what :: Snowflake.t() | {:role, String.t()} | :server
   @type settings :: %{required(:id) => Snowflake.t(), optional(atom()) => term()}
@@ -39,12 +43,47 @@ defmodule UroDiscord.Accounts.Guilds do
   @spec forget(Snowflake.t()) :: :ok
   def forget(guild_id), do: Runtime.delete({:accounts_guild, guild_id})
 
-  @doc "What a request there has failed with. That the bot is not there any more, or that its owner lacks 2FA, holds for all its members."
+  @doc "What a request there has failed with. That the bot is not there any more holds for all its members."
   @spec failed(Snowflake.t(), Error.t()) :: :ok
-  def failed(guild_id, %Error{code: code} = error) when code in @lost or code == @no_2fa,
-    do: put(guild_id, {:error, error}, now())
-
+  def failed(guild_id, %Error{code: code} = error) when code in @lost, do: put(guild_id, {:error, error}, now())
   def failed(_guild_id, _error), do: :ok
+
+  @doc """
+  A change of a member was refused. `{:server, error}`: so are those of all members, and none is asked for until a while later, or something changes in the
+  server. It may be over then, of which nothing tells: the error passes.
+  """
+  @spec refusal(Snowflake.t(), Error.t()) :: :member | {:server, Error.t()}
+  def refusal(_guild_id, %Error{status: status}) when status != 403, do: :member
+
+  def refusal(guild_id, %Error{code: code} = error) do
+    times = (Runtime.lookup({:accounts_in_a_row, guild_id}) || 0) + 1
+    Runtime.put({:accounts_in_a_row, guild_id}, times)
+
+    cond do
+      code == @no_2fa -> hold(guild_id, times, error)
+      times > @in_a_row -> hold(guild_id, times - @in_a_row, %{error | message: in_a_row(error)})
+      true -> :member
+    end
+  end
+
+  defp hold(guild_id, times, error) do
+    error = %{error | kind: :server}
+    put(guild_id, {:error, error}, now() + Backoff.delay(@hold_ms, times - 1) - @again_ms)
+    {:server, error}
+  end
+
+  defp in_a_row(error),
+    do:
+      "of more than #{@in_a_row} members in a row all is refused, though by the server's roles it may be done (is the bot in time-out?): #{error.message}"
+
+  @doc "A change of a member was carried out. Where all were refused before, those of whom it was noted are looked at again."
+  @spec done(Snowflake.t()) :: :ok
+  def done(guild_id) do
+    times = Runtime.lookup({:accounts_in_a_row, guild_id})
+    if times != nil, do: Runtime.delete({:accounts_in_a_row, guild_id})
+    if times != nil and times > @in_a_row, do: Events.publish(:accounts_queue, {:accepted, guild_id})
+    :ok
+  end
 
   @doc "Whether an error means that nothing can be done in the guild."
   @spec lost?(Error.t()) :: boolean()

@@ -53,7 +53,6 @@ defmodule UroDiscord.Accounts.Sync do
   # How often the guild is looked at anew because a request says that it is otherwise.
   @looks 1
   # The owner of the application has no two-factor authentication, and the server wants it.
-  @no_2fa 60_003
   # Unknown role, invalid role, missing permissions.
   @changed_guild [10_011, 50_028, 50_013]
 
@@ -456,6 +455,7 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp done(job, plan, guild, member, applied, nick) do
     for what <- [member.id, :server], do: Guilds.taken(guild, what)
+    Guilds.done(guild.id)
 
     stored =
       if job.release?,
@@ -486,7 +486,6 @@ defmodule UroDiscord.Accounts.Sync do
     cond do
       Members.left?(error) -> left(job)
       Guilds.lost?(error) -> lost(guild, error)
-      code == @no_2fa -> refused_all(guild, request, error)
       code in @changed_guild and looks > 0 -> look_again(%{job | member: member}, guild, error, looks)
       Error.final?(error) -> refused(job, guild, member, request, error)
       true -> {:error, error}
@@ -502,25 +501,29 @@ defmodule UroDiscord.Accounts.Sync do
     end
   end
 
-  # It holds for all members: none is asked for until a while later.
-  defp refused_all(guild, request, error) do
-    Logger.warning("accounts: the server #{guild.id} refuses all changes of members: #{Guilds.advice(error)}")
-    Guilds.refused(guild, :server, request, error)
-    lost(guild, error)
-  end
-
   defp lost(guild, error) do
     Guilds.failed(guild.id, error)
     {:error, error}
   end
 
   defp refused(job, guild, member, request, error) do
-    Logger.warning(
-      "accounts: Discord refuses what is to be done of the member #{member.id} in the server #{guild.id}: #{Guilds.advice(error)}"
-    )
+    case Guilds.refusal(guild.id, error) do
+      :member ->
+        Logger.warning(
+          "accounts: Discord refuses what is to be done of the member #{member.id} in the server #{guild.id}: #{Guilds.advice(error)}"
+        )
 
-    Guilds.refused(guild, member.id, request, error)
-    hopeless(job, guild, member, error)
+        Guilds.refused(guild, member.id, request, error)
+        hopeless(job, guild, member, error)
+
+      {:server, error} ->
+        # Once for each look at the server.
+        if Guilds.refused?(guild, :server, :all) == nil,
+          do: Logger.warning("accounts: the server #{guild.id} refuses all changes of members: #{Guilds.advice(error)}")
+
+        Guilds.refused(guild, :server, :all, error)
+        {:error, error}
+    end
   end
 
   # What cannot be taken back is tried again when the guild is another one: the store knows of it until then.

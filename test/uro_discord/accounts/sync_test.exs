@@ -6,7 +6,7 @@ defmodule UroDiscord.Accounts.SyncTest do
 
   import ExUnit.CaptureIO
   import ExUnit.CaptureLog
-  alias UroDiscord.Accounts.{Applied, Guild, Guilds, Links, Member, Members, Preview, Sync}
+  alias UroDiscord.Accounts.{Applied, Guild, Guilds, Links, Member, Members, Preview, Queue, Sync}
   alias UroDiscord.{Error, Events, Postgres, Runtime, TestDirectory, TestRepo}
   alias UroDiscord.Store.Schema
 
@@ -495,6 +495,7 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert eventually(fn -> is_map_key(:sys.get_state(UroDiscord.Accounts.Changes).known, user) end)
       TestDirectory.put(user, display_name: "Robert")
       assert eventually(fn -> member(sim, "bob")["nick"] == "Robert" end)
+      assert %{polled_at: %DateTime{}, unread: 1, error: nil} = elem(UroDiscord.status(), 1).accounts.changes
 
       DiscordSim.post(sim, "/members", %{
         action: "roles",
@@ -526,6 +527,49 @@ defmodule UroDiscord.Accounts.SyncTest do
       {:ok, %{config: config}} = Runtime.fetch()
       assert [%{state: :unreachable, refused: [%{what: :server, reason: reason}]}] = Sync.status(config)
       assert reason =~ "two-factor"
+    end
+
+    test "of many members in a row is the server's: the others are not asked for until it is otherwise", %{sim: sim} do
+      DiscordSim.post(sim, "/settings", %{rate_limit_factor: 100})
+      linked = role!(sim, "Linked")
+      people = for member <- act!(sim, "join", "bob", count: 60), do: member["user"]["id"]
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]])
+      refusal = %{code: 50_013, message: "Missing Permissions"}
+      fault = %{method: "PUT", route: "/guilds/*/members/*/roles/*", status: 403, times: 1_000, body: refusal}
+      DiscordSim.post(sim, "/faults", [fault])
+
+      for id <- people do
+        TestDirectory.put(id)
+        TestDirectory.link!(sim, id, id)
+      end
+
+      {log, requests} =
+        requests(sim, fn ->
+          capture_log(fn ->
+            for id <- people, do: :ok = UroDiscord.Accounts.sync(id)
+            # Those who came first are told as theirs.
+            assert eventually(fn -> match?(%{users: users} when users in 40..60, Queue.status()) end)
+
+            assert eventually(fn ->
+                     Enum.all?(:sys.get_state(Queue).users, &match?({_id, %{failures: n}} when n > 0, &1))
+                   end)
+          end)
+        end)
+
+      assert length(String.split(log, "refuses all changes of members")) == 2
+      # Each of the first twice, and those who were under way.
+      assert Enum.count(requests, &(&1 == @give)) in 20..40
+      assert length(String.split(log, "refuses what is to be done of the member")) == 11
+      {:ok, %{config: config}} = Runtime.fetch()
+      assert [%{state: :unreachable, problems: [problem]}] = Sync.status(config)
+      assert problem =~ "more than 10 members in a row"
+      assert problem =~ "time-out"
+
+      # Something is changed there.
+      DiscordSim.delete(sim, "/faults")
+      role!(sim, "Another")
+      assert eventually(fn -> Enum.all?(people, &(member(sim, &1)["roles"] == [linked])) end)
+      assert [%{state: :well}] = Sync.status(config)
     end
 
     test "of a member who was changed by hand is done later", %{sim: sim, user: user} do
