@@ -556,7 +556,8 @@ defmodule UroDiscord.Accounts.SyncTest do
           end)
         end)
 
-      assert length(String.split(log, "refuses all changes of members")) == 2
+      # Of several at the same moment each may say it.
+      assert length(String.split(log, "refuses all changes of members")) in 2..9
       # Each of the first twice, and those who were under way.
       assert Enum.count(requests, &(&1 == @give)) in 20..40
       assert length(String.split(log, "refuses what is to be done of the member")) == 11
