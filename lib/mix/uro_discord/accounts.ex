@@ -15,6 +15,8 @@ defmodule Mix.UroDiscord.Accounts do
     Application.put_env(:uro_discord, :enabled, false)
     Mix.Task.run("app.start")
     with {:error, error} <- Apart.start(), do: Mix.raise(Exception.message(error))
+  rescue
+    error in UroDiscord.ConfigError -> Mix.raise(Exception.message(error))
   end
 
   @doc "Runs one of `UroDiscord.Accounts.Tasks`."

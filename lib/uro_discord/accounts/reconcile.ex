@@ -26,11 +26,11 @@ defmodule UroDiscord.Accounts.Reconcile do
     end
   end
 
-  defp run(%{store: store, config: config}, guild_id, reason) do
+  defp run(%{store: store, config: config, bot_id: bot_id}, guild_id, reason) do
     with {:ok, known} <- Applied.ids(store, guild_id) do
       guild_id
       |> Members.stream()
-      |> Enum.reduce_while({:ok, @nobody, [], MapSet.new(known)}, fn page, {:ok, summary, late, missing} ->
+      |> Enum.reduce_while({:ok, @nobody, [], MapSet.new([bot_id | known])}, fn page, {:ok, summary, late, missing} ->
         with {:ok, members} <- page, {:ok, entries, unread} <- entries(config, store, members) do
           {summary, late} =
             entries
@@ -45,9 +45,21 @@ defmodule UroDiscord.Accounts.Reconcile do
           {:error, error} -> {:halt, {:error, error}}
         end
       end)
+      |> whole(bot_id)
       |> ended(store, guild_id)
     end
   end
+
+  # The bot is a member, too. By a list without it nobody has left.
+  defp whole({:ok, _summary, _late, missing} = read, bot_id) do
+    if bot_id in missing,
+      do:
+        {:error,
+         %Error{kind: :response, message: "Discord's list of members is not whole: the bot itself is not in it"}},
+      else: read
+  end
+
+  defp whole({:error, error}, _bot_id), do: {:error, error}
 
   @doc "Of these members those who are linked, with their users; and those whose user cannot be read."
   @spec entries(Config.t(), Store.t(), [Member.t()]) ::

@@ -590,6 +590,20 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert eventually(fn -> member(sim, "bob")["roles"] == [linked] end)
     end
 
+    test "is not taken for members who left, where Discord's list of them is not whole", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}], nickname: "{display_name}"]])
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      {:ok, %{store: store}} = Runtime.fetch()
+      noted = Applied.get(store, @home, bob(sim))
+      DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members", status: 200, body: []}])
+      assert {:error, %Error{message: message}} = UroDiscord.Accounts.Reconcile.run(@home, "test")
+      assert message =~ "not whole"
+      assert Applied.get(store, @home, bob(sim)) == noted
+      assert {:ok, %{linked: 1, failed: 0}} = UroDiscord.Accounts.Reconcile.run(@home, "test")
+    end
+
     test "of all members is tried again, told in the status, and said once", %{sim: sim, user: user} do
       linked = role!(sim, "Linked")
       start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [directory: Away])
