@@ -1,5 +1,6 @@
 //! Why the bridge ends.
 
+use crate::options::BadOptions;
 use std::io;
 use std::process::ExitCode;
 use uro_discord_voice::ConfigError;
@@ -14,8 +15,8 @@ pub enum Fault {
     )]
     NotAPort(io::Error),
     /// It was started with other arguments than there are.
-    #[error("the only argument is --media-workers with a number, such as 2")]
-    Usage,
+    #[error(transparent)]
+    Usage(#[from] BadOptions),
     /// Elixir announced a frame that is too long.
     #[error("bad frame: {0}")]
     Frame(#[from] frame::TooLong),
@@ -61,7 +62,7 @@ impl Fault {
     pub fn report(&self) {
         match self {
             // Before it runs nobody hears its log, and perhaps there is a person at a terminal.
-            Self::NotAPort(_) | Self::Usage | Self::Media(_) => {
+            Self::NotAPort(_) | Self::Usage(_) | Self::Media(_) => {
                 eprintln!("uro-discord-bridge: {self}")
             }
             Self::Panic => {}
@@ -72,7 +73,7 @@ impl Fault {
     /// The exit status that tells it to Elixir.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::NotAPort(_) | Self::Usage => 64,
+            Self::NotAPort(_) | Self::Usage(_) => 64,
             Self::Frame(_) | Self::CutShort(_) | Self::Message(_) | Self::Hello => 65,
             Self::Io(_) | Self::Log(_) | Self::Media(_) | Self::Panic => 70,
             Self::Version(_) => 76,

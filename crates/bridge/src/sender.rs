@@ -77,6 +77,11 @@ impl FrameSender {
         }
     }
 
+    /// Whether this is a handle to the same.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Adds a line of the log, if there is room for it.
     pub fn log(&self, line: &FromBridge<'_>) {
         lock(&self.0.log).put(line, Instant::now());

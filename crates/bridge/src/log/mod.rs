@@ -9,6 +9,8 @@ pub use lane::Lane;
 use crate::sender::FrameSender;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -17,26 +19,66 @@ use uro_discord_wire::{FromBridge, Level};
 /// How many bytes of a text are logged: others decide how long some are.
 const TEXT: usize = 4_096;
 
-/// Sends what the process logs, and that it panicked, to Elixir. The panic itself is on stderr too, for the case that nobody hears.
+/// Who is told what the process logs.
+#[derive(Clone, Default)]
+pub struct Listeners(Arc<Mutex<Vec<FrameSender>>>);
+
+impl Listeners {
+    /// From now on this one too, for as long as what is returned is kept.
+    #[must_use]
+    pub fn add(&self, sender: FrameSender) -> Listening {
+        self.all().push(sender.clone());
+        Listening {
+            listeners: self.clone(),
+            sender,
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<FrameSender>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// That somebody is told.
+pub struct Listening {
+    listeners: Listeners,
+    sender: FrameSender,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.listeners.all().retain(|other| !other.is(&self.sender));
+    }
+}
+
+/// Tells what the process logs, and that it panicked, to these; the panic itself is on stderr too, for the case that nobody hears. With
+/// `on_stderr` all of it is there.
 ///
 /// # Errors
 ///
 /// When the process has a log already.
-pub fn install(sender: FrameSender) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
+pub fn install(
+    listeners: Listeners,
+    on_stderr: bool,
+) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     let (filter, mistake) =
         match std::env::var("URO_DISCORD_LOG").map(|text| text.parse::<Targets>()) {
             Ok(Ok(filter)) => (filter, None),
             Ok(Err(error)) => (default_filter(), Some(error)),
             Err(_) => (default_filter(), None),
         };
-    let lines = Lines(sender).with_filter(filter);
+    let lines = Lines {
+        listeners,
+        on_stderr,
+    };
+    let lines = lines.with_filter(filter);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     if let Some(error) = mistake {
         tracing::warn!("URO_DISCORD_LOG is not understood, logging from info up: {error}");
     }
-    let on_stderr = std::panic::take_hook();
+    let say = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        on_stderr(panic);
+        say(panic);
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked: {}", panic.payload_as_str().unwrap_or("?"));
     }));
@@ -48,18 +90,29 @@ fn default_filter() -> Targets {
 }
 
 /// Makes a message of each event.
-struct Lines(FrameSender);
+struct Lines {
+    listeners: Listeners,
+    on_stderr: bool,
+}
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        self.0.log(&FromBridge::Log {
-            level: level(*event.metadata().level()),
-            target: event.metadata().target().into(),
+        let metadata = event.metadata();
+        if self.on_stderr {
+            // Where stderr is closed there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{} {}", metadata.level(), fields.line());
+        }
+        let line = FromBridge::Log {
+            level: level(*metadata.level()),
+            target: metadata.target().into(),
             message: fields.message.into(),
             fields: fields.others,
-        });
+        };
+        for listener in self.listeners.all().iter() {
+            listener.log(&line);
+        }
     }
 }
 
@@ -79,6 +132,16 @@ struct Fields {
 }
 
 impl Fields {
+    /// As one line: what others say has no end of line in it.
+    fn line(&self) -> String {
+        let mut text = self.message.escape_debug().to_string();
+        for (name, value) in &self.others {
+            // A JSON value is one line.
+            let _ = fmt::Write::write_fmt(&mut text, format_args!(" {name}={value}"));
+        }
+        text
+    }
+
     fn put(&mut self, field: &Field, value: impl Into<Value>) {
         self.others.insert(field.name().to_owned(), value.into());
     }
