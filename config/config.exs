@@ -101,6 +101,8 @@ config :uro_discord,
   # and voice trust Mozilla's only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are
   # not read: see rest_proxy.
   # ca_file: "/etc/uro/ca.pem",
+  # Which bridges there are; one on another machine has docs/scaling.md.
+  # bridges: [{:node, :"media1@10.0.0.5"}],
   # The bridge, when it is not the one that was built into priv/native.
   # bridge_executable: "/usr/lib/uro/uro-discord-bridge",
   # Threads of the bridge for voice, beside the one for everything else; without it as many as the machine has cores, 8 at most.

@@ -3,13 +3,13 @@ defmodule UroDiscord.Bridge do
   # The owner of a bridge. It keeps the bridge running: one that ended, however, is started again after a pause that doubles, is
   # given the whole desired state (`UroDiscord.Desired`), and converges. There is no other recovery code.
   #
-  # There may be several, each with a name and roles. A role is held by one bridge of a node, and says which parts of the desired
-  # state it has; whoever has :gateway holds Discord's gateway too. Today there is one, `:local`, with every role.
+  # There may be several, each with a name and roles (`bridges:` of the configuration). A role is held by one bridge of a node, and says which parts
+  # of the desired state it has; whoever has :gateway holds Discord's gateway too.
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Events, Server, Telemetry}
+  alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Server, Telemetry}
   alias UroDiscord.Bridge.{Changes, GatewayState, Log, Pings, Protocol, Status, Transport}
   alias UroDiscord.Gateway.Sessions
 
@@ -21,6 +21,8 @@ defmodule UroDiscord.Bridge do
   @heap 32_768
   # How often a full mailbox is looked at.
   @full_interval 50
+  # How long one that runs elsewhere and is of another version is left alone.
+  @incompatible_pause 30_000
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
@@ -36,6 +38,8 @@ defmodule UroDiscord.Bridge do
     defstruct [
       :name,
       :roles,
+      # nil for a process of ours.
+      :node,
       # Who hears what it says of voice, of HTTP and of portals.
       :parts,
       # Opens its transport.
@@ -68,13 +72,13 @@ defmodule UroDiscord.Bridge do
     * `name`: `:local` unless said;
     * `roles`: all unless said;
     * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice, of HTTP and of portals; nobody unless said;
-    * `transport`: a `UroDiscord.Bridge.Transport` and what it is opened with; a port and the configured executable unless said.
+    * `node`: that of the bridge, which runs elsewhere and dials this one; without it the bridge is a process of ours.
   """
   @type options :: [
           name: name(),
           roles: [role()],
           parts: [voice: module(), http: module(), portal: module()],
-          transport: {module(), term()}
+          node: node() | nil
         ]
 
   @spec child_spec(Config.t() | {Config.t(), options()}) :: Supervisor.child_spec()
@@ -96,33 +100,41 @@ defmodule UroDiscord.Bridge do
   def server(:local), do: __MODULE__
   def server(name), do: Module.concat(__MODULE__, name |> Atom.to_string() |> Macro.camelize())
 
-  @doc "Says something about a request that the bridge handed over, which is the one with the role :http: `:local`."
+  # The one that has a role, by what its owner said of itself.
+  defp holder(role), do: Runtime.lookup({:bridge_with, role}) || :local
+  defp tell_holder(role, message), do: GenServer.cast(server(holder(role)), message)
+
+  @doc "Says something about a request that the bridge handed over, which is the one with the role :http."
   @spec http(Protocol.to_bridge()) :: :ok
-  def http(message), do: GenServer.cast(__MODULE__, {:http, message})
+  def http(message), do: tell_holder(:http, {:http, message})
 
   @doc "Somebody subscribed to gateway events."
   @spec subscribed() :: :ok
-  def subscribed, do: GenServer.cast(__MODULE__, :subscribed)
+  def subscribed, do: tell_holder(:gateway, :subscribed)
 
   @doc "A process does not want these events any longer."
   @spec unsubscribed(pid(), String.t()) :: :ok
-  def unsubscribed(pid, type), do: GenServer.cast(__MODULE__, {:unsubscribed, pid, type})
+  def unsubscribed(pid, type), do: tell_holder(:gateway, {:unsubscribed, pid, type})
 
   @doc "A subscriber has handled an event."
   @spec acknowledge(Sessions.place(), pid()) :: :ok
-  def acknowledge(place, pid), do: GenServer.cast(__MODULE__, {:acknowledge, place, pid})
+  def acknowledge(place, pid), do: tell_holder(:gateway, {:acknowledge, place, pid})
 
   @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.Leader.lease/0` has it."
   @spec lease_changed() :: :ok
-  def lease_changed, do: GenServer.cast(__MODULE__, :lease_changed)
+  def lease_changed, do: tell_holder(:gateway, :lease_changed)
 
   @doc "A shard may identify, once."
   @spec identify(non_neg_integer()) :: :ok
-  def identify(shard), do: GenServer.cast(__MODULE__, {:identify, shard})
+  def identify(shard), do: tell_holder(:gateway, {:identify, shard})
 
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes. It is what the owner last said, and waits for nobody."
   @spec status(name()) :: map()
-  def status(name \\ :local), do: Status.fetch(name, server(name))
+  def status(name), do: Status.fetch(name, server(name))
+
+  @doc "That of the bridge which has the gateway."
+  @spec status() :: map()
+  def status, do: status(holder(:gateway))
 
   # For `status/1`.
   defp told(state) do
@@ -143,7 +155,10 @@ defmodule UroDiscord.Bridge do
 
   @doc "A term to the bridge and back."
   @spec ping(name(), term()) :: {:ok, term()} | {:error, :down}
-  def ping(name \\ :local, term), do: GenServer.call(server(name), {:ping, term})
+  def ping(name, term), do: GenServer.call(server(name), {:ping, term})
+
+  @spec ping(term()) :: {:ok, term()} | {:error, :down}
+  def ping(term), do: ping(holder(:gateway), term)
 
   @impl true
   def init({config, options}) do
@@ -152,15 +167,18 @@ defmodule UroDiscord.Bridge do
     Process.send_after(self(), :ping, @ping_interval)
 
     roles = Keyword.get(options, :roles, Map.keys(@parts))
-    {transport, argument} = Keyword.get(options, :transport, {Transport.Port, program(config)})
+    name = Keyword.get(options, :name, :local)
+    for role <- roles, do: :ok = Runtime.put({:bridge_with, role}, name)
+    node = Keyword.get(options, :node)
     desires = Enum.flat_map(roles, &Map.fetch!(@parts, &1))
     :ok = Desired.follow(desires)
 
     state = %State{
-      name: Keyword.get(options, :name, :local),
+      name: name,
       roles: roles,
       parts: Map.new(Keyword.get(options, :parts, [])),
-      open: fn -> transport.open(argument) end,
+      node: node,
+      open: if(node, do: fn -> Transport.Node.open(node) end, else: fn -> Transport.Port.open(program(config)) end),
       since: DateTime.utc_now(),
       gateway: if(:gateway in roles, do: GatewayState.new(config)),
       desires: desires,
@@ -211,7 +229,7 @@ defmodule UroDiscord.Bridge do
   def handle_info({:DOWN, _ref, :process, pid, reason}, state),
     do: {:noreply, follow(%{state | gateway: GatewayState.died(state.gateway, pid, reason)})}
 
-  def handle_info({:start, run}, %{run: run, phase: :waiting} = state),
+  def handle_info({:start, run}, %{run: run, phase: phase} = state) when phase in [:waiting, :incompatible],
     do: {:noreply, start(state)}
 
   def handle_info({:hello_timeout, run}, %{run: run, phase: :starting} = state) do
@@ -231,6 +249,8 @@ defmodule UroDiscord.Bridge do
     case Transport.heard(state.transport, message) do
       {:data, bytes} -> {:noreply, read(bytes, state)}
       {:ended, how} -> {:noreply, ended(state, how)}
+      :arrived -> {:noreply, arrived(state)}
+      {:absent, reason} -> {:noreply, absent(state, reason)}
       :unknown -> {:noreply, unknown(message, state)}
     end
   end
@@ -240,7 +260,7 @@ defmodule UroDiscord.Bridge do
   defp unknown({port, _said}, state) when is_port(port), do: state
 
   defp unknown(message, state) do
-    Server.unknown(:message, message)
+    if not Transport.Node.stray?(message), do: Server.unknown(:message, message)
     state
   end
 
@@ -260,8 +280,11 @@ defmodule UroDiscord.Bridge do
 
     case state.open.() do
       {:ok, transport} ->
-        Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
-        phase(%{state | transport: transport, os_pid: Transport.os_pid(transport)}, :starting)
+        arrived(%{state | transport: transport, os_pid: Transport.os_pid(transport)})
+
+      # Why the one before ended says more, until there is news.
+      {:absent, transport, reason} ->
+        absent(%{state | transport: transport}, state.last_end || reason)
 
       # Said once for each reason.
       {:error, reason} ->
@@ -275,9 +298,16 @@ defmodule UroDiscord.Bridge do
     end
   end
 
+  defp arrived(state) do
+    Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
+    phase(state, :starting)
+  end
+
+  defp absent(state, reason), do: phase(%{state | last_end: reason}, :absent)
+
   # We end it: it said something that is not in the protocol, or nothing at all.
   defp stop(%{transport: transport} = state, reason) do
-    Logger.error("#{reason}; starting another bridge")
+    Logger.error("#{at(state)}#{reason}; #{next(state)}")
     Transport.kill(transport)
     retry(%{down(state) | last_end: reason})
   end
@@ -298,16 +328,36 @@ defmodule UroDiscord.Bridge do
   defp truncated(unread), do: ", in the middle of a frame (#{unread} bytes of it)"
 
   defp log_end(state) do
-    Logger.warning("the bridge #{state.last_end}; starting another one")
+    Logger.warning("#{title(state)} #{state.last_end}; #{next(state)}")
     state
   end
 
-  defp incompatible(state) do
+  defp title(%{node: nil}), do: "the bridge"
+  defp title(%{node: node}), do: "the bridge #{node}"
+
+  defp at(%{node: nil}), do: ""
+  defp at(%{node: node}), do: "#{node}: "
+
+  defp next(%{node: nil}), do: "starting another one"
+  defp next(_state), do: "waiting for it"
+
+  defp incompatible(%{node: nil} = state) do
     Logger.error(
       "the bridge and this library speak different versions of their protocol (ours is #{Protocol.version()}): they were built " <>
         "apart. Run `mix compile --force` in uro_discord. It is not started again until then"
     )
 
+    phase(state, :incompatible)
+  end
+
+  # Another one may come in its place.
+  defp incompatible(state) do
+    Logger.error(
+      "#{title(state)} #{state.last_end}, and this library #{Protocol.version()}: run a bridge there that was built with this library. " <>
+        "It is tried again in #{div(@incompatible_pause, 1_000)} s"
+    )
+
+    Process.send_after(self(), {:start, state.run}, @incompatible_pause)
     phase(state, :incompatible)
   end
 
@@ -366,7 +416,7 @@ defmodule UroDiscord.Bridge do
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
     if version == Protocol.version() do
       state = %{state | backoff: Backoff.well(state.backoff)}
-      Logger.info("the bridge is up (version #{info["bridge"]}, process #{state.os_pid})")
+      Logger.info("#{title(state)} is up (version #{info["bridge"]}, process #{info["os_pid"]})")
 
       state |> phase(:up) |> tell({:hello, Protocol.version(), %{"library" => library_version()}}) |> begin()
     else

@@ -37,6 +37,7 @@ defmodule UroDiscord.Config do
     :rest_proxy,
     :ca_file,
     :feeds,
+    :bridges,
     :bridge_executable,
     :bridge_media_workers,
     :bridge_restart,
@@ -68,6 +69,7 @@ defmodule UroDiscord.Config do
           rest_proxy: String.t() | nil,
           ca_file: Path.t() | nil,
           feeds: %{atom() => Config.Feeds.feed()},
+          bridges: [Config.Bridges.bridge()],
           bridge_executable: Path.t() | nil,
           bridge_media_workers: 1..64 | nil,
           bridge_restart: {pos_integer(), pos_integer()},
@@ -240,7 +242,7 @@ defmodule UroDiscord.Config do
     if __MODULE__.Portal.keys_of(portal) == [],
       do:
         {config, if(portal.open == [], do: [], else: [within(:portal, :key, "is missing, and portal.open needs it")])},
-      else: {config, without_port(config) ++ without_voice(config)}
+      else: {config, without_port(config) ++ without_voice(config) ++ apart(config)}
   end
 
   defp portal(config), do: {config, []}
@@ -249,6 +251,17 @@ defmodule UroDiscord.Config do
     do: [within(:web, :port, "is missing, and portals need it: their peers come by HTTP first")]
 
   defp without_port(_config), do: []
+
+  defp apart(%{bridges: bridges}) do
+    if __MODULE__.Bridges.together?(bridges) do
+      []
+    else
+      wrong =
+        "gives :gateway and :http to two bridges, and portals need both on one: their peers come by HTTP to where their media is"
+
+      [Schema.options() |> option(:bridges) |> problem(wrong)]
+    end
+  end
 
   defp without_voice(config) do
     if :guild_voice_states in config.intents do

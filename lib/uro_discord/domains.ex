@@ -54,8 +54,12 @@ defmodule UroDiscord.Domains do
       Store.Keeper,
       Notify,
       Desired,
-      Domain.group_spec(:gateway, [{Gateway.Leader, config}, {Bridge, {config, parts: parts(config)}}])
+      Domain.group_spec(:gateway, [{Gateway.Leader, config} | bridges(config)])
     ]
+
+  # What there is to say of a part comes from the bridge that has its role.
+  defp bridges(config),
+    do: for(bridge <- config.bridges, do: {Bridge, {config, Keyword.new(bridge) ++ [parts: parts(config)]}})
 
   defp parts(config),
     do: [voice: Voice, http: Web.Listener] ++ if(portals?(config), do: [portal: Portal], else: [])

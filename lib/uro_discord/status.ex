@@ -17,6 +17,7 @@ defmodule UroDiscord.Status do
            domains: Domain.status(),
            store: Store.Keeper.status(),
            bridge: bridge,
+           bridges: Map.new(config.bridges, &{&1.name, Map.put(Bridge.status(&1.name).bridge, :roles, &1.roles)}),
            gateway: Map.merge(gateway, Leader.status()),
            rest: Rest.status(rest),
            notifications: Notify.status(store),

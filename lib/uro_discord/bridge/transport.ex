@@ -10,11 +10,16 @@ defmodule UroDiscord.Bridge.Transport do
   @typedoc "How a bridge ended: with an exit status, or with a reason in words."
   @type ended :: {:status, non_neg_integer()} | {:reason, String.t()}
 
-  @doc "Starts or reaches a bridge. What it says comes to the calling process."
-  @callback open(options :: term()) :: {:ok, t()} | {:error, String.t()}
+  @typedoc "What a message to the owner may mean: bytes of the bridge, its end (nothing follows); that one for which was waited is there, or why it is not."
+  @type said :: {:data, binary()} | {:ended, ended()} | :arrived | {:absent, String.t()}
 
-  @doc "What a message to the owner means: bytes of the bridge, its end (nothing follows), or nothing of this transport's."
-  @callback heard(t(), message :: term()) :: {:data, binary()} | {:ended, ended()} | :unknown
+  @doc """
+  Starts a bridge, or waits for one that comes by itself and is absent for a reason. What it says comes to the calling process, which traps exits.
+  """
+  @callback open(options :: term()) :: {:ok, t()} | {:absent, t(), String.t()} | {:error, String.t()}
+
+  @doc "What a message to the owner means; nothing where it is none of this transport's."
+  @callback heard(t(), message :: term()) :: said() | :unknown
 
   @doc """
   Queues a frame, and waits for nobody: whether a bridge that is slow to read is hung, its answers to pings tell. The queue is bounded by
@@ -31,7 +36,7 @@ defmodule UroDiscord.Bridge.Transport do
   @doc "The process id of the bridge, where it has one on this machine."
   @callback os_pid(t()) :: pos_integer() | nil
 
-  @spec heard(t(), term()) :: {:data, binary()} | {:ended, ended()} | :unknown
+  @spec heard(t(), term()) :: said() | :unknown
   def heard(%module{} = transport, message), do: module.heard(transport, message)
 
   @spec send(t(), iodata()) :: :ok

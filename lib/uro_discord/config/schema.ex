@@ -111,6 +111,14 @@ defmodule UroDiscord.Config.Schema do
         allowed: "the path of a file that exists",
         example: ~s|ca_file: "/etc/uro/ca.pem"|
       ),
+      option(:bridges, &Config.Bridges.check/1,
+        default: Config.Bridges.default(),
+        doc:
+          "which bridges there are: a process of this VM's own, and such that run elsewhere and connect to this node over Erlang distribution " <>
+            "(docs/scaling.md); with :gateway are voice and portals, with :http the listener of web:",
+        allowed: Config.Bridges.allowed(),
+        example: ~s|bridges: [{:node, :"media1@10.0.0.5"}]|
+      ),
       option(:bridge_executable, &file/1,
         doc: "the bridge, when it is not the one that was built into priv/native",
         allowed: "the path of a file that exists",
