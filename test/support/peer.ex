@@ -1,7 +1,7 @@
 defmodule UroDiscord.Peer do
   @moduledoc """
   Another BEAM: a process of the operating system with the code of this one, to be killed or stopped. It ends with the test
-  that started it. It is no node of a cluster: calls go over its stdin and stdout, and its logs nowhere.
+  that started it. Calls go over its stdin and stdout, and its logs nowhere. It is no node of a cluster, unless it is started with a name.
   """
 
   @enforce_keys [:pid, :os_pid]
@@ -11,17 +11,31 @@ defmodule UroDiscord.Peer do
 
   @quiet ~w(-kernel logger [{handler,default,undefined}] -logger backends [] -logger default_handler false)
 
-  @doc "Starts one, with the applications that UroDiscord needs."
-  @spec start!() :: t()
-  def start! do
+  @doc """
+  Starts one, with the applications that UroDiscord needs. With `node: {name, port, cookie}` it is a node of this name at 127.0.0.1, which others reach
+  at this port, and which no EPMD knows.
+  """
+  @spec start!(node: {String.t(), :inet.port_number(), String.t()}) :: t()
+  def start!(options \\ []) do
     # Started by Mix, these are on the path of the VM only.
     paths = Enum.flat_map(:code.get_path(), &["-pa", to_string(&1)])
+    {node, arguments} = named(options[:node])
+    arguments = Enum.map(@quiet ++ arguments ++ paths, &to_charlist/1)
     # Not linked: whoever kills it means to go on.
-    {:ok, pid, _node} = :peer.start(%{connection: :standard_io, args: Enum.map(@quiet ++ paths, &to_charlist/1)})
+    {:ok, pid, _node} = :peer.start(Map.merge(%{connection: :standard_io, args: arguments}, node))
     peer = %__MODULE__{pid: pid, os_pid: to_string(:peer.call(pid, :os, :getpid, []))}
     end_with_test(peer)
     {:ok, _} = call(peer, Application, :ensure_all_started, [:uro_discord])
     peer
+  end
+
+  defp named(nil), do: {%{}, []}
+
+  defp named({name, port, cookie}) do
+    arguments =
+      ~w(-start_epmd false -erl_epmd_port #{port} -setcookie #{cookie} -kernel inet_dist_use_interface {127,0,0,1})
+
+    {%{name: to_charlist(name), host: '127.0.0.1', longnames: true}, arguments}
   end
 
   # The test, also where a task of its starts the peer.

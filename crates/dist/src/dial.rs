@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long EPMD may take.
 const EPMD: Duration = Duration::from_secs(5);
 
-/// How long TLS and the handshake may take: a BEAM with two handshakes that stall lets others wait for 7 s.
+/// How long TLS, and then the handshake, may take: a BEAM with two handshakes that stall lets others wait for 7 s.
 const SHAKE: Duration = Duration::from_secs(20);
 
 /// Why there is no connection.
@@ -148,22 +148,19 @@ impl Dialer {
         let connected = connected.map_err(|_| DialError::TooSlow("connecting", CONNECT))?;
         let stream = connected.map_err(DialError::Connect)?;
         stream.set_nodelay(true).map_err(DialError::Connect)?;
-        let shaken = timeout(SHAKE, self.shake(address, stream)).await;
-        shaken.map_err(|_| DialError::TooSlow("the handshake", SHAKE))?
-    }
-
-    async fn shake(&self, address: &Address, stream: TcpStream) -> Result<Connection, DialError> {
         let Some((tls, name)) = &self.tls else {
             return self.introduce(stream, false).await;
         };
         let name = name.as_deref().unwrap_or(address.host());
         let server = ServerName::try_from(name.to_owned())
             .map_err(|error| DialError::ServerName(name.to_owned(), error))?;
-        let stream = tls.0.connect(server, stream).await;
+        let stream = timeout(SHAKE, tls.0.connect(server, stream)).await;
+        let stream = stream.map_err(|_| DialError::TooSlow("TLS", SHAKE))?;
         self.introduce(stream.map_err(DialError::Tls)?, true).await
     }
 
-    async fn introduce<S>(&self, stream: S, wide: bool) -> Result<Connection, DialError>
+    /// Shakes hands over a stream, whose lengths are `wide` where it is TLS.
+    pub(crate) async fn introduce<S>(&self, stream: S, wide: bool) -> Result<Connection, DialError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -173,7 +170,8 @@ impl Dialer {
             cookie: &self.cookie,
             peers: &self.peers,
         };
-        let (stream, peer) = handshake::shake(stream, wide, &local).await?;
+        let shaken = timeout(SHAKE, handshake::shake(stream, wide, &local)).await;
+        let (stream, peer) = shaken.map_err(|_| DialError::TooSlow("the handshake", SHAKE))??;
         let (input, output) = tokio::io::split(stream);
         Ok(Connection {
             name: self.name.clone(),

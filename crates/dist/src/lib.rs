@@ -10,6 +10,8 @@ mod inbox;
 mod name;
 mod node;
 mod session;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 pub use address::{Address, BadAddress};

@@ -60,7 +60,7 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   @impl true
   def init({node, owner}) do
     state = %__MODULE__{node: node, owner: owner}
-    if Node.alive?(), do: :ok = :net_kernel.monitor_nodes(true, node_type: :hidden, nodedown_reason: true)
+    if Node.alive?(), do: :ok = :net_kernel.monitor_nodes(true, [:nodedown_reason, node_type: :hidden])
     Process.send_after(self(), :beat, @beat_ms)
     {:ok, state, {:continue, :attach}}
   end

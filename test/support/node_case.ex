@@ -1,0 +1,62 @@
+defmodule UroDiscord.NodeCase do
+  @moduledoc """
+  What tests of bridges that run elsewhere share: UroDiscord in a VM of its own that is a node, and a bridge that dials it.
+  """
+
+  import ExUnit.Assertions
+  alias UroDiscord.{DiscordSim, Peer, RemoteBridge}
+
+  @cookie "of_these_tests"
+
+  # A VM that is a node which a bridge finds at a port, and UroDiscord in it.
+  def uro!(port, config) do
+    peer = Peer.start!(node: {"uro", port, @cookie})
+    start!(peer, config)
+    peer
+  end
+
+  def start!(peer, config), do: Peer.start_child!(peer, {UroDiscord, config})
+
+  def config(sim, bridge, options \\ []),
+    do: Keyword.merge(DiscordSim.config(sim), [bridges: [{:node, bridge}], bridge_restart: {10, 200}] ++ options)
+
+  def name(alive), do: :"#{alive}-#{System.unique_integer([:positive])}@127.0.0.1"
+
+  def free_port do
+    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+    {:ok, port} = :inet.port(socket)
+    :gen_tcp.close(socket)
+    port
+  end
+
+  def bridge!(port, name, options \\ []) do
+    arguments = ["--node", "#{name}", "--uro", "127.0.0.1:#{port}", "--uro-node", "uro@*", "--media-workers", "1"]
+    bridge = RemoteBridge.start!(options[:cookie] || @cookie, arguments)
+    ExUnit.Callbacks.on_exit(fn -> RemoteBridge.stop(bridge) end)
+    bridge
+  end
+
+  def status(uro) do
+    {:ok, status} = Peer.call(uro, UroDiscord, :status, [])
+    status
+  end
+
+  # Until its bridge is so; its status then.
+  def bridge_is(uro, like) do
+    found =
+      UroDiscord.Case.eventually(fn ->
+        bridge = status(uro).bridge
+        if like.(bridge), do: bridge
+      end)
+
+    assert found, "it is #{inspect(status(uro).bridge)}"
+    found
+  end
+
+  def up(uro), do: bridge_is(uro, &(&1.state == :up))
+
+  def active(uro),
+    do: assert(UroDiscord.Case.eventually(fn -> match?(%{0 => %{state: :active}}, status(uro).gateway.shards) end))
+
+  def cookie, do: @cookie
+end

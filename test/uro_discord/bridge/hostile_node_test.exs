@@ -1,0 +1,106 @@
+defmodule UroDiscord.Bridge.HostileNodeTest do
+  # A node that has the cookie, and is hostile. UroDiscord runs in VMs of its own here, which are nodes.
+  use ExUnit.Case, async: true
+  import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
+  import UroDiscord.NodeCase
+  alias UroDiscord.{Bridge, FakeNode, Peer}
+  alias UroDiscord.Bridge.Protocol
+
+  setup_all do
+    {sim, port, name} = {start_sim!(), free_port(), name("evil")}
+    %{sim: sim, port: port, uro: uro!(port, config(sim, name)), name: "#{name}"}
+  end
+
+  defp frame(term), do: :erlang.term_to_binary(term) |> then(&<<byte_size(&1)::32, &1::binary>>)
+
+  defp hello(version \\ Protocol.version()),
+    do: frame({:hello, version, %{"bridge" => "9.9.9", "os_pid" => 1}})
+
+  defp attached!(%{port: port, name: name}), do: port |> FakeNode.connect!(name, cookie()) |> FakeNode.attached!()
+
+  # The owner of the bridge has ended it for this reason, and goes on; the BEAM holds no more memory than before.
+  defp ended(uro, like) do
+    owner = Peer.call(uro, Process, :whereis, [Bridge.server(hd(Map.keys(status(uro).bridges)))])
+    assert %{last_end: said} = bridge_is(uro, &(is_binary(&1.last_end) and &1.last_end =~ like))
+    assert Peer.call(uro, Process, :alive?, [owner])
+    assert Peer.call(uro, :erlang, :memory, [:total]) < 300_000_000
+    said
+  end
+
+  test "says what is no frame, no term or no message, or more than a frame has", %{uro: uro} = context do
+    for {said, like} <- [
+          {"Segmentation fault\n", "announced a frame of"},
+          {<<0, 0, 0, 3, "abc">>, "are not a term"},
+          {<<0xFFFF_FFFF::32>>, "announced a frame of 4294967295 bytes"},
+          {frame({:nobody, :knows}), "not in the protocol"},
+          {frame([]), "not in the protocol"},
+          # An atom that no module here has: `:safe` makes none.
+          {<<0, 0, 0, 12, 131, 119, 9, "zzqqxxyy7">>, "unknown atom"}
+        ] do
+      node = attached!(context)
+      FakeNode.bytes(node, hello() <> said)
+      ended(uro, like)
+      assert FakeNode.closed?(node)
+    end
+  end
+
+  test "breaks off in a frame", %{uro: uro} = context do
+    node = attached!(context)
+    FakeNode.bytes(node, hello() <> <<0, 0, 1, 0, "begun">>)
+    assert eventually(fn -> status(uro).bridge.state == :up end)
+    FakeNode.close(node)
+    assert ended(uro, "lost its connection") =~ "in the middle of a frame (9 bytes of it)"
+  end
+
+  test "speaks another version: it is told, and tried again when there is another one", %{sim: sim} = context do
+    {port, name} = {free_port(), name("evil")}
+    uro = uro!(port, config(sim, name))
+    node = attached!(%{context | port: port, name: "#{name}"})
+    FakeNode.bytes(node, hello(1))
+    assert %{last_end: "speaks version 1 of the protocol"} = bridge_is(uro, &(&1.state == :incompatible))
+    assert FakeNode.closed?(node)
+  end
+
+  test "says garbage in the place of frames, half a frame, or claims gigabytes", %{uro: uro} = context do
+    for raw <- [
+          <<50::32, :crypto.strong_rand_bytes(50)::binary>>,
+          <<4::32, 113, "abc">>,
+          <<0xFFFF_FFFF::32>>,
+          <<1_000::32, 112>>
+        ] do
+      node = attached!(context)
+      FakeNode.bytes(node, hello())
+      assert eventually(fn -> status(uro).bridge.state == :up end)
+      FakeNode.raw(node, raw)
+      # Half a frame is cut by our heartbeat, the others by the BEAM itself.
+      ended(uro, "")
+      assert eventually(fn -> status(uro).bridge.state == :absent end)
+      assert FakeNode.closed?(node)
+    end
+  end
+
+  test "never says hello, or never answers", %{uro: uro} = context do
+    node = attached!(context)
+    ended(uro, "has answered nothing for 3000 ms")
+    assert FakeNode.closed?(node)
+    silent = FakeNode.connect!(context.port, context.name, cookie())
+    assert ended(uro, "does not answer as a bridge does") =~ context.name
+    FakeNode.close(silent)
+  end
+
+  test "reads nothing, while much is to be said to it", %{uro: uro} = context do
+    node = attached!(context)
+    FakeNode.bytes(node, hello())
+    assert eventually(fn -> status(uro).bridge.state == :up end)
+    name = Peer.call(uro, String, :to_existing_atom, [context.name])
+
+    for _ <- 1..12,
+        do: Peer.cast(uro, Bridge, :ping, [name, String.duplicate("x", 4_000_000)])
+
+    # Nobody waits meanwhile.
+    {us, _status} = :timer.tc(fn -> status(uro) end)
+    assert us < 2_000_000
+    ended(uro, ~r/does not read|has answered nothing/)
+    assert FakeNode.closed?(node)
+  end
+end
