@@ -15,7 +15,7 @@ defmodule UroDiscord.RemoteBridge do
 
     # What is said on stderr comes as lines; a shell is what joins it to stdout. When its stdin closes, which it does with us, it ends the bridge.
     script =
-      ~S[exec 3<&0; "$@" 2>&1 </dev/null & child=$!; echo "pid $child"; cat <&3 >/dev/null; kill -9 $child 2>/dev/null; wait $child]
+      ~S[exec 3<&0; "$@" 2>&1 </dev/null & child=$!; exec 2>/dev/null; echo "pid $child"; cat <&3 >/dev/null; kill -9 $child 2>/dev/null; wait $child]
 
     arguments = ["-c", script, "bridge", executable, "--cookie-file", cookie_file | arguments]
     port = Port.open({:spawn_executable, "/bin/sh"}, [:binary, :exit_status, {:line, 4_096}, args: arguments])

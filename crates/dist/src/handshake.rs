@@ -90,8 +90,10 @@ pub async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
     let status = shaking.execute_send_name(version).await;
     match status.map_err(HandshakeError::Other)? {
         HandshakeStatus::Ok | HandshakeStatus::OkSimultaneous => {}
-        HandshakeStatus::Alive => return Err(HandshakeError::NameTaken(local.name.clone())),
-        HandshakeStatus::NotAllowed | HandshakeStatus::Nok | HandshakeStatus::Named { .. } => {
+        HandshakeStatus::Alive | HandshakeStatus::Nok => {
+            return Err(HandshakeError::NameTaken(local.name.clone()));
+        }
+        HandshakeStatus::NotAllowed | HandshakeStatus::Named { .. } => {
             return Err(HandshakeError::NotAllowed(local.name.clone()));
         }
     }
@@ -112,7 +114,10 @@ pub async fn shake<S: AsyncRead + AsyncWrite + Unpin>(
         let wanted = local.peers.clone();
         return Err(HandshakeError::OtherNode { found, wanted });
     }
-    if !peer.flags.contains(Flags::mandatory()) {
+    // The digest stands for them all where there is one: OTP 25 says them one by one.
+    let each = Flags::mandatory().bits() & !Flags::MANDATORY_25_DIGEST.bits();
+    let each = Flags::from_bits_truncate(each);
+    if !peer.flags.contains(Flags::MANDATORY_25_DIGEST) && !peer.flags.contains(each) {
         return Err(HandshakeError::TooOld(peer.flags.bits()));
     }
     Ok((messages.into_inner().stream, found))
