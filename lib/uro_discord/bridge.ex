@@ -29,6 +29,9 @@ defmodule UroDiscord.Bridge do
   # The parts of the desired state that belong to a role.
   @parts %{gateway: ["presence", "voice", "media", "portals"], http: ["http"]}
 
+  # Who hears what a bridge with a role says.
+  @hearers %{gateway: [:voice, :portal], http: [:http]}
+
   @type name :: atom()
   @type role :: :gateway | :http
 
@@ -176,7 +179,7 @@ defmodule UroDiscord.Bridge do
     state = %State{
       name: name,
       roles: roles,
-      parts: Map.new(Keyword.get(options, :parts, [])),
+      parts: options |> Keyword.get(:parts, []) |> Keyword.take(Enum.flat_map(roles, &Map.fetch!(@hearers, &1))) |> Map.new(),
       node: node,
       open: if(node, do: fn -> Transport.Node.open(node) end, else: fn -> Transport.Port.open(program(config)) end),
       since: DateTime.utc_now(),

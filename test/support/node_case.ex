@@ -4,7 +4,7 @@ defmodule UroDiscord.NodeCase do
   """
 
   import ExUnit.Assertions
-  alias UroDiscord.{DiscordSim, Peer, RemoteBridge}
+  alias UroDiscord.{Bridge, DiscordSim, Peer, RemoteBridge}
 
   @cookie "of_these_tests"
 
@@ -57,6 +57,13 @@ defmodule UroDiscord.NodeCase do
 
   def active(uro),
     do: assert(UroDiscord.Case.eventually(fn -> match?(%{0 => %{state: :active}}, status(uro).gateway.shards) end))
+
+  @doc "In the VM of a Uro: has so many messages of so many bytes said to a bridge, and waits for none."
+  def flood(bridge, times, size) do
+    bridge = String.to_existing_atom(bridge)
+    for _ <- 1..times, do: spawn(fn -> Bridge.ping(bridge, String.duplicate("x", size)) end)
+    :ok
+  end
 
   def cookie, do: @cookie
 end

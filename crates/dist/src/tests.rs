@@ -11,7 +11,7 @@ use erl_dist::node::{Creation, LocalNode};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
-use tokio_util::compat::{FuturesAsyncReadCompatExt as _, TokioAsyncReadCompatExt as _};
+use tokio_util::compat::TokioAsyncReadCompatExt as _;
 use uro_discord_wire::Secret;
 
 const PEER: &str = "uro@127.0.0.1";
@@ -61,6 +61,14 @@ async fn says(mut stream: DuplexStream, bytes: &'static [u8]) {
         .unwrap();
     stream.write_all(bytes).await.unwrap();
     std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn no_cookie_goes_over_networks_of_others_in_the_clear() {
+    let address = "uro.example:4370".parse().unwrap();
+    let at = "203.0.113.5:4370".parse().unwrap();
+    let error = dialer().dial(&address, at).await.err().unwrap();
+    assert!(matches!(error, DialError::Public(_)), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
