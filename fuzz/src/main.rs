@@ -10,6 +10,7 @@
 )]
 
 mod bridge;
+mod dist;
 mod json;
 mod media;
 mod portal;
@@ -24,8 +25,9 @@ use std::sync::LazyLock;
 /// Takes any bytes.
 type Target = fn(&[u8]);
 
-const TARGETS: [&[(&str, Target)]; 8] = [
+const TARGETS: [&[(&str, Target)]; 9] = [
     bridge::TARGETS,
+    dist::TARGETS,
     json::TARGETS,
     media::TARGETS,
     portal::TARGETS,

@@ -179,7 +179,8 @@ defmodule UroDiscord.Bridge do
     state = %State{
       name: name,
       roles: roles,
-      parts: options |> Keyword.get(:parts, []) |> Keyword.take(Enum.flat_map(roles, &Map.fetch!(@hearers, &1))) |> Map.new(),
+      parts:
+        options |> Keyword.get(:parts, []) |> Keyword.take(Enum.flat_map(roles, &Map.fetch!(@hearers, &1))) |> Map.new(),
       node: node,
       open: if(node, do: fn -> Transport.Node.open(node) end, else: fn -> Transport.Port.open(program(config)) end),
       since: DateTime.utc_now(),

@@ -112,6 +112,8 @@ defmodule UroDiscord.Portal.ConfigTest do
     assert problem([key: @key], web: []) ==
              {"web.port", "is missing, and portals need it: their peers come by HTTP first"}
 
+    apart = [{:local, roles: [:http]}, {:node, :m@h, roles: [:gateway]}]
+    assert {:bridges, "gives :gateway and :http to two bridges" <> _} = problem([key: @key], bridges: apart)
     assert problem([key: @key], intents: [:guilds]) == {:intents, "lacks :guild_voice_states, which portals need"}
     {:error, %{problems: [%{example: example}]}} = config([key: @key], intents: [:guilds])
     assert example =~ ":guild_voice_states"

@@ -26,7 +26,7 @@ defmodule UroDiscord.Bridge.Transport.Node do
   end
 
   @impl true
-  def heard(%{link: link}, {__MODULE__, link, said}), do: said
+  def heard(%{link: link}, {Link, link, said}), do: said
   def heard(%{link: link}, {:EXIT, link, reason}), do: {:ended, {:reason, "lost its process here: #{inspect(reason)}"}}
   def heard(_transport, _message), do: :unknown
 
@@ -61,6 +61,6 @@ defmodule UroDiscord.Bridge.Transport.Node do
 
   @doc "Whether a message is one of a transport's that is over."
   @spec stray?(term()) :: boolean()
-  def stray?({__MODULE__, link, _said}) when is_pid(link), do: true
+  def stray?({Link, link, _said}) when is_pid(link), do: true
   def stray?(_message), do: false
 end

@@ -65,6 +65,16 @@ defmodule UroDiscord.Setup.Doctor.Machine do
   ## The bridge
 
   defp bridge(config) do
+    if Enum.any?(config.bridges, &(&1.node == nil)),
+      do: executable(config),
+      else:
+        ok(
+          :bridge,
+          "it runs elsewhere (#{Enum.map_join(config.bridges, ", ", & &1.name)}): `status/0` tells whether it has connected"
+        )
+  end
+
+  defp executable(config) do
     file = config.bridge_executable || Application.app_dir(:uro_discord, "priv/native/uro-discord-bridge")
 
     case fn -> hello(file) end |> Task.async() |> Task.await(:infinity) do

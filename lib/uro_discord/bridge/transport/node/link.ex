@@ -7,7 +7,6 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
 
   use UroDiscord.Server
 
-  alias UroDiscord.Bridge.Transport
   alias UroDiscord.Server
 
   # The name under which a bridge hears who wants to attach.
@@ -206,7 +205,7 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
 
   ## What the owner is told
 
-  defp tell(said, state), do: Kernel.send(state.owner, {Transport.Node, self(), said})
+  defp tell(said, state), do: Kernel.send(state.owner, {__MODULE__, self(), said})
 
   defp absent(%{reason: reason} = state, reason), do: state
 
