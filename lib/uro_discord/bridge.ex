@@ -262,6 +262,8 @@ defmodule UroDiscord.Bridge do
   # Of a port that is over: its own end, and what it had read before.
   defp unknown({:EXIT, port, _reason}, state) when is_port(port), do: state
   defp unknown({port, _said}, state) when is_port(port), do: state
+  # Of a transport's process, which has told its end before.
+  defp unknown({:EXIT, pid, :normal}, state) when is_pid(pid), do: state
 
   defp unknown(message, state) do
     if not Transport.Node.stray?(message), do: Server.unknown(:message, message)

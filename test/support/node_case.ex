@@ -18,7 +18,10 @@ defmodule UroDiscord.NodeCase do
   def start!(peer, config), do: Peer.start_child!(peer, {UroDiscord, config})
 
   def config(sim, bridge, options \\ []),
-    do: Keyword.merge(DiscordSim.config(sim), [bridges: [{:node, bridge}], bridge_restart: {10, 200}] ++ options)
+    do:
+      DiscordSim.config(sim)
+      |> Keyword.merge(bridges: [{:node, bridge}], bridge_restart: {10, 200})
+      |> Keyword.merge(options)
 
   def name(alive), do: :"#{alive}-#{System.unique_integer([:positive])}@127.0.0.1"
 

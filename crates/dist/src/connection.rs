@@ -186,6 +186,8 @@ async fn write(
     let mut bytes = BytesMut::new();
     let mut out = Vec::new();
     loop {
+        // Without it a read brings 64 bytes.
+        bytes.reserve(CHUNK);
         let heard = async {
             match &mut current {
                 None => std::future::pending().await,

@@ -31,8 +31,9 @@ defmodule UroDiscord.Bridge.NodeTest do
       assert eventually(fn -> match?(%{state: :listening}, status(uro).web) end)
       assert {404, _headers, _body} = HttpClient.call("http://127.0.0.1:#{web}", "GET", "/discord/nothing")
       # What is larger than a message crosses as several.
-      assert Peer.call(uro, Bridge, :ping, [String.duplicate("x", 5_000_000)]) ==
-               {:ok, String.duplicate("x", 5_000_000)}
+      large = String.duplicate("x", 2_000_000)
+      assert {:ok, back} = Peer.call(uro, Bridge, :ping, [large])
+      assert back == large, "#{byte_size(back)} bytes came back"
     end
 
     test "is told everything anew when it returns, and resumes", %{sim: sim, port: port, bridge: name} do
@@ -51,6 +52,19 @@ defmodule UroDiscord.Bridge.NodeTest do
       assert restarts > 0
       DiscordSim.wait_for_presence(sim, "2 players in 1 world")
       assert %{"identifies" => 1, "resumes" => 1} = DiscordSim.get(sim, "/gateway")
+    end
+
+    test "may have the gateway while a process of ours has HTTP", %{sim: sim, port: port, bridge: name} do
+      bridges = [{:local, roles: [:http]}, {:node, name, roles: [:gateway]}]
+      uro = uro!(port, config(sim, name, bridges: bridges, web: [port: free_port()]))
+      bridge = bridge!(port, name)
+      active(uro)
+      assert eventually(fn -> match?(%{state: :listening}, status(uro).web) end)
+      assert %{:local => %{state: :up, roles: [:http]}, ^name => %{state: :up}} = status(uro).bridges
+      # What ends with one is not said to have ended with the other.
+      RemoteBridge.kill!(bridge)
+      bridge_is(uro, &(&1.state == :absent))
+      assert %{state: :listening} = status(uro).web
     end
 
     test "waits for a Uro that is started again", %{sim: sim, port: port, bridge: name} do

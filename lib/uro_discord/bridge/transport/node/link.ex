@@ -152,6 +152,8 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
 
   defp here?(state), do: state.node in Node.list(:connected)
 
+  # Also where nobody has told of the node: this VM may have become one since.
+  defp beat(%{session: nil, wish: nil} = state), do: {:noreply, attach(state)}
   defp beat(%{session: nil} = state), do: {:noreply, state}
 
   defp beat(%{missed: missed} = state) when missed >= @missed,
