@@ -3,7 +3,7 @@ defmodule UroDiscord.Accounts.Changes do
   # What changes in Uro, and has to show in Discord: at once where Ecto tells of a write (`UroDiscord.Accounts.Changes.Hint`), or of a shard that
   # opens or closes (its host has an attribute), and by asking the directory about all linked users every `poll` ms.
   #
-  # The first answer about a user says only what he is like; all members are looked at when a node gets the gateway (`UroDiscord.Accounts.Drift`). Each
+  # The first answer about all users says only what they are like; all members are looked at when a node gets the gateway (`UroDiscord.Accounts.Drift`). Each
   # node keeps what it has heard, so that a hint shows there what has changed; by the clock only the one with the gateway acts.
   #
   # Who is locked, or gone, or loses what a rule gives a role for, waits behind nobody else (the first lane of `UroDiscord.Accounts.Queue`).
@@ -40,6 +40,8 @@ defmodule UroDiscord.Accounts.Changes do
       hint: Hint.attach(Directory.changes(config)),
       # What each linked user was like, as a hash, and the roles that the rules gave him.
       known: %{},
+      # Whether all were asked for.
+      all_known?: false,
       # Users to be asked about, or all of them, and with the last poll's time.
       users: MapSet.new(),
       all?: false,
@@ -202,17 +204,21 @@ defmodule UroDiscord.Accounts.Changes do
 
   defp answered(%{task: {_ref, why}} = state, {:ok, seen}) do
     {unread, seen} = Enum.split_with(seen, fn {_id, like} -> match?({:error, _}, like) end)
-    state = if match?({:users, _}, why), do: state, else: polled(state, unread)
-    changed = for {id, now} <- seen, changed?(state.known[id], now, why), do: {id, lane(state.known[id], now)}
+    named? = match?({:users, _}, why)
+    state = if named?, do: state, else: polled(state, unread)
+
+    changed =
+      for {id, now} <- seen, changed?(state.known[id], now, why, state.all_known?), do: {id, lane(state.known[id], now)}
+
     acts? = why != :clock or Gateway.Leader.held?()
     # The queue tries those again whom a hint names and whom the directory cannot read just now.
-    asked = if match?({:users, _}, why), do: for({id, _error} <- unread, do: {id, :normal}), else: []
+    asked = if named?, do: for({id, _error} <- unread, do: {id, :normal}), else: []
     refused = if acts?, do: for({id, _lane} = one <- changed ++ asked, changed(one) != :ok, do: id), else: []
     # What nobody could be told of is as it was before, and is found again.
     kept = Map.take(state.known, refused ++ for({id, _error} <- unread, do: id))
     seen = seen |> Map.new() |> Map.drop(refused) |> Map.merge(kept)
-    known = if match?({:users, _}, why), do: Map.merge(state.known, seen), else: seen
-    look(%{state | known: known, task: nil, failing?: false})
+    known = if named?, do: Map.merge(state.known, seen), else: seen
+    look(%{state | known: known, all_known?: state.all_known? or not named?, task: nil, failing?: false})
   end
 
   # A hint is not lost because the directory is away just then.
@@ -253,14 +259,14 @@ defmodule UroDiscord.Accounts.Changes do
     end
   end
 
-  # Whoever is named by a hint may have changed before anybody knew what he was like.
-  defp changed?(nil, _now, why), do: match?({:users, _}, why)
+  # Whoever is named by a hint, or is linked since all were asked for, may have changed before anybody knew what he was like.
+  defp changed?(nil, _now, why, all_known?), do: all_known? or match?({:users, _}, why)
 
   # That more, or less, is known of him is no change: when there is more, all are looked at (`UroDiscord.Accounts.Drift`).
-  defp changed?(%{unknown: before} = was, %{unknown: now} = is, why) when before != now,
+  defp changed?(%{unknown: before} = was, %{unknown: now} = is, why, _all_known?) when before != now,
     do: match?({:users, _}, why) or was.out? != is.out?
 
-  defp changed?(was, is, _why), do: was.hash != is.hash or was.out? != is.out?
+  defp changed?(was, is, _why, _all_known?), do: was.hash != is.hash or was.out? != is.out?
 
   defp lane(_before, %{out?: true}), do: :first
   defp lane(nil, _now), do: :normal

@@ -769,10 +769,25 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert member(sim, "bob")["nick"] == nil
     end
 
+    test "show of one who has just been linked, too", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]])
+      asked? = fn -> match?(%{polled_at: at, task: nil} when at != nil, :sys.get_state(UroDiscord.Accounts.Changes)) end
+      assert eventually(asked?)
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      # What the gateway told of him is looked at.
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] and idle?() end)
+      TestDirectory.put(user, locked?: true)
+      send(UroDiscord.Accounts.Changes, :poll)
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
+    end
+
     test "are found again when the queue took nobody", %{sim: sim, user: user} do
       start!(sim, [[id: @home, roles: [], nickname: "{display_name}"]], accounts: [poll: 1_000])
       TestDirectory.link!(sim, user, "bob")
-      assert eventually(fn -> is_map_key(:sys.get_state(UroDiscord.Accounts.Changes).known, user) end)
+      assert_receive {:uro_discord, :accounts, {:changed, %{user_id: ^user}}}, 5_000
+      assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Queue).users == %{} end)
       waits = %{reason: :test, failures: 0, state: :paused}
       full = Map.new(1..100_000, &{"full-#{&1}", waits})
       :sys.replace_state(UroDiscord.Accounts.Queue, &%{&1 | users: full})
@@ -781,7 +796,6 @@ defmodule UroDiscord.Accounts.SyncTest do
         capture_log(fn ->
           TestDirectory.put(user, display_name: "Robert")
           assert eventually(fn -> :sys.get_state(UroDiscord.Accounts.Changes).polled_at > now() - 500 end)
-          :ok = Events.subscribe(:accounts)
           assert_receive {:uro_discord, :accounts, {:changed, %{user_id: ^user}}}, 5_000
           :sys.get_state(UroDiscord.Accounts.Changes)
         end)
