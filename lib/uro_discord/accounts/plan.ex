@@ -52,9 +52,10 @@ defmodule UroDiscord.Accounts.Plan do
   @spec nothing_applied() :: applied()
   def nothing_applied, do: %{nick_set: nil, nick_before: nil, roles_set: [], altered: nil}
 
-  @doc "Without a link, or without a user, everything of ours is taken back."
-  @spec plan(User.t() | nil, Link.t() | nil, Member.t(), Guild.t(), settings(), applied(), [part()]) :: t()
-  def plan(user, link, member, guild, settings, applied \\ nothing_applied(), parts \\ [:roles, :nickname]) do
+  @doc "Without a link, or without a user, everything of ours is taken back. `applied` is nil for whom nothing is stored."
+  @spec plan(User.t() | nil, Link.t() | nil, Member.t(), Guild.t(), settings(), applied() | nil, [part()]) :: t()
+  def plan(user, link, member, guild, settings, applied \\ nil, parts \\ [:roles, :nickname]) do
+    applied = applied || nothing_applied()
     linked = if link, do: user
     plan = %__MODULE__{guild_id: guild.id, discord_id: member.id}
     plan = if :roles in parts, do: roles(plan, linked, member, guild, settings, applied), else: plan

@@ -62,7 +62,7 @@ defmodule UroDiscord.Accounts.Preview do
   end
 
   defp plan({user, link, member}, guild, settings, applied),
-    do: Plan.plan(user, link, member, guild, settings, applied[member.id] || Plan.nothing_applied())
+    do: Plan.plan(user, link, member, guild, settings, applied[member.id])
 
   defp told?(plan), do: not Plan.empty?(plan) or plan.skipped != []
 

@@ -4,12 +4,20 @@ defmodule UroDiscord.Accounts.Roles do
   # look at what Discord has by then: so none is made twice.
 
   require Logger
-  alias UroDiscord.Accounts.{Guild, Guilds, Turns}
+  alias UroDiscord.Accounts.{Guild, Guilds, Plan, Turns}
   alias UroDiscord.{Error, Rest, Runtime}
 
-  @doc "The guild with a role of each of these names."
-  @spec create(Guild.t(), [String.t()], keyword()) :: {:ok, Guild.t()} | {:error, Error.t()}
-  def create(guild, names, options) do
+  @doc "The guild with the roles that a plan wants made. One that cannot be made is missing; in a guild that is lost nothing can be done."
+  @spec make(Guild.t(), Plan.t(), keyword()) :: {:ok, Guild.t()} | {:error, Error.t()}
+  def make(guild, %{create: []}, _options), do: {:ok, guild}
+
+  def make(guild, plan, options) do
+    with {:error, error} <- create(guild, plan.create, options) do
+      if Error.final?(error) and not Guilds.lost?(error), do: {:ok, guild}, else: {:error, error}
+    end
+  end
+
+  defp create(guild, names, options) do
     Turns.run("roles/#{guild.id}", fn ->
       # Somebody may have made them while this one waited.
       with {:ok, guild} <- Guilds.fetch(guild.id),

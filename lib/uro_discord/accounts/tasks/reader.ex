@@ -91,7 +91,7 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
   end
 
   defp compare_one({user, link, member} = entry, guild, settings, applied, parts) do
-    plan = Plan.plan(user, link, member, guild, settings, applied[member.id] || Plan.nothing_applied(), parts)
+    plan = Plan.plan(user, link, member, guild, settings, applied[member.id], parts)
     if Plan.empty?(plan), do: {:same, skipped(plan)}, else: {:change, entry}
   end
 
@@ -117,7 +117,7 @@ defmodule UroDiscord.Accounts.Tasks.Reader do
 
     case Guilds.fetch(member.guild_id) do
       {:ok, guild} ->
-        skipped(Plan.plan(user, link, member, guild, %{settings | create_roles: false}, Plan.nothing_applied(), parts))
+        skipped(Plan.plan(user, link, member, guild, %{settings | create_roles: false}, nil, parts))
 
       {:error, error} ->
         failed(error)
