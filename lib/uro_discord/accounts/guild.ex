@@ -150,9 +150,8 @@ defmodule UroDiscord.Accounts.Guild do
 
   defp below_bot?(guild, role), do: rank(role) < top(guild, guild.bot_roles)
 
-  @doc "How high the highest of these roles is; who has none has @everyone. What is greater is higher."
-  @spec top(t(), [Snowflake.t()]) :: {position :: integer(), minus_id :: integer()}
-  def top(guild, role_ids) do
+  # The rank of the highest of these roles; a member without roles has that of @everyone.
+  defp top(guild, role_ids) do
     ranks = for id <- role_ids, role = guild.roles[id], do: rank(role)
     Enum.max(ranks, fn -> {0, 0} end)
   end

@@ -48,9 +48,8 @@ defmodule UroDiscord.Accounts.OAuth do
   @spec redirect_uri(Config.t()) :: String.t()
   def redirect_uri(%{accounts: accounts}), do: accounts.public_url <> "/link/callback"
 
-  @doc "The challenge of PKCE for a verifier."
-  @spec challenge(String.t()) :: String.t()
-  def challenge(verifier), do: :crypto.hash(:sha256, verifier) |> Base.url_encode64(padding: false)
+  # Of PKCE.
+  defp challenge(verifier), do: :crypto.hash(:sha256, verifier) |> Base.url_encode64(padding: false)
 
   @spec client_id(Runtime.t()) :: Snowflake.t()
   def client_id(%{config: %{accounts: accounts}, bot_id: bot_id}), do: accounts.client_id || bot_id

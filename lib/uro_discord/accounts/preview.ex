@@ -84,11 +84,9 @@ defmodule UroDiscord.Accounts.Preview do
     end
   end
 
-  @doc false
-  @spec text(Snowflake.t(), {:ok, t()} | {:error, Error.t()}) :: String.t()
-  def text(id, {:error, error}), do: "the server #{id} could not be looked at: #{Guilds.advice(error)}\n"
+  defp text(id, {:error, error}), do: "the server #{id} could not be looked at: #{Guilds.advice(error)}\n"
 
-  def text(id, {:ok, seen}) do
+  defp text(id, {:ok, seen}) do
     changes = Enum.count(seen.plans, fn {_entry, plan} -> not Plan.empty?(plan) end)
     created = for {_entry, plan} <- seen.plans, name <- plan.create, uniq: true, do: name
 

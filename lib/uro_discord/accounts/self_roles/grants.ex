@@ -48,9 +48,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Grants do
 
   defp find(id, _guild), do: {:ok, id}
 
-  @doc "Whether a role of this guild may be given to whoever asks."
-  @spec check(String.t(), Guild.t()) :: :ok | {:error, String.t()}
-  def check(id, guild) do
+  defp check(id, guild) do
     case Guild.assignable(guild, id) do
       :ok -> harmless(guild.roles[id])
       {:error, refusal} -> {:error, refusal(refusal, guild)}

@@ -20,6 +20,7 @@ defmodule UroDiscord.Accounts.Tasks.Run do
   # Without the store for so long it does not go on: another node may have taken it up.
   @lost_ms 25_000
 
+  # Which parts of a member each task compares.
   @parts %{groups: [:roles], nicknames: [:nickname], usernames: [:username], all: [:roles, :nickname, :username]}
 
   @enforce_keys [
@@ -37,10 +38,6 @@ defmodule UroDiscord.Accounts.Tasks.Run do
     :kept_at
   ]
   defstruct @enforce_keys ++ [reading: :idle, todo: %{}, busy: %{}, open: %{}, left_out: %{}]
-
-  @doc "Which parts of a member each task compares."
-  @spec parts(atom()) :: [atom()]
-  def parts(task), do: Map.fetch!(@parts, task)
 
   @doc "The tasks there are."
   @spec tasks() :: [atom()]
@@ -89,6 +86,8 @@ defmodule UroDiscord.Accounts.Tasks.Run do
       progress |> Map.drop([:here, :ms]) |> Map.put(:state, if(killed?, do: :interrupted, else: progress.state))
     end
   end
+
+  defp parts(task), do: Map.fetch!(@parts, task)
 
   defp begins(%{task: task, taken: taken, total: total}) do
     case taken.begun do
