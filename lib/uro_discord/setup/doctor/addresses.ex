@@ -4,6 +4,7 @@ defmodule UroDiscord.Setup.Doctor.Addresses do
 
   import UroDiscord.Setup.Doctor.Finding
 
+  alias UroDiscord.Accounts.OAuth
   alias UroDiscord.Setup.Doctor.{Facts, Finding}
 
   # https://discord.com/developers/docs/resources/application#application-object-application-event-webhook-status
@@ -58,8 +59,8 @@ defmodule UroDiscord.Setup.Doctor.Addresses do
   # What is missing is said of the configuration.
   defp callback(_application, %{accounts: %{public_url: nil}}), do: []
 
-  defp callback(application, %{accounts: accounts}) do
-    wanted = accounts.public_url <> "/link/callback"
+  defp callback(application, config) do
+    wanted = OAuth.redirect_uri(config)
 
     case application["redirect_uris"] do
       nil ->
