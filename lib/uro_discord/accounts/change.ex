@@ -67,7 +67,7 @@ defmodule UroDiscord.Accounts.Change do
   @doc "What was refused of a member who is as he is to be is not wanted any more."
   @spec satisfied(Plan.t(), [Plan.part()]) :: :ok | nil
   def satisfied(plan, parts) do
-    if Plan.empty?(plan) and length(parts) == 2, do: Guilds.taken(%{id: plan.guild_id}, plan.discord_id)
+    if Plan.empty?(plan) and length(parts) == 2, do: Guilds.forget_refusal(%{id: plan.guild_id}, plan.discord_id)
   end
 
   @doc "Does it, and waits until it is done."
@@ -135,7 +135,7 @@ defmodule UroDiscord.Accounts.Change do
           do: plan,
           else: Plan.plan(user, link, member, guild, %{settings | create_roles: false}, applied, job.parts)
 
-      Guilds.skipped(plan)
+      Guilds.note_skipped(plan)
       request = Plan.request(plan, member)
 
       cond do
@@ -187,7 +187,7 @@ defmodule UroDiscord.Accounts.Change do
   end
 
   defp carry_out(job, plan, request, guild, member, applied, looks) do
-    case request != :nothing && Guilds.refused?(guild, member.id, request) do
+    case request != :nothing && Guilds.noted_refusal(guild, member.id, request) do
       false -> nothing_to_do(job, plan, guild, member, applied)
       nil -> send_request(job, plan, guild, member, applied, request, looks)
       {:refused, error} -> hopeless(job, guild, member, error)
@@ -217,7 +217,7 @@ defmodule UroDiscord.Accounts.Change do
   defp released(job, plan, guild, member) do
     case for(reason <- plan.skipped, elem(reason, tuple_size(reason) - 1) in [:above_bot, :no_permission], do: reason) do
       [] ->
-        Guilds.taken(guild, member.id)
+        Guilds.forget_refusal(guild, member.id)
         Applied.delete(job.store, guild.id, member.id, job.turn)
 
       kept ->
@@ -252,7 +252,7 @@ defmodule UroDiscord.Accounts.Change do
   end
 
   defp later(job, _plan, guild, _member, %{kind: :rate_limited} = error) do
-    Guilds.held(guild.id, max(error.retry_after_ms || 0, @least_ms))
+    Guilds.put_held(guild.id, max(error.retry_after_ms || 0, @least_ms))
     {:later, error, job}
   end
 
@@ -273,7 +273,7 @@ defmodule UroDiscord.Accounts.Change do
   defp nick(_without, %{nick: :keep}, member), do: member.nick
 
   defp done(job, plan, guild, member, applied, nick) do
-    for what <- [member.id, :server], do: Guilds.taken(guild, what)
+    for what <- [member.id, :server], do: Guilds.forget_refusal(guild, what)
     Guilds.done(guild.id)
 
     stored =
@@ -321,38 +321,38 @@ defmodule UroDiscord.Accounts.Change do
   end
 
   defp lost(guild, error) do
-    Guilds.failed(guild.id, error)
+    Guilds.note_failure(guild.id, error)
     {:error, error}
   end
 
   defp refused(job, guild, member, request, error) do
-    case Guilds.refusal(guild.id, error) do
+    case Guilds.whose_refusal(guild.id, error) do
       :member ->
         Logger.warning(
           "accounts: Discord refuses what is to be done of the member #{member.id} in the server #{guild.id}: #{Guilds.advice(error)}"
         )
 
-        Guilds.refused(guild, member.id, request, error)
+        Guilds.note_refusal(guild, member.id, request, error)
         hopeless(job, guild, member, error)
 
       {:server, error} ->
         # Once for each look at the server.
-        if Guilds.refused?(guild, :server, :all) == nil,
+        if Guilds.noted_refusal(guild, :server, :all) == nil,
           do: Logger.warning("accounts: the server #{guild.id} refuses all changes of members: #{Guilds.advice(error)}")
 
-        Guilds.refused(guild, :server, :all, error)
+        Guilds.note_refusal(guild, :server, :all, error)
         {:error, error}
     end
   end
 
   # What cannot be taken back is tried again when the guild is another one: the store knows of it until then.
   defp hopeless(job, guild, member, error) do
-    if job.release?, do: Guilds.refused(guild, member.id, :release, error)
+    if job.release?, do: Guilds.note_refusal(guild, member.id, :release, error)
     {:error, error}
   end
 
   defp left(%{settings: %{id: guild_id}, link: link} = job) do
-    Guilds.left(guild_id, link.discord_id)
+    Guilds.forget_member(guild_id, link.discord_id)
 
     with :ok <- Applied.delete(job.store, guild_id, link.discord_id, job.turn) do
       unless job.release?,

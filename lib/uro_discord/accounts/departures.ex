@@ -72,7 +72,7 @@ defmodule UroDiscord.Accounts.Departures do
   defp member(guild_id, link) do
     with {:ok, _guild} <- Guilds.fetch(guild_id),
          {:error, error} <- Members.fetch(guild_id, link.discord_id, priority: :low, deadline_ms: @deadline_ms) do
-      Guilds.failed(guild_id, error)
+      Guilds.note_failure(guild_id, error)
       {:error, error}
     end
   end

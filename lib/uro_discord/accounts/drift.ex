@@ -91,7 +91,7 @@ defmodule UroDiscord.Accounts.Drift do
 
   # Another node sees to them, and says how they are.
   def handle_info({:uro_discord, :status, {:lease, :lost}}, state) do
-    for guild_id <- Map.keys(state.guilds), do: Guilds.behind(guild_id, nil)
+    for guild_id <- Map.keys(state.guilds), do: Guilds.put_behind(guild_id, nil)
     {:noreply, %{state | due: MapSet.new(), failures: %{}}}
   end
 
@@ -326,7 +326,7 @@ defmodule UroDiscord.Accounts.Drift do
 
   defp reconciled(state, guild_id, {:ok, summary}) do
     if Guilds.behind(guild_id), do: Logger.info("accounts: the members of the server #{guild_id} are as they should be")
-    Guilds.behind(guild_id, nil)
+    Guilds.put_behind(guild_id, nil)
     Runtime.put({:accounts_reconciled, guild_id}, Map.put(summary, :at, DateTime.utc_now()))
     next(%{state | failures: Map.delete(state.failures, guild_id)})
   end
@@ -345,7 +345,7 @@ defmodule UroDiscord.Accounts.Drift do
           "accounts: the members of the server #{guild_id} are looked at again later: #{Guilds.advice(error)}"
         )
 
-    Guilds.behind(guild_id, error)
+    Guilds.put_behind(guild_id, error)
     # One that throws the bot out says so when it takes it back.
     failures =
       if Guilds.lost?(error), do: Map.delete(state.failures, guild_id), else: again(state.failures, [guild_id], :again)

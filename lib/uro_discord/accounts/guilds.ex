@@ -44,18 +44,18 @@ defmodule UroDiscord.Accounts.Guilds do
   def forget(guild_id), do: Runtime.delete({:accounts_guild, guild_id})
 
   @doc "What a request there has failed with. That the bot is not there any more holds for all its members."
-  @spec failed(Snowflake.t(), Error.t()) :: :ok
-  def failed(guild_id, %Error{code: code} = error) when code in @lost, do: put(guild_id, {:error, error}, now())
-  def failed(_guild_id, _error), do: :ok
+  @spec note_failure(Snowflake.t(), Error.t()) :: :ok
+  def note_failure(guild_id, %Error{code: code} = error) when code in @lost, do: put(guild_id, {:error, error}, now())
+  def note_failure(_guild_id, _error), do: :ok
 
   @doc """
-  A change of a member was refused. `{:server, error}`: so are those of all members, and none is asked for until a while later, or something changes in the
-  server. It may be over then, of which nothing tells: the error passes.
+  A change of a member was refused: whose refusal it is. `:member`: it concerns this one. `{:server, error}`: the server refuses the changes of all members, and
+  none is asked for until something changes in the server, or a while later. Nothing tells when that is over, so the error counts as one that passes.
   """
-  @spec refusal(Snowflake.t(), Error.t()) :: :member | {:server, Error.t()}
-  def refusal(_guild_id, %Error{status: status}) when status != 403, do: :member
+  @spec whose_refusal(Snowflake.t(), Error.t()) :: :member | {:server, Error.t()}
+  def whose_refusal(_guild_id, %Error{status: status}) when status != 403, do: :member
 
-  def refusal(guild_id, %Error{code: code} = error) do
+  def whose_refusal(guild_id, %Error{code: code} = error) do
     times = (Runtime.lookup({:accounts_in_a_row, guild_id}) || 0) + 1
     Runtime.put({:accounts_in_a_row, guild_id}, times)
 
@@ -139,7 +139,7 @@ defmodule UroDiscord.Accounts.Guilds do
   defp named(%{id: guild_id} = guild) do
     for {{^guild_id, {:role, name} = what}, _refusal} <- Runtime.all(:accounts_refused),
         {:ok, _id} <- [Guild.named(guild, name)],
-        do: taken(guild, what)
+        do: forget_refusal(guild, what)
   end
 
   @doc "A role that was just made."
@@ -153,36 +153,36 @@ defmodule UroDiscord.Accounts.Guilds do
   ## What Discord refuses of one member is not asked for again while the guild is as it was then.
 
   @doc "Notes that a request for a member, or for `{:role, name}`, was refused; or any in the whole `:server`."
-  @spec refused(Guild.t(), what(), term(), Error.t()) :: :ok
-  def refused(guild, discord_id, request, error),
+  @spec note_refusal(Guild.t(), what(), term(), Error.t()) :: :ok
+  def note_refusal(guild, discord_id, request, error),
     do:
       Runtime.put({:accounts_refused, {guild.id, discord_id}}, %{request: request, read_at: guild.read_at, error: error})
 
-  @doc "Whether it was, and is to be left alone."
-  @spec refused?(Guild.t(), what(), term()) :: {:refused, Error.t()} | nil
-  def refused?(%{id: id, read_at: read_at}, discord_id, request) do
+  @doc "The refusal of the same request, noted while the guild was as it is now; nil where there is none."
+  @spec noted_refusal(Guild.t(), what(), term()) :: {:refused, Error.t()} | nil
+  def noted_refusal(%{id: id, read_at: read_at}, discord_id, request) do
     case Runtime.lookup({:accounts_refused, {id, discord_id}}) do
       %{request: ^request, read_at: ^read_at, error: error} -> {:refused, error}
       _other -> nil
     end
   end
 
-  @doc "It is not any more, or is not wanted any more."
-  @spec taken(%{:id => Snowflake.t(), optional(atom()) => term()}, what()) :: :ok
-  def taken(%{id: guild_id}, what), do: Runtime.delete({:accounts_refused, {guild_id, what}})
+  @doc "The request is refused no longer, or is wanted no longer."
+  @spec forget_refusal(%{:id => Snowflake.t(), optional(atom()) => term()}, what()) :: :ok
+  def forget_refusal(%{id: guild_id}, what), do: Runtime.delete({:accounts_refused, {guild_id, what}})
 
-  @doc "Of who is not there nothing is refused, and nothing left as it is."
-  @spec left(Snowflake.t(), Snowflake.t()) :: :ok
-  def left(guild_id, discord_id) do
-    taken(%{id: guild_id}, discord_id)
+  @doc "A member has left: what was refused of him, or left as it is, is forgotten."
+  @spec forget_member(Snowflake.t(), Snowflake.t()) :: :ok
+  def forget_member(guild_id, discord_id) do
+    forget_refusal(%{id: guild_id}, discord_id)
     Runtime.delete({:accounts_skipped, {guild_id, discord_id}})
   end
 
   ## Discord's limits, for those who wait until one is over.
 
   @doc "Members there can be changed after so many ms."
-  @spec held(Snowflake.t(), non_neg_integer()) :: :ok
-  def held(guild_id, ms), do: Runtime.put({:accounts_held, guild_id}, now() + ms)
+  @spec put_held(Snowflake.t(), non_neg_integer()) :: :ok
+  def put_held(guild_id, ms), do: Runtime.put({:accounts_held, guild_id}, now() + ms)
 
   @doc "For how long they cannot, as far as that is known."
   @spec held_ms(Snowflake.t()) :: non_neg_integer()
@@ -192,8 +192,8 @@ defmodule UroDiscord.Accounts.Guilds do
   Notes of whom something is left as it is, and why: his nickname, or a role of which a rule says nothing of him. What else is wrong with roles is wrong with
   the rules, see `problems/2`.
   """
-  @spec skipped(Plan.t()) :: :ok
-  def skipped(plan) do
+  @spec note_skipped(Plan.t()) :: :ok
+  def note_skipped(plan) do
     key = {:accounts_skipped, {plan.guild_id, plan.discord_id}}
 
     case Enum.find(plan.skipped, &(match?({:role, _, {:silent, _}}, &1) or match?({:nickname, _}, &1))) do
@@ -223,9 +223,9 @@ defmodule UroDiscord.Accounts.Guilds do
   @spec behind(Snowflake.t()) :: Error.t() | nil
   def behind(guild_id), do: Runtime.lookup({:accounts_behind, guild_id})
 
-  @spec behind(Snowflake.t(), Error.t() | nil) :: :ok
-  def behind(guild_id, nil), do: Runtime.delete({:accounts_behind, guild_id})
-  def behind(guild_id, error), do: Runtime.put({:accounts_behind, guild_id}, error)
+  @spec put_behind(Snowflake.t(), Error.t() | nil) :: :ok
+  def put_behind(guild_id, nil), do: Runtime.delete({:accounts_behind, guild_id})
+  def put_behind(guild_id, error), do: Runtime.put({:accounts_behind, guild_id}, error)
 
   ## For `UroDiscord.status/0`
 

@@ -104,7 +104,7 @@ defmodule UroDiscord.Accounts.Reconcile do
 
   defp left(store, guild_id, ids, links) do
     Enum.reduce_while(ids, :ok, fn id, :ok ->
-      Guilds.left(guild_id, id)
+      Guilds.forget_member(guild_id, id)
 
       case Turns.run("#{guild_id}/#{id}", &Applied.delete(store, guild_id, id, &1)) do
         :ok ->

@@ -27,7 +27,7 @@ defmodule UroDiscord.Accounts.Roles do
 
   defp create_one(name, {:ok, guild}, options) do
     with :error <- Guild.named(guild, name),
-         nil <- Guilds.refused?(guild, {:role, name}, :create),
+         nil <- Guilds.noted_refusal(guild, {:role, name}, :create),
          # Another node may have.
          {:ok, guild} <- Guilds.fetch_now(guild.id),
          :error <- Guild.named(guild, name),
@@ -55,7 +55,7 @@ defmodule UroDiscord.Accounts.Roles do
         {:error, %Error{kind: :response, message: "Discord's new role is not as it should be"}}
 
       {:error, error} ->
-        if Error.final?(error), do: Guilds.refused(guild, {:role, name}, :create, error)
+        if Error.final?(error), do: Guilds.note_refusal(guild, {:role, name}, :create, error)
         {:error, error}
     end
   end

@@ -94,7 +94,7 @@ defmodule UroDiscord.Accounts.Sync do
 
   defp same?({user, link, member}, guild, settings, applied, parts) do
     plan = Plan.plan(user, link, member, guild, settings, applied[member.id], parts)
-    Guilds.skipped(plan)
+    Guilds.note_skipped(plan)
     Change.satisfied(plan, parts)
     Plan.empty?(plan)
   end
@@ -177,7 +177,7 @@ defmodule UroDiscord.Accounts.Sync do
     with {:ok, %{store: store}} <- Running.fetch(),
          :ok <- Applied.ensure(store, settings.id, link.discord_id),
          {:ok, guild} <- Guilds.fetch(settings.id),
-         nil <- Guilds.refused?(guild, link.discord_id, :release) do
+         nil <- Guilds.noted_refusal(guild, link.discord_id, :release) do
       Change.run(Change.job(settings, link, "the accounts are not linked any more", [release: user] ++ options))
     else
       {:refused, error} -> {:error, error}

@@ -157,7 +157,7 @@ defmodule UroDiscord.Accounts.SyncTest do
       Sync.sync(user, :linked)
       id = bob(sim)
       {:ok, guild} = Guilds.fetch(@home)
-      :ok = Guilds.refused(guild, id, {:give, "1"}, %Error{kind: :api, status: 403, code: 50_013, message: "no"})
+      :ok = Guilds.note_refusal(guild, id, {:give, "1"}, %Error{kind: :api, status: 403, code: 50_013, message: "no"})
       act!(sim, "leave", "bob")
       assert Sync.sync(user, "again") == {:ok, %{@home => :left}}
       # Nobody is refused anything any more.
@@ -628,7 +628,7 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert eventually(fn -> match?([%{state: :well, problems: []}], Sync.status(config)) end)
 
       # A node without the gateway does not say how they are.
-      :ok = Guilds.behind(@home, Error.invalid(nil, "late"))
+      :ok = Guilds.put_behind(@home, Error.invalid(nil, "late"))
       Events.publish(:status, {:lease, :lost})
       assert eventually(fn -> Guilds.behind(@home) == nil end)
     end
