@@ -1,7 +1,7 @@
 defmodule UroDiscord.Accounts.Applied do
   @moduledoc false
-  # What we have set of members, in the store: `uro_discord_members`. That Discord makes another name of a nickname is known to this VM alone: another one
-  # asks once more.
+  # What we have set of members, in the store: `uro_discord_members`. That Discord turns a nickname into another one is not stored: each VM remembers it, and a
+  # new one asks for the nickname once more.
 
   alias UroDiscord.Accounts.{Plan, Turns}
   alias UroDiscord.{Error, JSON, Runtime, Snowflake, Store}
@@ -39,7 +39,7 @@ defmodule UroDiscord.Accounts.Applied do
          do: {:ok, List.flatten(rows)}
   end
 
-  @doc "Whether anybody has a role by us."
+  @doc "Whether we have given anybody a role."
   @spec roles?(Store.t()) :: {:ok, boolean()} | {:error, Error.t()}
   def roles?(store) do
     sql = "SELECT 1 FROM uro_discord_members WHERE roles_set <> '[]' LIMIT 1"
@@ -80,7 +80,7 @@ defmodule UroDiscord.Accounts.Applied do
     end
   end
 
-  @doc "There is something, were it nothing: until it is deleted, `orphans/2` finds who is not linked."
+  @doc "Sees to it that the member has a row, if only an empty one: until that is deleted, `orphans/2` finds him when he is not linked."
   @spec ensure(Store.t(), Snowflake.t(), Snowflake.t()) :: :ok | {:error, Error.t()}
   def ensure(store, guild_id, id) do
     sql =

@@ -5,8 +5,8 @@ defmodule UroDiscord.Accounts.Change do
   # A member is changed by one at a time, here and among nodes (`UroDiscord.Accounts.Turns`), with what Uro, the store and Discord say when it is his turn.
   # So the last change is made by whoever looked last. Of a member for whom there is nothing to do only what the caller brought is looked at.
   #
-  # Nobody waits for Discord's limits in his turn, with what was known before the wait: he leaves it, waits in a row with all others of that server, and looks
-  # again. So neither is undone what others do meanwhile, nor does somebody who is locked meanwhile wait behind what he would have been given.
+  # A change that meets one of Discord's limits leaves the turn, waits in a row with all others of that server, and then looks at the member again. What it knew
+  # before the wait does not count: it would undo what others did meanwhile, and a user who is locked meanwhile would wait behind what he was to be given.
 
   require Logger
 
@@ -19,12 +19,12 @@ defmodule UroDiscord.Accounts.Change do
   @typedoc "What is to be done, and what was seen of it so far."
   @opaque job :: map()
 
-  # A member as he was so long ago is so still, but for what the gateway told.
+  # A member who was read so many ms ago counts as unchanged, but for what the gateway has told.
   @fresh_ms 1_000
-  # All in all one takes so long, with all waiting.
+  # How long one change may take, with all waiting.
   @deadline_ms 60_000
-  # So old may be what a request goes by: it is sent by then, or there is a new look. One that replaces all roles undoes what others did since; one that
-  # Discord does not answer in time gets twice as long.
+  # How long after a look its request may be sent; later there is a new look. A request that replaces all roles would undo what others did since, so that it gets
+  # less. After one that Discord did not answer in time, the next one gets twice as long.
   @at_once_ms 2_000
   @roles_at_once_ms 500
   @least_ms 20
@@ -83,10 +83,10 @@ defmodule UroDiscord.Accounts.Change do
     end
   end
 
-  # Who is not to wait is in no row, and waits for no limit but the one that he has met.
+  # A change of high priority is in no row, and waits for no limit but the one that it has met.
   defp wait(%{priority: :high}, until, held_ms), do: sleep(held_ms, until)
 
-  # The others go on in the order in which they came, and who comes anew is behind them.
+  # The others go on in the order in which they came; one that comes again is behind them.
   defp wait(%{settings: %{id: guild_id}, priority: priority}, until, _held_ms) do
     Turns.here({:row, guild_id, priority}, fn ->
       with ms when ms > 0 <- Guilds.held_ms(guild_id), do: sleep(ms + @behind_ms[priority], until)
@@ -150,7 +150,8 @@ defmodule UroDiscord.Accounts.Change do
     end
   end
 
-  # What somebody is to lose at once is taken by requests of which few others are made: those that rename and give are not in its way.
+  # Discord counts the requests that take one role apart from those that rename or give. What somebody is to lose at once is taken by the former, so that no
+  # limit of the latter is in its way.
   defp one_by_one?(job, plan),
     do:
       job.priority == :high and not job.release? and match?([_, _ | _], plan.remove) and plan.add == [] and
@@ -194,7 +195,7 @@ defmodule UroDiscord.Accounts.Change do
     end
   end
 
-  # Of whoever has all that he is to have it is noted, so that it can be taken back when nobody knows any more what that was.
+  # What a member has already, and is to have, is noted too: so it can be taken back when the rules do not name it any more.
   defp nothing_to_do(%{release?: true} = job, plan, guild, member, _applied) do
     with :ok <- released(job, plan, guild, member), do: :unchanged
   end

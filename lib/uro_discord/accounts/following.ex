@@ -1,7 +1,7 @@
 defmodule UroDiscord.Accounts.Following do
   @moduledoc false
-  # What follows when a user has changed, or has just been linked (`UroDiscord.Accounts.Queue` calls it): his roles and nicknames, and then what he took as a
-  # linked user, and what Discord knows of him for Linked Roles. What fails of one keeps none of the others from it.
+  # What follows when a user has changed, or has just been linked (`UroDiscord.Accounts.Queue` calls it): his roles and nicknames; then the roles that he took
+  # himself, and what Discord knows of him for Linked Roles. Where one of these fails, the others are done all the same.
 
   alias UroDiscord.Accounts.{LinkedRoles, Queue, SelfRoles, Sync}
 

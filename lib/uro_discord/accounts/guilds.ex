@@ -14,8 +14,8 @@ defmodule UroDiscord.Accounts.Guilds do
   # The bot is not in the guild, or may not look at it.
   @lost [10_004, 50_001]
   @no_2fa 60_003
-  # Of so many members in a row all is refused, though by all that is known it may be done: then it is the server that refuses. Many refusals have Discord, and
-  # before it the breaker of crates/rest, stop the bot as a whole.
+  # After so many members in a row, each refused although nothing that is known forbids it, the server is taken to refuse all. Each refusal counts against the
+  # bot: after many of them the breaker of crates/rest, and then Discord, stop it everywhere.
   @in_a_row 10
   @hold_ms {60_000, 300_000}
 

@@ -65,7 +65,7 @@ defmodule UroDiscord.Accounts.Linking do
     end
   end
 
-  # Who has a link, and comes by a personal one, learns by the login whether it is the same account.
+  # A user who has a link and comes by a personal one goes on to the login, which shows whether it is the same account.
   defp unlinked(_store, _user_id, %{again?: true}), do: :ok
   defp unlinked(_store, _user_id, %{personal: token}) when token != nil, do: :ok
 
@@ -139,7 +139,8 @@ defmodule UroDiscord.Accounts.Linking do
              {:ok, login?} <- free(runtime, login.user_id, account),
              do: link(runtime, login, account, tokens, login?)
 
-      # What he agreed to is for nothing. An account that is another's may be on its way to him just now.
+      # Nothing comes of these tokens, so they are revoked. Not those of an account that is somebody else's: he may be linking it just now, and revoking
+      # these would end his too.
       unless match?({:linked, _, _, _, _}, outcome) or match?({:clash, :account, _}, outcome),
         do: Tokens.discard(runtime, account.id, tokens)
 
@@ -210,15 +211,15 @@ defmodule UroDiscord.Accounts.Linking do
     end
   end
 
-  # Uro's login by Discord is for the same user, from now on. Somebody may have got it meanwhile; and he may be unlinked, by whom the login was taken away
-  # before it was made.
+  # From now on the user logs in at Uro by this account. Two things may have happened since it was looked at: the account is somebody else's login (`:taken`);
+  # or the link has ended, and whoever ended it took the login away before it was made here, so that nobody else takes it away.
   defp identity(%{config: config, store: store} = runtime, how, link, login?) do
     case Directory.add_identity(config, link.user_id, link.discord_id) do
       :ok when login? ->
         :ok
 
       :ok ->
-        with false <- linked?(store, link), do: take_back_identity(runtime, link)
+        with :over <- still_linked(store, link), do: take_back_identity(runtime, link)
 
       :none ->
         :ok
@@ -238,11 +239,11 @@ defmodule UroDiscord.Accounts.Linking do
   defp not_his(:new, store, link), do: Links.delete(store, link)
   defp not_his(:again, _store, link), do: Unlinking.unlink(link.user_id, :admin)
 
-  # What is not known counts as before.
-  defp linked?(store, link) do
+  # Where the store does not answer, the link counts as there.
+  defp still_linked(store, link) do
     case Links.get(store, link.user_id) do
-      {:ok, %{discord_id: discord_id}} -> if discord_id == link.discord_id, do: :ok, else: false
-      :error -> false
+      {:ok, %{discord_id: discord_id}} -> if discord_id == link.discord_id, do: :ok, else: :over
+      :error -> :over
       {:error, _error} -> :ok
     end
   end

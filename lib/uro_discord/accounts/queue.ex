@@ -45,7 +45,7 @@ defmodule UroDiscord.Accounts.Queue do
   end
 
   @impl true
-  # users: of each his reason, how often it failed, and whether he :waits, is :running, is to be run :again, or :pauses.
+  # users: of each the reason, how often it failed, and its state: it :waits, is :running, is :running and to be run :again, or is :paused after a failure.
   def init({lane, sync}) do
     # One that crashed has forgotten who was in it. When all begins it is too early for this, and nobody is needed.
     Events.publish(:accounts_queue, :began)

@@ -14,7 +14,10 @@ defmodule UroDiscord.Accounts.Running do
     end
   end
 
-  @doc "Calls a function that is gone on with when the process that wants its result ends, as with a browser. `:later`: it is not done yet, or has crashed."
+  @doc """
+  Calls a function in a task that does not end with the calling process, as when a browser goes away. `:later`: it has not ended within 30 s, and goes on; or it
+  has crashed.
+  """
   @spec to_its_end((() -> result)) :: {:ok, result} | :later when result: term()
   def to_its_end(function) do
     task = Task.Supervisor.async_nolink(Accounts.TaskSupervisor, function)

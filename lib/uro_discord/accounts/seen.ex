@@ -7,7 +7,7 @@ defmodule UroDiscord.Accounts.Seen do
   alias UroDiscord.Bridge
 
   @table __MODULE__
-  # Nobody changes a member as he was so long ago.
+  # A member who was read longer ago than this is asked for again.
   @kept_ms 600_000
   @most 100_000
 
@@ -21,7 +21,7 @@ defmodule UroDiscord.Accounts.Seen do
 
   @spec put(Member.t()) :: :ok
   def put(member) do
-    # What is forgotten is asked for.
+    # All are forgotten then, and asked for when they are needed.
     if :ets.info(@table, :size) > @most do
       :ets.match_delete(@table, {{:_, :_}, :_})
       :ets.insert(@table, {:since, now()})

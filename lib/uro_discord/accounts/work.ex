@@ -1,13 +1,13 @@
 defmodule UroDiscord.Accounts.Work do
   @moduledoc false
-  # What takes its time, for servers that wait for nobody: a task that answers its server by a message, as those of `Task.Supervisor` do.
+  # Tasks for GenServers that must not wait. A task answers its server by messages, as those of `Task.Supervisor` do.
 
-  # Until a supervisor that ended is there again.
+  # Until the supervisor of the tasks, which has ended, is there again.
   @again_ms 200
 
   @doc """
-  Starts a task. Its result comes as `{ref, result}`, and its end without one as `{:DOWN, ref, :process, _pid, _reason}`; so does that there is no
-  supervisor just now, which is not its server's end.
+  Starts a task. Its result comes as `{ref, result}`; where it ends without one, `{:DOWN, ref, :process, _pid, _reason}` comes. The latter comes too, with the
+  reason `:noproc`, where the supervisor of the tasks is not there just now: the calling server lives on.
   """
   @spec start((() -> term())) :: reference()
   def start(fun) do

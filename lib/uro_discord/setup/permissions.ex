@@ -44,7 +44,7 @@ defmodule UroDiscord.Setup.Permissions do
     bypass_slowmode: {52, "Bypass Slowmode"}
   ]
 
-  # With these somebody has power over others, or over the server.
+  # These give power over others, or over the server.
   @elevated [
     :administrator,
     :manage_guild,
@@ -71,7 +71,8 @@ defmodule UroDiscord.Setup.Permissions do
     :view_monetization_analytics
   ]
 
-  # And with these nobody has: reading, writing, speaking, what one does with what is one's own. 47 was once given to @everyone of every server, and is still there.
+  # The bits of those that give none: reading, writing, speaking, and what one does with what is one's own. Bit 47 was once
+  # given to @everyone of every server, and is still there.
   @harmless [0, 6, 9, 10, 11, 12, 14, 15, 16, 18, 20, 21, 25, 26] ++
               [31, 32, 35, 36, 37, 38, 39, 42, 43, 44, 45, 46, 47, 48, 49, 50]
 

@@ -8,16 +8,16 @@ defmodule UroDiscord.Accounts.Tasks.Run do
   alias UroDiscord.Accounts.Tasks.{Cursor, Output, Reader, Retries, Tally, Text, Walk, Window}
   alias UroDiscord.{Error, Runtime, Telemetry}
 
-  # Who is next is read while the last of those before wait still.
+  # The next users are read when no more than so many wait to be changed.
   @ahead 64
-  # Under way in one server: more than Discord's limits allow in a burst, so that none of what they allow is left.
+  # Under way in one server: more than Discord's limits allow in a burst, so that nothing of what they allow is unused.
   @requests 16
   # How many may wait behind the cursor, when many have failed and wait for their pause.
   @most_waiting 5_000
   @tick_ms 100
-  # How much of the work may be looked at twice after a crash; it renews the lease too.
+  # How often the cursor is stored: after a crash, what was done since is looked at again. It renews the lease too.
   @keep_ms 1_000
-  # Without the store for so long it does not go on: another node may have taken it up.
+  # A run that could not reach the store for so long stops: another node may have taken the task up.
   @lost_ms 25_000
 
   # Which parts of a member each task compares.

@@ -124,7 +124,7 @@ defmodule UroDiscord.Setup.Doctor.Facts do
          else: (_ -> nil)
   end
 
-  @doc "The bits that the bot has in a channel, and those that it has in a server; nil where it is not known."
+  @doc "The bits of what the bot may do in a channel; nil where that is not known, as in a direct message."
   @spec permissions(t(), map()) :: non_neg_integer() | nil
   def permissions(%{me: {:ok, %{"id" => id}}} = facts, %{"guild_id" => guild_id} = channel) do
     with {:ok, guild} <- facts.guilds[guild_id] do
