@@ -7,7 +7,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
   require Logger
 
   alias UroDiscord.{Backoff, Channels, Delivery, Error, Events, Notify, Rest, Runtime}
-  alias UroDiscord.Accounts.{Guilds, TaskSupervisor}
+  alias UroDiscord.Accounts.{Guilds, Work}
   alias UroDiscord.Accounts.SelfRoles.{Content, Grants, Store}
   alias UroDiscord.Gateway.Leader
   alias UroDiscord.Notify.Outbox
@@ -113,8 +113,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Keeper do
   @spec step(state()) :: state()
   defp step(%{task: nil} = state) do
     if Leader.held?() do
-      task = Task.Supervisor.async_nolink(TaskSupervisor, fn -> work(state) end)
-      %{state | task: task.ref, again?: false}
+      %{state | task: Work.start(fn -> work(state) end), again?: false}
     else
       tell(state, :left_to_another_node)
     end
