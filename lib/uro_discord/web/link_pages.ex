@@ -6,7 +6,19 @@ defmodule UroDiscord.Web.LinkPages do
   alias UroDiscord.{Config, Length, Runtime}
   alias UroDiscord.Web.{Page, Response}
 
-  @spec response(Linking.outcome() | term(), Config.t()) :: Response.t()
+  @typedoc """
+  What a page tells: an outcome of `UroDiscord.Accounts.Linking`, or what `UroDiscord.Web.Link` has found. `:has_none`: whether he can log in by Discord;
+  `:not_logged_in`: the path to go on with; `:login_over`: the link that he has all the same.
+  """
+  @type told ::
+          Linking.outcome()
+          | {:has_none, boolean()}
+          | {:not_logged_in, String.t()}
+          | {:login_over, Link.t() | nil}
+          | :not_from_here
+          | :may_not_add_bot
+
+  @spec response(told(), Config.t()) :: Response.t()
   def response(outcome, config) do
     {status, page} = page(outcome, config)
     Page.response(status, page)
