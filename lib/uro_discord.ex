@@ -251,8 +251,8 @@ defmodule UroDiscord do
       does not; and of each portal that is `open` its `id`, `guild_id`, `channel_id`, `world`, `state` and `reason` as `t:UroDiscord.Portal.status/0` has them, the
       names of its `peers`, of `members` in the voice channel, and of `speakers` of the world;
     * `accounts`: nil without `accounts: [directory: …]`; of each of their `guilds` how it is (`state`: `:unknown` until it was asked, `:well`, `:troubled`,
-      `:unreachable`), the `problems` of its rules, what Discord `refused`, and whose nickname was `skipped`; of each message of `self_roles` its `name`,
-      `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`); of each of `tasks` that was run here the `task`,
+      `:unreachable`), the `problems` of its rules, what Discord `refused`, and of whom a nickname or a role was `skipped`, with the reasons (100 of each at most);
+      of each message of `self_roles` its `name`, `channel_id`, `message_id`, `state` (`:posting`, `:shown`, `:failing` with the `error`, `:left_to_another_node`); of each of `tasks` that was run here the `task`,
       its `state` (`:running`, `:done`, `:interrupted`), and how many were `done` of the `total`, `changed`, `failed`, and are `waiting` to be tried again;
       of the `queue` how many `users` are to be synced, and the `error` of the last that failed; of the `changes` in Uro when all linked users were asked for
       last (`polled_at`), how many were `unread`, and the `error` if asking failed since; of `linked_roles` when all were `looked_at` last, and the `error` if

@@ -26,8 +26,12 @@ defmodule UroDiscord.Error do
     * `:conflict`: the bot is wanted in another channel of that guild, by a portal or by the host; or of `UroDiscord.Store`;
     * `:voice`: the bot did not get into a voice channel;
     * `:full`: there are as many already as are kept, or as may wait;
-    * `:disabled`: UroDiscord is configured with `enabled: false`;
-    * `:constraint`, `:busy`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
+    * `:disabled`: UroDiscord is configured with `enabled: false`, or accounts are off;
+    * `:directory`: the directory of the accounts did not answer, or answered against its rules; `:unbelievable`: it does not know most of the linked users;
+    * `:response`: an answer of Discord's is not what its documentation says;
+    * `:busy`: somebody is at it already, here or on another node; or of `UroDiscord.Store`;
+    * `:crash`: a process of ours that was at it has crashed, as the log tells;
+    * `:constraint`, `:unavailable`, `:corrupt`, `:schema`, `:statement`: of `UroDiscord.Store`;
     * any other: as `crates/rest` names its errors (`:connect`, `:rate_limited`, `:deadline`, `:breaker` …).
   """
   @type kind :: atom()

@@ -43,7 +43,7 @@ defmodule UroDiscord.Accounts.Mapping do
   @type rule :: {predicate(), role()}
 
   @doc """
-  The roles that a user is to have, each once, in the order of the rules.
+  The roles that a user is to have, each once, in the order of the rules. Nil, for a user who is not there any more, has none.
 
       iex> alias UroDiscord.Accounts.{Mapping, User}
       iex> rules = [{:linked, "11"}, {{:attribute, "is_admin"}, "12"}, {{:group, "builders"}, {:named, "Builder"}}]
@@ -58,7 +58,7 @@ defmodule UroDiscord.Accounts.Mapping do
   def roles(rules, user), do: rules |> judge(user) |> elem(0)
 
   @doc """
-  The same, and those of which the rules say nothing, each with the reason.
+  The same, and the roles of which the rules say nothing, each with the reason.
 
       iex> alias UroDiscord.Accounts.{Mapping, User}
       iex> rules = [{:linked, "11"}, {{:attribute, "hosts_shard"}, "11"}, {{:attribute, "hosts_shard"}, "12"}]
@@ -90,7 +90,8 @@ defmodule UroDiscord.Accounts.Mapping do
   def all(rules), do: for({_predicate, role} <- rules, uniq: true, do: role)
 
   @doc """
-  Whether a predicate holds for a user.
+  Whether a predicate holds for a user. It throws where an attribute that it asks for is `:unknown`, and a function of the host's may raise: `judge/2` catches
+  both.
 
       iex> alias UroDiscord.Accounts.{Mapping, User}
       iex> user = %User{id: "1", attributes: %{"rank" => 3}, groups: ["a"]}

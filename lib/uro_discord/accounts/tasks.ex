@@ -24,8 +24,9 @@ defmodule UroDiscord.Accounts.Tasks do
   @type task :: :groups | :nicknames | :usernames | :all
 
   @typedoc """
-  `looked` at so many (with those of the runs before that it went on with); `skipped` and `failed` by their reasons; `who` failed, the first 20, by user ids.
-  `guilds` that were left out, with the reason.
+  How many users were `looked` at (with those of the interrupted runs that this one went on with), `changed`, and found to have `left` all servers; how many were
+  `skipped` and have `failed`, by the reason; `who` failed, the first 20, each with the reason; the `guilds` that were left out, with the reason. `went_on?`: it went
+  on with a run that was interrupted.
   """
   @type summary :: %{
           task: task(),
@@ -52,6 +53,9 @@ defmodule UroDiscord.Accounts.Tasks do
     * `wait:` `false` does not wait until it is clear whether another node that was at it is still there (40 s at most).
 
   While it is being run already, here or elsewhere, it is an error of the kind `:busy`; so it is where another node came to its end while this one waited.
+  `:invalid`: there is no such task or option, or no server of `guilds:` has what the task is for. A run that has begun stops with an error where Discord does not
+  take the token (`:unauthorized`), where no server can be read, where the store or the directory stays away, and where another node has taken it up
+  (`:conflict`). The next run goes on from there.
   """
   @spec run(task(), progress: boolean(), restart: boolean(), wait: boolean()) :: {:ok, summary()} | {:error, Error.t()}
   def run(task, options \\ []) do

@@ -15,11 +15,14 @@ defmodule UroDiscord.Setup.Invite do
   @authorize "https://discord.com/oauth2/authorize"
   @scopes "bot applications.commands"
 
-  @doc "Prints the link, and of each permission what it is for. Options: `:guild_id`, of the server that the link is for."
+  @doc "Prints the link, and of each permission what it is for. Options: `:guild_id`, of the server that the link is for. Raises as `text/1` does."
   @spec run(keyword()) :: :ok
   def run(options \\ []), do: options |> text() |> IO.puts()
 
-  @doc "What `run/1` prints. Raises `UroDiscord.ConfigError` without a token, whose first part is the bot's id."
+  @doc """
+  What `run/1` prints. Raises `UroDiscord.ConfigError` where neither `client_id:` of `accounts:` nor a token, whose first part is the bot's id, says which application
+  it is.
+  """
   @spec text(keyword()) :: String.t()
   def text(options \\ []) do
     {config, problems} = Settings.read([])
