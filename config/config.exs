@@ -193,15 +193,16 @@ config :uro_discord,
     token_keys: [],
     # A function of the host that is told of each link that has ended: it gets the link, with the reason.
     # on_unlinked: {MyApp.Discord, :unlinked},
-    # How long, in ms, a link outlives that its user has left every one of `guilds`.
+    # How long, in ms, a link stays after its user has left the last of `guilds`.
     leave_grace: 0,
-    # How old, in ms, what is known of a server's roles may be.
+    # How old, in ms, what is known of a server's roles may be, where the gateway tells of no change.
     roles_cache_max_age: 3_600_000,
-    # How often the directory is asked for changes, in ms, where nothing tells of them.
+    # How often, in ms, the directory is asked about all linked users, beside what it tells of at once; and how often what
+    # could not be taken back is tried again.
     poll: 60_000,
     # What goes over all users, see `mix help uro_discord.update_all`.
     tasks: [
-      # How often a step that failed is tried again.
+      # How often a step that failed for a passing reason is tried again.
       max_retries: 3,
       # How long it waits before that, in seconds.
       retry_pause: 60,

@@ -195,19 +195,20 @@ defmodule UroDiscord.Config.Accounts do
     [
       option(:leave_grace, &integer(&1, 0..@longest_ms),
         default: 0,
-        doc: "how long, in ms, a link outlives that its user has left every one of `guilds`",
+        doc: "how long, in ms, a link stays after its user has left the last of `guilds`",
         allowed: "an integer from 0 to #{@longest_ms}",
         example: "accounts: [leave_grace: 86_400_000]"
       ),
       option(:roles_cache_max_age, &integer(&1, 0..@longest_ms),
         default: 3_600_000,
-        doc: "how old, in ms, what is known of a server's roles may be",
+        doc: "how old, in ms, what is known of a server's roles may be, where the gateway tells of no change",
         allowed: "an integer from 0 to #{@longest_ms}",
         example: "accounts: [roles_cache_max_age: 3_600_000]"
       ),
       option(:poll, &integer(&1, 1_000..@day_ms),
         default: 60_000,
-        doc: "how often the directory is asked for changes, in ms, where nothing tells of them",
+        doc:
+          "how often, in ms, the directory is asked about all linked users, beside what it tells of at once; and how often what could not be taken back is tried again",
         allowed: "an integer from 1000 to #{@day_ms}",
         example: "accounts: [poll: 60_000]"
       ),
@@ -219,7 +220,7 @@ defmodule UroDiscord.Config.Accounts do
     options = [
       option(:max_retries, &integer(&1, 0..100),
         default: 3,
-        doc: "how often a step that failed is tried again",
+        doc: "how often a step that failed for a passing reason is tried again",
         allowed: "an integer from 0 to 100",
         example: "accounts: [tasks: [max_retries: 3]]"
       ),
