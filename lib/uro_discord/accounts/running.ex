@@ -33,6 +33,9 @@ defmodule UroDiscord.Accounts.Running do
       {:exit, _logged} ->
         :later
     end
+  catch
+    # The supervisor of the tasks is not there just now.
+    :exit, _not_there -> :later
   end
 
   defp off,
