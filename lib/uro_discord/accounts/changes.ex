@@ -15,7 +15,7 @@ defmodule UroDiscord.Accounts.Changes do
   alias UroDiscord.Accounts.Changes.Hint
   alias UroDiscord.{Config, Error, Events, Gateway, Runtime, Store}
 
-  # Ecto tells before the commit, so there is a second look; and of what comes together the first one waits.
+  # Ecto tells before the commit, so there is a second look. The first one waits a little, for what comes together.
   @first_look_ms 100
   @second_look_ms 700
   # All are not asked about again and again because of hints that name nobody.
@@ -38,11 +38,12 @@ defmodule UroDiscord.Accounts.Changes do
     state = %{
       config: config,
       hint: Hint.attach(Directory.changes(config)),
-      # What each linked user was like, as a hash, and the roles that the rules gave him.
+      # What each linked user was like when he was last asked for: a hash, the roles that the rules gave him, whether he was locked or gone, and which of his
+      # attributes were unknown.
       known: %{},
       # Whether all were asked for.
       all_known?: false,
-      # Users to be asked about, or all of them, and with the last poll's time.
+      # Users to be asked about, whether it is all of them, and when all were asked about last.
       users: MapSet.new(),
       all?: false,
       polled_at: nil,
@@ -143,7 +144,7 @@ defmodule UroDiscord.Accounts.Changes do
     end
   end
 
-  # What each is like, nobody too. Who cannot be read is an error among the others.
+  # What each user is like, also one who is not there any more. For one who cannot be read there is an error in his place.
   defp seen(%{config: config} = runtime, links) do
     nobody = %{likes: %{}, away: [], back: []}
 
@@ -214,7 +215,7 @@ defmodule UroDiscord.Accounts.Changes do
     # The queue tries those again whom a hint names and whom the directory cannot read just now.
     asked = if named?, do: for({id, _error} <- unread, do: {id, :normal}), else: []
     refused = if acts?, do: for({id, _lane} = one <- changed ++ asked, changed(one) != :ok, do: id), else: []
-    # What nobody could be told of is as it was before, and is found again.
+    # Of users whom the queue did not take, and of those who cannot be read, what was known before stays: so the change is found again.
     kept = Map.take(state.known, refused ++ for({id, _error} <- unread, do: id))
     seen = seen |> Map.new() |> Map.drop(refused) |> Map.merge(kept)
     known = if named?, do: Map.merge(state.known, seen), else: seen

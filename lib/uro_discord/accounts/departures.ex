@@ -144,11 +144,11 @@ defmodule UroDiscord.Accounts.Departures do
     state = %{
       guilds: for(guild <- config.accounts.guilds, do: guild.id),
       grace: config.accounts.leave_grace,
-      # Of each kind whom something was heard of: what, from when on it may be looked into, and how often that has failed.
+      # By kind, of whom something was heard: what, from when on it may be looked into, and how often that has failed.
       heard: %{presence: %{}, ends: %{}},
-      # Of whom Discord did not say whether he is back: how often, and until when he is left alone.
+      # Users who have been gone for long enough, and of whom Discord did not say whether they are back: how often, and until when each is left alone.
       unsure: %{},
-      # Of each kind, and of :look, the task that is at it with what it is at, or the timer and when that is over.
+      # By kind, and for :look: the task that is at it, with what it is at; and the timer, with when it ends.
       tasks: %{},
       timers: %{}
     }

@@ -36,19 +36,20 @@ defmodule UroDiscord.Accounts.Drift do
     state = %{
       guilds: Map.new(config.accounts.guilds, &{&1.id, &1}),
       bot_id: bot_id,
-      # Members who changed, and the look at them.
+      # Members who have changed, by guild and id; and the timer or the task of the look at them.
       members: %{},
       look: nil,
-      # Guilds whose roles may have changed, those all of whose members are to be looked at, and that.
+      # Guilds whose roles may have changed, the timer or the task of the look at these, and what it found last. Then the same of the guilds all of whose members
+      # are to be looked at (`due`).
       roles: MapSet.new(),
       roles_look: nil,
       fingerprints: %{},
       due: MapSet.new(),
       reconcile: nil,
-      # How often the look at all members of a guild failed, in a row, and that at its roles; both are not forgotten.
+      # Of each guild how often in a row the look at all its members failed, and the one at its roles. Both are tried again.
       failures: %{},
       roles_failures: %{},
-      # How often each was put back, and since when; and who is left to another bot meanwhile, as he was last.
+      # Of each member how often he was put back, and since when. Those whom another bot wants otherwise are left alone for a while, each as he was last.
       repairs: %{},
       left: %{}
     }
@@ -180,7 +181,7 @@ defmodule UroDiscord.Accounts.Drift do
     %{state | members: %{}, look: {:task, Work.start(fn -> put_back(members) end), guilds}}
   end
 
-  # Who was put back, by guild and member, and the guilds all of whose members are to be looked at.
+  # Returns who was put back, by guild and member, and the guilds all of whose members are to be looked at.
   defp put_back(members) do
     {:ok, runtime} = Running.fetch()
 
@@ -209,7 +210,7 @@ defmodule UroDiscord.Accounts.Drift do
     end
   end
 
-  # Only who undid what we did quarrels: what is new in Uro is done by the way.
+  # Only what undoes something of ours counts as put back. What is new in Uro, and is done with it, does not.
   defp opposed?(_plan, nil), do: false
 
   defp opposed?(plan, applied),
@@ -269,7 +270,7 @@ defmodule UroDiscord.Accounts.Drift do
     %{state | roles: MapSet.new(), roles_look: {:task, ref, Map.keys(settings)}}
   end
 
-  # With those guilds that could not be asked. One that has thrown the bot out says so when it takes it back.
+  # Returns the guilds that could not be asked, too, but for those that have thrown the bot out: Discord tells when one of these takes it back.
   defp fingerprints(settings) do
     Enum.reduce(settings, {%{}, []}, fn {guild_id, settings}, {found, failed} ->
       case Guilds.fetch(guild_id) do

@@ -43,7 +43,7 @@ defmodule UroDiscord.Accounts.Joining do
     guilds |> Enum.map(& &1.id) |> Enum.zip(outcomes)
   end
 
-  # Who could be brought into none of them has not left them.
+  # A user who could be brought into none of the servers is not taken to have left them.
   defp note_whether_joined(_runtime, _link, []), do: :ok
 
   defp note_whether_joined(%{store: store}, link, outcomes) do
@@ -56,12 +56,12 @@ defmodule UroDiscord.Accounts.Joining do
          do: Store.failed(error, "whether #{link.discord_id} has joined a server was not stored")
   end
 
-  # It is the member's turn, as for a sync: who unlinks him meanwhile takes back what he gets here.
+  # In the member's turn, as a sync is: whoever unlinks him meanwhile waits, and takes back what he gets here.
   defp into(%{store: store} = runtime, %{id: guild_id} = guild, user, link, access) do
     joined =
       Turns.run("#{guild_id}/#{link.discord_id}", fn turn ->
         with :ok <- still_linked(store, link),
-             # That there may be something to take back is stored before.
+             # The store knows that there may be something to take back before there is.
              :ok <- Applied.ensure(store, guild_id, link.discord_id),
              do: join_one(runtime, turn, guild_id, link, access, gifts(guild, user))
       end)

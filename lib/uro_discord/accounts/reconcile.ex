@@ -15,7 +15,7 @@ defmodule UroDiscord.Accounts.Reconcile do
   @nobody %{members: 0, linked: 0, changed: 0, failed: 0}
 
   @doc """
-  Members of whom something is refused, which status/0 shows, are `failed`. Where some could not be put right for what may pass it is an error: all are to be
+  Members whose changes are refused are `failed`; status/0 shows them. Where a change failed for a passing reason, the whole is an error: all members are to be
   looked at again.
   """
   @spec run(Snowflake.t(), String.t()) :: {:ok, summary()} | {:error, Error.t()}
@@ -74,7 +74,7 @@ defmodule UroDiscord.Accounts.Reconcile do
     end
   end
 
-  # Of those who are late one error stands for all.
+  # One error stands for all that may pass.
   defp count({_entry, {:changed, _plan}}, {summary, late}), do: {%{summary | changed: summary.changed + 1}, late}
 
   defp count({_entry, {:error, error}}, {summary, late}),
@@ -82,7 +82,7 @@ defmodule UroDiscord.Accounts.Reconcile do
 
   defp count({_entry, _unchanged_or_left}, counted), do: counted
 
-  # Of whom we set something, and who is not in the list, has left while nobody heard of it.
+  # A member of whom we have set something, and who is not in the list, has left while nobody heard of it.
   defp ended({:ok, summary, late, missing}, store, guild_id) do
     missing
     |> Enum.chunk_every(1_000)

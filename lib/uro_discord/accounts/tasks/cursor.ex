@@ -22,8 +22,11 @@ defmodule UroDiscord.Accounts.Tasks.Cursor do
         }
 
   @doc """
-  Takes a task up: where it was, if it was not finished, or from the beginning. `settings` is a number that stands for what the task goes by: with
-  others what is done already does not count. Somebody else's is `{:error, %Error{kind: :busy}}`, with what to watch for the next time.
+  Takes a task up: where it was, if it was not finished, or from the beginning. `settings` is a number that stands for the configuration that the task goes by:
+  with another one, what is done already does not count.
+
+  `{:held, watch}`: somebody else has it; the next call gets `watch`, which shows whether that one still lives. An error of the kind
+  `:busy`: a `watch` was given, and the other one has come to its end meanwhile.
   """
   @spec take(Store.t(), atom(), String.t(), non_neg_integer(), Lease.watch(), restart: boolean()) ::
           {:ok, t()} | {:held, Lease.watch()} | {:error, Error.t()}

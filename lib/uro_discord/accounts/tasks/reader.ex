@@ -1,13 +1,13 @@
 defmodule UroDiscord.Accounts.Tasks.Reader do
   @moduledoc false
-  # Reads the next of those whom a task is to look at, and compares: what is there with what is to be. What takes no request for each is done at once: names
-  # are stored, the directory is asked once for all, who has left is found out. It is called in a process of its own.
+  # Reads the next users that a task is to look at, and compares what they have with what they are to have. What takes no request for each is done here: names
+  # are stored, the directory is asked once for all, and users who have left are found. It is called in a process of its own.
 
   alias UroDiscord.Accounts.{Applied, Departures, Directory, Guilds, Link, Links, Member, Members, Plan, Sync}
   alias UroDiscord.Accounts.Tasks.{Tally, Walk}
   alias UroDiscord.{Error, Runtime}
 
-  @typedoc "One who was looked at: what became of him so far, and whom of his memberships is to be changed still."
+  @typedoc "A user who was looked at: what became of him so far, and in which servers he is still to be changed."
   @type found :: %{link: Link.t(), outcome: Tally.outcome(), change: [Sync.entry()]}
 
   @doc """

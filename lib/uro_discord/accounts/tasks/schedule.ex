@@ -65,7 +65,7 @@ defmodule UroDiscord.Accounts.Tasks.Schedule do
   end
 
   @doc """
-  Whether it is time. A clock that was set back does not hold it up for longer than once.
+  Whether it is time. A clock that was set back delays a task by one period at most.
 
       iex> alias UroDiscord.Accounts.Tasks.Schedule
       iex> last = %{started_at: 0, finished_at: 100_000}

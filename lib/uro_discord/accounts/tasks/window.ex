@@ -1,6 +1,6 @@
 defmodule UroDiscord.Accounts.Tasks.Window do
   @moduledoc false
-  # Several are under way at once and end in any order; the cursor is behind the last one before which nobody is under way. So a run that goes on from
+  # Several users are under way at once, and end in any order. The cursor is the last one who has ended with all who came before him. So a run that goes on from
   # the cursor passes nobody over, and counts nobody twice.
 
   alias UroDiscord.Accounts.Tasks.Tally
