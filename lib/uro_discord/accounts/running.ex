@@ -15,8 +15,8 @@ defmodule UroDiscord.Accounts.Running do
   end
 
   @doc """
-  Calls a function in a task that does not end with the calling process, as when a browser goes away. `:later`: it has not ended within 30 s, and goes on; or it
-  has crashed.
+  Calls a function in a task that does not end with the calling process, as when a browser goes away. `:later`: it has not ended within 30 s, and goes on; it
+  has crashed; or it could not be started.
   """
   @spec to_its_end((() -> result)) :: {:ok, result} | :later when result: term()
   def to_its_end(function) do
