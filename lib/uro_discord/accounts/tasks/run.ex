@@ -1,8 +1,8 @@
 defmodule UroDiscord.Accounts.Tasks.Run do
   @moduledoc false
-  # One run of a task. This process decides, and waits for nothing but messages: one process reads who is next and compares (`Tasks.Reader`), others change
-  # one member each (`UroDiscord.Accounts.Sync`), a bounded number at a time in each server, and what failed waits for its pause beside them. What ends this
-  # process ends them; the cursor is in the store.
+  # One run of a task. This process decides. It waits for messages, and once a second for the store, which keeps the cursor. One process reads who is next and
+  # compares (`Tasks.Reader`); others change one member each (`UroDiscord.Accounts.Sync`), a bounded number at a time in each server; what failed waits for its
+  # pause beside them. What ends this process ends them.
 
   alias UroDiscord.Accounts.{Guilds, Links, Sync}
   alias UroDiscord.Accounts.Tasks.{Cursor, Output, Reader, Retries, Tally, Text, Walk, Window}
