@@ -274,10 +274,20 @@ defmodule UroDiscord.Config do
 
   defp accounts(%{enabled: true, accounts: accounts} = config) do
     problems = for {key, wrong} <- __MODULE__.Accounts.problems(accounts), do: within(:accounts, key, wrong)
-    {config, problems ++ without_members(config)}
+    {config, problems ++ without_guilds(config) ++ without_members(config)}
   end
 
   defp accounts(config), do: {config, []}
+
+  # Without it Discord does not tell that a role got another place, or more permissions: what may be given goes by that.
+  defp without_guilds(%{accounts: %{directory: directory} = accounts, intents: intents}) do
+    if directory == nil or (accounts.guilds == [] and accounts.self_roles == []) or :guilds in intents do
+      []
+    else
+      wrong = "lacks :guilds, by which Discord tells of roles: accounts.guilds and accounts.self_roles need it"
+      [%{(Schema.options() |> option(:intents) |> problem(wrong)) | example: "intents: [:guilds, :guild_members]"}]
+    end
+  end
 
   # Without it Discord lists no members, and does not tell what becomes of them.
   defp without_members(%{accounts: %{directory: directory, guilds: guilds}, intents: intents}) do

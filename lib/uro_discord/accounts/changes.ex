@@ -43,11 +43,14 @@ defmodule UroDiscord.Accounts.Changes do
       known: %{},
       # Whether all were asked for.
       all_known?: false,
+      # Who was named since the question about all was put: what its answer says of them may be older.
+      named: MapSet.new(),
       # Users to be asked about, whether it is all of them, and when all were asked about last.
       users: MapSet.new(),
       all?: false,
       polled_at: nil,
-      task: nil,
+      # Of :users and :all, the task that asks, with what it was asked.
+      tasks: %{},
       failing?: false,
       # How many could not be read when all were asked for.
       unread: 0
@@ -81,51 +84,57 @@ defmodule UroDiscord.Accounts.Changes do
 
   def handle_info({:uro_discord, :shards, _other}, state), do: {:noreply, state}
 
-  def handle_info({ref, result}, %{task: {ref, _why}} = state) do
+  def handle_info({ref, result}, state) when is_reference(ref) do
     Process.demonitor(ref, [:flush])
-    {:noreply, answered(state, result)}
+    {:noreply, ended(state, ref, result)}
   end
 
   # It crashed, as is reported.
-  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{task: {ref, _why}} = state),
-    do: {:noreply, answered(state, {:error, %Error{kind: :crash, message: "it crashed"}})}
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, state),
+    do: {:noreply, ended(state, ref, {:error, %Error{kind: :crash, message: "it crashed"}})}
 
   def handle_info({:EXIT, _pid, _reason}, state), do: {:noreply, state}
 
   @impl true
   def terminate(_reason, state), do: Hint.detach(state.hint)
 
-  ## Asking, one question at a time
+  ## Asking: one question about named users at a time, and one about all beside it, which may take long
 
-  defp look(%{task: nil, all?: true} = state) do
-    case state.polled_at && state.polled_at + @between_polls_ms - now() do
-      wait when is_integer(wait) and wait > 0 ->
-        Process.send_after(self(), :look, wait)
-        look_at_users(state)
+  defp look(state), do: state |> look_at_users() |> look_at_all()
 
-      _long_ago ->
-        poll(%{state | all?: false}, :hint)
-    end
-  end
-
-  defp look(%{task: nil} = state), do: look_at_users(state)
-  defp look(state), do: state
+  defp look_at_users(%{tasks: %{users: _task}} = state), do: state
 
   defp look_at_users(state) do
     if MapSet.size(state.users) == 0 do
       state
     else
       {users, rest} = state.users |> MapSet.to_list() |> Enum.split(@page)
-      ask(%{state | users: MapSet.new(rest)}, {:users, users}, fn %{store: store} -> Links.of_users(store, users) end)
+      state = %{state | users: MapSet.new(rest), named: MapSet.union(state.named, MapSet.new(users))}
+      ask(state, :users, {:users, users}, fn %{store: store} -> Links.of_users(store, users) end)
     end
   end
 
-  defp poll(%{task: nil} = state, why),
-    do: ask(%{state | polled_at: now()}, why, fn runtime -> all_links(runtime.store, nil, []) end)
+  defp look_at_all(%{all?: true, tasks: tasks} = state) when not is_map_key(tasks, :all) do
+    case state.polled_at && state.polled_at + @between_polls_ms - now() do
+      wait when is_integer(wait) and wait > 0 ->
+        Process.send_after(self(), :look, wait)
+        state
 
-  defp poll(state, :clock), do: state
+      _long_ago ->
+        poll(%{state | all?: false}, :hint)
+    end
+  end
 
-  defp ask(state, why, links) do
+  defp look_at_all(state), do: state
+
+  defp poll(%{tasks: %{all: _task}} = state, :clock), do: state
+
+  defp poll(state, why) do
+    state = %{state | polled_at: now(), named: MapSet.new()}
+    ask(state, :all, why, fn runtime -> all_links(runtime.store, nil, []) end)
+  end
+
+  defp ask(state, kind, why, links) do
     ref =
       Work.start(fn ->
         with {:ok, runtime} <- Running.fetch(), {:ok, links} <- links.(runtime) do
@@ -133,7 +142,14 @@ defmodule UroDiscord.Accounts.Changes do
         end
       end)
 
-    %{state | task: {ref, why}}
+    %{state | tasks: Map.put(state.tasks, kind, {ref, why})}
+  end
+
+  defp ended(state, ref, result) do
+    case Enum.find(state.tasks, fn {_kind, {task, _why}} -> task == ref end) do
+      {kind, {^ref, why}} -> answered(%{state | tasks: Map.delete(state.tasks, kind)}, why, result)
+      nil -> state
+    end
   end
 
   defp all_links(store, after_id, found) do
@@ -203,10 +219,11 @@ defmodule UroDiscord.Accounts.Changes do
     %{hash: hash, roles: roles, out?: user.locked?, unknown: Enum.sort(unknown)}
   end
 
-  defp answered(%{task: {_ref, why}} = state, {:ok, seen}) do
+  defp answered(state, why, {:ok, seen}) do
     {unread, seen} = Enum.split_with(seen, fn {_id, like} -> match?({:error, _}, like) end)
     named? = match?({:users, _}, why)
     state = if named?, do: state, else: polled(state, unread)
+    seen = if named?, do: seen, else: Enum.reject(seen, fn {id, _like} -> id in state.named end)
 
     changed =
       for {id, now} <- seen, changed?(state.known[id], now, why, state.all_known?), do: {id, lane(state.known[id], now)}
@@ -215,18 +232,21 @@ defmodule UroDiscord.Accounts.Changes do
     # The queue tries those again whom a hint names and whom the directory cannot read just now.
     asked = if named?, do: for({id, _error} <- unread, do: {id, :normal}), else: []
     refused = if acts?, do: for({id, _lane} = one <- changed ++ asked, changed(one) != :ok, do: id), else: []
-    # Of users whom the queue did not take, and of those who cannot be read, what was known before stays: so the change is found again.
-    kept = Map.take(state.known, refused ++ for({id, _error} <- unread, do: id))
+
+    # Of users whom the queue did not take, and of those who cannot be read, what was known before stays: so the change is found again. So does, beside the
+    # answer about all, what a newer one said of those who were named.
+    unread_or_newer = for({id, _error} <- unread, do: id) ++ if(named?, do: [], else: MapSet.to_list(state.named))
+    kept = Map.take(state.known, refused ++ unread_or_newer)
     seen = seen |> Map.new() |> Map.drop(refused) |> Map.merge(kept)
     known = if named?, do: Map.merge(state.known, seen), else: seen
-    look(%{state | known: known, all_known?: state.all_known? or not named?, task: nil, failing?: false})
+    look(%{state | known: known, all_known?: state.all_known? or not named?, failing?: false})
   end
 
   # A hint is not lost because the directory is away just then.
-  defp answered(%{task: {_ref, why}} = state, {:error, error}) do
+  defp answered(state, why, {:error, error}) do
     unless state.failing?, do: Store.failed(error, "accounts: changes in Uro are looked for later")
     Runtime.put(:accounts_changes, %{status() | error: error})
-    state = %{state | task: nil, failing?: true}
+    state = %{state | failing?: true}
     Process.send_after(self(), :look, @between_polls_ms)
 
     case why do

@@ -30,6 +30,7 @@ defmodule UroDiscord.Accounts.Sync do
   @guild_ms 10_000
   # Who ends a link waits for what is taken back; what takes longer than this is done later.
   @release_ms 8_000
+  @guilds_at_once 8
   # So long who joins waits for a role that is made for him.
   @joining_ms 60_000
 
@@ -40,7 +41,7 @@ defmodule UroDiscord.Accounts.Sync do
     with {:ok, %{config: config, store: store}} <- Running.fetch() do
       case Links.get(store, user_id) do
         {:ok, link} ->
-          {:ok, Map.new(config.accounts.guilds, &{&1.id, &1 |> Change.job(link, reason, options) |> Change.run()})}
+          {:ok, Map.new(each(config, &{&1.id, &1 |> Change.job(link, reason, options) |> Change.run()}))}
 
         :error ->
           {:error, %Error{kind: :unknown, message: "the user #{Error.short(user_id)} is not linked"}}
@@ -154,8 +155,7 @@ defmodule UroDiscord.Accounts.Sync do
     with {:ok, %{config: config}} <- Running.fetch() do
       user = with {:ok, user} <- Directory.user(config, link.user_id), do: user, else: (_unknown -> nil)
       options = [priority: :high, deadline_ms: @release_ms]
-      outcomes = for settings <- config.accounts.guilds, do: release_in(settings, link, user, options)
-      Enum.find(outcomes, :ok, &match?({:error, _}, &1))
+      config |> each(&release_in(&1, link, user, options)) |> Enum.find(:ok, &match?({:error, _}, &1))
     end
   end
 
@@ -188,6 +188,13 @@ defmodule UroDiscord.Accounts.Sync do
   @doc "How each configured guild is, for `UroDiscord.status/0`."
   @spec status(UroDiscord.Config.t()) :: [map()]
   def status(config), do: Guilds.status(config.accounts.guilds)
+
+  # One server that is slow, or waits for its limits, holds up no other one.
+  defp each(config, function) do
+    config.accounts.guilds
+    |> Task.async_stream(function, max_concurrency: @guilds_at_once, timeout: :infinity)
+    |> Enum.map(fn {:ok, result} -> result end)
+  end
 
   defp settings(config, guild_id), do: Enum.find(config.accounts.guilds, &(&1.id == guild_id))
 end

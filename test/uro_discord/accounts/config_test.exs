@@ -69,6 +69,18 @@ defmodule UroDiscord.Accounts.ConfigTest do
     assert what_to_do =~ "Server Members Intent"
   end
 
+  test "with servers or roles that people take, the intent that tells what becomes of roles" do
+    on = [directory: Directory, client_secret: @secret, public_url: "https://uro.example/discord"]
+    message = [name: "member", channel: "1100000000000000005", text: "Click.", roles: [{"Member", @role}]]
+
+    for {accounts, intents} <- [{[guilds: [[id: @guild]]], [:guild_members]}, {[self_roles: [message]], []}] do
+      assert {:error, %ConfigError{problems: [%{key: :intents, wrong: "lacks :guilds" <> _}]}} =
+               Config.new(token: @token, intents: intents, accounts: accounts ++ on)
+
+      assert {:ok, _config} = Config.new(token: @token, intents: [:guilds | intents], accounts: accounts ++ on)
+    end
+  end
+
   test "a nickname's template, and a role's name, are looked at" do
     guild = fn fields -> [guilds: [[id: @guild] ++ fields]] end
     assert {"accounts.guilds", wrong, _} = problem(guild.(nickname: "{name}"))

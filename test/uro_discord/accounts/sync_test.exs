@@ -28,6 +28,26 @@ defmodule UroDiscord.Accounts.SyncTest do
       do: %{telemetry_prefix: [:uro, :repo], tables: %{"users" => "id", "user_privilege_rulesets" => "user_id"}}
   end
 
+  defmodule SlowForAll do
+    @moduledoc false
+    # Who asks for several users at once waits until the test says so; who asks for one does not.
+    @behaviour UroDiscord.Accounts.Directory
+
+    @impl true
+    defdelegate get(id), to: TestDirectory
+
+    @impl true
+    def get_many([_one] = ids), do: TestDirectory.get_many(ids)
+
+    def get_many(ids) do
+      send(UroDiscord.Accounts.SyncTest, {:asked_for_all, self()})
+      receive do: (:answer -> TestDirectory.get_many(ids))
+    end
+
+    @impl true
+    defdelegate changes, to: Directory
+  end
+
   setup do
     user_id = "user-#{System.unique_integer([:positive])}"
     TestDirectory.put(user_id, display_name: "Bob the Builder", username: "bob")
@@ -769,10 +789,33 @@ defmodule UroDiscord.Accounts.SyncTest do
       assert member(sim, "bob")["nick"] == nil
     end
 
+    test "of one who is named do not wait for the answer about all", %{sim: sim, user: user} do
+      linked = role!(sim, "Linked")
+      start!(sim, [[id: @home, roles: [{:linked, linked}]]], accounts: [directory: SlowForAll])
+      TestDirectory.put("another", display_name: "Another")
+      TestDirectory.link!(sim, "another", "1300000000000009999")
+      TestDirectory.link!(sim, user, "bob")
+      {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      Process.register(self(), __MODULE__)
+      send(UroDiscord.Accounts.Changes, :poll)
+      assert_receive {:asked_for_all, asking}
+      TestDirectory.put(user, locked?: true)
+      wrote(~s|UPDATE "users" SET "locked_at" = $1 WHERE "id" = $2|, "users", [1, user])
+      assert eventually(fn -> member(sim, "bob")["roles"] == [] end)
+      send(asking, :answer)
+    end
+
     test "show of one who has just been linked, too", %{sim: sim, user: user} do
       linked = role!(sim, "Linked")
       start!(sim, [[id: @home, roles: [{:linked, linked}]]])
-      asked? = fn -> match?(%{polled_at: at, task: nil} when at != nil, :sys.get_state(UroDiscord.Accounts.Changes)) end
+
+      asked? = fn ->
+        match?(
+          %{polled_at: at, tasks: tasks} when at != nil and tasks == %{},
+          :sys.get_state(UroDiscord.Accounts.Changes)
+        )
+      end
+
       assert eventually(asked?)
       TestDirectory.link!(sim, user, "bob")
       {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
