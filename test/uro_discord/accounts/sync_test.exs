@@ -796,6 +796,8 @@ defmodule UroDiscord.Accounts.SyncTest do
       TestDirectory.link!(sim, "another", "1300000000000009999")
       TestDirectory.link!(sim, user, "bob")
       {:ok, %{@home => {:changed, _}}} = Sync.sync(user, :linked)
+      # What the gateway told of him is looked at.
+      assert eventually(fn -> member(sim, "bob")["roles"] == [linked] and idle?() end)
       Process.register(self(), __MODULE__)
       send(UroDiscord.Accounts.Changes, :poll)
       assert_receive {:asked_for_all, asking}
