@@ -281,16 +281,16 @@ async fn a_shards_panic_costs_its_connection_and_no_more() {
         .post("settings", json!({"heartbeat_interval_ms": 0}))
         .await;
     let mut bridge = Bridge::greeted().await;
+    let begun = Instant::now();
     bridge
         .desire(json!({"gateway": discord.gateway(&[]), "presence": null}))
         .await;
-    for _ in 0..2 {
+    for panics in 1..=2 {
         let what = bridge.until(|message| match message {
             FromBridge::Panic(what) => Some(what),
             _ => None,
         });
         let what = patiently("a panic", what).await;
-        let panicked = Instant::now();
         assert_eq!(what, Panicked::Shard(0));
         assert!(matches!(
             bridge.state().await,
@@ -298,8 +298,9 @@ async fn a_shards_panic_costs_its_connection_and_no_more() {
         ));
         // A connection that was lost is opened again at once; what panics again and again has to leave its thread to others.
         while !matches!(bridge.state().await, GatewayState::Connecting) {}
-        let paused = panicked.elapsed();
-        assert!(paused >= Duration::from_millis(200), "{paused:?}");
+        // From the beginning: a busy machine may tell of a panic late.
+        let paused = begun.elapsed();
+        assert!(paused >= panics * Duration::from_millis(250), "{paused:?}");
     }
     discord
         .post("settings", json!({"heartbeat_interval_ms": 41_250}))
