@@ -35,7 +35,7 @@ defmodule UroDiscord.Peer do
     arguments =
       ~w(-start_epmd false -erl_epmd_port #{port} -setcookie #{cookie} -kernel inet_dist_use_interface {127,0,0,1} -kernel logger_level none)
 
-    {%{name: to_charlist(name), host: '127.0.0.1', longnames: true}, arguments}
+    {%{name: to_charlist(name), host: ~c"127.0.0.1", longnames: true}, arguments}
   end
 
   # The test, also where a task of its starts the peer.
