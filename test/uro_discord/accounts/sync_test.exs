@@ -234,11 +234,12 @@ defmodule UroDiscord.Accounts.SyncTest do
     } do
       [kept, deleted] = for name <- ["Kept", "Deleted"], do: role!(sim, name)
       start!(sim, [[id: @home, roles: [{:linked, kept}, {:linked, deleted}], nickname: "{display_name}"]])
-      TestDirectory.link!(sim, user, "bob")
       {:ok, before} = Guilds.fetch(@home)
       change_roles!(sim, [%{role: deleted, delete: true}])
-      # As if the gateway had not told of it yet.
-      Runtime.put({:accounts_guild, @home}, %{known: {:ok, before}, at: System.monotonic_time(:millisecond)})
+      # The gateway tells of it, and then it is as if it had not.
+      assert eventually(fn -> Runtime.lookup({:accounts_guild, @home})[:at] != before.read_at and idle?() end)
+      Runtime.put({:accounts_guild, @home}, %{known: {:ok, before}, at: before.read_at})
+      TestDirectory.link!(sim, user, "bob")
       assert {:ok, %{@home => {:changed, plan}}} = Sync.sync(user, :linked)
       assert {plan.add, plan.skipped} == {[kept], [{:role, deleted, :unknown}]}
       assert member(sim, "bob")["roles"] == [kept]
