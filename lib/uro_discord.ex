@@ -226,7 +226,7 @@ defmodule UroDiscord do
       and the `reason` of the last end;
     * `store`: `state` (`:opening`, `:open`, `:unavailable`), `since` and `error`;
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:absent` when it runs elsewhere and has not connected, `:incompatible`,
-      `:down`), `since`, `os_pid`, `restarts`, and how the last one ended (`last_end`), or why it is absent; its `presence` has what was last sent on each shard, and `panics` counts what faults of ours have ended and begun anew: each a
+      `:down`), `since`, `os_pid`, `restarts`, and how the last one ended, or why it is absent (`last_end`); its `presence` has what was last sent on each shard, and `panics` counts what faults of ours have ended and begun anew: each a
       `room` of voice, a `shard`'s connection, the room of a `portal`, or a `connection` of HTTP;
     * `bridges`: the same of each bridge of the configuration, by its name, with its `roles`; `bridge` is the one that has the gateway;
     * `gateway`:

@@ -118,7 +118,7 @@ defmodule UroDiscord.Portal do
         }
 
   @typedoc """
-  `users` are the people in the voice channel. `camera` is whose is to be on air, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
+  `users` are the people in the voice channel. `camera` is whose picture viewers are to see, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
   for one that the configuration has opened.
   """
   @type status :: %{
@@ -257,8 +257,8 @@ defmodule UroDiscord.Portal do
   def gain(_id, _participant, gain), do: {:error, Error.invalid("gain", gain, "a number from 0 to #{@most_gain}")}
 
   @doc ~S"""
-  Whose picture viewers see, of several: `"world:"` and whom a token was made for, as in `status/1`; nil: that of the first who came. While he shows none, and when he goes, it is
-  the first one's. Viewers see the one before until his next keyframe. It holds until it is changed or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is
+  Chooses whose picture viewers see, of several: `"world:"` and whom a token was made for, as in `status/1`; nil: that of the first who came. While the one chosen shows none, viewers see
+  that of the first. Until his keyframe comes they see the picture before. The choice holds until it is changed or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is
   open), `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
   """
   @spec camera(String.t(), String.t() | nil) :: :ok | {:error, Error.t()}

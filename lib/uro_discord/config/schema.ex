@@ -114,8 +114,8 @@ defmodule UroDiscord.Config.Schema do
       option(:bridges, &Config.Bridges.check/1,
         default: Config.Bridges.default(),
         doc:
-          "which bridges there are: a process of this VM's own, and such that run elsewhere and connect to this node over Erlang distribution " <>
-            "(docs/scaling.md); with :gateway are voice and portals, with :http the listener of web:",
+          "which bridges there are: a process of this VM's own, and those that run elsewhere and connect to this node over Erlang distribution " <>
+            "(docs/scaling.md); the role :gateway has voice and portals too, the role :http has the listener of web:",
         allowed: Config.Bridges.allowed(),
         example: ~s|bridges: [{:node, :"media1@10.0.0.5"}]|
       ),
