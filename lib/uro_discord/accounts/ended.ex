@@ -209,7 +209,7 @@ defmodule UroDiscord.Accounts.Ended do
   defp settle(ended, %{store: store}) do
     if now() - ended.ended_at > @longest_ms do
       Logger.error(
-        "accounts: #{Enum.map_join(ended.todo, ", ", &words/1)} of #{ended.link.discord_id}, who is unlinked, fails for a week, and is not tried again"
+        "accounts: #{Enum.map_join(ended.todo, ", ", &words/1)} of #{ended.link.discord_id}, who is unlinked, has failed for a week, and is not tried again"
       )
 
       delete(store, ended)

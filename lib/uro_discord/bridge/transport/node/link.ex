@@ -136,7 +136,7 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
 
   defp attach(state) do
     cond do
-      not Node.alive?() -> absent(state, "this VM is no node of a cluster: start it with --name and --cookie")
+      not Node.alive?() -> absent(state, "this VM is no node of a cluster: docs/scaling.md has how it becomes one")
       not here?(state) -> state
       true -> wish(state)
     end
