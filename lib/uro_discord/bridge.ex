@@ -459,7 +459,7 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle({:refused, part, reason}, state) do
-    Logger.error("the bridge refused #{part}: #{reason}")
+    Logger.error("#{title(state)} refused #{part}: #{reason}")
     Events.publish(:status, {:refused, part, reason})
     state
   end
@@ -475,7 +475,7 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle(other, state) do
-    Logger.error("the bridge sent #{elem(other, 0)} out of turn")
+    Logger.error("#{title(state)} sent #{elem(other, 0)} out of turn")
     state
   end
 
@@ -534,7 +534,7 @@ defmodule UroDiscord.Bridge do
     case Protocol.encode(message) do
       {:ok, frame} -> :ok = Transport.send(state.transport, frame)
       # What it was told before stays. To end would be to say the same to the next bridge.
-      {:error, reason} -> Logger.error("the bridge is not told #{elem(message, 0)}: #{reason}")
+      {:error, reason} -> Logger.error("#{title(state)} is not told #{elem(message, 0)}: #{reason}")
     end
 
     state
