@@ -68,5 +68,37 @@ defmodule UroDiscord.NodeCase do
     :ok
   end
 
+  @doc """
+  A port that leads to this one, for one connection. What comes from there is carried slowly, 2.5 MB a second, and the caller is told `:carried` when it is so
+  many bytes.
+  """
+  def slow!(port, bytes) do
+    {test, options} = {self(), [:binary, active: false, recbuf: 65_536]}
+    {:ok, listener} = :gen_tcp.listen(0, [{:ip, {127, 0, 0, 1}} | options])
+    {:ok, slow} = :inet.port(listener)
+
+    spawn_link(fn ->
+      {:ok, bridge} = :gen_tcp.accept(listener)
+      {:ok, uro} = :gen_tcp.connect({127, 0, 0, 1}, port, options)
+      spawn_link(fn -> carry(bridge, uro) end)
+      drip(uro, bridge, bytes, test)
+    end)
+
+    slow
+  end
+
+  defp carry(from, to) do
+    with {:ok, bytes} <- :gen_tcp.recv(from, 0), :ok <- :gen_tcp.send(to, bytes), do: carry(from, to)
+  end
+
+  defp drip(from, to, left, test) do
+    with {:ok, bytes} <- :gen_tcp.recv(from, 0), :ok <- :gen_tcp.send(to, bytes) do
+      Process.sleep(div(byte_size(bytes), 2_500))
+      now = left - byte_size(bytes)
+      if left > 0 and now <= 0, do: send(test, :carried)
+      drip(from, to, now, test)
+    end
+  end
+
   def cookie, do: @cookie
 end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Bridge.NodeTest do
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
   import UroDiscord.NodeCase
-  alias UroDiscord.{Bridge, DiscordSim, HttpClient, Peer, RemoteBridge, Shards}
+  alias UroDiscord.{Bridge, DiscordSim, HttpClient, NodeCase, Peer, RemoteBridge, Shards}
 
   describe "a bridge on another machine" do
     setup do
@@ -91,6 +91,15 @@ defmodule UroDiscord.Bridge.NodeTest do
       assert System.monotonic_time(:millisecond) - before < 10_000
       RemoteBridge.signal(bridge, "CONT")
       up(uro)
+    end
+
+    test "that is reached slowly is not taken for one that hangs", %{sim: sim, port: port, bridge: name} do
+      uro = uro!(port, config(sim, name))
+      bridge!(slow!(port, 12_000_000), name)
+      %{restarts: restarts} = up(uro)
+      :ok = Peer.call(uro, NodeCase, :flood, ["#{name}", 1, 12_000_000])
+      assert_receive :carried, 20_000
+      assert %{state: :up, restarts: ^restarts} = status(uro).bridges[name]
     end
 
     test "a Uro that hangs does not keep what it had", %{sim: sim, port: port, bridge: name} do

@@ -11,7 +11,7 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
 
   # The name under which a bridge hears who wants to attach.
   @bridge :uro_discord_bridge
-  # Never connects, never waits. A sender that waits because a node does not read waits until that is gone.
+  # Never connects, never waits. Without `:nosuspend` a sender would wait until the node reads, or is gone.
   @options [:noconnect, :nosuspend]
   # What one message carries at most: what is large goes in pieces, and heartbeats between these.
   @piece 256 * 1024
@@ -37,6 +37,9 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
     queue: :queue.new(),
     queued: 0,
     flushing?: false,
+    # Bytes that the connection has taken, and had taken at the last heartbeat.
+    taken: 0,
+    taken_then: 0,
     # As it was last told.
     reason: nil
   ]
@@ -159,10 +162,12 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   defp beat(%{missed: missed} = state) when missed >= @missed,
     do: ended("has answered nothing for #{@missed * @beat_ms} ms", cut(state))
 
+  # A heartbeat that finds no room behind what is queued is not missed while the connection takes that: it is slow, and not dead.
   defp beat(state) do
-    # Where it cannot be sent it is not answered either.
-    :erlang.send(state.session, {:ping, state.beats}, @options)
-    {:noreply, %{state | beats: state.beats + 1, missed: state.missed + 1}}
+    sent = :erlang.send(state.session, {:ping, state.beats}, @options)
+    slow? = sent != :ok and state.taken != state.taken_then
+    missed = if slow?, do: state.missed, else: state.missed + 1
+    {:noreply, %{state | beats: state.beats + 1, missed: missed, taken_then: state.taken}}
   end
 
   ## What it is told
@@ -185,20 +190,21 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   defp flush(state) do
     case :queue.out(state.queue) do
       {:empty, _queue} -> {:noreply, state}
-      {{:value, bytes}, queue} -> flush(piece(bytes), %{state | queue: queue})
+      {{:value, bytes}, queue} -> flush(bytes, piece(bytes), %{state | queue: queue})
     end
   end
 
-  defp flush({piece, rest}, state) do
+  defp flush(bytes, {piece, rest}, state) do
     case :erlang.send(state.session, piece, @options) do
       :ok ->
         queue = if rest == "", do: state.queue, else: :queue.in_r(rest, state.queue)
-        flush(%{state | queue: queue, queued: state.queued - byte_size(piece)})
+        taken = byte_size(piece)
+        flush(%{state | queue: queue, queued: state.queued - taken, taken: state.taken + taken})
 
       # It is busy; or gone, and then its end is on the way.
       _not_taken ->
         Process.send_after(self(), :flush, @again_ms)
-        {:noreply, %{state | queue: :queue.in_r(piece <> rest, state.queue), flushing?: true}}
+        {:noreply, %{state | queue: :queue.in_r(bytes, state.queue), flushing?: true}}
     end
   end
 
