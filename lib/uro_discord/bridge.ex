@@ -309,7 +309,11 @@ defmodule UroDiscord.Bridge do
     phase(state, :starting)
   end
 
-  defp absent(state, reason), do: phase(%{state | last_end: reason}, :absent)
+  # How it ended was said before.
+  defp absent(state, reason) do
+    if reason != state.last_end, do: Logger.warning("the bridge #{state.node} is absent: #{reason}")
+    phase(%{state | last_end: reason}, :absent)
+  end
 
   # We end it: it said something that is not in the protocol, or nothing at all.
   defp stop(%{transport: transport} = state, reason) do

@@ -92,7 +92,11 @@ async fn look(address: Address, shared: Shared) {
     let (addresses, wanted) = watch::channel(HashSet::new());
     let mut said = None;
     loop {
-        let wrong = match shared.dialer.resolve(&address).await {
+        let resolved = tokio::select! {
+            () = shared.over() => break,
+            resolved = shared.dialer.resolve(&address) => resolved,
+        };
+        let wrong = match resolved {
             Ok(found) => {
                 let found: HashSet<_> = found.into_iter().take(ADDRESSES).collect();
                 for at in &found {

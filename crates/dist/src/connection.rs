@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// Who is attached sends a heartbeat a second.
 const ATTACHED_IDLE: Duration = Duration::from_secs(5);
@@ -185,6 +185,9 @@ async fn write(
     let mut current: Option<Outgoing> = None;
     let mut bytes = BytesMut::new();
     let mut out = Vec::new();
+    // Whatever else happens: frames that ask for no answer must not hold it up.
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // Without it a read brings 64 bytes.
         bytes.reserve(CHUNK);
@@ -217,7 +220,7 @@ async fn write(
                 }
                 (Said::Bytes(_), _) | (_, None) => {}
             },
-            () = tokio::time::sleep(TICK) => out.extend_from_slice(&[0; 4]),
+            _ = ticks.tick() => out.extend_from_slice(&[0; 4]),
         }
         {
             let mut node = shared.node();

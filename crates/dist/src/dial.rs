@@ -127,12 +127,19 @@ impl Dialer {
         let looked_up = timeout(CONNECT, lookup_host((host, port))).await;
         let found = looked_up.map_err(|_| DialError::TooSlow("looking up the host", CONNECT))?;
         let found: Vec<_> = found.map_err(DialError::Connect)?.collect();
-        let (Address::Named(name), Some(epmd)) = (address, found.first()) else {
+        let Address::Named(name) = address else {
             return Ok(found);
         };
-        let asked = timeout(EPMD, port_of(*epmd, name.alive())).await;
-        let port = asked.map_err(|_| DialError::TooSlow("EPMD", EPMD))??;
-        Ok(vec![SocketAddr::new(epmd.ip(), port)])
+        // A host may have addresses at which EPMD does not listen.
+        let mut wrong = None;
+        for epmd in found {
+            let asked = timeout(EPMD, port_of(epmd, name.alive())).await;
+            match asked.unwrap_or(Err(DialError::TooSlow("EPMD", EPMD))) {
+                Ok(port) => return Ok(vec![SocketAddr::new(epmd.ip(), port)]),
+                Err(error) => wrong = Some(error),
+            }
+        }
+        wrong.map_or(Ok(Vec::new()), Err)
     }
 
     /// Connects to one of them.
