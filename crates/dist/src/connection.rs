@@ -207,7 +207,13 @@ async fn write(
         tokio::select! {
             biased;
             another = next.recv() => match another {
-                Some(another) => current = Some(another),
+                Some(mut newest) => {
+                    // Those before it are over: so no more of them wait than the answers below have room for.
+                    while let Ok(another) = next.try_recv() {
+                        newest = another;
+                    }
+                    current = Some(newest);
+                }
                 None => return Ended::GivenUp,
             },
             () = shared.answers.notified() => {}

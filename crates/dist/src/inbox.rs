@@ -12,6 +12,9 @@ use tokio::sync::mpsc;
 /// How much may wait. One desired state may have 16 MiB, and the BEAM has the next one wait until that is read.
 const ROOM: usize = 32 * 1024 * 1024;
 
+/// What a piece takes beside its bytes: so many small ones are as few large ones.
+const PIECE: usize = 128;
+
 /// The reader's end.
 pub struct Inbox {
     pieces: mpsc::UnboundedReceiver<Bytes>,
@@ -48,11 +51,17 @@ pub fn inbox() -> (Letters, Inbox) {
 impl Letters {
     /// Adds some bytes. Where nobody reads any more they are dropped.
     pub fn put(&self, bytes: &[u8]) -> Result<(), Full> {
-        if self.waiting.fetch_add(bytes.len(), Ordering::Relaxed) + bytes.len() > ROOM {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let takes = PIECE + bytes.len();
+        if self.waiting.fetch_add(takes, Ordering::Relaxed) + takes > ROOM {
             return Err(Full);
         }
         // A copy: a part of what was read would keep all that was read with it.
-        let _ = self.pieces.send(Bytes::copy_from_slice(bytes));
+        if self.pieces.send(Bytes::copy_from_slice(bytes)).is_err() {
+            self.waiting.fetch_sub(takes, Ordering::Relaxed);
+        }
         Ok(())
     }
 }
@@ -74,6 +83,7 @@ impl AsyncRead for Inbox {
         out.put_slice(&this.current.split_to(some));
         this.waiting.fetch_sub(some, Ordering::Relaxed);
         if !this.current.has_remaining() {
+            this.waiting.fetch_sub(PIECE, Ordering::Relaxed);
             this.current = Bytes::new();
         }
         Poll::Ready(Ok(()))
@@ -88,7 +98,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_makes_room_again() {
         let (letters, mut inbox) = inbox();
-        let piece = vec![7; ROOM / 2];
+        let piece = vec![7; ROOM / 2 - PIECE];
         letters.put(&piece).unwrap();
         letters.put(&piece).unwrap();
         assert!(letters.put(b"x").is_err());
@@ -101,5 +111,28 @@ mod tests {
         drop(letters);
         assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 0);
         inbox.read_u8().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn many_small_pieces_are_too_many_and_empty_ones_are_nothing() {
+        let (letters, inbox) = inbox();
+        for _ in 0..2 * ROOM / PIECE {
+            letters.put(b"").unwrap();
+        }
+        let fit = ROOM / (PIECE + 1);
+        for _ in 0..fit {
+            letters.put(b"x").unwrap();
+        }
+        assert!(letters.put(b"x").is_err());
+        assert_eq!(inbox.pieces.len(), fit);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_reads_any_more_takes_no_room() {
+        let (letters, inbox) = inbox();
+        drop(inbox);
+        for _ in 0..2 * ROOM / (1 << 20) {
+            letters.put(&[0; 1 << 20]).unwrap();
+        }
     }
 }
