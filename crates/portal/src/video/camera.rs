@@ -136,7 +136,7 @@ impl Camera {
         let mut again = Vec::new();
         for layer in &mut self.layers {
             layer.bits = layer.meter.rate(now);
-            if layer.wanted && layer.ask(now) {
+            if layer.wanted && layer.lives(now) && layer.ask(now) {
                 again.push(layer.ssrc);
                 self.asked = self.asked.saturating_add(1);
             }
@@ -192,7 +192,8 @@ impl Layer {
                 self.keyframe = None;
             }
             let gap = number.saturating_sub(self.newest).saturating_sub(1);
-            for _ in 0..gap.min(JUMP) {
+            // More than are kept would push themselves out.
+            for _ in 0..usize::try_from(gap).unwrap_or(KEPT).min(KEPT) {
                 self.keep(None);
             }
             self.keep(Some(packet.clone()));

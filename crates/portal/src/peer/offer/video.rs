@@ -93,16 +93,19 @@ pub(super) fn formats(types: &[&str], lines: &[&str]) -> Vec<Offered> {
     let offered = |kind: u8| types.iter().any(|it| it.parse() == Ok(kind));
     let mut formats: Vec<Offered> = Vec::new();
     for kind in types.iter().filter_map(|kind| kind.parse::<u8>().ok()) {
-        let Some(it) = said.get(&kind) else { continue };
-        let Some(codec) = codec(it) else { continue };
-        let again = said.iter().find(|(_, other)| {
-            let apt = parameter(other.parameters, "apt").and_then(|apt| apt.parse().ok());
-            other.codec.eq_ignore_ascii_case("rtx/90000") && apt == Some(kind)
-        });
+        // Before anything is looked for in its parameters, which may be long.
         let twice = formats.iter().any(|it| it.payload_type == kind);
         if twice || formats.len() >= FORMATS {
             continue;
         }
+        let Some(it) = said.get(&kind) else { continue };
+        let Some(codec) = codec(it) else { continue };
+        let again = said.iter().find(|(_, other)| {
+            let apt = || parameter(other.parameters, "apt").and_then(|apt| apt.parse().ok());
+            other.codec.eq_ignore_ascii_case("rtx/90000")
+                && other.parameters.len() <= PARAMETERS
+                && apt() == Some(kind)
+        });
         let mut feedback = it.feedback.clone();
         feedback.extend(everywhere.iter().filter(|all| !it.feedback.contains(all)));
         feedback.truncate(FEEDBACK.len());
@@ -119,6 +122,9 @@ pub(super) fn formats(types: &[&str], lines: &[&str]) -> Vec<Offered> {
 
 /// The codec, if it is packed as all others can take it.
 fn codec(said: &Said<'_>) -> Option<VideoCodec> {
+    if said.parameters.len() > PARAMETERS {
+        return None;
+    }
     let (name, rate) = said.codec.split_once('/')?;
     let codec = VideoCodec::from_name(&name.to_ascii_uppercase())?;
     let good = |it: u8| it.is_ascii_graphic() || it == b' ';
@@ -126,7 +132,7 @@ fn codec(said: &Said<'_>) -> Option<VideoCodec> {
         VideoCodec::Vp8 => true,
         VideoCodec::H264 => parameter(said.parameters, "packetization-mode") == Some("1"),
     };
-    let plain = said.parameters.len() <= PARAMETERS && said.parameters.bytes().all(good);
+    let plain = said.parameters.bytes().all(good);
     (rate == "90000" && packed && plain).then_some(codec)
 }
 

@@ -11,6 +11,7 @@ use rtc::rtcp::payload_feedbacks::full_intra_request::FullIntraRequest;
 use rtc::rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication;
 use rtc::rtcp::payload_feedbacks::receiver_estimated_maximum_bitrate::ReceiverEstimatedMaximumBitrate;
 use rtc::rtcp::receiver_report::ReceiverReport;
+use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::transport_feedbacks::transport_layer_nack::TransportLayerNack;
 use rtc::sansio::Protocol;
 use rtc::shared::error::Error;
@@ -48,7 +49,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for Deliverer {
                     || any.is::<FullIntraRequest>()
                     || any.is::<TransportLayerNack>()
                     || any.is::<ReceiverEstimatedMaximumBitrate>()
-                    || any.is::<ReceiverReport>();
+                    || any.is::<ReceiverReport>()
+                    || any.is::<SenderReport>();
                 if wanted {
                     let packet = Packet::Rtcp(vec![packet.clone()]);
                     self.read.push_back(TaggedPacket {
@@ -115,7 +117,39 @@ pub(super) fn read(packet: &dyn rtcp::Packet, ssrc: u32) -> Option<Feedback> {
         )]
         return ours.then_some(Feedback::Carries(bits as u64));
     }
-    let report = any.downcast_ref::<ReceiverReport>()?;
-    let ours = report.reports.iter().find(|it| it.ssrc == ssrc)?;
+    // Who sends too may say it in his own report (RFC 3550, 6.4.1).
+    let reports = match any.downcast_ref::<SenderReport>() {
+        Some(report) => &report.reports,
+        None => &any.downcast_ref::<ReceiverReport>()?.reports,
+    };
+    let ours = reports.iter().find(|it| it.ssrc == ssrc)?;
     Some(Feedback::Lost(ours.fraction_lost))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rtc::rtcp::reception_report::ReceptionReport;
+
+    #[test]
+    fn loss_is_in_reports_of_who_only_receives_and_of_who_sends_too() {
+        let reports = vec![ReceptionReport {
+            ssrc: 7,
+            fraction_lost: 40,
+            ..ReceptionReport::default()
+        }];
+        let receiver = ReceiverReport {
+            reports: reports.clone(),
+            ..ReceiverReport::default()
+        };
+        let sender = SenderReport {
+            reports,
+            ..SenderReport::default()
+        };
+        let both: [&dyn rtcp::Packet; 2] = [&receiver, &sender];
+        for report in both {
+            assert!(matches!(read(report, 7), Some(Feedback::Lost(40))));
+            assert!(read(report, 8).is_none());
+        }
+    }
 }
