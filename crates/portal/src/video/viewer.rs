@@ -11,7 +11,9 @@ use super::{VideoFormat, VideoPacket, ViewerHealth};
 use crate::rate::Rate;
 use crate::room::PeerId;
 
-/// Packets since a keyframe that are sent at once to who comes late, instead of asking for another: some 300 KB.
+/// Packets since a keyframe that are sent at once to a viewer who has seen nothing yet, instead of asking for another: some 300 KB.
+/// Those who see something wait for the next keyframe: a room of viewers that turn to another camera together would get all of theirs at
+/// once.
 const CATCH_UP: usize = 256;
 
 /// By how much faster than they were sent frames of the past go by.
@@ -107,8 +109,8 @@ impl Viewer {
             .filter(|aim| self.waiting || self.sees() != Some(*aim))
     }
 
-    /// Chooses among the layers of the camera that is on air, the largest first. It is sent what is kept since a keyframe, if that is all
-    /// there.
+    /// Chooses among the layers of the camera that is on air, the largest first. One that has seen nothing yet is sent what is kept since
+    /// a keyframe, if that is all there; others are if that is but the packet that came.
     pub(super) fn choose(
         &mut self,
         now: Instant,
@@ -124,12 +126,13 @@ impl Viewer {
             return;
         }
         let layer = taken.get(self.pace.layer(taken.len()));
+        let most = if self.seen.is_none() { CATCH_UP } else { 1 };
         self.aim = layer.map(|layer| (camera, layer.ssrc));
         // After a pause the link is to see how much it carries, and not what it missed.
         if let Some(layer) = layer
             && self.needs().is_some()
             && !(self.waiting && self.sees() == self.aim)
-            && layer.since_keyframe(CATCH_UP).is_some()
+            && layer.since_keyframe(most).is_some()
         {
             self.begin(now, camera, layer, send);
         }
