@@ -143,14 +143,18 @@ config :uro_discord,
     public_addresses: [],
     # The web pages that may open a portal's endpoints from a browser (CORS).
     origins: [],
-    # How many peers there may be.
+    # How many peers there may be, and how much each may send.
     limits: [
       # In one portal.
       portal_peers: 64,
       # With one token.
       token_peers: 4,
       # From one address.
-      address_peers: 32
+      address_peers: 32,
+      # How many packets a second one peer may send, of sound and pictures together.
+      packets: 2_000,
+      # How many bits a second one peer may send, of sound and pictures together.
+      bits: 12_000_000
     ],
     # Portals that open by themselves, see `UroDiscord.Config.Portal`.
     open: [],

@@ -1,4 +1,4 @@
-//! What peers of a portal send: offers, tokens, checks of ICE, messages on data channels, voice; and a peer's session as a machine.
+//! What peers of a portal send: offers, tokens, checks of ICE, messages on data channels, voice, pictures; and a peer's session as a machine.
 
 use crate::Target;
 use uro_discord_portal::fuzzing;
@@ -7,6 +7,7 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("portal-control", fuzzing::control),
     ("portal-fragment", fuzzing::fragment),
     ("portal-offer", fuzzing::offer),
+    ("portal-picture", fuzzing::picture),
     ("portal-rtp", fuzzing::rtp),
     ("portal-session", fuzzing::session),
     ("portal-dtls", fuzzing::dtls),

@@ -85,7 +85,7 @@ defmodule UroDiscord.Portal do
         }
 
   @typedoc """
-  A peer that shows a picture: its `codec` (nil: nothing comes), how many `layers` of it come, in how many `bits` a second, the `packets` and `keyframes` that came, the
+  A peer that shows a picture: its `codec` (`"VP8"`, `"H264"`, `"JPEG"`; nil: nothing comes), how many `layers` of it come, in how many `bits` a second, the `packets` and `keyframes` that came, the
   keyframes that were `asked` for, and the packets that were too many, too late or too large (`dropped`).
   """
   @type camera :: %{
@@ -227,13 +227,14 @@ defmodule UroDiscord.Portal do
   end
 
   @doc """
-  Where peers of a portal offer WebRTC: `:whip` to publish, `:whep` to listen, `:peer` both ways and for data channels, as Godot's are; or `{:page, token}`, a link for a
+  Where peers of a portal offer WebRTC: `:whip` to publish, `:whep` to listen, `:peer` both ways and for data channels, as Godot's are; `:still`, where the newest picture is to be had (docs/portal.md, "Pictures"); or `{:page, token}`, a link for a
   person, to a page with which a browser is a peer (keep it as secret as the token). It begins with `public_url:` of the
   configuration; without one, with the listener's own address, good on this machine.
 
   Errors: `:invalid`; `:unavailable` (there is no `public_url:`, and the listener does not listen yet); `:disabled`, `:not_started`.
   """
-  @spec url(String.t(), :whip | :whep | :peer | {:page, token :: String.t()}) :: {:ok, String.t()} | {:error, Error.t()}
+  @spec url(String.t(), :whip | :whep | :peer | :still | {:page, token :: String.t()}) ::
+          {:ok, String.t()} | {:error, Error.t()}
   def url(id, kind) do
     with {:ok, %{config: config}} <- runtime(),
          {:ok, id} <- Arguments.id(id),

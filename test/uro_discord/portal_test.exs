@@ -205,6 +205,7 @@ defmodule UroDiscord.PortalTest do
     {:ok, token} = Portal.token("lobby", role: :peer, who: "ada")
     {:ok, page} = Portal.url("lobby", {:page, token})
     assert page == String.replace_suffix(url, "peer", "#" <> token)
+    assert Portal.url("lobby", :still) == {:ok, String.replace_suffix(url, "peer", "still.jpg")}
     refute inspect(DiscordSim.get(sim, "/events")) =~ token
   end
 

@@ -336,6 +336,9 @@ async fn an_endpoint_that_cannot_be_had_is_tried_until_it_can() {
         (head.status.as_u16(), &head.headers["location"]),
         (308, &"lobby/".parse().unwrap())
     );
+    // The still picture is the endpoint's, and no file of the page.
+    let (head, body) = ask("GET", &format!("{http}/portal/lobby/still.jpg"), &[]).await;
+    assert_eq!(head.status, 401, "{body:?}");
     // A page may read what the listener itself answers, too.
     let long = Bytes::from(vec![b'x'; 70_000]);
     let (head, body) = send("POST", &whip, &[origin], long).await;

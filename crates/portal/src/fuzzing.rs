@@ -17,12 +17,13 @@ use bytes::Bytes;
 use rtc::shared::marshal::Unmarshal as _;
 use secrecy::SecretString;
 
-use crate::channel::{control, voice};
+use crate::channel::{control, video, voice};
 use crate::peer::{Identity, Offer, Peer as _, Rtc, fuzz_dtls};
 use crate::room::{
     Codec, Format, Listens, Member, Options, Packet, PeerId, Room, Sequence, Source,
 };
 use crate::token::{Keys, sign};
+use crate::video::{Jpeg, PIXELS};
 
 pub fn control(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
@@ -52,6 +53,35 @@ pub fn voice(data: &[u8]) {
         again.extend(voice::write(packet.sender, packet.sequence, &packet.payload).unwrap());
     }
     assert!(data.starts_with(&again));
+}
+
+/// Messages of `vsk-video`, each behind its length in two bytes: what is held is bounded, what comes whole is as it was sent, and what is taken
+/// for a picture has no more pixels than may be decoded.
+pub fn picture(data: &[u8]) {
+    let mut rest = data;
+    let mut pictures = video::Pictures::default();
+    while let Some((length, after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_be_bytes(*length)).min(after.len());
+        let (message, after) = after.split_at(length);
+        rest = after;
+        if let Ok(Some(whole)) = pictures.take(message) {
+            assert!((1..=video::PICTURE).contains(&whole.bytes.len()));
+            jpeg(whole.bytes);
+        }
+        assert!(pictures.held() <= 2 * video::PICTURE);
+    }
+    let mut again = video::Pictures::default();
+    let came = video::write(7, 9, data).find_map(|message| again.take(&message).unwrap());
+    assert!(came.map_or(data.is_empty(), |whole| whole.bytes == data));
+    jpeg(Bytes::copy_from_slice(data));
+}
+
+fn jpeg(bytes: Bytes) {
+    if let Ok(jpeg) = Jpeg::read(0, bytes) {
+        let pixels = u32::from(jpeg.width) * u32::from(jpeg.height);
+        assert!((1..=PIXELS).contains(&pixels));
+        assert!(jpeg.bytes.starts_with(b"\xff\xd8") && jpeg.bytes.ends_with(b"\xff\xd9"));
+    }
 }
 
 /// As it came, and as what a good signature is of.

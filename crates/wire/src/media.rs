@@ -19,11 +19,11 @@ pub struct Media {
     /// Web pages whose scripts may ask: `https://uro.example`, or `*`.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// How many peers there may be.
+    /// How many peers there may be, and how much each may send.
     pub limits: MediaLimits,
 }
 
-/// How many peers there may be at once.
+/// How many peers there may be at once, and how much each may send.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MediaLimits {
@@ -33,4 +33,18 @@ pub struct MediaLimits {
     pub token_peers: NonZeroU32,
     /// From one address.
     pub address_peers: NonZeroU32,
+    /// Datagrams a second from one peer.
+    #[serde(default = "packets")]
+    pub packets: NonZeroU32,
+    /// Bits a second from one peer, of sound and pictures together.
+    #[serde(default = "bits")]
+    pub bits: NonZeroU32,
+}
+
+const fn packets() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(1_999)
+}
+
+const fn bits() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(11_999_999)
 }

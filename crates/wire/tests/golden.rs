@@ -66,7 +66,9 @@ fn desired_media() -> Value {
         "public": ["203.0.113.5", "2001:db8::5"],
         "keys": [KEY],
         "origins": ["https://uro.example"],
-        "limits": {"portal_peers": 64, "token_peers": 4, "address_peers": 16},
+        "limits": {
+            "portal_peers": 64, "token_peers": 4, "address_peers": 16, "packets": 3_000, "bits": 20_000_000,
+        },
     })
 }
 

@@ -48,7 +48,13 @@ defmodule UroDiscord.Config.Portal do
           udp: %{ip: [:inet.ip_address()], port: :inet.port_number()},
           public_addresses: [String.t()],
           origins: [String.t()],
-          limits: %{portal_peers: pos_integer(), token_peers: pos_integer(), address_peers: pos_integer()},
+          limits: %{
+            portal_peers: pos_integer(),
+            token_peers: pos_integer(),
+            address_peers: pos_integer(),
+            packets: pos_integer(),
+            bits: pos_integer()
+          },
           open: [Open.t()],
           close_after: non_neg_integer()
         }
@@ -89,7 +95,7 @@ defmodule UroDiscord.Config.Portal do
         allowed: "a list of origins: http or https, a host, and a port where it is not the usual one",
         example: ~s|portal: [origins: ["https://v-sekai.org"]]|
       ),
-      group(:limits, limits(), "how many peers there may be"),
+      group(:limits, limits(), "how many peers there may be, and how much each may send"),
       option(:open, &Open.check/1,
         default: [],
         doc: "portals that open by themselves, see `UroDiscord.Config.Portal`",
@@ -134,16 +140,21 @@ defmodule UroDiscord.Config.Portal do
     )
   end
 
+  # A voice alone is some 60 packets and 100,000 bits a second.
   defp limits do
-    for {key, default, of} <- [
-          {:portal_peers, 64, "in one portal"},
-          {:token_peers, 4, "with one token"},
-          {:address_peers, 32, "from one address"}
+    for {key, default, least..most//_, doc} <- [
+          {:portal_peers, 64, 1..10_000, "how many peers there may be in one portal"},
+          {:token_peers, 4, 1..10_000, "how many peers there may be with one token"},
+          {:address_peers, 32, 1..10_000, "how many peers there may be from one address"},
+          {:packets, 2_000, 100..1_000_000,
+           "how many packets a second one peer may send, of sound and pictures together"},
+          {:bits, 12_000_000, 200_000..4_000_000_000,
+           "how many bits a second one peer may send, of sound and pictures together"}
         ] do
-      option(key, &integer(&1, 1..10_000),
+      option(key, &integer(&1, least..most),
         default: default,
-        doc: "how many peers there may be #{of}",
-        allowed: "an integer from 1 to 10000",
+        doc: doc,
+        allowed: "an integer from #{least} to #{most}",
         example: "portal: [limits: [#{key}: #{default}]]"
       )
     end

@@ -4,7 +4,7 @@ defmodule UroDiscord.Portal.Address do
 
   alias UroDiscord.{Config, Error, Runtime}
 
-  @type kind :: :whip | :whep | :peer | {:page, token :: String.t()}
+  @type kind :: :whip | :whep | :peer | :still | {:page, token :: String.t()}
 
   @spec url(Config.Portal.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
   def url(config, id, kind) do
@@ -12,11 +12,14 @@ defmodule UroDiscord.Portal.Address do
   end
 
   defp path(kind) when kind in [:whip, :whep, :peer], do: {:ok, Atom.to_string(kind)}
+  defp path(:still), do: {:ok, "still.jpg"}
   # What follows the # no browser sends to anybody.
   defp path({:page, token}) when is_binary(token), do: {:ok, "#" <> token}
   # Perhaps with a token in it.
-  defp path({_other, _token}), do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer or {:page, token}")}
-  defp path(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer or {:page, token}")}
+  defp path({_other, _token}),
+    do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer, :still or {:page, token}")}
+
+  defp path(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer, :still or {:page, token}")}
 
   defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
 

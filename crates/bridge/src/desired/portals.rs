@@ -23,6 +23,10 @@ const ORIGINS: usize = 64;
 /// The most peers that can be allowed.
 const PEERS: u32 = 100_000;
 
+/// The most packets, and bits, a second that one peer can be allowed.
+const PACKETS: u32 = 1_000_000;
+const BITS: u32 = 4_000_000_000;
+
 /// Portals of one bridge.
 const PORTALS: usize = 10_000;
 
@@ -73,15 +77,15 @@ pub fn media(media: &Media) -> Result<(), String> {
         }
     }
     let limits = media.limits;
-    for (key, limit) in [
-        ("portal_peers", limits.portal_peers),
-        ("token_peers", limits.token_peers),
-        ("address_peers", limits.address_peers),
+    for (key, limit, most) in [
+        ("portal_peers", limits.portal_peers, PEERS),
+        ("token_peers", limits.token_peers, PEERS),
+        ("address_peers", limits.address_peers, PEERS),
+        ("packets", limits.packets, PACKETS),
+        ("bits", limits.bits, BITS),
     ] {
-        if limit.get() > PEERS {
-            return Err(format!(
-                "limits.{key}: {limit} is over the limit of {PEERS}"
-            ));
+        if limit.get() > most {
+            return Err(format!("limits.{key}: {limit} is over the limit of {most}"));
         }
     }
     Ok(())
@@ -192,7 +196,9 @@ mod tests {
             "public": ["203.0.113.5"],
             "keys": ["SECRET-of-thirty-two-bytes-01234"],
             "origins": ["https://uro.example", "http://localhost:4000", "*"],
-            "limits": {"portal_peers": 64, "token_peers": 4, "address_peers": 16},
+            "limits": {
+                "portal_peers": 64, "token_peers": 4, "address_peers": 16, "packets": 2_000, "bits": 12_000_000,
+            },
         })
     }
 
@@ -244,6 +250,17 @@ mod tests {
                 "/limits/portal_peers",
                 json!(100_001),
                 "limits.portal_peers: 100001 is over the limit",
+            ),
+            ("/limits/packets", json!(0), "limits.packets: "),
+            (
+                "/limits/packets",
+                json!(1_000_001),
+                "limits.packets: 1000001 is over the limit",
+            ),
+            (
+                "/limits/bits",
+                json!(4_000_000_001_u32),
+                "limits.bits: 4000000001 is over the limit",
             ),
         ];
         for (pointer, value, expected) in cases {

@@ -39,6 +39,8 @@ impl Bound {
             portal_peers: peers(media.limits.portal_peers),
             token_peers: peers(media.limits.token_peers),
             address_peers: peers(media.limits.address_peers),
+            packets: media.limits.packets.get(),
+            bits: media.limits.bits.get(),
             ..Limits::default()
         };
         let keys = media.keys.iter();

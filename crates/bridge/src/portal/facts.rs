@@ -6,6 +6,9 @@ use uro_discord_wire::{
     CameraStats, ParticipantStats, PortalSpeaker, PortalStats, Side, ViewerStats,
 };
 
+/// What a camera of whole pictures sends.
+const JPEG: &str = "JPEG";
+
 /// A peer that is in the room.
 pub struct Peer {
     pub name: String,
@@ -86,7 +89,11 @@ fn camera(health: &CameraHealth, peers: &BTreeMap<PeerId, Peer>) -> CameraStats 
         peer: health.peer.0,
         name,
         on_air: health.on_air,
-        codec: health.codec.map(|codec| codec.name().to_owned()),
+        codec: match (health.codec, health.jpeg) {
+            (Some(codec), _) => Some(codec.name().to_owned()),
+            (None, Some(_)) => Some(JPEG.to_owned()),
+            (None, None) => None,
+        },
         layers: health.layers,
         bits: health.bits,
         packets: health.packets,

@@ -22,6 +22,11 @@ pub(crate) enum FromPeer {
         sender: u32,
         name: String,
     },
+    /// Whether it shows pictures on `vsk-video`, and whether it sees those of others there.
+    Video {
+        shows: bool,
+        sees: bool,
+    },
     /// Whether the portal is there still.
     Ping,
     Bye,
@@ -94,6 +99,12 @@ enum Raw {
     Name {
         sender: u32,
         name: String,
+    },
+    Video {
+        #[serde(default)]
+        shows: bool,
+        #[serde(default)]
+        sees: bool,
     },
     Ping,
     Bye,
@@ -191,6 +202,7 @@ impl FromPeer {
                 sender,
                 name: self::name(&name).ok_or(ControlError::Name)?,
             }),
+            Raw::Video { shows, sees } => Ok(Self::Video { shows, sees }),
             Raw::Ping => Ok(Self::Ping),
             Raw::Bye => Ok(Self::Bye),
         }
@@ -224,6 +236,10 @@ enum ToPeer<'a> {
     Speaking {
         id: u32,
         speaking: bool,
+    },
+    #[serde(rename = "on_air")]
+    OnAir {
+        peer: Option<u32>,
     },
     Pong,
     Error {
@@ -274,6 +290,11 @@ pub(crate) fn speaking(id: u32, speaking: bool) -> String {
     ToPeer::Speaking { id, speaking }.text()
 }
 
+/// Whose camera is on air, by his number as `welcome` has it.
+pub(crate) fn on_air(peer: Option<u32>) -> String {
+    ToPeer::OnAir { peer }.text()
+}
+
 pub(crate) fn pong() -> String {
     ToPeer::Pong.text()
 }
@@ -317,6 +338,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_says_of_pictures() {
+        let said = |text: &str| FromPeer::parse(text).unwrap();
+        let (shows, sees) = (true, false);
+        assert_eq!(
+            said(r#"{"type":"video","shows":true}"#),
+            FromPeer::Video { shows, sees }
+        );
+        let (shows, sees) = (false, true);
+        assert_eq!(
+            said(r#"{"type":"video","shows":false,"sees":true,"codec":"jpeg"}"#),
+            FromPeer::Video { shows, sees }
+        );
+    }
+
+    #[test]
     fn what_cannot_be_had_has_a_word() {
         let code = |message: Result<FromPeer, ControlError>| message.unwrap_err().code();
         assert_eq!(code(hello(r#"{"rate":44100}"#)), "bad_voice");
@@ -354,6 +390,8 @@ mod tests {
             r#"{"type":"speaking","id":5,"speaking":true}"#
         );
         assert_eq!(pong(), r#"{"type":"pong"}"#);
+        assert_eq!(on_air(Some(3)), r#"{"type":"on_air","peer":3}"#);
+        assert_eq!(on_air(None), r#"{"type":"on_air","peer":null}"#);
         assert_eq!(bye("closed"), r#"{"type":"bye","reason":"closed"}"#);
         assert_eq!(
             error("a", "b"),

@@ -1,9 +1,10 @@
-//! The HTTP endpoint: WHIP (RFC 9725), WHEP, and `/peer`, which is both at once and has data channels.
+//! The HTTP endpoint: WHIP (RFC 9725), WHEP, and `/peer`, which is both at once and has data channels; and the still picture.
 
 mod fragment;
 mod refusal;
 mod request;
 mod session;
+mod still;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,12 +56,15 @@ async fn handle(
 async fn route(shared: &Shared, path: &str, request: Request) -> Answer {
     let mut words = path.split('/').map(str::to_owned);
     let (id, kind, session) = (words.next(), words.next(), words.next());
+    if let (Some(id), Some(still::NAME), None) = (&id, kind.as_deref(), &session) {
+        return still::answer(shared, id, request).await;
+    }
     let kind = kind.and_then(|name| self::kind(&name));
     let (Some(id), Some(kind), None) = (id, kind, words.next()) else {
         return Err(Refusal::NotFound);
     };
     match (request.method().clone(), session) {
-        (Method::OPTIONS, _) => Ok(options()),
+        (Method::OPTIONS, _) => Ok(offers()),
         (Method::POST, None) => session::post(shared, id, kind, request).await,
         (Method::PATCH, Some(name)) => session::patch(shared, id, kind, name, request).await,
         (Method::DELETE, Some(name)) => session::delete(shared, id, kind, name, request).await,
@@ -82,7 +86,8 @@ fn kind(name: &str) -> Option<Kind> {
 fn finish(shared: &Shared, origin: Option<&HeaderValue>, answer: Answer) -> Response<Body> {
     let mut response = answer.unwrap_or_else(|refusal| refusal.response());
     let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
     allow(shared, origin, headers);
     response
 }
@@ -101,15 +106,20 @@ pub(crate) fn allow(shared: &Shared, origin: Option<&HeaderValue>, headers: &mut
     }
 }
 
-fn options() -> Response<Body> {
+/// What a page may ask with, of other origins too.
+fn options(methods: HeaderValue, allowed: &'static str) -> Response<Body> {
     let mut response = empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Authorization, Content-Type, If-Match"),
-    );
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    let allowed = HeaderValue::from_static(allowed);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("86400"));
+    response
+}
+
+fn offers() -> Response<Body> {
+    let mut response = options(METHODS, "Authorization, Content-Type, If-Match");
+    let headers = response.headers_mut();
     headers.insert(
         HeaderName::from_static("accept-post"),
         HeaderValue::from_static(SDP),

@@ -33,6 +33,10 @@ pub(super) enum Refusal {
     Full(Full),
     /// ICE begins anew all the time.
     Often,
+    /// The still picture is asked for all the time.
+    StillOften,
+    /// There is no still picture.
+    NoPicture,
     Busy,
     Internal,
 }
@@ -40,7 +44,9 @@ pub(super) enum Refusal {
 impl Refusal {
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::NoPortal | Self::NoSession => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoPortal | Self::NoSession | Self::NoPicture => {
+                StatusCode::NOT_FOUND
+            }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
             Self::OtherPortal | Self::Role(_) => StatusCode::FORBIDDEN,
@@ -56,9 +62,9 @@ impl Refusal {
             | Self::Restart(_) => StatusCode::BAD_REQUEST,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::Full(Full::Portal) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full(Full::Token | Full::Address | Full::Often) | Self::Often => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::Full(Full::Token | Full::Address | Full::Often)
+            | Self::Often
+            | Self::StillOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -84,7 +90,8 @@ impl Refusal {
             Self::Full(Full::Portal) => "portal_full",
             Self::Full(Full::Token) => "token_in_use",
             Self::Full(Full::Address) => "too_many_peers",
-            Self::Full(Full::Often) | Self::Often => "too_often",
+            Self::Full(Full::Often) | Self::Often | Self::StillOften => "too_often",
+            Self::NoPicture => "no_picture",
             Self::Busy => "unavailable",
             Self::Internal => "internal",
         }
@@ -92,7 +99,9 @@ impl Refusal {
 
     fn message(&self) -> String {
         match self {
-            Self::NotFound => "there is nothing here; POST to /portal/ID/whip, /portal/ID/whep or /portal/ID/peer",
+            Self::NotFound => {
+                "there is nothing here; POST to /portal/ID/whip, /portal/ID/whep or /portal/ID/peer, or GET /portal/ID/still.jpg"
+            }
             Self::Method(methods) => return format!("this takes {methods}"),
             Self::NoToken => {
                 "there is no token; send Authorization: Bearer with one of UroDiscord.Portal.token/2"
@@ -135,6 +144,12 @@ impl Refusal {
             Self::Full(Full::Address) => "this address has as many peers as it may; try again later",
             Self::Full(Full::Often) => "this token, or this address, has joined too often just now; try again later",
             Self::Often => "ICE has begun anew too often just now; try again later",
+            Self::StillOften => {
+                "this token, or this address, has asked for the picture too often just now; ask once a second, with If-None-Match"
+            }
+            Self::NoPicture => {
+                "no JPEG comes of the camera that is on air; have a Godot world show one (UroPortalCamera) and put it on air (/portal camera), or watch by WHEP what others send"
+            }
             Self::Busy => "there is too much to do; try again",
             Self::Internal => "something went wrong here; it is in the log of uro_discord",
         }

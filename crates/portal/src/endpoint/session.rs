@@ -216,7 +216,7 @@ fn name() -> Result<String, Refusal> {
 }
 
 /// Asks a portal's loop.
-async fn ask<T>(
+pub(super) async fn ask<T>(
     shared: &Shared,
     link: &RoomLink,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,

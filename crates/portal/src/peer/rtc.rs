@@ -30,7 +30,7 @@ use crate::video::{VideoFormat, VideoPacket};
 use picture::{Picture, Received};
 pub(crate) use setup::Identity;
 
-/// Channels of one peer: two are of use.
+/// Channels of one peer: three are of use.
 const CHANNELS: usize = 8;
 
 /// A record of DTLS by which a connection without data channels says goodbye.

@@ -11,6 +11,9 @@ use crate::rate::Rate;
 /// How many times its limit of peers a token, or an address, may join at once. An offer costs a loop a millisecond and more.
 const AT_ONCE: u32 = 4;
 
+/// How often a token may have the still picture, a second, and how often at once. An address may as often as so many tokens as it may have peers.
+const STILLS: (f64, u32) = (2.0, 8);
+
 /// So many are remembered before those are forgotten who have not come for long.
 const REMEMBERED: usize = 1024;
 
@@ -20,6 +23,9 @@ enum Key {
     Portal(String),
     Token(String),
     Address(IpAddr),
+    /// Who asks for the still picture.
+    TokenStill(String),
+    AddressStill(IpAddr),
 }
 
 /// Which limit is reached.
@@ -78,7 +84,10 @@ impl Admission {
             }
         }
         for (key, limit, full) in &wanted {
-            if *full != Full::Portal && !state.arrives(key, *limit, now) {
+            // A quarter of the limit may each second.
+            let limit = u32::try_from(*limit).unwrap_or(u32::MAX);
+            let rate = (f64::from(limit) / 4.0, limit.saturating_mul(AT_ONCE));
+            if *full != Full::Portal && !state.arrives(key, rate, now) {
                 return Err(Full::Often);
             }
         }
@@ -93,16 +102,35 @@ impl Admission {
             keys,
         })
     }
+
+    /// Whether somebody may have the still picture now. Each time a loop is asked.
+    pub(crate) fn still(
+        &self,
+        limits: &Limits,
+        token: &str,
+        address: Option<IpAddr>,
+        now: Instant,
+    ) -> bool {
+        let (per_second, at_once) = STILLS;
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.arrives(&Key::TokenStill(token.into()), STILLS, now) {
+            return false;
+        }
+        address.is_none_or(|address| {
+            let peers = u32::try_from(limits.address_peers).unwrap_or(u32::MAX);
+            let rate = (per_second * f64::from(peers), at_once.saturating_mul(peers));
+            state.arrives(&Key::AddressStill(site(address)), rate, now)
+        })
+    }
 }
 
 impl State {
-    /// Whether one more may join. A quarter of the limit may each second.
-    fn arrives(&mut self, key: &Key, limit: usize, now: Instant) -> bool {
+    /// Whether one more may come: so many a second, and so many at once.
+    fn arrives(&mut self, key: &Key, (per_second, at_once): (f64, u32), now: Instant) -> bool {
         if self.arrivals.len() >= REMEMBERED && !self.arrivals.contains_key(key) {
             self.arrivals.retain(|_, rate| !rate.is_full(now));
         }
-        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let rate = || Rate::within(limit.saturating_mul(AT_ONCE), f64::from(limit) / 4.0, now);
+        let rate = || Rate::within(at_once, per_second, now);
         let rate = self.arrivals.entry(key.clone()).or_insert_with(rate);
         rate.take(1, now)
     }
@@ -164,6 +192,27 @@ mod tests {
         drop(third);
         drop(_second);
         assert!(admission.0.lock().unwrap().counts.is_empty());
+    }
+
+    #[test]
+    fn a_still_picture_is_had_so_often() {
+        let limits = Limits {
+            address_peers: 2,
+            ..Limits::default()
+        };
+        let admission = Admission::default();
+        let start = Instant::now();
+        let had = |token: &str, address: &str, after: u64| {
+            let now = start + Duration::from_millis(after);
+            admission.still(&limits, token, Some(address.parse().unwrap()), now)
+        };
+        assert!((0..8).all(|_| had("1", "10.0.0.1", 0)));
+        assert!(!had("1", "10.0.0.2", 0));
+        assert!((0..8).all(|_| had("2", "10.0.0.1", 0)));
+        assert!(!had("3", "10.0.0.1", 0), "of two tokens' worth");
+        assert!(had("3", "10.0.0.2", 0));
+        assert!(had("1", "10.0.0.1", 500));
+        assert!(!had("1", "10.0.0.1", 500));
     }
 
     #[test]

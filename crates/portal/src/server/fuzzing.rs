@@ -14,7 +14,7 @@ use super::{Kind, Limits};
 use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
 use crate::room::PeerId;
 use crate::token::{Claims, Role};
-use crate::video::{Feedback, VideoFormat, VideoPacket};
+use crate::video::{Feedback, PIXELS, VideoFormat, VideoPacket};
 
 const FORMAT: VideoFormat = VideoFormat {
     codec: uro_discord_media::VideoCodec::Vp8,
@@ -76,7 +76,7 @@ impl Peer for Scripted {
 /// The first byte says what happens.
 fn event(bytes: &[u8]) -> Option<Event> {
     let (kind, rest) = bytes.split_first()?;
-    let channel = Channel(u64::from(kind >> 4) & 1);
+    let channel = Channel(u64::from(kind >> 4) & 3);
     Some(match kind & 7 {
         0 => Event::Connected,
         1 if kind & 8 != 0 => Event::Video(VideoPacket {
@@ -96,6 +96,10 @@ fn event(bytes: &[u8]) -> Option<Event> {
         2 => Event::Opened {
             channel: Channel(0),
             label: "vsk-control".into(),
+        },
+        3 if kind & 8 != 0 => Event::Opened {
+            channel: Channel(2),
+            label: "vsk-video".into(),
         },
         3 => Event::Opened {
             channel: Channel(1),
@@ -205,7 +209,13 @@ fn joins(data: &[u8]) -> bool {
                     joined = true;
                     session.welcome(now, "lobby", &[], &[]);
                 }
-                Action::Video(_) | Action::Feedback(_) => assert!(joined),
+                Action::Video(_) | Action::Feedback(_) | Action::Pictures { .. } => {
+                    assert!(joined);
+                }
+                Action::Jpeg(jpeg) => {
+                    assert!(joined && u32::from(jpeg.width) * u32::from(jpeg.height) <= PIXELS);
+                    session.show(now, &jpeg);
+                }
                 Action::Voice(source, _) => assert!(joined && source.peer == PeerId(1)),
                 Action::Name(source, name) => {
                     assert!(source.peer == PeerId(1) && !name.is_empty());

@@ -5,12 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::handle::{Happened, Input, PortalEvent, RoomLink};
 use super::queue::Worth;
 use super::session::VoicePacket;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
-use crate::video::{Stage, VideoFormat, VideoOutput, VideoPacket};
+use crate::video::{Jpeg, Stage, VideoFormat, VideoOutput, VideoPacket};
 
 pub(super) struct Host {
     pub(super) link: Arc<RoomLink>,
@@ -40,6 +42,8 @@ pub(super) enum Outward {
     Roster,
     /// A packet of the picture for one peer, and whether it was sent before.
     Video(PeerId, VideoPacket, bool),
+    /// A whole picture for one peer.
+    Jpeg(PeerId, Jpeg),
     /// A peer is to send a keyframe of this stream.
     Keyframe(PeerId, u32),
 }
@@ -100,6 +104,37 @@ impl Host {
             self.with_stage(now, |stage| stage.watch(now, peer, sees))?;
         }
         Ok(())
+    }
+
+    /// A peer is a camera, by whole pictures or by a track, or is none; and it sees whole pictures, or does not.
+    pub(super) fn pictures(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        camera: Option<String>,
+        sees: bool,
+    ) -> Result<(), Broken> {
+        if self.stage.is_none() && camera.is_none() && !sees {
+            return Ok(());
+        }
+        self.with_stage(now, |stage| {
+            match camera {
+                Some(subject) => stage.publish(now, peer, subject),
+                None => stage.withdraw(now, peer),
+            }
+            stage.look(now, peer, sees);
+        })
+    }
+
+    /// The newest whole picture of the camera that is on air.
+    pub(super) fn still(&self, now: Instant) -> Option<Bytes> {
+        let jpeg = self.stage.as_ref()?.still(now)?;
+        Some(jpeg.bytes.clone())
+    }
+
+    /// Whose camera is on air.
+    pub(super) fn on_air(&self) -> Option<PeerId> {
+        self.stage.as_ref()?.on_air()
     }
 
     /// A peer goes.
@@ -189,7 +224,14 @@ impl Host {
                 Some(VideoOutput::Keyframe { camera, ssrc }) => {
                     return Ok(Some(Outward::Keyframe(camera, ssrc)));
                 }
-                Some(VideoOutput::OnAir(peer)) => self.tell(PortalEvent::OnAir { peer }),
+                Some(VideoOutput::Jpeg { viewer, jpeg }) => {
+                    return Ok(Some(Outward::Jpeg(viewer, jpeg)));
+                }
+                Some(VideoOutput::OnAir(peer)) => {
+                    self.tell(PortalEvent::OnAir { peer });
+                    let text = control::on_air(peer.map(|peer| peer.0));
+                    return Ok(Some(Outward::Say(text)));
+                }
                 None if stage.is_empty() => self.stage = None,
                 None => break,
             }

@@ -1,7 +1,9 @@
 //! One peer of a room: what its connection tells, as what the room is to do; and what the room gives, as what its connection carries.
 
+mod left;
+mod pictures;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::admission::Permit;
@@ -14,7 +16,9 @@ use crate::peer::{Channel, Closed, Datagram, Event, Message, Peer, Rtp};
 use crate::rate::Rate;
 use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
 use crate::token::Claims;
-use crate::video::{Feedback, VideoFormat, VideoPacket};
+use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
+pub use left::Left;
+use pictures::Pictures;
 
 /// How long a peer with data channels may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -47,49 +51,6 @@ const TRACK: Format = Format {
     channels: 2,
 };
 
-/// Why a peer is not there any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Left {
-    /// It said so: by DELETE, `bye`, or by closing.
-    Said,
-    /// Nothing was heard from it.
-    Vanished,
-    /// It never connected.
-    NeverConnected,
-    /// Its connection broke.
-    Failed,
-    /// It has data channels, and did not say `hello`.
-    NoHello,
-    /// It sent far more than it may, for long.
-    TooMuch,
-    /// It does not read.
-    Stuck,
-    /// The room does not take it.
-    Refused,
-    /// The portal closed.
-    Closed,
-    /// Something went wrong here.
-    Panic,
-}
-
-impl fmt::Display for Left {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Said => "left",
-            Self::Vanished => "vanished",
-            Self::NeverConnected => "never_connected",
-            Self::Failed => "failed",
-            Self::NoHello => "no_hello",
-            Self::TooMuch => "too_much",
-            Self::Stuck => "stuck",
-            Self::Refused => "refused",
-            Self::Closed => "closed",
-            Self::Panic => "panic",
-        })
-    }
-}
-
 /// What a room is to do for a peer.
 #[derive(Debug)]
 pub(super) enum Action {
@@ -98,6 +59,12 @@ pub(super) enum Action {
     Name(Source, String),
     Video(VideoPacket),
     Feedback(Feedback),
+    /// It shows whole pictures on `vsk-video`, and sees those of others there.
+    Pictures {
+        shows: bool,
+        sees: bool,
+    },
+    Jpeg(Jpeg),
 }
 
 /// What a peer's offer asks for.
@@ -155,6 +122,7 @@ pub(super) struct Session {
     wants: Wants,
     control: Option<Channel>,
     voice: Option<Channel>,
+    pictures: Pictures,
     hello: Option<Hello>,
     joined: Option<Way>,
     actions: VecDeque<Action>,
@@ -209,6 +177,7 @@ impl Session {
             wants,
             control: None,
             voice: None,
+            pictures: Pictures::new(now),
             hello: None,
             joined: None,
             actions: VecDeque::new(),
@@ -288,6 +257,7 @@ impl Session {
                 match label.as_str() {
                     channel::CONTROL => self.control = Some(channel),
                     channel::VOICE => self.voice = Some(channel),
+                    channel::VIDEO => self.pictures.channel = Some(channel),
                     _ => {}
                 }
                 for (of, message) in std::mem::take(&mut self.early) {
@@ -299,7 +269,8 @@ impl Session {
                 }
             }
             Event::Message { channel, message } => {
-                let known = [self.control, self.voice].contains(&Some(channel));
+                let known = [self.control, self.voice, self.pictures.channel];
+                let known = known.contains(&Some(channel));
                 let waits = self.control.is_none() || self.voice.is_none();
                 if !known && waits && self.early.len() < EARLY {
                     self.early.push_back((channel, message));
@@ -310,6 +281,9 @@ impl Session {
             Event::ChannelClosed(channel) => {
                 if [self.control, self.voice].contains(&Some(channel)) {
                     self.leave(Left::Said);
+                } else if self.pictures.channel == Some(channel) {
+                    self.pictures.channel = None;
+                    self.picture(false, false);
                 }
             }
             Event::Closed(Closed::ByPeer) => self.leave(Left::Said),
@@ -338,6 +312,9 @@ impl Session {
             Message::Bytes(bytes) if self.voice == Some(channel) => {
                 self.voices(now, bytes.freeze());
             }
+            Message::Bytes(bytes) if self.pictures.channel == Some(channel) => {
+                self.chunk(now, &bytes);
+            }
             // Text where bytes are wanted, bytes where text is, or a channel that is not known.
             _ => self.drop_one(now),
         }
@@ -357,6 +334,7 @@ impl Session {
                 let source = self.source(sender);
                 self.actions.push_back(Action::Name(source, name));
             }
+            FromPeer::Video { shows, sees } => self.picture(shows, sees),
             FromPeer::Ping => self.say(now, control::pong()),
             FromPeer::Bye => self.leave(Left::Said),
         }
@@ -385,6 +363,31 @@ impl Session {
                     self.actions.push_back(Action::Voice(source, packet));
                 }
                 _ => self.drop_one(now),
+            }
+        }
+    }
+
+    /// It says what it does with pictures from now on.
+    fn picture(&mut self, shows: bool, sees: bool) {
+        self.pictures.change(shows, sees);
+        if self.joined.is_some() {
+            self.actions.push_back(Action::Pictures { shows, sees });
+        }
+    }
+
+    /// A message of `vsk-video`.
+    fn chunk(&mut self, now: Instant, message: &[u8]) {
+        if self.joined.is_none() {
+            return self.drop_one(now);
+        }
+        match self.pictures.take(now, message) {
+            Ok(None) => {}
+            Ok(Some(jpeg)) => self.actions.push_back(Action::Jpeg(jpeg)),
+            Err(complaint) => {
+                self.drop_one(now);
+                if let Some(complaint) = complaint {
+                    self.say(now, control::error("bad_picture", &complaint));
+                }
             }
         }
     }
@@ -420,6 +423,10 @@ impl Session {
             listens,
             speaks,
         }));
+        let Pictures { shows, sees, .. } = self.pictures;
+        if shows || sees {
+            self.actions.push_back(Action::Pictures { shows, sees });
+        }
     }
 
     /// Whether it speaks for a world, by its own word.
@@ -488,7 +495,12 @@ impl Session {
         }
     }
 
-    /// Who shows a picture, by his token, if this one does.
+    /// A whole picture of the room. Whether it was sent.
+    pub(super) fn show(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
+        self.pictures.show(now, &mut *self.peer, jpeg)
+    }
+
+    /// Who shows a picture on a track, by his token, if this one does.
     pub(super) fn shows(&self) -> Option<String> {
         self.wants.shows.then(|| self.info.claims.sub.clone())
     }

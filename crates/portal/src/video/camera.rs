@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use uro_discord_media::vp8;
 
 use super::pace::Meter;
-use super::{CameraHealth, LARGEST, VideoFormat, VideoPacket};
+use super::{CameraHealth, Jpeg, LARGEST, VideoFormat, VideoPacket};
 use crate::room::PeerId;
 
 /// Layers of a camera. Browsers have three; a camera that begins anew has another stream.
@@ -27,12 +27,19 @@ const ENDED: Duration = Duration::from_secs(3);
 /// So does one of which nothing comes while others do: a publisher whose link is full sends the small ones only.
 const LAGS: Duration = Duration::from_secs(1);
 
+/// A whole picture is shown for so long where none comes after it.
+const OLD: Duration = Duration::from_secs(10);
+
 /// Between two requests for a keyframe: at least, and at most where none comes.
 const ASKED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
 
 pub(super) struct Camera {
     pub(super) subject: String,
     layers: Vec<Layer>,
+    /// The newest whole picture, and when it came.
+    still: Option<(Jpeg, Instant)>,
+    /// Of whole pictures.
+    meter: Meter,
     packets: u64,
     keyframes: u64,
     asked: u64,
@@ -60,10 +67,12 @@ pub(super) struct Layer {
 }
 
 impl Camera {
-    pub(super) fn new(subject: String) -> Self {
+    pub(super) fn new(now: Instant, subject: String) -> Self {
         Self {
             subject,
             layers: Vec::new(),
+            still: None,
+            meter: Meter::new(now),
             packets: 0,
             keyframes: 0,
             asked: 0,
@@ -109,6 +118,20 @@ impl Camera {
         taken.map(|number| (number, found.is_none()))
     }
 
+    /// Takes a whole picture. The one before it is not needed any more.
+    pub(super) fn picture(&mut self, now: Instant, jpeg: Jpeg) {
+        self.packets = self.packets.saturating_add(1);
+        self.keyframes = self.keyframes.saturating_add(1);
+        self.meter.add(now, jpeg.bytes.len());
+        self.still = Some((jpeg, now));
+    }
+
+    /// The newest whole picture, unless that was long ago.
+    pub(super) fn still(&self, now: Instant) -> Option<&Jpeg> {
+        let (jpeg, came) = self.still.as_ref()?;
+        (now.saturating_duration_since(*came) < OLD).then_some(jpeg)
+    }
+
     /// The layers that it sends now, the largest first.
     pub(super) fn sent(&self, now: Instant) -> Vec<&Layer> {
         let newest = self.layers.iter().map(|layer| layer.heard).max();
@@ -134,6 +157,9 @@ impl Camera {
     /// Time has passed: the streams that are to be asked again.
     pub(super) fn tick(&mut self, now: Instant) -> Vec<u32> {
         let mut again = Vec::new();
+        if self.still(now).is_none() {
+            self.still = None;
+        }
         for layer in &mut self.layers {
             layer.bits = layer.meter.rate(now);
             if layer.wanted && layer.lives(now) && layer.ask(now) {
@@ -145,13 +171,16 @@ impl Camera {
     }
 
     pub(super) fn health(&mut self, now: Instant, peer: PeerId, on_air: bool) -> CameraHealth {
+        let whole = self.meter.rate(now);
         let sent = self.sent(now);
+        let layers: u64 = sent.iter().map(|layer| layer.bits).sum();
         CameraHealth {
             peer,
             on_air,
             codec: sent.first().map(|layer| layer.format.codec),
+            jpeg: self.still(now).map(|jpeg| (jpeg.width, jpeg.height)),
             layers: u32::try_from(sent.len()).unwrap_or(u32::MAX),
-            bits: sent.iter().map(|layer| layer.bits).sum(),
+            bits: layers.saturating_add(whole),
             packets: self.packets,
             keyframes: self.keyframes,
             asked: self.asked,

@@ -1,10 +1,13 @@
 #![doc = include_str!("README.md")]
 
 mod camera;
+mod jpeg;
+mod onlooker;
 mod pace;
 mod viewer;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +15,10 @@ use uro_discord_media::VideoCodec;
 
 use crate::room::PeerId;
 use camera::Camera;
+pub(crate) use jpeg::Jpeg;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use jpeg::PIXELS;
+use onlooker::Onlooker;
 use viewer::Viewer;
 
 /// How often it is looked whether layers have ended, and what viewers can take.
@@ -69,6 +76,8 @@ pub(crate) enum VideoOutput {
         /// It was sent before.
         again: bool,
     },
+    /// A whole picture for who sees such.
+    Jpeg { viewer: PeerId, jpeg: Jpeg },
     /// A camera is to begin anew with a keyframe.
     Keyframe { camera: PeerId, ssrc: u32 },
     /// Another camera is on air, or none.
@@ -85,13 +94,15 @@ pub struct CameraHealth {
     pub on_air: bool,
     /// How it is encoded; `None` before its first packet.
     pub codec: Option<VideoCodec>,
+    /// Width and height of the whole pictures (JPEG) that come; `None`: none do.
+    pub jpeg: Option<(u16, u16)>,
     /// Streams of different size that it sends now.
     pub layers: u32,
     /// Bits a second, of all layers.
     pub bits: u64,
-    /// Packets that came.
+    /// Packets that came, or whole pictures.
     pub packets: u64,
-    /// Keyframes that came.
+    /// Keyframes that came; each whole picture is one.
     pub keyframes: u64,
     /// Keyframes that were asked for.
     pub asked: u64,
@@ -109,7 +120,7 @@ pub struct ViewerHealth {
     pub camera: Option<PeerId>,
     /// Bits a second.
     pub bits: u64,
-    /// Packets that were sent.
+    /// Packets that were sent, or whole pictures.
     pub packets: u64,
     /// Packets that were sent again.
     pub again: u64,
@@ -121,6 +132,7 @@ pub struct ViewerHealth {
 pub(crate) struct Stage {
     cameras: BTreeMap<PeerId, Camera>,
     viewers: BTreeMap<PeerId, Viewer>,
+    onlookers: BTreeMap<PeerId, Onlooker>,
     /// Whose camera is wanted on air, as tokens call him; `None`: the first that came.
     wanted: Option<String>,
     on_air: Option<PeerId>,
@@ -133,6 +145,7 @@ impl Stage {
         Self {
             cameras: BTreeMap::new(),
             viewers: BTreeMap::new(),
+            onlookers: BTreeMap::new(),
             wanted: None,
             on_air: None,
             tick: None,
@@ -142,13 +155,26 @@ impl Stage {
 
     /// Nobody sends and nobody sees.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cameras.is_empty() && self.viewers.is_empty()
+        self.cameras.is_empty() && self.viewers.is_empty() && self.onlookers.is_empty()
     }
 
-    /// A camera comes. `subject` is who sends it, as his token has it.
+    /// Whose camera viewers see.
+    pub(crate) fn on_air(&self) -> Option<PeerId> {
+        self.on_air
+    }
+
+    /// A camera comes, or is there already. `subject` is who sends it, as his token has it.
     pub(crate) fn publish(&mut self, now: Instant, peer: PeerId, subject: String) {
-        self.cameras.insert(peer, Camera::new(subject));
+        let camera = || Camera::new(now, subject);
+        self.cameras.entry(peer).or_insert_with(camera);
         self.choose(now);
+    }
+
+    /// A camera goes, and its peer stays.
+    pub(crate) fn withdraw(&mut self, now: Instant, peer: PeerId) {
+        if self.cameras.remove(&peer).is_some() {
+            self.choose(now);
+        }
     }
 
     /// A viewer comes, which takes these formats.
@@ -158,12 +184,21 @@ impl Stage {
         self.wake(now);
     }
 
+    /// Whether a peer is given whole pictures. It gets the newest one at once.
+    pub(crate) fn look(&mut self, now: Instant, peer: PeerId, looks: bool) {
+        if !looks {
+            self.onlookers.remove(&peer);
+        } else if let Entry::Vacant(place) = self.onlookers.entry(peer) {
+            place.insert(Onlooker::new(now));
+            self.show(now, peer);
+        }
+    }
+
     /// A peer goes.
     pub(crate) fn leave(&mut self, now: Instant, peer: PeerId) {
         self.viewers.remove(&peer);
-        if self.cameras.remove(&peer).is_some() {
-            self.choose(now);
-        }
+        self.onlookers.remove(&peer);
+        self.withdraw(now, peer);
     }
 
     /// Whose camera is to be on air. While he has none, the first that came is.
@@ -180,6 +215,7 @@ impl Stage {
         if chosen != self.on_air {
             self.on_air = chosen;
             put(&mut self.output, VideoOutput::OnAir(chosen));
+            self.show_all(now);
         }
         self.aim_all(now);
         self.wake(now);
@@ -204,6 +240,49 @@ impl Stage {
             viewer.packet(now, (peer, layer), number, |packet| {
                 put(output, sent(*id, packet, false));
             });
+        }
+    }
+
+    /// A whole picture of a camera. Those who see such get it as it is.
+    pub(crate) fn jpeg(&mut self, now: Instant, peer: PeerId, jpeg: Jpeg) {
+        let Some(camera) = self.cameras.get_mut(&peer) else {
+            return;
+        };
+        camera.picture(now, jpeg);
+        if self.on_air == Some(peer) {
+            self.show_all(now);
+        }
+    }
+
+    /// The newest whole picture of the camera that is on air, if such come of it.
+    pub(crate) fn still(&self, now: Instant) -> Option<&Jpeg> {
+        self.cameras.get(&self.on_air?)?.still(now)
+    }
+
+    /// A picture was sent to who sees such, or was left out because those before it wait still.
+    pub(crate) fn shown(&mut self, now: Instant, viewer: PeerId, bytes: usize, sent: bool) {
+        if let Some(onlooker) = self.onlookers.get_mut(&viewer) {
+            onlooker.shown(now, bytes, sent);
+        }
+    }
+
+    fn show_all(&mut self, now: Instant) {
+        for id in self.onlookers.keys().copied().collect::<Vec<_>>() {
+            self.show(now, id);
+        }
+    }
+
+    /// Gives one the newest picture. Nobody is sent his own.
+    fn show(&mut self, now: Instant, id: PeerId) {
+        let on_air = self.on_air.filter(|on_air| *on_air != id);
+        let jpeg = on_air.and_then(|_| self.still(now)).cloned();
+        let Some(onlooker) = self.onlookers.get_mut(&id) else {
+            return;
+        };
+        onlooker.camera = on_air.filter(|_| jpeg.is_some());
+        if let Some(jpeg) = jpeg {
+            let viewer = id;
+            put(&mut self.output, VideoOutput::Jpeg { viewer, jpeg });
         }
     }
 
@@ -261,6 +340,12 @@ impl Stage {
         for viewer in self.viewers.values_mut() {
             viewer.pace.tick(now);
         }
+        let on_air = self.on_air.and_then(|on_air| self.cameras.get(&on_air));
+        if on_air.is_none_or(|camera| camera.still(now).is_none()) {
+            for onlooker in self.onlookers.values_mut() {
+                onlooker.camera = None;
+            }
+        }
         self.aim_all(now);
         self.wake(now);
     }
@@ -273,13 +358,14 @@ impl Stage {
         let on_air = self.on_air;
         let cameras = self.cameras.iter_mut();
         let viewers = self.viewers.iter_mut();
+        let viewers = viewers.map(|(id, viewer)| viewer.health(now, *id));
+        let onlookers = self.onlookers.iter_mut();
+        let onlookers = onlookers.map(|(id, onlooker)| onlooker.health(now, *id));
         (
             cameras
                 .map(|(id, camera)| camera.health(now, *id, on_air == Some(*id)))
                 .collect(),
-            viewers
-                .map(|(id, viewer)| viewer.health(now, *id))
-                .collect(),
+            viewers.chain(onlookers).collect(),
         )
     }
 
@@ -342,7 +428,7 @@ fn put(output: &mut VecDeque<VideoOutput>, one: VideoOutput) {
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
     use super::{Bytes, Duration, Feedback, Instant, PeerId, Stage, VideoFormat, VideoOutput};
-    use super::{VideoCodec, VideoPacket};
+    use super::{Jpeg, VideoCodec, VideoPacket};
 
     /// Cameras and viewers that come, go, send, and say anything: numbers go on, and nothing is without a bound.
     pub fn stage(mut data: &[u8]) {
@@ -360,6 +446,20 @@ pub(crate) mod fuzzing {
             match what & 7 {
                 0 => stage.publish(now, camera, more.to_string()),
                 1 => stage.watch(now, viewer, vec![format]),
+                2 if what & 8 != 0 => stage.look(now, viewer, more & 1 == 0),
+                2 if what & 16 != 0 => stage.withdraw(now, camera),
+                2 if what & 32 != 0 => {
+                    let bytes = Bytes::copy_from_slice(&[*more]);
+                    let (time, width, height) = (0, 1, 1);
+                    let jpeg = Jpeg {
+                        time,
+                        width,
+                        height,
+                        bytes,
+                    };
+                    stage.jpeg(now, camera, jpeg);
+                    assert!(stage.on_air() != Some(camera) || stage.still(now).is_some());
+                }
                 2 => stage.leave(now, if more & 1 == 0 { camera } else { viewer }),
                 3 => stage.want(now, Some(more.to_string())),
                 4 => stage.feedback(
@@ -392,13 +492,18 @@ pub(crate) mod fuzzing {
                 }
             }
             while let Some(output) = stage.poll() {
-                if let VideoOutput::Packet { viewer, .. } = output {
-                    assert!((8..12).contains(&viewer.0));
+                match output {
+                    VideoOutput::Packet { viewer, .. } => assert!((8..12).contains(&viewer.0)),
+                    VideoOutput::Jpeg { viewer, .. } => {
+                        assert!((8..12).contains(&viewer.0));
+                        stage.shown(now, viewer, 1, what & 1 == 0);
+                    }
+                    VideoOutput::Keyframe { .. } | VideoOutput::OnAir(_) => {}
                 }
             }
         }
         let (cameras, viewers) = stage.health(now);
-        assert!(cameras.len() <= 4 && viewers.len() <= 4);
+        assert!(cameras.len() <= 4 && viewers.len() <= 8);
         assert!(cameras.iter().all(|camera| camera.layers <= 6));
     }
 }

@@ -72,6 +72,8 @@ struct Scene {
     now: Instant,
     seen: BTreeMap<PeerId, Vec<VideoPacket>>,
     again: Vec<VideoPacket>,
+    /// Whole pictures, by what is in them.
+    shown: Vec<(PeerId, Bytes)>,
     asked: Vec<(PeerId, u32)>,
     on_air: Option<PeerId>,
 }
@@ -94,6 +96,7 @@ impl Scene {
             now: Instant::now(),
             seen: BTreeMap::new(),
             again: Vec::new(),
+            shown: Vec::new(),
             asked: Vec::new(),
             on_air: None,
         }
@@ -108,6 +111,10 @@ impl Scene {
                     again: false,
                 } => self.seen.entry(viewer).or_default().push(packet),
                 VideoOutput::Packet { packet, .. } => self.again.push(packet),
+                VideoOutput::Jpeg { viewer, jpeg } => {
+                    self.stage.shown(self.now, viewer, jpeg.bytes.len(), true);
+                    self.shown.push((viewer, jpeg.bytes));
+                }
                 VideoOutput::Keyframe { camera, ssrc } => self.asked.push((camera, ssrc)),
                 VideoOutput::OnAir(peer) => self.on_air = peer,
             }
@@ -134,6 +141,33 @@ impl Scene {
     fn frame(&mut self, source: &mut Source, key: bool) {
         let packets = source.frame(key);
         self.send(source, packets);
+    }
+
+    fn jpeg(&mut self, camera: u32, bytes: &'static [u8]) {
+        let jpeg = Jpeg {
+            time: 0,
+            width: 640,
+            height: 360,
+            bytes: Bytes::from_static(bytes),
+        };
+        self.stage.jpeg(self.now, PeerId(camera), jpeg);
+        self.drain();
+    }
+
+    fn look(&mut self, viewer: u32, looks: bool) {
+        self.stage.look(self.now, PeerId(viewer), looks);
+        self.drain();
+    }
+
+    /// Whole pictures since this was asked last.
+    fn shown(&mut self) -> Vec<(u32, Bytes)> {
+        let shown = std::mem::take(&mut self.shown).into_iter();
+        shown.map(|(viewer, bytes)| (viewer.0, bytes)).collect()
+    }
+
+    fn still(&self) -> Option<Bytes> {
+        let jpeg = self.stage.still(self.now)?;
+        Some(jpeg.bytes.clone())
     }
 
     fn say(&mut self, viewer: u32, feedback: Feedback) {
@@ -551,4 +585,72 @@ fn what_is_too_large_or_nobodys_is_dropped() {
     scene.stage.leave(scene.now, PeerId(1));
     scene.stage.leave(scene.now, PeerId(9));
     assert!(scene.stage.is_empty());
+}
+
+#[test]
+fn whole_pictures_of_the_camera_on_air_are_seen_by_those_who_look() {
+    let mut scene = Scene::new();
+    scene.look(9, true);
+    assert_eq!(scene.stage.deadline(), None, "nothing is to be done");
+    // Nobody is a camera by a picture alone.
+    scene.jpeg(1, b"none");
+    assert_eq!((scene.still(), scene.shown()), (None, vec![]));
+    for camera in [1, 2] {
+        scene
+            .stage
+            .publish(scene.now, PeerId(camera), camera.to_string());
+    }
+    scene.jpeg(1, b"one");
+    scene.jpeg(2, b"two");
+    assert_eq!(scene.shown(), [(9, Bytes::from_static(b"one"))]);
+    assert_eq!(scene.still(), Some(Bytes::from_static(b"one")));
+    // Who comes later sees at once what is there, and nobody sees his own.
+    scene.look(8, true);
+    scene.look(8, true);
+    scene.look(1, true);
+    assert_eq!(scene.shown(), [(8, Bytes::from_static(b"one"))]);
+    // Another camera is on air: its newest picture is there.
+    scene.stage.want(scene.now, Some("2".into()));
+    scene.drain();
+    assert_eq!(scene.on_air, Some(PeerId(2)));
+    let two = Bytes::from_static(b"two");
+    assert_eq!(
+        scene.shown(),
+        [(1, two.clone()), (8, two.clone()), (9, two)]
+    );
+    scene.look(8, false);
+    scene.look(1, false);
+    scene.jpeg(2, b"more");
+    assert_eq!(scene.shown(), [(9, Bytes::from_static(b"more"))]);
+    let (cameras, viewers) = scene.stage.health(scene.now);
+    let sizes: Vec<_> = cameras.iter().map(|it| (it.jpeg, it.packets)).collect();
+    assert_eq!(sizes, [(Some((640, 360)), 1), (Some((640, 360)), 2)]);
+    assert_eq!(viewers.len(), 1);
+    assert_eq!(
+        (viewers[0].camera, viewers[0].packets),
+        (Some(PeerId(2)), 3)
+    );
+    scene.stage.withdraw(scene.now, PeerId(2));
+    scene.drain();
+    assert_eq!(scene.shown(), [(9, Bytes::from_static(b"one"))]);
+    scene.stage.leave(scene.now, PeerId(1));
+    scene.stage.leave(scene.now, PeerId(9));
+    assert!(scene.stage.is_empty());
+}
+
+#[test]
+fn a_whole_picture_does_not_stay_for_ever() {
+    let mut scene = Scene::new();
+    scene.stage.publish(scene.now, PeerId(1), "a".into());
+    scene.look(9, true);
+    scene.jpeg(1, b"one");
+    scene.pass(Duration::from_secs(9));
+    assert!(scene.still().is_some());
+    scene.pass(Duration::from_secs(2));
+    assert_eq!(scene.still(), None);
+    let (cameras, viewers) = scene.stage.health(scene.now);
+    assert_eq!((cameras[0].jpeg, viewers[0].camera), (None, None));
+    scene.shown();
+    scene.look(8, true);
+    assert_eq!(scene.shown(), []);
 }

@@ -38,6 +38,8 @@ pub struct Plan<'a> {
     pub audio: &'a str,
     pub video: bool,
     pub channels: bool,
+    /// A channel for pictures too.
+    pub pictures: bool,
     /// Data channels travel with the audio section only, as browsers offer it by the policy max-bundle.
     pub max_bundle: bool,
     pub bind: &'a str,
@@ -54,6 +56,7 @@ impl Default for Plan<'_> {
             audio: "",
             video: false,
             channels: false,
+            pictures: false,
             max_bundle: false,
             bind: "127.0.0.1:0",
             certificate: None,
@@ -80,7 +83,7 @@ enum Do {
         payload: Bytes,
     },
     Text(String),
-    Bytes(Bytes),
+    Bytes(&'static str, Bytes),
     Open(&'static str),
     Raw(SocketAddr, Vec<u8>),
     Sent(oneshot::Sender<()>),
@@ -94,6 +97,7 @@ enum Do {
 pub struct Client {
     todo: mpsc::UnboundedSender<Do>,
     seen: mpsc::UnboundedReceiver<Seen>,
+    channels: usize,
     pub token: String,
     pub location: String,
     pub etag: String,
@@ -150,6 +154,7 @@ impl Client {
         let client = Self {
             todo,
             seen,
+            channels: 2 + usize::from(plan.pictures),
             token: plan.token,
             location: header("location"),
             etag: header("etag"),
@@ -179,9 +184,9 @@ impl Client {
             .await;
     }
 
-    /// Waits for both channels.
+    /// Waits for all channels.
     pub async fn opened(&mut self) {
-        for _ in 0..2 {
+        for _ in 0..self.channels {
             self.see(|seen| matches!(seen, Seen::Opened(_)).then_some(()))
                 .await;
         }
@@ -215,7 +220,11 @@ impl Client {
     }
 
     pub fn voice(&self, message: impl Into<Bytes>) {
-        let _ = self.todo.send(Do::Bytes(message.into()));
+        let _ = self.todo.send(Do::Bytes("vsk-voice", message.into()));
+    }
+
+    pub fn picture(&self, message: impl Into<Bytes>) {
+        let _ = self.todo.send(Do::Bytes("vsk-video", message.into()));
     }
 
     /// One more channel.
@@ -327,6 +336,16 @@ fn connection(plan: &Plan<'_>, address: SocketAddr) -> (RTCPeerConnection, Optio
         };
         connection
             .create_data_channel("vsk-voice", Some(unreliable))
+            .unwrap();
+    }
+    if plan.pictures {
+        let once_more = RTCDataChannelInit {
+            ordered: false,
+            max_retransmits: Some(1),
+            ..RTCDataChannelInit::default()
+        };
+        connection
+            .create_data_channel("vsk-video", Some(once_more))
             .unwrap();
     }
     let (ip, port) = (address.ip(), address.port());
@@ -462,8 +481,8 @@ async fn run(
                         let id = channels["vsk-control"];
                         connection.data_channel(id).unwrap().send_text(now, text).unwrap();
                     }
-                    Some(Do::Bytes(bytes)) => {
-                        let id = channels["vsk-voice"];
+                    Some(Do::Bytes(label, bytes)) => {
+                        let id = channels[label];
                         connection.data_channel(id).unwrap().send(now, BytesMut::from(bytes)).unwrap();
                     }
                     Some(Do::Open(label)) => {

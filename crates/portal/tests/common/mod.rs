@@ -7,11 +7,17 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 pub mod client;
+#[path = "../../../portal-peer/tests/support/relay.rs"]
+pub mod relay;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, Request, Response};
+use axum::middleware::map_response;
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
+use relay::{Conditions, Relay};
 use secrecy::SecretString;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +31,13 @@ pub const KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// How long anything may take that a test waits for. Only a test that fails takes so long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A network that loses 3%, each way, and lets packets overtake each other.
+pub const BAD: Conditions = Conditions {
+    loss: 0.03,
+    jitter: Duration::from_millis(20),
+    seed: 14,
+};
 
 pub struct World {
     pub portals: Portals,
@@ -63,6 +76,26 @@ pub fn open_with(address: &str, limits: Limits, origins: &[&str]) -> World {
     }
 }
 
+/// The routes of a world to which media goes by such a network: its place takes that of the server in answers.
+pub async fn behind(world: &World, conditions: Conditions) -> (Router, Relay) {
+    let relay = Relay::start(world.address(), conditions).await;
+    let places = [world.address(), relay.address];
+    let [from, to] = places.map(|it| format!(" {} {} typ host", it.ip(), it.port()));
+    let detour = map_response(move |response: Response<Body>| {
+        let (from, to) = (from.clone(), to.clone());
+        async move {
+            let (mut head, body) = response.into_parts();
+            let body = to_bytes(body, usize::MAX).await.unwrap();
+            let Ok(text) = String::from_utf8(body.to_vec()) else {
+                return Response::from_parts(head, Body::from(body));
+            };
+            head.headers.remove(CONTENT_LENGTH);
+            Response::from_parts(head, Body::from(text.replace(&from, &to)))
+        }
+    });
+    (world.routes.clone().layer(detour), relay)
+}
+
 pub fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -96,6 +129,18 @@ pub async fn ask(
     headers: &[(&str, &str)],
     body: &str,
 ) -> (Response<Body>, String) {
+    let (response, body) = fetch(routes, method, path, headers, body).await;
+    (response, String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// The same, with a body that is no text.
+pub async fn fetch(
+    routes: &Router,
+    method: Method,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (Response<Body>, Bytes) {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -103,7 +148,7 @@ pub async fn ask(
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let mut response = routes.clone().oneshot(request).await.unwrap();
     let body = response.body_mut().collect().await.unwrap().to_bytes();
-    (response, String::from_utf8(body.to_vec()).unwrap())
+    (response, body)
 }
 
 impl World {

@@ -112,7 +112,7 @@ pub struct CameraStats {
     pub name: String,
     /// Viewers see it.
     pub on_air: bool,
-    /// `VP8` or `H264`; `None`: nothing comes of it.
+    /// `VP8`, `H264` or `JPEG`; `None`: nothing comes of it.
     pub codec: Option<String>,
     /// Streams of different size that come.
     pub layers: u32,

@@ -31,7 +31,7 @@ use super::super::PeerError;
 use super::super::offer::{MID_EXTENSION, Offer, Offered, RID_EXTENSION};
 use super::feedback;
 
-/// The largest message on a data channel: what `vsk-control` may have.
+/// The largest message on a data channel: what `vsk-control` and `vsk-video` may have.
 const LARGEST_MESSAGE: u32 = 16 * 1024;
 
 /// What SCTP holds of messages that are not whole.

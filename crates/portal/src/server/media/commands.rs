@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use super::super::handle::RoomLink;
@@ -41,6 +42,11 @@ pub(crate) enum Command {
     Status {
         room: u64,
         reply: oneshot::Sender<Status>,
+    },
+    /// The newest whole picture of the camera that is on air.
+    Still {
+        link: Arc<RoomLink>,
+        reply: oneshot::Sender<Option<Bytes>>,
     },
 }
 
@@ -133,6 +139,13 @@ impl Media {
                     Err(_) => self.break_room(room),
                 }
                 self.stir_room(room);
+            }
+            Command::Still { link, reply } => {
+                // The room may be so new that nobody looked.
+                self.look(now);
+                if let Some(host) = self.rooms.get(&link.key) {
+                    let _ = reply.send(host.still(now));
+                }
             }
         }
     }

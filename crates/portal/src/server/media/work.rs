@@ -13,6 +13,7 @@ use super::super::session::{Action, Left, Session};
 use super::{Media, Timer, guarded};
 use crate::channel::control;
 use crate::peer::Datagram;
+use crate::room::PeerId;
 
 impl Media {
     /// Until nothing moves any more.
@@ -76,6 +77,12 @@ impl Media {
             Action::Feedback(feedback) => {
                 host.with_stage(now, |stage| stage.feedback(now, session.id, feedback))
             }
+            Action::Pictures { shows, sees } => {
+                let subject = &session.info.claims.sub;
+                let camera = shows.then(|| subject.clone()).or_else(|| session.shows());
+                host.pictures(now, session.id, camera, sees)
+            }
+            Action::Jpeg(jpeg) => host.with_stage(now, |stage| stage.jpeg(now, session.id, jpeg)),
         };
         match done {
             Ok(()) => self.stir_room(key),
@@ -108,6 +115,9 @@ impl Media {
         });
         let heard = host.heard();
         session.welcome(now, &host.link.id, &host.roster, &heard);
+        if let Some(PeerId(peer)) = host.on_air() {
+            session.say(now, control::on_air(Some(peer)));
+        }
         host.picture(now, session.id, session.shows(), session.sees())
     }
 
@@ -145,6 +155,23 @@ impl Media {
                         guarded(&self.counts, session, |session| {
                             session.peer.send_video(now, packet, again);
                         });
+                    }
+                    self.stir(index);
+                }
+                Outward::Jpeg(peer, jpeg) => {
+                    let Some(&index) = host.peers.get(&peer) else {
+                        continue;
+                    };
+                    let mut sent = None;
+                    if let Some(Some(session)) = self.peers.get_mut(index) {
+                        sent = guarded(&self.counts, session, |session| session.show(now, &jpeg));
+                    }
+                    let (bytes, sent) = (jpeg.bytes.len(), sent == Some(true));
+                    if host
+                        .with_stage(now, |stage| stage.shown(now, peer, bytes, sent))
+                        .is_err()
+                    {
+                        return self.break_room(key);
                     }
                     self.stir(index);
                 }
