@@ -34,6 +34,8 @@ const WINDOWS: usize = 3;
 const PAUSE: Duration = Duration::from_millis(500);
 /// Within this time it is back where nobody told it that the portal has begun anew. By WebRTC alone it would not even know.
 const BACK: Duration = Duration::from_secs(8);
+/// The bars that a camera shows.
+const COLOURS: [&str; 4] = ["#ff0000", "#00ff00", "#0000ff", "#ffffff"];
 /// V-Sekai's frames, and how many come at once.
 const FRAME_MS: u8 = 10;
 const BATCH: u32 = 5;
@@ -52,6 +54,7 @@ async fn godot_hears_the_call_and_is_heard() {
     any_project(&mut server, &mut godot).await;
     example(&server, &mut godot).await;
     vsekai(&server, &mut godot).await;
+    pictures(&server, &mut godot).await;
     godot.succeeds().await;
 }
 
@@ -73,6 +76,90 @@ async fn check(godot: &mut Client) {
         second.len()
     );
     assert!(share(&second, 1_000.0) > 0.999);
+
+    let pictures = json!({"do": "check_pictures"});
+    let checked = godot.ask(pictures, "checked_pictures").await;
+    // The last of three: version, codec, stream, number, time, chunk and chunks.
+    assert_eq!(
+        checked["header"],
+        "01010000040302 01281e140a02000300".replace(' ', "")
+    );
+    assert_eq!(numbers(&checked["messages"]), numbers(&json!(3)));
+    assert_eq!(numbers(&checked["early"]), numbers(&json!(0)));
+    assert_eq!(checked["same"], true);
+    assert_eq!(numbers(&checked["late"]), numbers(&json!(0)));
+    let number = |key: &str| checked[key].as_f64().unwrap();
+    // Fifteen a second, then none and smaller ones, and back to where it was.
+    assert!((145.0..=155.0).contains(&number("free")), "{checked}");
+    assert_eq!(number("full"), 0.0, "{checked}");
+    assert!(number("step") >= 5.0, "{checked}");
+    assert!(
+        number("again") > 300.0 && number("back") == 0.0,
+        "{checked}"
+    );
+    assert_eq!(checked["fitted"], json!(["(640, 360)", "(100, 32)"]));
+}
+
+/// What a camera of the world shows is seen by another world's screen, and as a still picture.
+async fn pictures(server: &Server, godot: &mut Client) {
+    let call = server.open("pictures", &[]);
+    let address = server.url("pictures");
+    let token = server.token("pictures", Role::Peer);
+    let open = json!({"do": "open", "address": address, "token": token});
+    godot.ask(open, "connected").await;
+    godot
+        .ask(json!({"do": "show", "colours": COLOURS}), "on_air")
+        .await;
+    let told = "that a camera is on air";
+    call.told(told, |event| {
+        matches!(event, PortalEvent::OnAir { peer: Some(_) })
+    })
+    .await;
+    let token = server.token("pictures", Role::Peer);
+    let watch = json!({"do": "watch", "address": address, "token": token});
+    godot.ask(watch, "watching").await;
+    let seen = godot
+        .ask(json!({"do": "see", "colours": COLOURS}), "seen")
+        .await;
+    assert_eq!(
+        numbers(&json!([seen["width"], seen["height"]])),
+        numbers(&json!([320, 180]))
+    );
+
+    // The browser decodes the still picture; the page that asks for it is of another origin.
+    let token = server.token("pictures", Role::Watch);
+    let script = format!(
+        "fetch('{address}/still.jpg', {{headers: {{authorization: 'Bearer {token}'}}}}).then((it) => it.blob()).then(createImageBitmap).then((picture) => {{
+            const context = new OffscreenCanvas(picture.width, picture.height).getContext('2d');
+            context.drawImage(picture, 0, 0);
+            const pixel = (at) => [...context.getImageData((at + 0.5) * picture.width / 4, picture.height / 2, 1, 1).data.slice(0, 3)];
+            return [picture.width, picture.height, [0, 1, 2, 3].map(pixel)];
+        }})"
+    );
+    let still = godot
+        .ask(json!({"do": "run", "script": script}), "ran")
+        .await;
+    let still = &still["value"];
+    assert_eq!((&still[0], &still[1]), (&json!(320), &json!(180)));
+    let bright = |pixel: &Value| {
+        let parts = pixel.as_array().unwrap().iter();
+        parts
+            .map(|part| part.as_f64().unwrap() > 127.0)
+            .collect::<Vec<_>>()
+    };
+    let mut seen: Vec<_> = still[2].as_array().unwrap().iter().map(bright).collect();
+    seen.sort();
+    // Blue, green, red, white.
+    let (on, off) = (true, false);
+    assert_eq!(
+        seen,
+        [[off, off, on], [off, on, off], [on, off, off], [on, on, on]]
+    );
+
+    // Nobody is on air any more, and the screen says so.
+    godot.ask(json!({"do": "hide"}), "black").await;
+    godot.ask(json!({"do": "leave"}), "left").await;
+    godot.ask(json!({"do": "close"}), "closed").await;
 }
 
 /// What a bus plays is sent, and the speaker is heard where the world has put him.

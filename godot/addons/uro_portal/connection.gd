@@ -1,13 +1,15 @@
 extends Node
-## One session with a portal, from the offer to the end: WebRTC with two data channels, set up by one HTTP request. It is used
+## One session with a portal, from the offer to the end: WebRTC with three data channels, set up by one HTTP request. It is used
 ## once; whoever wants another session makes another connection.
 
 signal opened()
 signal control_received(message: Dictionary)
 signal voice_received(speaker: int, sequence: int, payload: PackedByteArray)
+signal picture_received(jpeg: PackedByteArray)
 ## `retry` is false where another attempt would fare no better; `wait`: for how many seconds the portal asked.
 signal ended(code: String, message: String, retry: bool, wait: float)
 
+const PicturePacket := preload("picture_packet.gd")
 const VoicePacket := preload("voice_packet.gd")
 ## From the offer to the portal's welcome, in seconds.
 const SETUP_TIMEOUT := 20.0
@@ -21,12 +23,19 @@ const MESSAGE_SIZE := 1200
 ## What the portal takes at most at once; what waits beyond is lost rather than late.
 const VOICE_BACKLOG := 64 * 1024
 
+## By which the portal tells of this world.
+var peer_number := -1
+
 var _url: String
 var _token: String
 var _hello: Dictionary
 var _peer: WebRTCPeerConnection
 var _control: WebRTCDataChannel
 var _voice: WebRTCDataChannel
+var _video: WebRTCDataChannel
+var _pictures := PicturePacket.new()
+## Pictures that were sent.
+var _picture := 0
 var _request: HTTPRequest
 var _question: HTTPRequest
 ## Whether the question is on its way.
@@ -56,7 +65,9 @@ func begin(ice_servers: Array) -> void:
 	if error == OK:
 		_control = _peer.create_data_channel("vsk-control", {"ordered": true})
 		_voice = _peer.create_data_channel("vsk-voice", {"ordered": false, "maxRetransmits": 0})
-	if not _control or not _voice:
+		# A picture is many datagrams, and of no use without one of them.
+		_video = _peer.create_data_channel("vsk-video", {"ordered": false, "maxRetransmits": 1})
+	if not _control or not _voice or not _video:
 		_end("no_webrtc", "WebRTC is missing: outside of web exports it takes the webrtc-native extension (see the add-on's README)", false)
 		return
 	_peer.session_description_created.connect(_on_offer)
@@ -101,6 +112,24 @@ func flush() -> void:
 	_message = PackedByteArray()
 
 
+func send_picture(jpeg: PackedByteArray) -> void:
+	if not can_show():
+		return
+	_picture += 1
+	_video.write_mode = WebRTCDataChannel.WRITE_MODE_BINARY
+	for message in PicturePacket.encode(_picture, Time.get_ticks_msec(), jpeg):
+		_video.put_packet(message)
+
+
+func can_show() -> bool:
+	return _is_open and _video.get_ready_state() == WebRTCDataChannel.STATE_OPEN
+
+
+## What has not left yet, in bytes.
+func picture_backlog() -> int:
+	return _video.get_buffered_amount()
+
+
 ## To be called each frame.
 func process(delta: float) -> void:
 	if _is_over or not _peer:
@@ -114,8 +143,20 @@ func process(delta: float) -> void:
 		_on_control(_control.get_packet())
 	while not _is_over and _voice.get_available_packet_count() > 0:
 		VoicePacket.decode(_voice.get_packet(), voice_received.emit)
+	_receive_pictures()
 	if not _is_over:
 		_check(delta)
+
+
+## Of several the newest one is of use.
+func _receive_pictures() -> void:
+	var newest := PackedByteArray()
+	while not _is_over and _video.get_available_packet_count() > 0:
+		var whole := _pictures.take(_video.get_packet())
+		if not whole.is_empty():
+			newest = whole
+	if not newest.is_empty():
+		picture_received.emit(newest)
 
 
 func _check(delta: float) -> void:
@@ -208,6 +249,7 @@ func _on_control(packet: PackedByteArray) -> void:
 	match message.get("type"):
 		"welcome":
 			_is_open = true
+			peer_number = int(message.get("peer", -1))
 			opened.emit()
 		"pong":
 			_answered = true

@@ -76,6 +76,10 @@ var _backoff := Backoff.new()
 var _roster := Roster.new()
 var _connection: Connection
 var _hook: Hook
+var _camera: UroPortalCamera
+var _screens: Array[UroPortalScreen] = []
+## What the portal was told of both.
+var _told_pictures := [false, false]
 
 
 func _init() -> void:
@@ -153,6 +157,14 @@ func name_player(sender: int, player_name: String) -> void:
 		_connection.send_control({"type": "name", "sender": sender, "name": player_name})
 
 
+## The portal that a node is under, if there is one.
+static func above(node: Node) -> UroPortal:
+	var parent := node.get_parent()
+	while parent and not parent is UroPortal:
+		parent = parent.get_parent()
+	return parent as UroPortal
+
+
 func _process(delta: float) -> void:
 	if _connection:
 		_connection.process(delta)
@@ -187,6 +199,7 @@ func _connect() -> void:
 	_connection.opened.connect(_on_opened)
 	_connection.control_received.connect(_on_control)
 	_connection.voice_received.connect(_on_voice)
+	_connection.picture_received.connect(_on_picture)
 	_connection.ended.connect(_on_ended)
 	add_child(_connection)
 	_connection.begin(ice_servers)
@@ -208,6 +221,8 @@ func _on_opened() -> void:
 	_is_connected = true
 	_connected_at = Time.get_ticks_msec()
 	_hook.opened()
+	_told_pictures = [false, false]
+	_tell_pictures()
 	connected.emit()
 
 
@@ -217,6 +232,8 @@ func _on_control(message: Dictionary) -> void:
 			_roster.update(message.get("speakers"))
 		"speaking":
 			_roster.set_speaking(message.get("id"), message.get("speaking"))
+		"on_air":
+			_on_air(message.get("peer"))
 		"error":
 			_fail(str(message.get("code")), str(message.get("message")))
 
@@ -228,6 +245,71 @@ func _on_voice(speaker: int, sequence: int, payload: PackedByteArray) -> void:
 func _on_voice_of_world(sender: int, sequence: int, payload: PackedByteArray) -> void:
 	if _connection:
 		_connection.send_voice(sender, sequence, payload)
+
+
+## A world has one camera; false for another one.
+func _add_camera(camera: UroPortalCamera) -> bool:
+	if _camera and _camera != camera:
+		_fail("one_camera", "a portal shows one camera of a world: \"%s\" is there already" % _camera.name)
+		return false
+	_camera = camera
+	_tell_pictures()
+	return true
+
+
+func _remove_camera(camera: UroPortalCamera) -> void:
+	if _camera == camera:
+		_camera = null
+		_tell_pictures()
+
+
+func _add_screen(screen: UroPortalScreen) -> void:
+	_screens.push_back(screen)
+	_tell_pictures()
+
+
+func _remove_screen(screen: UroPortalScreen) -> void:
+	_screens.erase(screen)
+	_tell_pictures()
+
+
+## Tells the portal whether this world shows pictures and sees them, if that is new.
+func _tell_pictures() -> void:
+	if not _is_connected or not _connection:
+		return
+	var now := [_camera != null and _camera.enabled, not _screens.is_empty()]
+	if now != _told_pictures:
+		_told_pictures = now
+		_connection.send_control({"type": "video", "shows": now[0], "sees": now[1]})
+
+
+func _can_show() -> bool:
+	return _is_connected and _connection != null and _connection.can_show()
+
+
+func _picture_backlog() -> int:
+	return _connection.picture_backlog()
+
+
+func _show(jpeg: PackedByteArray) -> void:
+	_connection.send_picture(jpeg)
+
+
+func _on_picture(jpeg: PackedByteArray) -> void:
+	var image := Image.new()
+	if _screens.is_empty() or image.load_jpg_from_buffer(jpeg) != OK:
+		return
+	for screen in _screens:
+		screen._show(image)
+
+
+## Whose camera is on air, by number; null: nobody's.
+func _on_air(peer: Variant) -> void:
+	if _camera:
+		_camera._set_on_air((peer is float or peer is int) and int(peer) == _connection.peer_number)
+	if peer == null:
+		for screen in _screens:
+			screen._clear()
 
 
 func _on_speaker_joined(speaker: UroPortalSpeaker) -> void:
@@ -265,6 +347,8 @@ func _drop_connection() -> void:
 func _set_disconnected(reason: String) -> void:
 	if _is_connected:
 		_is_connected = false
+		if _camera:
+			_camera._set_on_air(false)
 		_roster.silence()
 		disconnected.emit(reason)
 

@@ -2,6 +2,8 @@ extends Node3D
 ## The world under test: told what to do by the page, in JSON, and says what it sees in lines that begin with "URO ".
 
 const Capture := preload("res://addons/uro_portal/capture.gd")
+const PicturePace := preload("res://addons/uro_portal/picture_pace.gd")
+const PicturePacket := preload("res://addons/uro_portal/picture_packet.gd")
 const Resampler := preload("res://addons/uro_portal/resampler.gd")
 const VoicePacket := preload("res://addons/uro_portal/voice_packet.gd")
 const RATE := 48000
@@ -13,6 +15,15 @@ var _phase := 0.0
 ## What the speakers' bus plays.
 var _ears: AudioEffectCapture
 var _heard := PackedByteArray()
+## Another peer, which sees what the first one shows.
+var _viewer: UroPortal
+var _screen: UroPortalScreen
+var _bars: Array[ColorRect] = []
+var _colours: Array[Color] = []
+var _turned := 0.0
+## The colours that are looked for, and their orders that were seen.
+var _wanted: Array[Color] = []
+var _orders := {}
 
 
 func _ready() -> void:
@@ -36,7 +47,7 @@ func _ready() -> void:
 	_say({"event": "started", "version": Engine.get_version_info()["string"], "mix_rate": AudioServer.get_mix_rate()})
 
 
-func _process(_delta: float) -> void:
+func _process(delta: float) -> void:
 	while true:
 		var line := str(JavaScriptBridge.eval("next()"))
 		if line == "":
@@ -45,6 +56,8 @@ func _process(_delta: float) -> void:
 		call("_do_" + str(told["do"]), told)
 	_speak()
 	_listen()
+	_turn(delta)
+	_look()
 
 
 func _say(event: Dictionary) -> void:
@@ -102,6 +115,121 @@ func _do_close(_told: Dictionary) -> void:
 	_portal.queue_free()
 	await _portal.tree_exited
 	_say({"event": "closed", "effects": AudioServer.get_bus_effect_count(AudioServer.get_bus_index(&"World"))})
+
+
+## A camera shows bars of these colours, which move.
+func _do_show(told: Dictionary) -> void:
+	var view := SubViewport.new()
+	view.size = Vector2i(640, 360)
+	view.render_target_update_mode = SubViewport.UPDATE_ALWAYS
+	for colour: String in told["colours"]:
+		_colours.push_back(Color(colour))
+	for index in _colours.size():
+		var bar := ColorRect.new()
+		bar.position = Vector2(index * 640.0 / _colours.size(), 0)
+		bar.size = Vector2(640.0 / _colours.size(), 360)
+		view.add_child(bar)
+		_bars.push_back(bar)
+	var camera := UroPortalCamera.new()
+	camera.viewport = view
+	camera.max_size = Vector2i(320, 180)
+	camera.add_child(view)
+	camera.on_air_changed.connect(func(on_air: bool) -> void: _say({"event": "on_air", "on_air": on_air}))
+	_portal.add_child(camera)
+
+
+func _turn(delta: float) -> void:
+	_turned += delta
+	for index in _bars.size():
+		_bars[index].color = _colours[(index + int(_turned * 4.0)) % _colours.size()]
+
+
+func _do_watch(told: Dictionary) -> void:
+	_viewer = UroPortal.new()
+	_viewer.autostart = false
+	_viewer.address = told["address"]
+	_viewer.token = told["token"]
+	_screen = UroPortalScreen.new()
+	_screen.picture_changed.connect(_on_picture_changed)
+	_viewer.connected.connect(func() -> void: _say({"event": "watching"}))
+	_viewer.error.connect(func(code: String, message: String) -> void: _say({"event": "error", "code": code, "message": message}))
+	_viewer.add_child(_screen)
+	add_child(_viewer)
+	_viewer.open()
+
+
+func _on_picture_changed(is_there: bool) -> void:
+	if not is_there:
+		_say({"event": "black"})
+
+
+## Waits until bars of these colours are seen, twice in another order.
+func _do_see(told: Dictionary) -> void:
+	_orders.clear()
+	for colour: String in told["colours"]:
+		_wanted.push_back(Color(colour))
+
+
+func _look() -> void:
+	if _wanted.is_empty() or not _screen.is_there:
+		return
+	var image := _screen.texture.get_image()
+	var order := PackedInt32Array()
+	for index in _wanted.size():
+		var pixel := image.get_pixel(int((index + 0.5) * image.get_width() / _wanted.size()), image.get_height() / 2)
+		for other in _wanted.size():
+			var far := maxf(maxf(absf(pixel.r - _wanted[other].r), absf(pixel.g - _wanted[other].g)), absf(pixel.b - _wanted[other].b))
+			if far < 0.25:
+				order.push_back(other)
+	if order.size() != _wanted.size():
+		return
+	_orders[str(order)] = true
+	if _orders.size() > 1:
+		_wanted.clear()
+		_say({"event": "seen", "width": image.get_width(), "height": image.get_height()})
+
+
+func _do_hide(_told: Dictionary) -> void:
+	_bars.clear()
+	_colours.clear()
+	for child in _portal.get_children():
+		if child is UroPortalCamera:
+			child.queue_free()
+
+
+func _do_leave(_told: Dictionary) -> void:
+	_viewer.queue_free()
+	await _viewer.tree_exited
+	_say({"event": "left"})
+
+
+## Pictures are cut and put together, and fewer and smaller where the way is full.
+func _do_check_pictures(_told: Dictionary) -> void:
+	var picture := PackedByteArray()
+	picture.resize(40_000)
+	for index in picture.size():
+		picture[index] = index % 251
+	var messages := PicturePacket.encode(0x01020304, 0x0A141E28, picture)
+	var packets := PicturePacket.new()
+	var early := packets.take(messages[2]).size() + packets.take(messages[0]).size() + packets.take(messages[2]).size()
+	var whole := packets.take(messages[1])
+	var late := packets.take(PicturePacket.encode(0x01020303, 0, picture.slice(0, 10))[0])
+	var pace := PicturePace.new()
+	_say({
+		"event": "checked_pictures", "header": messages[2].slice(0, PicturePacket.HEADER).hex_encode(), "messages": messages.size(),
+		"early": early, "same": whole == picture, "late": late.size(), "free": _taken(pace, 10.0, 0), "full": _taken(pace, 20.0, 100_000),
+		"step": pace.step, "again": _taken(pace, 60.0, 0), "back": pace.step,
+		"fitted": [str(UroPortalCamera.fitted(Vector2i(1920, 1080), Vector2(640, 360))), str(UroPortalCamera.fitted(Vector2i(100, 33), Vector2(640, 360)))],
+	})
+
+
+## How many pictures are taken in so many seconds, with so much on its way.
+func _taken(pace: PicturePace, seconds: float, backlog: int) -> int:
+	var taken := 0
+	for frame in int(seconds * 60.0):
+		if pace.due(1.0 / 60.0, backlog):
+			taken += 1
+	return taken
 
 
 ## 0: silence.
