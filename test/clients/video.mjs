@@ -2,6 +2,7 @@
 //   {"do": "show", "url", "token", "codec", "colours": […], "layers": 1}   publishes bars of these colours by WHIP, in this codec
 //   {"do": "watch", "url", "token"}                            watches by WHEP
 //   {"do": "see", "colours": […]}                              waits until these bars are seen, twice in another order: they move
+//   {"do": "smooth", "ms": …}                                  looks for so long: the longest time without a new picture, and what was missed
 //   {"do": "hide"}                                             publishes no more
 // usage: video.mjs
 import { browse, serve } from './browser.mjs';
@@ -95,6 +96,27 @@ function look(colours) {
   return seen.includes(-1) ? null : seen.join('');
 }
 
+async function received() {
+  const stats = [...(await watched.getStats()).values()];
+  return { stats, stream: stats.find((it) => it.type === 'inbound-rtp' && it.kind === 'video') };
+}
+
+/** freezeCount is told only when a picture goes on, so frames are counted. */
+async function smooth({ ms }) {
+  const began = performance.now();
+  const { stream: first } = await received();
+  let [last, decoded, missed, longest] = [began, first.framesDecoded, first.nackCount, 0];
+  while (performance.now() - began < ms) {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const { stream } = await received();
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    if (stream.framesDecoded > decoded) last = now;
+    [decoded, missed] = [stream.framesDecoded, stream.nackCount];
+  }
+  say('smooth', { longest, pictures: decoded - first.framesDecoded, missed: missed - first.nackCount });
+}
+
 async function see({ colours }) {
   const seen = new Set();
   while (seen.size < 2) {
@@ -102,8 +124,7 @@ async function see({ colours }) {
     if (found) seen.add(found);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  const stats = [...(await watched.getStats()).values()];
-  const stream = stats.find((it) => it.type === 'inbound-rtp' && it.kind === 'video');
+  const { stats, stream } = await received();
   const codec = stats.find((it) => it.id === stream.codecId).mimeType;
   const { videoWidth: width } = document.querySelector('video');
   say('seen', { codec, width, decoded: stream.framesDecoded, lost: stream.packetsLost, freezes: stream.freezeCount });
@@ -115,7 +136,7 @@ async function hide() {
 }
 
 globalThis.tell = ({ do: what, ...rest }) => {
-  ({ show, watch, see, hide })[what](rest).catch((error) => say('failed', { reason: String(error) }));
+  ({ show, watch, see, smooth, hide })[what](rest).catch((error) => say('failed', { reason: String(error) }));
 };
 say('ready', {});
 </script>`;

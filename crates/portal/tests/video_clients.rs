@@ -5,7 +5,9 @@
 
 mod common;
 
-use common::{World, open_with, token};
+use axum::Router;
+use common::relay::Relay;
+use common::{BAD, World, behind, open_with, token};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Bars: red, green, blue, white; and others.
 const ONE: [&str; 4] = ["#ff0000", "#00ff00", "#0000ff", "#ffffff"];
 const OTHER: [&str; 4] = ["#ffff00", "#00ffff", "#ff00ff", "#000000"];
+
+/// A picture that stands still for longer is frozen.
+const FREEZE_MS: f64 = 1_000.0;
 
 /// A client, which says what it sees in lines of JSON.
 struct Client {
@@ -64,6 +69,10 @@ impl Client {
         Self::start(&variable("URO_DISCORD_PYTHON"), "portal_video.py")
     }
 
+    fn ffmpeg() -> Self {
+        Self::start(&variable("URO_DISCORD_PYTHON"), "portal_ffmpeg.py")
+    }
+
     /// Has it do something, and waits until it says that it did.
     async fn ask(&mut self, line: Value, event: &str) -> Value {
         let line = format!("{line}\n");
@@ -95,16 +104,32 @@ fn variable(name: &str) -> String {
 struct Theatre {
     world: World,
     url: String,
+    _relay: Option<Relay>,
 }
 
 impl Theatre {
     async fn open() -> Self {
         let world = open_with("127.0.0.1:0", Limits::default(), &["*"]);
+        let routes = world.routes.clone();
+        Self::serve(world, routes, None).await
+    }
+
+    /// Media comes and goes by a bad network.
+    async fn far_away() -> Self {
+        let world = open_with("127.0.0.1:0", Limits::default(), &["*"]);
+        let (routes, relay) = behind(&world, BAD).await;
+        Self::serve(world, routes, Some(relay)).await
+    }
+
+    async fn serve(world: World, routes: Router, relay: Option<Relay>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/portal/lobby", listener.local_addr().unwrap());
-        let routes = world.routes.clone();
         tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { world, url }
+        Self {
+            world,
+            url,
+            _relay: relay,
+        }
     }
 
     fn whip(&self, subject: &str) -> Value {
@@ -230,4 +255,50 @@ async fn aiortc_and_chromium_see_each_other() {
     aiortc
         .ask(json!({"do": "see", "colour": [0, 0, 255]}), "seen")
         .await;
+}
+
+/// FFmpeg's own WHIP muxer.
+#[tokio::test]
+#[ignore = "wants Chromium and FFmpeg: bin/test"]
+async fn chromium_sees_what_ffmpeg_shows() {
+    let mut theatre = Theatre::open().await;
+    let mut ffmpeg = Client::ffmpeg();
+    let bars: [[u8; 3]; 4] = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]];
+    let show = with(theatre.whip("ffmpeg"), &json!({"colours": bars}));
+    ffmpeg.ask(show, "shown").await;
+    assert!(theatre.on_air().await.is_some());
+    let mut chromium = Client::chromium().await;
+    chromium.ask(theatre.whep(), "watched").await;
+    let seen = chromium.ask(see(ONE), "seen").await;
+    assert_eq!(seen["codec"], "video/H264");
+    let status = theatre.world.portal.status().await.unwrap();
+    assert_eq!(status.cameras[0].codec, Some(VideoCodec::H264));
+}
+
+/// Packets are lost on the way in and on the way out: they are sent again, and the picture goes on.
+#[tokio::test]
+#[ignore = "wants Chromium: bin/test"]
+async fn a_network_that_loses_some_does_not_freeze_the_picture() {
+    let theatre = Theatre::far_away().await;
+    let mut chromium = Client::chromium().await;
+    let more = json!({"codec": "VP8", "colours": ONE});
+    chromium
+        .ask(with(theatre.whip("one"), &more), "shown")
+        .await;
+    chromium.ask(theatre.whep(), "watched").await;
+    chromium.ask(see(ONE), "seen").await;
+    // A machine that is busy with other things stops all pictures for a moment: then it is looked again.
+    let mut all = Vec::new();
+    for _ in 0..3 {
+        let line = json!({"do": "smooth", "ms": 5_000});
+        let smooth = chromium.ask(line, "smooth").await;
+        let (longest, missed) = (&smooth["longest"], &smooth["missed"]);
+        if longest.as_f64().unwrap() < FREEZE_MS && missed.as_u64().unwrap() > 0 {
+            let status = theatre.world.portal.status().await.unwrap();
+            assert!(status.viewers[0].again > 0, "what was lost was sent again");
+            return;
+        }
+        all.push(smooth);
+    }
+    panic!("it stood still, or nothing was lost: {all:?}");
 }
