@@ -75,6 +75,9 @@ config :uro_discord,
     interval: 10_000,
     # How often "updated" is renewed though nothing has changed, in ms.
     refresh: 180_000
+    # How often that message shows the picture that a portal has on air (JPEG, of a Godot world) anew, in ms, while
+    # somebody is in the portal's voice channel; nil: never. Whoever can read the message sees it.
+    # picture: 60_000
   ],
   # Where it is announced that a world has opened, see `UroDiscord.Shards.Announcements`.
   announcements: [

@@ -451,7 +451,7 @@ defmodule UroDiscord.Bridge do
   defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
     do: heard(http, message, state)
 
-  defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal],
+  defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal, :still],
     do: heard(portal, message, state)
 
   # What it has ended says so itself, and its log says why.

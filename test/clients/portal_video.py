@@ -1,8 +1,9 @@
-"""aiortc at a portal's pictures: shows a colour by WHIP, and says what colour it sees by WHEP."""
+"""aiortc at a portal's pictures: shows a colour by WHIP, or as Godot does by vsk-video, and says what colour it sees by WHEP."""
 
 import asyncio
 import fractions
-import os
+import json
+import struct
 import time
 
 import aiohttp
@@ -13,6 +14,7 @@ from voice_common import obey, tell
 
 WIDTH, HEIGHT, RATE = 320, 240, 15
 NEAR = 40
+VOICE = {"codec": "opus", "frame_ms": 20, "channels": 1, "rate": 48_000}
 
 
 class Colour(MediaStreamTrack):
@@ -38,9 +40,20 @@ class Colour(MediaStreamTrack):
         return frame
 
 
+def jpeg(colour):
+    frame = av.VideoFrame(WIDTH, HEIGHT, "rgb24")
+    plane = frame.planes[0]
+    plane.update((bytes(colour) * WIDTH).ljust(plane.line_size, b"\0") * HEIGHT)
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = WIDTH, HEIGHT, "yuvj420p"
+    encoder.time_base = fractions.Fraction(1, RATE)
+    (packet,) = encoder.encode(frame.reformat(format="yuvj420p"))
+    return bytes(packet)
+
+
 class Guest:
     def __init__(self):
-        self.connections, self.track = [], None
+        self.connections, self.track, self.sending = [], None, None
         self.http = None
 
     async def connect(self, connection, url, token):
@@ -70,6 +83,34 @@ class Guest:
         transceiver.setCodecPreferences([it for it in codecs if it.mimeType == f"video/{codec}"])
         await self.connect(connection, url, token)
         tell("shown")
+
+    async def show_jpeg(self, url, token, colour):
+        """A world's camera: small enough for one message a picture."""
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        control = connection.createDataChannel("vsk-control")
+        video = connection.createDataChannel("vsk-video", ordered=False, maxRetransmits=1)
+        welcome = asyncio.Event()
+
+        @control.on("message")
+        def on_message(message):
+            if json.loads(message)["type"] == "welcome":
+                welcome.set()
+
+        await self.connect(connection, url, token)
+        while "open" != control.readyState or "open" != video.readyState:
+            await asyncio.sleep(0.01)
+        control.send(json.dumps({"type": "hello", "proto": 1, "role": "world", "listens": "nothing", "voice": VOICE}))
+        await welcome.wait()
+        control.send(json.dumps({"type": "video", "shows": True}))
+        self.sending = asyncio.create_task(self.send_jpeg(video, jpeg(colour)))
+        tell("shown")
+
+    async def send_jpeg(self, video, picture):
+        number = 0
+        while True:
+            number += 1
+            video.send(struct.pack("<BBHIIHH", 1, 1, 0, number, number * 200, 0, 1) + picture)
+            await asyncio.sleep(0.2)
 
     async def watch(self, url, token):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))

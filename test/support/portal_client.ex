@@ -26,6 +26,10 @@ defmodule UroDiscord.PortalClient do
   def show(client, url, token, codec, colour),
     do: ask(client, %{do: "show", url: url, token: token, codec: codec, colour: colour}, "shown")
 
+  @doc "Shows pictures of one colour as a Godot world does: JPEG on `vsk-video`."
+  def show_jpeg(client, url, token, colour),
+    do: ask(client, %{do: "show_jpeg", url: url, token: token, colour: colour}, "shown")
+
   def watch(client, url, token), do: ask(client, %{do: "watch", url: url, token: token}, "watched")
 
   @doc "Waits until it sees this colour."

@@ -187,6 +187,7 @@ defmodule UroDiscord.ConfigTest do
           {[board: [title: " "]], "board.title", "is blank"},
           {[board: [title: String.duplicate("x", 101)]], "board.title", "has 101 characters"},
           {[board: [interval: 999]], "board.interval", "is 999; it may be an integer from 1000 to 86400000"},
+          {[board: [picture: 4_999]], "board.picture", "is 4999; it may be an integer from 5000 to 86400000, or nil"},
           {[announcements: [channel: :news]], "announcements.channel", ":news is not in `channels:` (there: :status)"},
           {[announcements: [per_hour: 0]], "announcements.per_hour", "is 0; it may be an integer from 1 to 1000"},
           {[join_link: "javascript:alert(1)"], :join_link, ~s|is "javascript:alert(1)"; it may be a http or https URL|},

@@ -3,6 +3,7 @@
 use crate::Snowflake;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 /// The `"portals"` part of the desired state.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -37,6 +38,9 @@ pub struct Portal {
     /// Whose camera is on air, as tokens call him; `None`, and while he has none: the first that came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub camera: Option<String>,
+    /// How often Elixir hears the picture that is on air, in ms, if there is another one; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still: Option<NonZeroU32>,
 }
 
 /// How loud somebody is.

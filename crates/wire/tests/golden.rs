@@ -86,6 +86,7 @@ fn desired_portals() -> Value {
                 {"participant": "world:shard-7", "gain": 1.0, "muted": true},
             ],
             "camera": "shard-7",
+            "still": 60_000,
         }],
     })
 }
@@ -597,6 +598,13 @@ fn every_message_from_the_bridge() {
         (
             "portal_on_air",
             portal(PortalState::OnAir(PortalOnAir { peer: Some(7) })),
+        ),
+        (
+            "portal_still",
+            FromBridge::Still {
+                portal: "lobby".into(),
+                picture: b"\xFF\xD8\xFF\xD9".into(),
+            },
         ),
         (
             "request",

@@ -46,6 +46,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:http, :listening | :waiting | :closed, map()}
           | {:media, :listening | :waiting | :closed, map()}
           | {:portal, String.t(), atom(), map()}
+          | {:still, String.t(), binary()}
           | {:request, pos_integer(), map()}
           | {:body, pos_integer(), binary()}
           | {:gone, pos_integer()}
@@ -161,6 +162,8 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:portal, id, state, info} = fact)
        when is_binary(id) and state in @portal_states and is_map(info),
        do: {:ok, fact}
+
+  defp message({:still, id, picture} = still) when is_binary(id) and is_binary(picture), do: {:ok, still}
 
   defp message({:request, id, %{}} = request) when is_integer(id), do: {:ok, request}
   defp message({:body, id, body} = message) when is_integer(id) and is_binary(body), do: {:ok, message}

@@ -8,6 +8,7 @@ defmodule UroDiscord.Config.Board do
   alias UroDiscord.{Length, Snowflake}
 
   @day_ms 86_400_000
+  @picture "an integer from 5000 to #{@day_ms}, or nil"
   @channel "a name of `channels:`, or a channel's id (17 to 20 digits)"
 
   @spec options() :: [Option.t()]
@@ -44,6 +45,13 @@ defmodule UroDiscord.Config.Board do
         doc: "how often \"updated\" is renewed though nothing has changed, in ms",
         allowed: "an integer from 1000 to #{@day_ms}",
         example: "board: [refresh: 180_000]"
+      ),
+      option(:picture, &picture/1,
+        doc:
+          "how often the message shows the picture that a portal has on air (JPEG, of a Godot world) anew, in ms, while somebody is in the portal's " <>
+            "voice channel; nil: never. Whoever can read the message sees it",
+        allowed: @picture,
+        example: "board: [picture: 60_000]"
       )
     ]
   end
@@ -70,6 +78,10 @@ defmodule UroDiscord.Config.Board do
       )
     ]
   end
+
+  defp picture(nil), do: {:ok, nil}
+  defp picture(value) when value in 5_000..@day_ms, do: {:ok, value}
+  defp picture(value), do: is_not(value, @picture)
 
   defp channels(value) when is_list(value) do
     Enum.reduce_while(value, {:ok, []}, fn name, {:ok, names} ->

@@ -207,25 +207,17 @@ defmodule UroDiscord.Portal.Automatic do
   # The gateway tells, or, after a start at which nothing was told anew, the bot looks: it is in the channel while the portal is open. Bots are nobody.
   defp discord(guild_id, channel_id, open?) do
     case Members.in_channel(guild_id, channel_id) do
-      {:ok, users} -> people?(guild_id, users)
+      {:ok, users} -> Members.people?(guild_id, users)
       :unknown -> if open?, do: looked(guild_id), else: :unknown
     end
   end
 
   defp looked(guild_id) do
     case Calls.held(guild_id) do
-      {:ok, %{state: :joined, users: users}} -> people?(guild_id, users)
+      {:ok, %{state: :joined, users: users}} -> Members.people?(guild_id, users)
       _not_there -> :unknown
     end
   end
-
-  defp people?(guild_id, users) do
-    members = Members.fetch(guild_id, users)
-    {:ok, %{bot_id: bot_id}} = Runtime.fetch()
-    Enum.any?(users, &(&1 != bot_id and not bot?(members[&1])))
-  end
-
-  defp bot?(member), do: member != nil and member.bot?
 
   # Who tells no count may have players.
   defp world(nil), do: Enum.any?(Shards.list(), &players?/1)

@@ -46,6 +46,16 @@ defmodule UroDiscord.Portal.Members do
       else: :unknown
   end
 
+  @doc "Whether any of these is a person. Who is not known is one."
+  @spec people?(Snowflake.t(), [Snowflake.t()]) :: boolean()
+  def people?(guild_id, user_ids) do
+    members = fetch(guild_id, user_ids)
+    {:ok, %{bot_id: bot_id}} = Runtime.fetch()
+    Enum.any?(user_ids, &(&1 != bot_id and not bot?(members[&1])))
+  end
+
+  defp bot?(member), do: member != nil and member.bot?
+
   @doc "Somebody has looked into the channel, and these are there."
   @spec seen(Snowflake.t(), Snowflake.t(), [Snowflake.t()]) :: :ok
   def seen(guild_id, channel_id, user_ids), do: GenServer.cast(__MODULE__, {:seen, guild_id, channel_id, user_ids})

@@ -38,15 +38,19 @@ defmodule UroDiscord.Portal.Rooms do
   @spec summaries() :: [map()]
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
-  # `told`: what the bridge was told of each.
+  # `told`: what the bridge was told of each. `still`: how often the board shows their pictures, in ms; nil: it shows none.
   @impl true
   def init(config) do
     for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
     Desired.put("media", media(config.portal))
     # Who was about to fade has done so. What was told before us may be of another lease, so it is stated in any case.
     rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, Room.faded(room)} end)
-    {:ok, desire(%{rooms: rooms, told: nil, media: Runtime.lookup(:media) || endpoint(:starting, %{})})}
+    media = Runtime.lookup(:media) || endpoint(:starting, %{})
+    {:ok, desire(%{rooms: rooms, told: nil, media: media, still: still(config.board)})}
   end
+
+  defp still(%{channels: []}), do: nil
+  defp still(%{picture: ms}), do: ms
 
   # It has the keys in it.
   defp media(portal) do
@@ -95,6 +99,12 @@ defmodule UroDiscord.Portal.Rooms do
     end
   end
 
+  # Pictures are large: whoever shows them finds the newest one, and nobody else has it.
+  def handle_cast({:fact, {:still, id, picture}}, state) do
+    if is_map_key(state.rooms, id), do: shown(id, picture)
+    {:noreply, state}
+  end
+
   def handle_cast(:bridge_ended, state), do: {:noreply, down(%{state | media: endpoint(:starting, %{})})}
 
   @impl true
@@ -131,6 +141,7 @@ defmodule UroDiscord.Portal.Rooms do
         {events, down} = Room.down(room, :down, "the bridge has ended")
         tell_all(id, room, events)
         over(id, room)
+        shown(id, "")
         {id, down}
       end)
 
@@ -138,7 +149,7 @@ defmodule UroDiscord.Portal.Rooms do
   end
 
   defp closed({id, room}) do
-    for key <- [:portal, :portal_room], do: :ok = Runtime.delete({key, id})
+    for key <- [:portal, :portal_room, :portal_still], do: :ok = Runtime.delete({key, id})
     {events, _down} = Room.down(room, :down, "the portal was closed")
     tell_all(id, room, events)
     over(id, room)
@@ -150,11 +161,24 @@ defmodule UroDiscord.Portal.Rooms do
     {events, now} = Room.fact(room, fact, info)
     tell_all(id, room, events)
     # One that panicked is opened anew without having been closed.
-    if fact in [:open, :closed], do: over(id, room)
+    if fact in [:open, :closed] do
+      over(id, room)
+      shown(id, "")
+    end
+
     if fact == :open, do: measure(id, :open, 0)
     if fact == :silent, do: Process.send_after(self(), {:fade, id, info["id"]}, @fade_ms)
     if fact == :stats, do: measure_stats(id, now.stats)
     now
+  end
+
+  defp shown(id, picture) do
+    key = {:portal_still, id}
+
+    if (Runtime.lookup(key) || "") != picture do
+      :ok = if picture == "", do: Runtime.delete(key), else: Runtime.put(key, picture)
+      Events.publish(:portal_shown, id)
+    end
   end
 
   # What has happened in a room that was so.
@@ -214,13 +238,13 @@ defmodule UroDiscord.Portal.Rooms do
       end)
     )
 
-    told = if Leader.held?(), do: Map.new(state.rooms, fn {id, room} -> {id, wanted(room)} end), else: %{}
+    told = if Leader.held?(), do: Map.new(state.rooms, fn {id, room} -> {id, wanted(room, state)} end), else: %{}
     state |> state_all(told) |> judge_all()
   end
 
   # What has changed of one.
   defp restate(state, id) when is_map_key(state.told, id),
-    do: state_all(state, %{state.told | id => wanted(state.rooms[id])})
+    do: state_all(state, %{state.told | id => wanted(state.rooms[id], state)})
 
   defp restate(state, _id), do: state
 
@@ -232,10 +256,17 @@ defmodule UroDiscord.Portal.Rooms do
     %{state | told: told}
   end
 
-  defp wanted(%{row: row} = room) do
+  defp wanted(%{row: row} = room, state) do
     call = call(room)
     users = with {:ok, %{users: users}} <- call, do: users, else: (_ -> [])
-    Room.desired(room, call, Members.fetch(row.guild_id, users))
+    desired = Room.desired(room, call, Members.fetch(row.guild_id, users))
+    if state.still && somebody?(desired, users), do: Map.put(desired, "still", state.still), else: desired
+  end
+
+  # For nobody no picture is shown anew. The gateway tells who is there; after a start at which it was told nothing anew, the voice server does.
+  defp somebody?(%{"guild" => guild_id, "channel" => channel_id}, users) do
+    {:ok, there} = with :unknown <- Members.in_channel(guild_id, channel_id), do: {:ok, users}
+    Members.people?(guild_id, there)
   end
 
   defp call(%{row: row}), do: Calls.held(row.guild_id)

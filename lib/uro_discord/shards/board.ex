@@ -25,6 +25,10 @@ defmodule UroDiscord.Shards.Board do
 
   While a portal (`UroDiscord.Portal`) is open, the message has a line with who is on its two sides, and the status of its voice channel says who of the world
   speaks, if the bot has Set Voice Channel Status there.
+
+  With `picture: 60_000` the message also shows what the portal has on air (JPEG, of a Godot world; of several portals, the first that has a picture), and shows it
+  anew so often, in ms, while somebody is in the portal's voice channel. Nothing is shown while nobody is there. Whoever can read the message sees it: say so
+  to those who are in the picture.
   """
 
   use Supervisor

@@ -2,26 +2,28 @@ defmodule UroDiscord.Portal.PicturesTest do
   # Cameras, and who sees them: aiortc, by colours.
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{Portal, PortalClient}
+  alias UroDiscord.{HttpClient, Portal, PortalClient}
 
   @moduletag needs: :clients
 
   @red [255, 0, 0]
   @blue [0, 0, 255]
 
-  setup do
+  setup context do
     sim = start_sim!([])
 
-    start_connected!(sim,
+    options = [
       intents: [:guilds, :guild_voice_states],
       web: [port: 0],
       portal: [key: "a key that only this test knows, of this length", udp: [ip: "127.0.0.1", port: 0]]
-    )
+    ]
+
+    start_connected!(sim, options ++ (context[:options] || []))
 
     :ok = UroDiscord.subscribe(:portal)
     {:ok, "stage"} = Portal.open(:stage)
     open()
-    :ok
+    %{sim: sim}
   end
 
   defp open do
@@ -88,6 +90,52 @@ defmodule UroDiscord.Portal.PicturesTest do
     assert {:on_air, %{who: "bob"}} = on_air()
     :ok = Portal.camera("stage", nil)
     assert {:on_air, %{who: "ada"}} = on_air()
+    Port.close(client)
+  end
+
+  defp dispatch(sim, person, channel) do
+    user = %{id: sim.info["users"][person]["id"], username: person, global_name: nil}
+
+    data = %{
+      guild_id: sim.info["guild_id"],
+      channel_id: channel,
+      user_id: user.id,
+      session_id: "of #{person}",
+      member: %{user: user, roles: []}
+    }
+
+    DiscordSim.post(sim, "/dispatch", %{type: "VOICE_STATE_UPDATE", data: data})
+  end
+
+  defp get(url, headers \\ []), do: HttpClient.call(url, "GET", URI.parse(url).path, headers)
+
+  @tag options: [board: [channels: [:status], interval: 1_000, picture: 5_000]]
+  test "what a world shows is on the status board while somebody is in the call", %{sim: sim} do
+    pictured? = &match?(%{"message" => %{"embeds" => [%{"image" => _}], "attachments" => [_]}}, &1)
+    {:ok, url} = Portal.url("stage", :peer)
+    {:ok, token} = Portal.token("stage", role: :peer, who: "shard-7")
+    client = PortalClient.pictures!()
+    :ok = PortalClient.show_jpeg(client, url, token, @red)
+    assert {:on_air, %{who: "shard-7", kind: :peer}} = on_air()
+    assert eventually(fn -> match?({:ok, %{cameras: [%{codec: "JPEG"}]}}, Portal.status("stage")) end, 200)
+    refute Enum.any?(DiscordSim.get(sim, "/events"), pictured?)
+
+    dispatch(sim, "alice", sim.info["channels"]["stage"])
+    %{"message" => message, "number" => shown} = DiscordSim.wait_for(sim, "message_update", pictured?)
+
+    assert [%{"filename" => "portal.jpg", "url" => address, "description" => "What portal stage has on air"}] =
+             message["attachments"]
+
+    assert {200, _headers, <<0xFF, 0xD8, _::binary>> = jpeg} = get(address)
+
+    # It is the one that anybody may have who may watch.
+    {:ok, still} = Portal.url("stage", :still)
+    {:ok, token} = Portal.token("stage", role: :watch, who: "eve")
+    assert {200, _headers, ^jpeg} = get(still, [{"authorization", "Bearer " <> token}])
+
+    dispatch(sim, "alice", nil)
+    gone = DiscordSim.wait_for(sim, "message_update", &(not pictured?.(&1)), after: shown)
+    assert gone["message"]["attachments"] == []
     Port.close(client)
   end
 

@@ -2,7 +2,7 @@ defmodule UroDiscord.Portal.ShownTest do
   # What people see of a portal in Discord: answers to /portal, the status board, and the voice channel's status.
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{Portal, Shards}
+  alias UroDiscord.{HttpClient, Portal, Shards}
 
   setup context do
     sim = start_sim!()
@@ -231,6 +231,30 @@ defmodule UroDiscord.Portal.ShownTest do
     mark = DiscordSim.now(sim)
     :ok = Portal.close("world")
     DiscordSim.wait_for(sim, "message_update", &(not (described(&1) =~ "Voices between")), after: mark)
+  end
+
+  @tag options: [board: [channels: [:status], interval: 1_000, picture: 5_000]]
+  test "the picture that a portal has on air is on the status board, and the one before is not any more", %{sim: sim} do
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> open?("world") end)
+    DiscordSim.wait_for(sim, "message_create", &(described(&1) =~ "updated"))
+
+    for jpeg <- ["one picture", "another picture"] do
+      mark = DiscordSim.now(sim)
+      # As the bridge says it.
+      Portal.heard({:still, "world", jpeg})
+      pictured? = &match?(%{"message" => %{"attachments" => [_]}}, &1)
+      %{"message" => message} = DiscordSim.wait_for(sim, "message_update", pictured?, after: mark)
+      assert [%{"filename" => "portal.jpg", "url" => url, "content_type" => "image/jpeg"}] = message["attachments"]
+      assert [%{"image" => %{"url" => "attachment://portal.jpg"}}] = message["embeds"]
+      assert {200, _headers, ^jpeg} = HttpClient.call(url, "GET", URI.parse(url).path)
+    end
+
+    mark = DiscordSim.now(sim)
+    :ok = Portal.close("world")
+    %{"message" => message} = DiscordSim.wait_for(sim, "message_update", fn _any -> true end, after: mark)
+    assert message["attachments"] == []
+    refute Map.has_key?(hd(message["embeds"]), "image")
   end
 
   defp described(%{"message" => %{"embeds" => [embed | _]}}), do: embed["description"]

@@ -27,6 +27,9 @@ const PEERS: u32 = 100_000;
 const PACKETS: u32 = 1_000_000;
 const BITS: u32 = 4_000_000_000;
 
+/// The least time between two pictures of which Elixir hears, in ms.
+const STILL: u32 = 1_000;
+
 /// Portals of one bridge.
 const PORTALS: usize = 10_000;
 
@@ -122,6 +125,11 @@ fn portal(portal: &Portal) -> Result<(), String> {
         at_most_bytes(&format!("names.{user}"), name)?;
     }
     at_most("bot_users", portal.bot_users.len(), PEOPLE)?;
+    if let Some(still) = portal.still.filter(|still| still.get() < STILL) {
+        return Err(format!(
+            "still: {still} ms is too often; {STILL} ms is the least"
+        ));
+    }
     if let Some(camera) = &portal.camera {
         at_most_bytes("camera", camera)?;
     }
@@ -207,6 +215,7 @@ mod tests {
             "id": "lobby", "guild": "100", "channel": "206", "bots": false,
             "names": {"3": "Zoë"}, "bot_users": ["4"],
             "settings": [{"participant": "world:shard-7", "gain": 0, "muted": false}],
+            "still": 1_000,
         })
     }
 
@@ -292,6 +301,11 @@ mod tests {
                 "/open/0/settings/0/participant",
                 json!("shard-7"),
                 "open[0].settings[0].participant: ",
+            ),
+            (
+                "/open/0/still",
+                json!(999),
+                "open[0].still: 999 ms is too often",
             ),
             (
                 "/open",

@@ -3,6 +3,7 @@
 use super::facts::{self, Peer};
 use super::hearing::Hearing;
 use super::settings::settings;
+use super::still::Still;
 use crate::panics;
 use crate::sender::FrameSender;
 use crate::voice::{Calls, InCall};
@@ -109,6 +110,7 @@ impl Joint {
         let mut call = self.calls.follow(order.guild);
         let mut room = Room::new(portal, order, options);
         room.adjust();
+        room.still.look_soon();
         self.follow(&mut call, &mut room, hearing).await;
         let mut stats = interval_at(Instant::now() + STATS, STATS);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -131,6 +133,9 @@ impl Joint {
                         return Over::Ordered;
                     };
                     let moved = other.guild != room.order.guild;
+                    if other.still != room.order.still {
+                        room.still.look_soon();
+                    }
                     room.order = other;
                     room.adjust();
                     if moved {
@@ -140,7 +145,19 @@ impl Joint {
                 }
                 _ = stats.tick() => if let Some(status) = room.status().await {
                     let stats = facts::stats(status, room.dropped, &room.peers);
-                    self.offer(PortalState::Stats(stats));
+                    self.offer(&self.fact(PortalState::Stats(stats)));
+                },
+                () = room.still.due() => {
+                    let Room { still, portal, order, .. } = &mut room;
+                    if let Some(picture) = still.look(portal, order.still).await {
+                        let portal = self.id.as_str().into();
+                        let message = FromBridge::Still { portal, picture: (&*picture).into() };
+                        if self.offer(&message) {
+                            still.told(picture);
+                        } else {
+                            still.look_soon();
+                        }
+                    }
                 },
             }
         }
@@ -196,15 +213,18 @@ impl Joint {
             } => {
                 let name = room.name(participant).await;
                 let speaker = facts::speaker(participant, name, &room.peers);
-                self.offer(if speaking {
+                self.offer(&self.fact(if speaking {
                     PortalState::Speaking(speaker)
                 } else {
                     PortalState::Silent(speaker)
-                });
+                }));
             }
-            PortalEvent::OnAir { peer } => self.tell(PortalState::OnAir(PortalOnAir {
-                peer: peer.map(|peer| peer.0),
-            })),
+            PortalEvent::OnAir { peer } => {
+                self.tell(PortalState::OnAir(PortalOnAir {
+                    peer: peer.map(|peer| peer.0),
+                }));
+                room.still.look_soon();
+            }
             // For peers.
             _ => {}
         }
@@ -212,24 +232,25 @@ impl Joint {
 
     /// Tells Elixir what it has to know, of which there is little. Voice does not wait until it reads.
     fn tell(&self, state: PortalState) {
-        self.say(&FromBridge::Portal {
-            id: self.id.as_str().into(),
-            state,
-        });
+        self.say(&self.fact(state));
     }
 
-    /// Tells Elixir, if it reads: the next stats have all that matters then.
-    fn offer(&self, state: PortalState) {
-        let message = FromBridge::Portal {
+    fn fact(&self, state: PortalState) -> FromBridge<'_> {
+        FromBridge::Portal {
             id: self.id.as_str().into(),
             state,
-        };
+        }
+    }
+
+    /// Tells Elixir, if it reads: what comes next has all that matters then. Whether it was told.
+    fn offer(&self, message: &FromBridge<'_>) -> bool {
         let said = self
             .sender
             .try_append(|out| frame::append(out, |out| message.encode(out)));
-        if let Some(Err(error)) = said {
+        if let Some(Err(error)) = &said {
             tracing::error!(%error, "a message cannot be carried to Elixir");
         }
+        said.is_some()
     }
 
     fn say(&self, message: &FromBridge<'_>) {
@@ -259,6 +280,7 @@ struct Room {
     settings: BTreeMap<Participant, Setting>,
     /// Whose camera is on air, as the room was told.
     camera: Option<String>,
+    still: Still,
     /// Frames for Discord that found no way there.
     dropped: u64,
 }
@@ -275,6 +297,7 @@ impl Room {
             call_hears: true,
             settings: BTreeMap::new(),
             camera: None,
+            still: Still::default(),
             dropped: 0,
         }
     }

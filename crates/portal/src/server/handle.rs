@@ -184,6 +184,19 @@ impl Portal {
             .ok()?;
         answer.await.ok()
     }
+
+    /// The newest whole picture (JPEG) of the camera that is on air. `None`: no such picture comes of it; or as [`next`](Self::next).
+    pub async fn still(&self) -> Option<Bytes> {
+        let handle = self.shared.handles.get(self.link.media_loop)?;
+        let (reply, answer) = oneshot::channel();
+        let link = self.link.clone();
+        handle
+            .commands
+            .send(Command::Still { link, reply })
+            .await
+            .ok()?;
+        answer.await.ok()?
+    }
 }
 
 impl Drop for Portal {

@@ -93,6 +93,13 @@ pub enum FromBridge<'a> {
         /// What has become of it, or what happened there.
         state: PortalState,
     },
+    /// The picture (JPEG) that a portal has on air.
+    Still {
+        /// The portal's id.
+        portal: Cow<'a, str>,
+        /// Empty: there is none.
+        picture: Cow<'a, [u8]>,
+    },
     /// An HTTP request, of which only the head is there. It is answered once, whatever becomes of it.
     Request {
         /// Its number. No bridge of the same node uses it again.
@@ -176,6 +183,10 @@ impl<'a> FromBridge<'a> {
             ("portal", 4) => Self::Portal {
                 id: Cow::Borrowed(term.value()?),
                 state: PortalState::decode(&mut term)?,
+            },
+            ("still", 3) => Self::Still {
+                portal: Cow::Borrowed(term.value()?),
+                picture: Cow::Borrowed(term.binary()?),
             },
             ("request", 3) => Self::Request {
                 id: term.value()?,
@@ -290,6 +301,12 @@ impl<'a> FromBridge<'a> {
                 term.atom("portal")?;
                 term.value(id)?;
                 state.encode(&mut term)
+            }
+            Self::Still { portal, picture } => {
+                term.tuple(3);
+                term.atom("still")?;
+                term.value(portal)?;
+                term.binary(picture)
             }
             Self::Request { id, head } => {
                 term.tuple(3);

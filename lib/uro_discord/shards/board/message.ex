@@ -7,7 +7,7 @@ defmodule UroDiscord.Shards.Board.Message do
 
   alias UroDiscord.{Delivery, Error, Events, Notify}
   alias UroDiscord.Notify.Outbox
-  alias UroDiscord.Shards.Board.{Content, Store}
+  alias UroDiscord.Shards.Board.{Content, Portals, Store}
 
   # place: :unknown, what the store knows; :none, nothing; {:sent, delivery}, on its way; {:there, delivery, message};
   # {:gone, delivery}, somebody deleted it. permitted: whether it may be posted, as far as we know.
@@ -17,36 +17,50 @@ defmodule UroDiscord.Shards.Board.Message do
   # https://discord.com/developers/docs/topics/opcodes-and-status-codes#json
   @unknown_message 10_008
 
+  # What a portal's picture is called among the files.
+  @picture "portal.jpg"
+
   @impl true
   def new(channel_id, config),
     do: %__MODULE__{channel_id: channel_id, title: config.board.title, join_link: config.join_link}
 
   @impl true
-  def content(surface, view, portals, now), do: Content.embed(view, surface.title, surface.join_link, now, portals)
+  def content(surface, view, portals, now) do
+    embed = Content.embed(view, surface.title, surface.join_link, now, portals)
+
+    case Portals.picture(portals) do
+      nil -> {embed, []}
+      {id, jpeg} -> {Map.put(embed, "image", %{"url" => "attachment://" <> @picture}), [file(id, jpeg)]}
+    end
+  end
+
+  defp file(id, jpeg) do
+    %{name: @picture, content_type: "image/jpeg", data: jpeg, description: "What portal #{id} has on air"}
+  end
 
   @impl true
-  def ready(%{place: {:there, _delivery, _message}} = surface, _embed, _runtime), do: {:ready, surface}
+  def ready(%{place: {:there, _delivery, _message}} = surface, _content, _runtime), do: {:ready, surface}
 
-  def ready(%{place: :unknown} = surface, embed, runtime) do
+  def ready(%{place: :unknown} = surface, content, runtime) do
     case Store.fetch(runtime.store, surface.channel_id) do
-      {:ok, nil} -> post(surface, embed, nil)
-      {:ok, %{delivery_id: id, message_id: nil}} -> ready(%{surface | place: {:sent, id}}, embed, runtime)
+      {:ok, nil} -> post(surface, content, nil)
+      {:ok, %{delivery_id: id, message_id: nil}} -> ready(%{surface | place: {:sent, id}}, content, runtime)
       {:ok, %{delivery_id: id, message_id: message_id}} -> {:ready, %{surface | place: {:there, id, message_id}}}
       {:error, error} -> {:error, error, surface}
     end
   end
 
-  def ready(%{place: {:sent, id}} = surface, embed, runtime) do
+  def ready(%{place: {:sent, id}} = surface, content, runtime) do
     case Outbox.fetch(runtime.store, id) do
       {:ok, %Delivery{status: :queued}} -> {:wait, surface}
       {:ok, %Delivery{status: :delivered, message_id: message_id}} -> delivered(surface, id, message_id, runtime)
-      {:ok, %Delivery{status: :failed, error: error}} -> refused(surface, embed, error)
-      :error -> post(surface, embed, id)
+      {:ok, %Delivery{status: :failed, error: error}} -> refused(surface, content, error)
+      :error -> post(surface, content, id)
       {:error, error} -> {:error, error, surface}
     end
   end
 
-  def ready(%{place: {:gone, id}} = surface, embed, _runtime), do: post(surface, embed, id)
+  def ready(%{place: {:gone, id}} = surface, content, _runtime), do: post(surface, content, id)
 
   defp delivered(surface, id, message_id, runtime) do
     Events.unsubscribe({:delivery, id})
@@ -58,17 +72,17 @@ defmodule UroDiscord.Shards.Board.Message do
   end
 
   # Discord answers a typing indicator as it would a message: there need not be a dead letter for each time that we try.
-  defp refused(%{permitted: :unknown} = surface, _embed, error), do: {:error, error, %{surface | permitted: false}}
+  defp refused(%{permitted: :unknown} = surface, _content, error), do: {:error, error, %{surface | permitted: false}}
 
-  defp refused(%{permitted: false} = surface, _embed, _error),
+  defp refused(%{permitted: false} = surface, _content, _error),
     do: {:ask, {{:create_typing_trigger, surface.channel_id}, []}, surface}
 
-  defp refused(%{permitted: true, place: {:sent, id}} = surface, embed, _error), do: post(surface, embed, id)
+  defp refused(%{permitted: true, place: {:sent, id}} = surface, content, _error), do: post(surface, content, id)
 
-  defp post(surface, embed, before) do
+  defp post(surface, {embed, files}, before) do
     stored = &Store.replace(surface.channel_id, before, &1.id)
 
-    case Notify.notify(surface.channel_id, [embeds: [embed]], producer: :worlds, also: stored) do
+    case Notify.notify(surface.channel_id, [embeds: [embed], files: files], producer: :worlds, also: stored) do
       {:ok, delivery} ->
         Events.subscribe({:delivery, delivery.id})
         {:posted, %{surface | place: {:sent, delivery.id}, permitted: :unknown}}
@@ -80,15 +94,21 @@ defmodule UroDiscord.Shards.Board.Message do
   end
 
   @impl true
-  def write(%{place: {:there, _delivery, message_id}} = surface, embed) do
-    body = %{"embeds" => [embed], "allowed_mentions" => %{"parse" => []}}
-    {{:update_message, surface.channel_id, message_id}, [json: body]}
+  def write(%{place: {:there, _delivery, message_id}} = surface, {embed, files}) do
+    # The files that were there before are not listed, and go.
+    attachments =
+      for {file, id} <- Enum.with_index(files),
+          do: %{"id" => id, "filename" => file.name, "description" => file.description}
+
+    body = %{"embeds" => [embed], "attachments" => attachments, "allowed_mentions" => %{"parse" => []}}
+    files = for file <- files, do: Map.take(file, [:name, :content_type, :data])
+    {{:update_message, surface.channel_id, message_id}, [json: body, files: files]}
   end
 
   @impl true
   def answered(surface, :ask, {:ok, _response}), do: {:ok, %{surface | permitted: true}}
 
-  def answered(surface, {:write, _embed}, {:error, %Error{code: @unknown_message}}), do: {:lost, lose(surface)}
+  def answered(surface, {:write, _content}, {:error, %Error{code: @unknown_message}}), do: {:lost, lose(surface)}
   def answered(surface, _purpose, {:ok, _response}), do: {:ok, surface}
   def answered(surface, _purpose, {:error, error}), do: {:error, error, surface}
 

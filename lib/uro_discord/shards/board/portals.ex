@@ -27,6 +27,14 @@ defmodule UroDiscord.Shards.Board.Portals do
   @spec open() :: [summary()]
   def open, do: for({_id, %{state: :open} = portal} <- Enum.sort(Runtime.all(:portal)), do: portal)
 
+  @doc "The picture of the first of them that has one, and whose it is."
+  @spec picture([summary()]) :: {id :: String.t(), jpeg :: binary()} | nil
+  def picture(portals) do
+    Enum.find_value(portals, fn %{id: id} ->
+      with jpeg when jpeg != nil <- Runtime.lookup({:portal_still, id}), do: {id, jpeg}
+    end)
+  end
+
   @doc """
   Who of the world speaks in a channel, for its status; nil if nobody does.
 
