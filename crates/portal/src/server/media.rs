@@ -23,7 +23,7 @@ use super::handle::RoomLink;
 use super::host::Host;
 use super::paths::Path;
 use super::session::{Left, Session};
-use super::socket::{Buffers, Socket, candidates};
+use super::socket::{Batch, Buffers, Socket, candidates};
 use super::{Counts, Limits, count};
 use crate::peer::Identity;
 use unreached::Unreached;
@@ -82,6 +82,8 @@ struct KnownPath {
 
 pub(super) struct Media {
     sockets: Vec<Socket>,
+    /// What goes out next.
+    batch: Batch,
     /// What peers are told of all sockets.
     candidates: Vec<SocketAddr>,
     /// By socket: what it is called towards peers' machines.
@@ -134,6 +136,7 @@ impl Media {
         }
         Self {
             sockets,
+            batch: Batch::default(),
             candidates: all,
             names,
             identity,

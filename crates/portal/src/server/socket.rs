@@ -15,6 +15,9 @@ const BATCH: usize = 16;
 /// What the system keeps for us while we are not looking: some 100 ms of a thousand peers. It gives less where it is told to.
 const SYSTEM_BUFFER: usize = 4 * 1024 * 1024;
 
+/// Bytes of datagrams that are sent together: what an IP packet can say of its length.
+const TOGETHER: usize = 60_000;
+
 /// Bytes of a datagram; WebRTC stays below 1,300.
 const DATAGRAM: usize = 2048;
 
@@ -87,23 +90,93 @@ impl Socket {
         Ok(count == BATCH)
     }
 
-    /// Sends from the address of ours that the peer knows. What the system does not take is lost, as UDP is.
-    pub(super) fn send(
-        &self,
-        to: SocketAddr,
-        from: Option<IpAddr>,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        let transmit = Transmit {
-            destination: to,
-            ecn: None,
-            contents: bytes,
-            segment_size: None,
-            src_ip: from,
+    /// Datagrams that one system call takes.
+    pub(super) fn segments(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    /// Sends what is together. What the system does not take is lost, as UDP is.
+    pub(super) fn send(&self, batch: &Batch) -> io::Result<()> {
+        let Some(route) = batch.route else {
+            return Ok(());
         };
-        self.io.try_io(Interest::WRITABLE, || {
-            self.state.try_send(UdpSockRef::from(&self.io), &transmit)
-        })
+        let send = |contents, segment_size| {
+            let transmit = Transmit {
+                destination: route.to,
+                ecn: None,
+                contents,
+                segment_size,
+                src_ip: route.from,
+            };
+            self.io.try_io(Interest::WRITABLE, || {
+                self.state.try_send(UdpSockRef::from(&self.io), &transmit)
+            })
+        };
+        let sent = send(&batch.bytes, Some(batch.each));
+        if sent.is_err() && batch.count > 1 && self.segments() == 1 {
+            // The system, or the network card, cannot do that after all, which is known from now on.
+            let mut datagrams = batch.bytes.chunks(batch.each);
+            return datagrams.try_for_each(|datagram| send(datagram, None));
+        }
+        sent
+    }
+}
+
+/// Where a datagram goes, by which socket, and from which address of ours, as the peer knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) socket: usize,
+    pub(super) to: SocketAddr,
+    pub(super) from: Option<IpAddr>,
+}
+
+/// Datagrams of one route that one system call sends (UDP_SEGMENT): all of one length, but for the last one, which may be shorter.
+#[derive(Default)]
+pub(super) struct Batch {
+    route: Option<Route>,
+    bytes: Vec<u8>,
+    each: usize,
+    count: usize,
+}
+
+impl Batch {
+    /// Takes one more; not if it is for another route, or cannot be behind those that are there.
+    pub(super) fn add(&mut self, route: Route, segments: usize, datagram: &[u8]) -> bool {
+        match self.route {
+            None => {
+                self.each = datagram.len();
+                self.route = Some(route);
+            }
+            Some(same) => {
+                let whole = self.bytes.len() == self.each.saturating_mul(self.count);
+                let bytes = self.bytes.len().saturating_add(datagram.len());
+                let fits = whole
+                    && datagram.len() <= self.each
+                    && !datagram.is_empty()
+                    && self.count < segments
+                    && bytes <= TOGETHER;
+                if same != route || !fits {
+                    return false;
+                }
+            }
+        }
+        self.bytes.extend_from_slice(datagram);
+        self.count = self.count.saturating_add(1);
+        true
+    }
+
+    pub(super) fn route(&self) -> Option<Route> {
+        self.route
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.route = None;
+        self.bytes.clear();
+        self.count = 0;
     }
 }
 
@@ -157,4 +230,54 @@ fn outward(v4: bool) -> Option<IpAddr> {
     socket.connect((far, 9)).ok()?;
     let ip = socket.local_addr().ok()?.ip();
     (!ip.is_unspecified()).then_some(ip)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn socket() -> Socket {
+        Socket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap()
+    }
+
+    fn to(socket: &Socket) -> Route {
+        Route {
+            socket: 0,
+            to: socket.address(),
+            from: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_together_comes_one_by_one() {
+        let (near, far) = (socket(), socket());
+        let (route, elsewhere) = (to(&far), to(&near));
+        let mut batch = Batch::default();
+        for number in 0..3 {
+            assert!(batch.add(route, 64, &[number; 100]));
+        }
+        assert!(!batch.add(elsewhere, 64, &[3; 100]), "another's");
+        assert!(!batch.add(route, 64, &[3; 101]), "longer");
+        assert!(!batch.add(route, 3, &[3; 100]), "too many");
+        assert!(batch.add(route, 64, &[3; 40]));
+        assert!(!batch.add(route, 64, &[4; 40]), "behind a shorter one");
+        assert_eq!(batch.count(), 4);
+        near.io.writable().await.unwrap();
+        near.send(&batch).unwrap();
+        let mut seen = Vec::new();
+        let sockets = [far];
+        let mut buffers = Buffers::new(&sockets);
+        while seen.len() < 4 {
+            sockets[0].io.readable().await.unwrap();
+            let received = sockets[0].receive(&mut buffers, |datagram, from, _| {
+                assert_eq!(from, near.address());
+                seen.push(datagram.to_vec());
+            });
+            assert!(received.is_ok() || received.unwrap_err().kind() == io::ErrorKind::WouldBlock);
+        }
+        let sent = [vec![0; 100], vec![1; 100], vec![2; 100], vec![3; 40]];
+        assert_eq!(seen, sent);
+        batch.clear();
+        assert!(batch.add(elsewhere, 64, &[5; 200]));
+    }
 }

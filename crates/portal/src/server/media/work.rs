@@ -10,6 +10,7 @@ use super::super::host::{Broken, Host, Outward};
 use super::super::paths::Path;
 use super::super::queue::Worth;
 use super::super::session::{Action, Left, Session};
+use super::super::socket::{Route, Socket};
 use super::{Media, Timer, guarded};
 use crate::channel::control;
 use crate::peer::Datagram;
@@ -230,7 +231,7 @@ impl Media {
         loop {
             let transmit = guarded(&self.counts, session, |session| session.peer.transmit());
             let Some(Some(transmit)) = transmit else {
-                return;
+                return self.send(now);
             };
             let same_family = |name: &std::net::SocketAddr| name.is_ipv4() == transmit.to.is_ipv4();
             let socket = self
@@ -252,17 +253,36 @@ impl Media {
             let Some(proved) = self.by_path.get(&path).filter(|it| it.peer == index) else {
                 continue;
             };
-            let Some(socket) = self.sockets.get(path.socket) else {
-                continue;
+            let route = Route {
+                socket: path.socket,
+                to: path.address,
+                from: proved.to,
             };
-            match socket.send(path.address, proved.to, &transmit.bytes) {
-                Ok(()) => count(&self.counts.sent),
-                Err(error) => {
-                    tracing::debug!(%error, at = ?now, "a datagram is not sent");
-                    count(&self.counts.unsent);
-                }
+            let segments = self.sockets.get(path.socket).map_or(1, Socket::segments);
+            if !self.batch.add(route, segments, &transmit.bytes) {
+                self.send(now);
+                self.batch.add(route, segments, &transmit.bytes);
             }
         }
+    }
+
+    /// Sends what is together.
+    fn send(&mut self, now: Instant) {
+        let route = self.batch.route();
+        let socket = route.and_then(|route| self.sockets.get(route.socket));
+        if let Some(socket) = socket {
+            let counter = match socket.send(&self.batch) {
+                Ok(()) => &self.counts.sent,
+                Err(error) => {
+                    tracing::debug!(%error, at = ?now, "datagrams are not sent");
+                    &self.counts.unsent
+                }
+            };
+            for _ in 0..self.batch.count() {
+                count(counter);
+            }
+        }
+        self.batch.clear();
     }
 
     /// The end of a peer, which is out of its place already.
