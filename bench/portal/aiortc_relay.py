@@ -1,4 +1,4 @@
-"""aiortc's relay: what one peer publishes by WHIP, others hear by WHEP. It stands beside a portal in bench/portal.exs.
+"""aiortc's relay: what one peer publishes by WHIP, others hear and see by WHEP. It stands beside a portal in bench/portal.exs and bench/pictures.exs.
 
 It says "port PORT", and ends with a line or when its stdin closes.
 """
@@ -21,11 +21,14 @@ async def offer(request):
 
     @connection.on("track")
     def on_track(track):
-        published[portal] = track
+        published[portal, track.kind] = track
 
+    sdp = await request.text()
     if kind == "whep":
-        connection.addTrack(relay.subscribe(published[portal], buffered=False))
-    await connection.setRemoteDescription(RTCSessionDescription(await request.text(), "offer"))
+        for wanted in "audio", "video":
+            if f"m={wanted} " in sdp:
+                connection.addTrack(relay.subscribe(published[portal, wanted], buffered=False))
+    await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
     await connection.setLocalDescription(await connection.createAnswer())
     session = f"/portal/{portal}/{kind}/{len(sessions)}"
     sessions[session] = connection

@@ -36,9 +36,9 @@ async function until(page, script) {
   }
 }
 
-/** Opens a page, and goes on until stdin ends or it is told to quit. */
-export async function browse(url, more = []) {
-  const browser = await chromium.launch({
+/** Chromium, for pages that speak WebRTC over loopback. */
+export function launch(more = []) {
+  return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox',
@@ -52,6 +52,11 @@ export async function browse(url, more = []) {
       ...more,
     ],
   });
+}
+
+/** Opens a page, and goes on until stdin ends or it is told to quit. */
+export async function browse(url, more = []) {
+  const browser = await launch(more);
   const page = await browser.newPage();
   page.on('console', (line) => {
     const text = line.text();

@@ -1,16 +1,20 @@
 //! A guest of a portal, or of aiortc's relay: the sans-IO `rtc` with a socket of its own, which costs less than what it measures.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Bytes, BytesMut};
+use rtc::data_channel::{RTCDataChannel, RTCDataChannelId, RTCDataChannelInit};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MediaEngine};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_OPUS, MIME_TYPE_VP8, MediaEngine,
+};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
-use rtc::peer_connection::event::RTCPeerConnectionEvent;
+use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent};
 use rtc::peer_connection::message::RTCMessage;
 use rtc::peer_connection::sdp::RTCSessionDescription;
 use rtc::peer_connection::state::RTCPeerConnectionState;
@@ -33,13 +37,26 @@ use crate::{Error, SAMPLES};
 pub const KEY: &str = "a key of the benches, of 32 bytes at least";
 const SSRC: u32 = 1;
 
-/// Which of a portal's endpoints it takes, and so which way its voice goes.
+/// By `rtc`'s numbers.
+const OPUS: u8 = 111;
+const VP8: u8 = 96;
+
+/// Which of a portal's endpoints it takes, and so which way its voice goes, or a picture.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Way {
     Whip,
     Whep,
     Peer,
+    /// WHIP with a picture and no voice.
+    Show,
+    /// WHEP of a picture alone.
+    See,
+    /// The data channels of a world that speaks of pictures.
+    World,
 }
+
+/// Data channels, and how often what is lost on them is sent again.
+const CHANNELS: [(&str, Option<u16>); 2] = [("vsk-control", None), ("vsk-video", Some(1))];
 
 pub struct Guest {
     connection: RTCPeerConnection,
@@ -48,6 +65,8 @@ pub struct Guest {
     track: Option<RTCRtpSenderId>,
     number: u32,
     connected: bool,
+    /// Of `CHANNELS`, those that are open.
+    channels: HashMap<String, RTCDataChannelId>,
     /// When its next timer is due; media do not change that.
     due: Option<Instant>,
     buffer: Vec<u8>,
@@ -71,11 +90,13 @@ impl Guest {
             track,
             number: 0,
             connected: false,
+            channels: HashMap::new(),
             due: None,
             buffer: vec![0; 2_048],
         };
         timeout(Duration::from_secs(60), async {
-            while !guest.connected {
+            let channels = if way == Way::World { CHANNELS.len() } else { 0 };
+            while !guest.connected || guest.channels.len() < channels {
                 guest.step().await?;
             }
             Ok::<(), Error>(())
@@ -87,12 +108,23 @@ impl Guest {
 
     /// Sends the next frame.
     pub fn speak(&mut self, payload: Bytes) -> Result<(), Error> {
+        let time = (self.number + 1).wrapping_mul(SAMPLES);
+        self.send(OPUS, time, false, payload)
+    }
+
+    /// Sends the next packet of a picture, whose last one it may be.
+    pub fn show(&mut self, time: u32, last: bool, payload: Bytes) -> Result<(), Error> {
+        self.send(VP8, time, last, payload)
+    }
+
+    fn send(&mut self, kind: u8, time: u32, marker: bool, payload: Bytes) -> Result<(), Error> {
         self.number = self.number.wrapping_add(1);
         let header = rtc::rtp::Header {
             version: 2,
-            payload_type: 111,
+            marker,
+            payload_type: kind,
             sequence_number: self.number as u16,
-            timestamp: self.number.wrapping_mul(SAMPLES),
+            timestamp: time,
             ssrc: SSRC,
             ..rtc::rtp::Header::default()
         };
@@ -100,6 +132,40 @@ impl Guest {
         let mut sender = self.connection.rtp_sender(track).ok_or("no sender")?;
         sender.write_rtp(Instant::now(), rtc::rtp::Packet { header, payload })?;
         self.flush()
+    }
+
+    /// Says a word on `vsk-control`.
+    pub fn say(&mut self, word: &str) -> Result<(), Error> {
+        self.channel("vsk-control")?
+            .send_text(Instant::now(), word.to_owned())?;
+        self.due = None;
+        self.flush()
+    }
+
+    /// Sends a message of `vsk-video`.
+    pub fn give(&mut self, message: BytesMut) -> Result<(), Error> {
+        self.channel("vsk-video")?.send(Instant::now(), message)?;
+        self.due = None;
+        self.flush()
+    }
+
+    fn channel(&mut self, label: &str) -> Result<RTCDataChannel<'_>, Error> {
+        let id = *self.channels.get(label).ok_or("no such channel")?;
+        Ok(self.connection.data_channel(id).ok_or("no channel")?)
+    }
+
+    /// The next message of `vsk-video`. It may be dropped before it is ready.
+    pub async fn given(&mut self) -> Result<BytesMut, Error> {
+        loop {
+            while let Some(read) = self.connection.poll_read() {
+                if let RTCMessage::DataChannelMessage(_, message) = read.message
+                    && !message.is_string
+                {
+                    return Ok(message.data);
+                }
+            }
+            self.step().await?;
+        }
     }
 
     /// The next packet that it hears. It may be dropped before it is ready.
@@ -114,53 +180,92 @@ impl Guest {
         }
     }
 
-    /// Whatever comes next: a datagram, or a timer.
+    /// The next packet of a picture that it sees, which is not even decrypted: how long it is, and whether it is a picture's last one.
+    pub async fn see(&mut self) -> Result<(usize, bool), Error> {
+        loop {
+            if let Some((length, from)) = self.next().await? {
+                // A second octet of 64 to 95, without the marker, is RTCP (RFC 5761).
+                if let [128..192, second, ..] = self.buffer[..length]
+                    && !(64..96).contains(&(second & 127))
+                {
+                    return Ok((length, second & 128 != 0));
+                }
+                self.take(length, from)?;
+            }
+        }
+    }
+
+    /// Whatever comes next.
     async fn step(&mut self) -> Result<(), Error> {
+        match self.next().await? {
+            Some((length, from)) => self.take(length, from),
+            None => self.flush(),
+        }
+    }
+
+    /// A datagram, which is in the buffer then, or a timer.
+    async fn next(&mut self) -> Result<Option<(usize, SocketAddr)>, Error> {
         let now = Instant::now();
         let due = match self.due {
             Some(due) => due,
             None => {
                 while let Some(event) = self.connection.poll_event() {
-                    if let RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) = event {
-                        self.connected |= state == RTCPeerConnectionState::Connected;
-                        if state == RTCPeerConnectionState::Failed {
-                            return Err("the connection failed".into());
+                    match event {
+                        RTCPeerConnectionEvent::OnConnectionStateChangeEvent(state) => {
+                            self.connected |= state == RTCPeerConnectionState::Connected;
+                            if state == RTCPeerConnectionState::Failed {
+                                return Err("the connection failed".into());
+                            }
                         }
+                        RTCPeerConnectionEvent::OnDataChannel(RTCDataChannelEvent::OnOpen(id)) => {
+                            let channel = self.connection.data_channel(id).ok_or("no channel")?;
+                            self.channels.insert(channel.label().to_owned(), id);
+                        }
+                        _ => {}
                     }
                 }
                 self.flush()?;
                 if self.connected && self.due.is_none() {
                     // What waits for the connection looks before it waits on.
                     self.due = Some(now);
-                    return Ok(());
+                    return Ok(None);
                 }
                 let due = self.connection.poll_timeout();
                 *self.due.insert(due.unwrap_or(now + Duration::from_secs(1)))
             }
         };
         tokio::select! {
-            received = self.socket.recv_from(&mut self.buffer) => {
-                let (length, peer_addr) = received?;
-                let bytes = &self.buffer[..length];
-                let media = bytes.first().is_some_and(|first| (128..192).contains(first));
-                if !media {
-                    self.due = None;
-                }
-                let transport = TransportContext {
-                    local_addr: self.address,
-                    peer_addr,
-                    ecn: None,
-                    transport_protocol: TransportProtocol::UDP,
-                };
-                let message = BytesMut::from(bytes);
-                let now = Instant::now();
-                self.connection.handle_read(TaggedBytesMut { now, transport, message })?;
-            }
+            received = self.socket.recv_from(&mut self.buffer) => Ok(Some(received?)),
             () = sleep_until(due.max(now + Duration::from_millis(1)).into()) => {
                 self.due = None;
                 self.connection.handle_timeout(Instant::now())?;
+                Ok(None)
             }
         }
+    }
+
+    /// Gives its connection what came.
+    fn take(&mut self, length: usize, peer_addr: SocketAddr) -> Result<(), Error> {
+        let bytes = &self.buffer[..length];
+        let media = bytes
+            .first()
+            .is_some_and(|first| (128..192).contains(first));
+        if !media {
+            self.due = None;
+        }
+        let transport = TransportContext {
+            local_addr: self.address,
+            peer_addr,
+            ecn: None,
+            transport_protocol: TransportProtocol::UDP,
+        };
+        let message = BytesMut::from(bytes);
+        let now = Instant::now();
+        self.connection.handle_read(TaggedBytesMut {
+            now,
+            transport,
+            message,
+        })?;
         self.flush()
     }
 
@@ -205,15 +310,28 @@ fn connection(
         })
     };
     let mut sender = None;
-    if way == Way::Whep {
+    let kind = match way {
+        Way::Show | Way::See => RtpCodecKind::Video,
+        _ => RtpCodecKind::Audio,
+    };
+    if way == Way::World {
+        for (label, again) in CHANNELS {
+            let options = again.map(|times| RTCDataChannelInit {
+                ordered: false,
+                max_retransmits: Some(times),
+                ..RTCDataChannelInit::default()
+            });
+            connection.create_data_channel(label, options)?;
+        }
+    } else if matches!(way, Way::Whep | Way::See) {
         let listens = direction(RTCRtpTransceiverDirection::Recvonly);
-        connection.add_transceiver_from_kind(RtpCodecKind::Audio, listens)?;
+        connection.add_transceiver_from_kind(kind, listens)?;
     } else {
         let speaks = direction(match way {
             Way::Peer => RTCRtpTransceiverDirection::Sendrecv,
             _ => RTCRtpTransceiverDirection::Sendonly,
         });
-        let id = connection.add_transceiver_from_track(track(), speaks)?;
+        let id = connection.add_transceiver_from_track(track(kind), speaks)?;
         let transceiver = connection.rtp_transceiver(id).ok_or("no transceiver")?;
         sender = transceiver.sender();
     }
@@ -225,12 +343,16 @@ fn connection(
     Ok((connection, sender))
 }
 
-fn track() -> MediaStreamTrack {
+fn track(kind: RtpCodecKind) -> MediaStreamTrack {
+    let (mime_type, clock_rate, channels, parameters) = match kind {
+        RtpCodecKind::Video => (MIME_TYPE_VP8, 90_000, 0, ""),
+        _ => (MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1"),
+    };
     let codec = RTCRtpCodec {
-        mime_type: MIME_TYPE_OPUS.to_owned(),
-        clock_rate: 48_000,
-        channels: 2,
-        sdp_fmtp_line: "minptime=10;useinbandfec=1".to_owned(),
+        mime_type: mime_type.to_owned(),
+        clock_rate,
+        channels,
+        sdp_fmtp_line: parameters.to_owned(),
         rtcp_feedback: vec![],
     };
     let encoding = RTCRtpEncodingParameters {
@@ -241,32 +363,34 @@ fn track() -> MediaStreamTrack {
         codec,
         ..RTCRtpEncodingParameters::default()
     };
-    let name = || "voice".to_owned();
-    MediaStreamTrack::new(name(), name(), name(), RtpCodecKind::Audio, vec![encoding])
+    let name = || "track".to_owned();
+    MediaStreamTrack::new(name(), name(), name(), kind, vec![encoding])
 }
 
-/// The answer to an offer.
-async fn post(server: SocketAddr, room: u32, way: Way, offer: &str) -> Result<String, Error> {
-    let kind = match way {
-        Way::Whip => "whip",
-        Way::Whep => "whep",
-        Way::Peer => "peer",
-    };
-    let now = SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
+/// One that lets its owner do all that guests do.
+pub fn token(room: u32) -> Result<String, Error> {
+    let now = SystemTime::UNIX_EPOCH.elapsed()?;
     let claims = Claims {
         iss: "uro_discord".into(),
         portal: format!("room-{room}"),
         role: Role::Peer,
         sub: "guest".into(),
         name: "A guest".into(),
-        iat: now,
-        exp: now + 3_600,
-        jti: format!(
-            "{room}-{kind}-{}",
-            SystemTime::UNIX_EPOCH.elapsed()?.as_nanos()
-        ),
+        iat: now.as_secs(),
+        exp: now.as_secs() + 3_600,
+        jti: format!("{room}-{}", now.as_nanos()),
     };
-    let token = mint(&SecretString::from(KEY), &claims);
+    Ok(mint(&SecretString::from(KEY), &claims))
+}
+
+/// The answer to an offer.
+async fn post(server: SocketAddr, room: u32, way: Way, offer: &str) -> Result<String, Error> {
+    let kind = match way {
+        Way::Whip | Way::Show => "whip",
+        Way::Whep | Way::See => "whep",
+        Way::Peer | Way::World => "peer",
+    };
+    let token = token(room)?;
     let mut stream = TcpStream::connect(server).await?;
     let head = format!(
         "POST /portal/room-{room}/{kind} HTTP/1.1\r\nhost: {server}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\

@@ -5,6 +5,7 @@ mod bare;
 mod ears;
 mod guest;
 mod load;
+mod pictures;
 mod room;
 mod serve;
 mod sim;
@@ -21,7 +22,8 @@ const FRAME: Duration = Duration::from_millis(20);
 const SAMPLES: u32 = 960;
 
 const USAGE: &str = "delay | cost KIND SECONDS | pass SECONDS | memory KIND ROOMS | late KIND ROOMS SECONDS | quality IN OUT | serve ROOMS | \
-                     load ADDRESS ROOMS FIRST both|relay | ears ROOMS SECONDS | ears-relay ADDRESS SECONDS | bare PACKETS";
+                     load ADDRESS ROOMS FIRST both|relay | \
+                     pictures ADDRESS ROOMS VIEWERS FILE | jpeg ADDRESS VIEWERS FILE | token ROOM | ears ROOMS SECONDS | ears-relay ADDRESS SECONDS | bare PACKETS";
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -38,6 +40,13 @@ fn main() -> Result<(), Error> {
         ["load", address, rooms, first, way] => {
             return load::run(address.parse()?, rooms.parse()?, first.parse()?, way);
         }
+        ["pictures", address, rooms, viewers, file] => {
+            return pictures::run(address.parse()?, rooms.parse()?, viewers.parse()?, file);
+        }
+        ["jpeg", address, viewers, file] => {
+            return pictures::jpeg(address.parse()?, viewers.parse()?, file);
+        }
+        ["token", room] => println!("token {}", guest::token(room.parse()?)?),
         ["ears", rooms, seconds] => ears::ours(rooms.parse()?, seconds.parse()?)?,
         ["ears-relay", address, seconds] => ears::relay(address.parse()?, seconds.parse()?)?,
         ["bare", packets] => bare::run(packets.parse()?)?,

@@ -59,7 +59,11 @@ pub fn portals() -> Result<Portals, Error> {
         public: vec![],
         keys: vec![SecretString::from(KEY)],
         origins: vec![],
-        limits: Limits::default(),
+        limits: Limits {
+            portal_peers: 1_024,
+            token_peers: 1_024,
+            ..Limits::default()
+        },
     })?;
     for media in loops {
         tokio::spawn(media);

@@ -1,0 +1,6 @@
+# Pictures of a portal: from glass to glass, what a viewer costs, the first picture. `bin/bench pictures` takes about five minutes.
+
+Logger.configure(level: :error)
+
+Bench.Pictures.Glass.run()
+Bench.Pictures.Viewers.run()
