@@ -21,6 +21,8 @@ defmodule UroDiscord.Bridge do
   @heap 32_768
   # How often a full mailbox is looked at.
   @full_interval 50
+  # Of what a newer bridge says, and is not known here, so many kinds are told in the log.
+  @unknown 8
   # How long one that runs elsewhere and is of another version is left alone.
   @incompatible_pause 30_000
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
@@ -60,6 +62,8 @@ defmodule UroDiscord.Bridge do
       run: 0,
       buffer: Protocol.empty(),
       pings: %Pings{},
+      # What this bridge said that is not known here, by name.
+      unknown: [],
       # Of these, what the bridge has yet to be told.
       changes: Changes.none(),
       # Set while a full mailbox holds back the bridge.
@@ -101,7 +105,8 @@ defmodule UroDiscord.Bridge do
   @doc "The process that owns the bridge of this name."
   @spec server(name()) :: atom()
   def server(:local), do: __MODULE__
-  def server(name), do: Module.concat(__MODULE__, name |> Atom.to_string() |> Macro.camelize())
+  # As it is: two names that only differ by how they are written are two bridges.
+  def server(name), do: :"#{__MODULE__}.#{name}"
 
   # The one that has a role, by what its owner said of itself.
   defp holder(role), do: Runtime.lookup({:bridge_with, role}) || :local
@@ -282,7 +287,7 @@ defmodule UroDiscord.Bridge do
   ## One run of the bridge
 
   defp start(state) do
-    state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}}
+    state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}, unknown: []}
 
     case state.open.() do
       {:ok, transport} ->
@@ -371,6 +376,11 @@ defmodule UroDiscord.Bridge do
     phase(state, :incompatible)
   end
 
+  defp apart(version, state) do
+    "#{title(state)} speaks version #{version} of the protocol, and this library #{Protocol.version()}: they understand each other, " <>
+      "without what is new in either"
+  end
+
   defp down(state) do
     for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
     for {_part, module} <- state.parts, do: :ok = module.ended()
@@ -424,9 +434,10 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
-    if version == Protocol.version() do
+    if Protocol.understood?(version) do
       state = %{state | backoff: Backoff.well(state.backoff)}
       Logger.info("#{title(state)} is up (version #{info["bridge"]}, process #{info["os_pid"]})")
+      if version != Protocol.version(), do: Logger.warning(apart(version, state))
 
       state |> phase(:up) |> tell({:hello, Protocol.version(), %{"library" => library_version()}}) |> begin()
     else
@@ -471,6 +482,15 @@ defmodule UroDiscord.Bridge do
   defp handle({:log, level, target, message, fields}, state) do
     Log.write(level, target, message, fields)
     state
+  end
+
+  defp handle({:unknown, name}, %{unknown: names} = state) do
+    if name in names or length(names) >= @unknown do
+      state
+    else
+      Logger.info("#{title(state)} said #{inspect(name)}, which only its version knows: it is passed over")
+      %{state | unknown: [name | names]}
+    end
   end
 
   defp handle({:pong, {id, term}}, state) do

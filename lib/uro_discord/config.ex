@@ -155,6 +155,7 @@ defmodule UroDiscord.Config do
          config = struct!(__MODULE__, %{values | enabled: enabled?}),
          {config, []} <- refer(config),
          {config, []} <- keyed(config),
+         {config, []} <- files(config),
          {config, []} <- portal(config),
          {config, []} <- accounts(config) do
       {:ok, config}
@@ -236,6 +237,12 @@ defmodule UroDiscord.Config do
   end
 
   defp keyed(config), do: {config, []}
+
+  # Those of a bridge on another machine are there.
+  defp files(%{web: web, bridges: bridges} = config) do
+    missing = if __MODULE__.Bridges.here?(bridges, :http), do: __MODULE__.Web.missing(web), else: []
+    {config, for(file <- missing, do: within(:web, :tls, "there is no file #{inspect(file)}"))}
+  end
 
   # What a portal cannot do without.
   defp portal(%{enabled: true, portal: portal} = config) do

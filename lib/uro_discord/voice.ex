@@ -40,6 +40,7 @@ defmodule UroDiscord.Voice do
   @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.{Channels, Error, Runtime, Server, Snowflake}
+  alias UroDiscord.Config.Bridges
   alias UroDiscord.Voice.Calls
 
   @typedoc """
@@ -109,14 +110,14 @@ defmodule UroDiscord.Voice do
   libopus -ar 48000 -frame_duration 20 song.opus`. Options: `:loop`. The path is the bridge's to read. It begins when frames can be sent: alone in
   an encrypted channel the bot has no key yet, and nobody to hear it.
 
-  Errors: `:invalid` (there is no such file, an option is none, it is no guild's id); `:unknown` (the bot is wanted in no voice channel of that guild: join one
+  Errors: `:invalid` (there is no such file, or with a bridge on another machine the path is not absolute; an option is none, it is no guild's id); `:unknown` (the bot is wanted in no voice channel of that guild: join one
   first); `:conflict` (a portal is open there); `:disabled`, `:not_started`. What turns out later, such as a file that is not Ogg Opus, is in the event `{:played, path, error}`.
   """
   @spec play(Snowflake.t() | integer(), Path.t() | nil, keyword()) :: :ok | {:error, Error.t()}
   def play(guild, path, options \\ []) do
-    with {:ok, _config} <- config(),
+    with {:ok, config} <- config(),
          {:ok, guild_id} <- guild(guild),
-         {:ok, file} <- file(path, options),
+         {:ok, file} <- file(path, options, config),
          do: Server.call(Calls, {:play, guild_id, file})
   end
 
@@ -184,20 +185,15 @@ defmodule UroDiscord.Voice do
       else: {:error, Error.invalid("intents", "voice needs :guild_voice_states in `config :uro_discord, intents:`")}
   end
 
-  defp file(nil, _options), do: {:ok, nil}
+  defp file(nil, _options, _config), do: {:ok, nil}
 
-  defp file(path, options) when is_binary(path) do
+  defp file(path, options, config) when is_binary(path) do
     case Keyword.split(options, [:loop]) do
       {loop, []} ->
-        cond do
-          not File.regular?(path) ->
-            {:error, Error.invalid("path", "there is no file #{inspect(path)}")}
-
-          Keyword.get(loop, :loop, false) not in [true, false] ->
-            {:error, Error.invalid("loop", loop[:loop], "true or false")}
-
-          true ->
-            {:ok, %{"path" => Path.expand(path), "loop" => Keyword.get(loop, :loop, false)}}
+        with {:ok, path} <- readable(path, Bridges.here?(config.bridges, :gateway)) do
+          if Keyword.get(loop, :loop, false) in [true, false],
+            do: {:ok, %{"path" => path, "loop" => Keyword.get(loop, :loop, false)}},
+            else: {:error, Error.invalid("loop", loop[:loop], "true or false")}
         end
 
       {_loop, [{unknown, _} | _]} ->
@@ -205,5 +201,19 @@ defmodule UroDiscord.Voice do
     end
   end
 
-  defp file(path, _options), do: {:error, Error.invalid("path", path, "the path of a file, or nil")}
+  defp file(path, _options, _config), do: {:error, Error.invalid("path", path, "the path of a file, or nil")}
+
+  # By the bridge. What is on another machine, that one sees.
+  defp readable(path, true = _here?) do
+    if File.regular?(path),
+      do: {:ok, Path.expand(path)},
+      else: {:error, Error.invalid("path", "there is no file #{inspect(path)}")}
+  end
+
+  defp readable(path, false) do
+    if Path.type(path) == :absolute,
+      do: {:ok, path},
+      else:
+        {:error, Error.invalid("path", path, "an absolute path, on the machine of the bridge, which runs elsewhere")}
+  end
 end

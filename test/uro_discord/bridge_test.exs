@@ -204,6 +204,11 @@ defmodule UroDiscord.BridgeTest do
       assert os_pid() == os_pid
     end
 
+    test "names that are written alike are names of two", %{sim: _sim} do
+      names = [:local, :local@h, :"media1@10.0.0.5", :"Media1@10.0.0.5", :"media_1@10.0.0.5", :"media.1@10.0.0.5"]
+      assert names |> Enum.map(&Bridge.server/1) |> Enum.uniq() |> length() == length(names)
+    end
+
     test "another bridge beside it has a life of its own", %{sim: sim} do
       start_connected!(sim, @quick)
       local = os_pid()
@@ -322,8 +327,45 @@ defmodule UroDiscord.BridgeTest do
       assert last_end == "exited with status 3, in the middle of a frame (9 bytes of it)"
     end
 
+    # A tuple with an atom that nobody has: it is written by hand.
+    @of_no_version <<131, 104, 2, 119, 13, "somethng_newr", 97, 1>>
+
+    test "a bridge of the next version may say what is not known here, which is told once", %{sim: sim} do
+      unknown = [<<byte_size(@of_no_version)::32>>, @of_no_version]
+      new = frame({:gateway, 0, :error, %{"new" => 1}})
+      hello = frame({:hello, Bridge.Protocol.version() + 1, %{"bridge" => "9.9.9", "new" => %{}}})
+      bridge = misbehaving([hello, unknown, new, unknown, new, frame({:panic, :shard, 3})])
+
+      log =
+        capture_log(fn ->
+          start_uro_discord!(sim, bridge_executable: bridge)
+          assert eventually(fn -> match?({:ok, %{bridge: %{panics: %{shard: 1}}}}, UroDiscord.status()) end)
+        end)
+
+      assert {:ok, %{bridge: %{state: :up, restarts: 0}}} = UroDiscord.status()
+      version = Bridge.Protocol.version()
+
+      assert log =~
+               "speaks version #{version + 1} of the protocol, and this library #{version}: they understand each other"
+
+      assert [_, _] = Regex.scan(~r/which only its version knows/, log)
+      assert log =~ "said :gateway, which only"
+    end
+
+    test "one of the version before is served, and may not", %{sim: sim} do
+      hello = frame({:hello, Bridge.Protocol.version() - 1, %{"bridge" => "0.0.9"}})
+      start_uro_discord!(sim, bridge_executable: misbehaving([hello, frame({:panic, :shard, 3})]))
+      assert eventually(fn -> match?({:ok, %{bridge: %{state: :up, panics: %{shard: 1}}}}, UroDiscord.status()) end)
+      stop_supervised!(UroDiscord)
+
+      bridge = misbehaving([hello, frame({:gateway, 0, :error, %{"new" => 1}})])
+      start_uro_discord!(sim, bridge_executable: bridge, bridge_restart: {10, 40})
+      assert {:bridge, :waiting, %{last_end: last_end}} = wait_for(&match?({:bridge, :waiting, _}, &1))
+      assert last_end =~ "not in the protocol: {:gateway, 0, :error"
+    end
+
     test "another version of the protocol: one clear error and no other try", %{sim: sim} do
-      bridge = misbehaving(frame({:hello, 1, %{"bridge" => "9.9.9"}}))
+      bridge = misbehaving(frame({:hello, Bridge.Protocol.version() + 2, %{"bridge" => "9.9.9"}}))
 
       log =
         capture_log(fn ->

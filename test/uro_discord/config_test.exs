@@ -120,6 +120,15 @@ defmodule UroDiscord.ConfigTest do
     end
   end
 
+  test "files of the listener are looked for where its bridge is" do
+    web = [port: 4001, tls: [certificate: "/nowhere.pem", key: "/nowhere.key"]]
+    assert {:error, %ConfigError{problems: problems}} = Config.new(token: @token, web: web)
+    assert [{"web.tls", ~s(there is no file "/nowhere.pem")}, {"web.tls", _}] = Enum.map(problems, &{&1.key, &1.wrong})
+    assert {:ok, config} = Config.new(token: @token, web: web, bridges: [{:node, :m@h}])
+    assert config.web.tls == %{certificate: "/nowhere.pem", key: "/nowhere.key"}
+    assert {"web.tls", _} = problem(token: @token, web: [tls: [certificate: 1, key: 2]], bridges: [{:node, :m@h}])
+  end
+
   test "a group has its defaults, its values and its problems" do
     assert {:ok, %{shards: %{source: :put, poll: 5_000, trusted: []}}} = Config.new(token: @token)
     url = "https://uro.example/api/v1/shards"

@@ -18,8 +18,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
-use uro_discord_wire::frame;
-use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION};
+use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION, understood};
+use uro_discord_wire::{etf, frame};
 
 /// What the gateway says about voice, waiting for the sessions. They take it at once.
 const VOICE_UPDATES: usize = 8 * 1024;
@@ -29,6 +29,9 @@ const FAREWELL: Duration = Duration::from_millis(700);
 
 /// How long the last messages may take.
 const FLUSH: Duration = Duration::from_millis(100);
+
+/// Of what a newer library says, and is not known here, so many kinds are told in the log.
+const UNKNOWN: usize = 8;
 
 /// How much one read may bring: what a pipe holds on Linux.
 const READ: usize = 64 * 1024;
@@ -198,21 +201,23 @@ struct Owner {
 
 impl Owner {
     async fn run(self, mut input: impl AsyncRead + Unpin) -> Result<(), Fault> {
-        let mut greeted = false;
+        let mut greeted = None;
+        let mut unknown = Vec::new();
         let mut buffer = BytesMut::with_capacity(READ);
         while input.read_buf(&mut buffer).await? > 0 {
             let mut read = 0;
             while let Some(content) = frame::first(&buffer[read..])? {
-                let message = ToBridge::decode(content)?;
-                let went_on = if greeted {
-                    self.hear(message).await?
-                } else {
-                    greet(&message)?;
-                    greeted = true;
-                    true
-                };
-                if !went_on {
-                    return Ok(());
+                match (ToBridge::decode(content), greeted) {
+                    (Ok(message), Some(_)) => {
+                        if !self.hear(message).await? {
+                            return Ok(());
+                        }
+                    }
+                    (Ok(message), None) => greeted = Some(greet(&message)?),
+                    (Err(etf::Error::Message(name, _)), Some(version)) if version > VERSION => {
+                        pass_over(name, &mut unknown);
+                    }
+                    (Err(error), _) => return Err(error.into()),
                 }
                 read += frame::PREFIX + content.len();
             }
@@ -298,13 +303,22 @@ async fn closed(mut closed: watch::Receiver<bool>) {
     let _ = closed.wait_for(|closed| *closed).await;
 }
 
-fn greet(message: &ToBridge<'_>) -> Result<(), Fault> {
+/// The version of the library that greets.
+fn greet(message: &ToBridge<'_>) -> Result<u32, Fault> {
     match message {
-        ToBridge::Hello { version, library } if *version == VERSION => {
-            tracing::debug!(library = library.library, "hello");
-            Ok(())
+        ToBridge::Hello { version, library } if understood(*version) => {
+            tracing::debug!(library = library.library, version, "hello");
+            Ok(*version)
         }
         ToBridge::Hello { version, .. } => Err(Fault::Version(*version)),
         _ => Err(Fault::Hello),
+    }
+}
+
+/// Says once of each name that a newer library has said what only that knows.
+fn pass_over(name: String, unknown: &mut Vec<String>) {
+    if unknown.len() < UNKNOWN && !unknown.contains(&name) {
+        tracing::info!(name, "UroDiscord said what only its version knows");
+        unknown.push(name);
     }
 }

@@ -31,7 +31,7 @@ pub enum Fault {
     Hello,
     /// Elixir speaks another version of the protocol.
     #[error(
-        "UroDiscord speaks version {0} of the bridge protocol, this bridge {VERSION}: they were built apart, build both again"
+        "UroDiscord speaks version {0} of the bridge protocol, this bridge {VERSION}, and only those that are one apart understand each other: build both again"
     )]
     Version(u32),
     /// The transport failed.

@@ -48,13 +48,16 @@ pub struct Remote {
 /// Why it cannot be that.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOptions {
-    /// There is no such option, or it has no value.
+    /// There is no such option.
     #[error(
         "{0:?} is no option. There are --media-workers with a number, and for a bridge on another machine than Uro --node media1@10.0.0.5 \
          --cookie-file FILE --uro HOST:PORT, and with these --uro-node 'uro@*', --epmd-port 4369, --tls-ca FILE, --tls-certificate FILE, --tls-key FILE \
          and --tls-name NAME (docs/scaling.md)"
     )]
     Unknown(String),
+    /// Nothing follows it, or nothing that is UTF-8.
+    #[error("{0} needs a value behind it (docs/scaling.md)")]
+    NoValue(&'static str),
     /// It is there twice, and has one value.
     #[error("{0} is there twice")]
     Twice(&'static str),
@@ -79,7 +82,8 @@ pub enum BadOptions {
         source: io::Error,
     },
     /// Others than its owner and group may read it.
-    #[error("--cookie-file: everybody on this machine can read {} (its mode is {mode:o}), and who has the cookie can do anything to Uro: chmod 600 it", path.display())]
+    #[error("--cookie-file: everybody on this machine can read {} (its mode is {mode:o}), and who has the cookie can do anything to Uro: chmod 600 it, or where it is mounted from a secret say \
+         `defaultMode: 0440` (Kubernetes) or `mode: 0440` (Docker Swarm)", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -182,10 +186,9 @@ impl Given {
         while let Some(name) = args.next() {
             let name = name.to_string_lossy().into_owned();
             let known = NAMES.into_iter().find(|known| *known == name);
+            let known = known.ok_or(BadOptions::Unknown(name))?;
             let value = args.next().and_then(|value| value.into_string().ok());
-            let (Some(known), Some(value)) = (known, value) else {
-                return Err(BadOptions::Unknown(name));
-            };
+            let value = value.ok_or(BadOptions::NoValue(known))?;
             given.entry(known).or_default().push(value);
         }
         Ok(Self(given))
@@ -265,7 +268,8 @@ mod tests {
                 &["--node", "media1", "--cookie-file", &file, "--uro", "uro:1"][..],
                 "media1",
             ),
-            (&all[..4], "--uro"),
+            (&all[..4], "--node needs --uro too"),
+            (&all[..5], "--uro needs a value"),
             (&[&all[..2], &all[4..]].concat(), "--cookie-file"),
             (
                 &["--node", "m@h", "--cookie-file", &file, "--uro", "uro"],
@@ -299,6 +303,8 @@ mod tests {
     fn a_cookie_that_others_may_read_or_that_is_none_is_refused() {
         for (name, content, mode, said) in [
             ("open", "secret", 0o644, "chmod 600"),
+            // As a secret of Kubernetes is unless it says otherwise, read-only.
+            ("mounted", "secret", 0o444, "`defaultMode: 0440`"),
             ("empty", "\n", 0o600, "no cookie"),
             ("lines", "one\ntwo\n", 0o600, "no cookie"),
         ] {

@@ -47,17 +47,17 @@ async fn ends_when_it_is_told_to_and_what_it_says_last_is_heard() {
 }
 
 #[tokio::test]
-async fn another_version_is_told_and_not_served() {
-    let mut bridge = Bridge::start();
-    bridge.hello(VERSION + 1).await;
-    let ended = bridge.ended().await;
-    assert_eq!(ended.code(), Some(76));
-    let errors = ended.logs(Level::Error);
-    assert_eq!(errors.len(), 1, "{errors:?}");
-    assert!(
-        errors[0].contains(&format!("version {}", VERSION + 1)),
-        "{errors:?}"
-    );
+async fn a_version_that_is_two_apart_is_told_and_not_served() {
+    for version in [VERSION - 2, VERSION + 2] {
+        let mut bridge = Bridge::start();
+        bridge.hello(version).await;
+        let ended = bridge.ended().await;
+        assert_eq!(ended.code(), Some(76));
+        let errors = ended.logs(Level::Error);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        let said = format!("version {version}");
+        assert!(errors[0].contains(&said), "{errors:?}");
+    }
 }
 
 #[tokio::test]

@@ -43,11 +43,10 @@ impl Elixir {
         self.stream.write_all(&bytes).await.unwrap();
     }
 
-    async fn hello(&mut self) {
+    async fn hello(&mut self, version: u32) {
         let library = Library {
             library: "0.1.0".into(),
         };
-        let version = VERSION;
         self.say(&ToBridge::Hello { version, library }).await;
     }
 
@@ -75,7 +74,7 @@ async fn it_runs_and_is_told_to_stop() {
             ..
         }
     ));
-    elixir.hello().await;
+    elixir.hello(VERSION).await;
     elixir.say(&ToBridge::Ping(b"\x6a")).await;
     let pong = elixir.hear().await;
     assert_eq!(
@@ -89,7 +88,7 @@ async fn it_runs_and_is_told_to_stop() {
 #[tokio::test]
 async fn it_ends_when_the_stream_does() {
     let mut elixir = Elixir::start();
-    elixir.hello().await;
+    elixir.hello(VERSION).await;
     drop(elixir.stream);
     elixir.bridge.await.unwrap().unwrap();
 }
@@ -97,7 +96,7 @@ async fn it_ends_when_the_stream_does() {
 #[tokio::test]
 async fn who_does_not_read_but_closes_is_noticed_by_the_word_of_the_transport() {
     let mut elixir = Elixir::start();
-    elixir.hello().await;
+    elixir.hello(VERSION).await;
     // Two that do not fit into the bridge's room, so that it waits for room and reads no more.
     let term = [&[109, 0, 16, 0, 0][..], &[0; 1 << 20]].concat();
     for _ in 0..2 {
@@ -106,4 +105,47 @@ async fn who_does_not_read_but_closes_is_noticed_by_the_word_of_the_transport() 
     elixir.say(&ToBridge::Ping(b"\x6a")).await;
     elixir.closed.send_replace(true);
     elixir.bridge.await.unwrap().unwrap();
+}
+
+/// `{something_new, 1}`, in a frame.
+const UNKNOWN: &[u8] = b"\0\0\0\x14\x83\x68\x02\x77\x0dsomething_new\x61\x01";
+
+#[tokio::test]
+async fn what_only_a_newer_library_knows_is_passed_over() {
+    let mut elixir = Elixir::start();
+    elixir.hear().await;
+    elixir.hello(VERSION + 1).await;
+    elixir.stream.write_all(UNKNOWN).await.unwrap();
+    elixir.stream.write_all(UNKNOWN).await.unwrap();
+    elixir.say(&ToBridge::Ping(b"\x6a")).await;
+    let pong = elixir.hear().await;
+    assert_eq!(
+        FromBridge::decode(&pong).unwrap(),
+        FromBridge::Pong(b"\x6a")
+    );
+    // What is known has the form it has here.
+    let wrong = b"\0\0\0\x0e\x83\x68\x02\x77\x08identify\x6a";
+    elixir.stream.write_all(wrong).await.unwrap();
+    assert!(matches!(
+        elixir.bridge.await.unwrap(),
+        Err(Fault::Message(_))
+    ));
+}
+
+#[tokio::test]
+async fn an_older_library_is_served_and_says_nothing_unknown() {
+    let mut elixir = Elixir::start();
+    elixir.hear().await;
+    elixir.hello(VERSION - 1).await;
+    elixir.say(&ToBridge::Ping(b"\x6a")).await;
+    let pong = elixir.hear().await;
+    assert_eq!(
+        FromBridge::decode(&pong).unwrap(),
+        FromBridge::Pong(b"\x6a")
+    );
+    elixir.stream.write_all(UNKNOWN).await.unwrap();
+    assert!(matches!(
+        elixir.bridge.await.unwrap(),
+        Err(Fault::Message(_))
+    ));
 }

@@ -28,3 +28,9 @@ pub use voice::{Play, Voice, VoiceChannel};
 
 /// The version of the protocol that this crate speaks, said in both hellos.
 pub const VERSION: u32 = 4;
+
+/// Whether a library of this version and this crate understand each other: they may be one apart.
+#[must_use]
+pub const fn understood(version: u32) -> bool {
+    version.abs_diff(VERSION) <= 1
+}

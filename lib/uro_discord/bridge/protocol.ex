@@ -55,14 +55,22 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:log, UroDiscord.Bridge.Log.level(), String.t(), String.t(), map()}
           | {:pong, term()}
 
+  @typedoc "No message: one of a newer version said something that this one does not know. Its name, where that is known."
+  @type unknown :: {:unknown, atom()}
+
   @typedoc """
   What has come of a frame that is not complete: how many bytes are wanted, as far as that is known, how many there are, and these. They
-  are put together once: every binary that was appended to one that had been looked into would be a copy of all before.
+  are put together once: every binary that was appended to one that had been looked into would be a copy of all before. And whether the hello that
+  came was of a newer version, which may say what is not known here.
   """
-  @opaque buffer :: {pos_integer(), non_neg_integer(), iodata()}
+  @opaque buffer :: {pos_integer(), non_neg_integer(), iodata(), newer? :: boolean()}
 
   @spec version() :: pos_integer()
   def version, do: @version
+
+  @doc "Whether a bridge of this version and this library understand each other: they may be one apart."
+  @spec understood?(integer()) :: boolean()
+  def understood?(version), do: abs(version - @version) <= 1
 
   @doc "The largest frame that either side accepts, in bytes."
   @spec max_frame() :: pos_integer()
@@ -83,54 +91,58 @@ defmodule UroDiscord.Bridge.Protocol do
 
   @doc "Before the first bytes."
   @spec empty() :: buffer()
-  def empty, do: {@prefix, 0, []}
+  def empty, do: {@prefix, 0, [], false}
 
   @doc "How many bytes there are of a frame that is not complete."
   @spec size(buffer()) :: non_neg_integer()
-  def size({_wanted, size, _pieces}), do: size
+  def size({_wanted, size, _pieces, _newer?}), do: size
 
   @doc """
   Reduces the messages that these bytes complete, each as soon as it is decoded, so that what it leaves behind is never much. A frame's
   length is checked before its bytes are there: a stray line of text on the bridge's stdout would otherwise be a length of a
-  gigabyte, and a wait without end.
+  gigabyte, and a wait without end. What a bridge of the next version says, and this one does not know, is `{:unknown, name}`.
   """
-  @spec decode(buffer(), binary(), acc, (from_bridge(), acc -> acc)) ::
+  @spec decode(buffer(), binary(), acc, (from_bridge() | unknown(), acc -> acc)) ::
           {:ok, buffer(), acc} | {:error, String.t(), acc}
         when acc: term()
-  def decode({wanted, size, pieces}, bytes, acc, _handle) when size + byte_size(bytes) < wanted,
-    do: {:ok, {wanted, size + byte_size(bytes), [pieces, bytes]}, acc}
+  def decode({wanted, size, pieces, newer?}, bytes, acc, _handle) when size + byte_size(bytes) < wanted,
+    do: {:ok, {wanted, size + byte_size(bytes), [pieces, bytes], newer?}, acc}
 
-  def decode({_wanted, 0, []}, bytes, acc, handle), do: frames(bytes, acc, handle)
+  def decode({_wanted, 0, [], newer?}, bytes, acc, handle), do: frames(bytes, newer?, acc, handle)
 
-  def decode({_wanted, _size, pieces}, bytes, acc, handle),
-    do: frames(IO.iodata_to_binary([pieces, bytes]), acc, handle)
+  def decode({_wanted, _size, pieces, newer?}, bytes, acc, handle),
+    do: frames(IO.iodata_to_binary([pieces, bytes]), newer?, acc, handle)
 
-  defp frames(<<size::32, _::binary>> = bytes, acc, _handle) when size > @max_frame do
+  defp frames(<<size::32, _::binary>> = bytes, _newer?, acc, _handle) when size > @max_frame do
     begins = inspect(binary_part(bytes, 0, min(16, byte_size(bytes))))
     {:error, "the bridge announced a frame of #{size} bytes (it begins #{begins})", acc}
   end
 
-  defp frames(<<size::32, term::binary-size(size), rest::binary>>, acc, handle) do
+  defp frames(<<size::32, term::binary-size(size), rest::binary>>, newer?, acc, handle) do
     with {:ok, term} <- term(term),
          {:ok, message} <- message(term) do
-      frames(rest, handle.(message, acc), handle)
+      frames(rest, newer?(message, newer?), handle.(message, acc), handle)
     else
-      {:error, reason} -> {:error, reason, acc}
+      {:error, name, _reason} when newer? -> frames(rest, newer?, handle.({:unknown, name}, acc), handle)
+      {:error, _name, reason} -> {:error, reason, acc}
     end
   end
 
-  defp frames("", acc, _handle), do: {:ok, empty(), acc}
+  defp frames("", newer?, acc, _handle), do: {:ok, {@prefix, 0, [], newer?}, acc}
 
-  defp frames(rest, acc, _handle) do
+  defp frames(rest, newer?, acc, _handle) do
     wanted = with <<size::32, _::binary>> <- rest, do: @prefix + size, else: (_ -> @prefix)
-    {:ok, {wanted, byte_size(rest), [rest]}, acc}
+    {:ok, {wanted, byte_size(rest), [rest], newer?}, acc}
   end
+
+  defp newer?({:hello, version, _info}, _newer?), do: version == @version + 1
+  defp newer?(_message, newer?), do: newer?
 
   defp term(bytes) do
     {:ok, :erlang.binary_to_term(bytes, [:safe])}
   rescue
     ArgumentError ->
-      {:error, "the bridge sent #{byte_size(bytes)} bytes that are not a term, or name an unknown atom"}
+      {:error, nil, "the bridge sent #{byte_size(bytes)} bytes that are not a term, or name an unknown atom"}
   end
 
   defp message({:hello, version, info} = hello) when is_integer(version) and is_map(info),
@@ -181,6 +193,12 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:pong, _term} = pong), do: {:ok, pong}
 
   defp message(other) do
-    {:error, "the bridge sent a message that is not in the protocol: #{inspect(other, limit: 5, printable_limit: 100)}"}
+    {:error, name(other),
+     "the bridge sent a message that is not in the protocol: #{inspect(other, limit: 5, printable_limit: 100)}"}
   end
+
+  defp name(message) when is_tuple(message) and tuple_size(message) > 0 and is_atom(elem(message, 0)),
+    do: elem(message, 0)
+
+  defp name(_other), do: nil
 end

@@ -38,6 +38,10 @@ defmodule UroDiscord.Config.Bridges do
   @spec together?([bridge()]) :: boolean()
   def together?(bridges), do: Enum.any?(bridges, &(@roles -- &1.roles == []))
 
+  @doc "Whether the bridge with this role is a process of this VM's own, which has the files of this machine."
+  @spec here?([bridge()], :gateway | :http) :: boolean()
+  def here?(bridges, role), do: Enum.any?(bridges, &(role in &1.roles and &1.node == nil))
+
   defp missing(role), do: {:error, "has no bridge with the role #{inspect(role)}"}
 
   defp twice(names), do: List.first(names -- Enum.uniq(names))

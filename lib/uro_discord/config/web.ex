@@ -54,14 +54,17 @@ defmodule UroDiscord.Config.Web do
   defp tls(nil), do: {:ok, nil}
 
   defp tls([{_, _}, {_, _}] = files) do
-    with %{certificate: certificate, key: key} = tls <- Map.new(files),
-         [] <- Enum.reject([certificate, key], &(is_binary(&1) and File.regular?(&1))) do
-      {:ok, tls}
-    else
-      [missing | _] -> is_not(missing, "a file")
+    case Map.new(files) do
+      %{certificate: certificate, key: key} = tls when is_binary(certificate) and is_binary(key) -> {:ok, tls}
       _other -> is_not(files, "[certificate: file, key: file]")
     end
   end
 
   defp tls(value), do: is_not(value, "[certificate: file, key: file]")
+
+  @doc false
+  # Those of the certificate's files that are not on this machine, where the listener is.
+  @spec missing(map()) :: [String.t()]
+  def missing(%{tls: nil}), do: []
+  def missing(%{tls: tls}), do: Enum.reject([tls.certificate, tls.key], &File.regular?/1)
 end

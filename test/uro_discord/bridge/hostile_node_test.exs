@@ -62,9 +62,32 @@ defmodule UroDiscord.Bridge.HostileNodeTest do
     {port, name} = {free_port(), name("evil")}
     uro = uro!(port, config(sim, name))
     node = attached!(%{context | port: port, name: "#{name}"})
-    FakeNode.bytes(node, hello(1))
-    assert %{last_end: "speaks version 1 of the protocol"} = bridge_is(uro, &(&1.state == :incompatible))
+    version = Protocol.version() + 2
+    FakeNode.bytes(node, hello(version))
+    assert %{last_end: said} = bridge_is(uro, &(&1.state == :incompatible))
+    assert said == "speaks version #{version} of the protocol"
     assert FakeNode.closed?(node)
+  end
+
+  test "of the next version is served, and what only that knows is passed over", %{uro: uro} = context do
+    node = attached!(context)
+    # One atom that nobody has, one message in another form, and one that is known.
+    unknown = <<0, 0, 0, 20, 131, 104, 2, 119, 13, "somethng_newn", 97, 1>>
+    shards = status(uro).bridge.panics.shard
+    said = hello(Protocol.version() + 1) <> unknown <> frame({:voice, 1}) <> unknown <> frame({:panic, :shard, 1})
+    FakeNode.bytes(node, said)
+    assert %{state: :up} = bridge_is(uro, &(&1.panics.shard == shards + 1))
+    # A frame is a frame.
+    FakeNode.bytes(node, <<0xFFFF_FFFF::32>>)
+    ended(uro, "announced a frame of 4294967295 bytes")
+  end
+
+  test "of the version before is served, and may say nothing unknown", %{uro: uro} = context do
+    node = attached!(context)
+    FakeNode.bytes(node, hello(Protocol.version() - 1))
+    assert eventually(fn -> status(uro).bridge.state == :up end)
+    FakeNode.bytes(node, frame({:voice, 2}))
+    ended(uro, ~r/not in the protocol: \{:voice, 2\}/)
   end
 
   test "says garbage in the place of frames, half a frame, or claims gigabytes", %{uro: uro} = context do

@@ -34,6 +34,12 @@ defmodule UroDiscord.Bridge.NodeTest do
       large = String.duplicate("x", 2_000_000)
       assert {:ok, back} = Peer.call(uro, Bridge, :ping, [large])
       assert back == large, "#{byte_size(back)} bytes came back"
+
+      # What it is to play is on its machine.
+      play = fn path -> Peer.call(uro, UroDiscord.Voice, :play, ["1300000000000000100", path]) end
+      assert {:error, %{kind: :unknown}} = play.("/on/the/bridges/machine.opus")
+      assert {:error, %{kind: :invalid} = error} = play.("relative.opus")
+      assert Exception.message(error) =~ "an absolute path, on the machine of the bridge"
     end
 
     test "is told everything anew when it returns, and resumes", %{sim: sim, port: port, bridge: name} do
@@ -45,7 +51,8 @@ defmodule UroDiscord.Bridge.NodeTest do
       DiscordSim.wait_for_presence(sim, "1 player in 1 world")
 
       RemoteBridge.kill!(bridge)
-      assert %{last_end: "lost its connection" <> _} = bridge_is(uro, &(&1.state == :absent))
+      assert %{last_end: said} = bridge_is(uro, &(&1.state == :absent))
+      assert said == "lost its connection: it ended, or the network broke"
       :ok = Peer.call(uro, Shards, :put, [[id: 1, name: "Plaza", players: 2]])
       bridge!(port, name)
       assert %{restarts: restarts} = up(uro)

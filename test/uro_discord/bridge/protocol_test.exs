@@ -88,6 +88,25 @@ defmodule UroDiscord.Bridge.ProtocolTest do
     assert reason =~ "not in the protocol: {:gateway, 0, :error"
   end
 
+  test "what one of the next version says is a message, or unknown" do
+    hello = {:hello, Protocol.version() + 1, %{}}
+    bytes = for term <- [hello, {:voice, 1}, [], {:pong, 1}], into: "", do: frame(:erlang.term_to_binary(term))
+    bytes = bytes <> frame(<<131, 119, 20, "an_atom_nobody_knows">>)
+    said = [hello, {:unknown, :voice}, {:unknown, nil}, {:pong, 1}, {:unknown, nil}]
+    assert {:ok, ^said, buffer} = decode(bytes)
+    # Also in pieces.
+    assert {:ok, [{:unknown, :voice}], _buffer} = decode(buffer, frame(:erlang.term_to_binary({:voice, 1})))
+    assert {:error, "the bridge announced" <> _, []} = decode(buffer, <<0xFFFF_FFFF::32>>)
+
+    for version <- [Protocol.version() - 1, Protocol.version()] do
+      hello = frame(:erlang.term_to_binary({:hello, version, %{}}))
+      assert {:error, _reason, [_hello]} = decode(hello <> frame(:erlang.term_to_binary({:voice, 1})))
+      assert Protocol.understood?(version)
+    end
+
+    refute Protocol.understood?(Protocol.version() - 2) or Protocol.understood?(Protocol.version() + 2)
+  end
+
   test "random bytes and damaged messages: an answer" do
     sound = for {_name, _term, bytes} <- fixtures("from_bridge"), do: frame(bytes)
 

@@ -192,9 +192,17 @@ defmodule UroDiscord.Setup.DoctorTest do
 
       assert {[:wrong], said} = hello.(99, "0.1.0")
       assert said =~ "speaks version 99 of the protocol"
+      assert {[:warning], said} = hello.(UroDiscord.Bridge.Protocol.version() - 1, "0.1.0")
+      assert said =~ "does without what is new in the other"
       assert {[:warning], said} = hello.(UroDiscord.Bridge.Protocol.version(), "0.0.9")
       assert said =~ "is version 0.0.9, and the library 0.1.0"
     end
+  end
+
+  test "a bridge that runs elsewhere was not looked at", %{sim: sim} do
+    bridges = [{:local, roles: [:http]}, {:node, :"media1@10.0.0.5", roles: [:gateway]}]
+    assert {[:ok, :unknown], said} = sim |> look(bridges: bridges) |> said(:bridge)
+    assert said =~ "media1@10.0.0.5 runs elsewhere"
   end
 
   describe "the store" do

@@ -27,7 +27,10 @@ defmodule UroDiscord.Bridge.Transport.Node do
 
   @impl true
   def heard(%{link: link}, {Link, link, said}), do: said
-  def heard(%{link: link}, {:EXIT, link, reason}), do: {:ended, {:reason, "lost its process here: #{inspect(reason)}"}}
+  # Why, its own crash report tells.
+  def heard(%{link: link}, {:EXIT, link, _reason}),
+    do: {:ended, {:reason, "is held by no process here any more: that crashed, as the log has it"}}
+
   def heard(_transport, _message), do: :unknown
 
   @impl true

@@ -15,7 +15,7 @@ defmodule UroDiscord.Setup.Doctor.Machine do
   @spec look(Config.t(), [UroDiscord.ConfigError.problem()]) :: [Finding.t()]
   def look(config, problems) do
     nif = nif()
-    configuration(config, problems) ++ [nif, bridge(config)] ++ store(config, nif.state == :ok)
+    configuration(config, problems) ++ [nif | bridges(config)] ++ store(config, nif.state == :ok)
   end
 
   @doc "Whether what they found lets one ask Discord."
@@ -64,14 +64,16 @@ defmodule UroDiscord.Setup.Doctor.Machine do
 
   ## The bridge
 
-  defp bridge(config) do
-    if Enum.any?(config.bridges, &(&1.node == nil)),
-      do: executable(config),
-      else:
-        ok(
-          :bridge,
-          "it runs elsewhere (#{Enum.map_join(config.bridges, ", ", & &1.name)}): `status/0` tells whether it has connected"
-        )
+  defp bridges(config) do
+    for bridge <- config.bridges, do: if(bridge.node, do: elsewhere(bridge), else: executable(config))
+  end
+
+  defp elsewhere(bridge) do
+    unknown(
+      :bridge,
+      "#{bridge.name} runs elsewhere and connects to the server, so it was not looked at",
+      "ask the server that runs: `UroDiscord.status/0` has it in `bridges`, with why it is absent"
+    )
   end
 
   defp executable(config) do
@@ -116,13 +118,18 @@ defmodule UroDiscord.Setup.Doctor.Machine do
   defp versions(file, version, info) do
     here = to_string(Application.spec(:uro_discord, :vsn))
 
+    apart = "#{file} speaks version #{version} of the protocol, and this library version #{Protocol.version()}"
+
     cond do
-      version != Protocol.version() ->
+      not Protocol.understood?(version) ->
         wrong(
           :bridge,
-          "#{file} speaks version #{version} of the protocol, and this library version #{Protocol.version()}",
+          apart,
           "build both again, from one checkout; `bridge_executable:` names this file if it is not the one in priv/native"
         )
+
+      version != Protocol.version() ->
+        warning(:bridge, "#{apart}: each does without what is new in the other", "build both again, from one checkout")
 
       info["bridge"] != here ->
         warning(

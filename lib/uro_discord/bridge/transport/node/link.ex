@@ -98,10 +98,10 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   def handle_info({:nodeup, node, _info}, %{node: node} = state), do: {:noreply, attach(%{state | wish: nil})}
 
   def handle_info({:nodedown, node, info}, %{node: node, session: nil} = state),
-    do: {:noreply, absent(%{state | wish: nil}, "#{node} has gone: #{inspect(info[:nodedown_reason])}")}
+    do: {:noreply, absent(%{state | wish: nil}, "#{node} has gone: #{gone(info[:nodedown_reason])}")}
 
   def handle_info({:nodedown, node, info}, %{node: node} = state),
-    do: ended("lost its connection: #{inspect(info[:nodedown_reason])}", state)
+    do: ended("lost its connection: #{gone(info[:nodedown_reason])}", state)
 
   # Other bridges.
   def handle_info({up_or_down, _node, _info}, state) when up_or_down in [:nodeup, :nodedown], do: {:noreply, state}
@@ -232,9 +232,20 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
     state
   end
 
+  # What net_kernel(3) calls it.
+  defp gone(:connection_closed), do: "it ended, or the network broke"
+  defp gone(:disconnect), do: "this node cut it"
+  defp gone(reason) when reason in [:net_tick_timeout, :send_net_tick_failed], do: "nothing was heard for too long"
+  defp gone(reason) when reason in [:net_kernel_terminated, :no_network], do: "this VM is no node any more"
+  defp gone(reason), do: other(reason)
+
   # A bridge says it in words.
   defp text(reason) when is_binary(reason),
-    do: if(String.valid?(reason), do: String.slice(reason, 0, 500), else: inspect(reason, limit: 100))
+    do: if(String.valid?(reason), do: String.slice(reason, 0, 500), else: other(reason))
 
-  defp text(reason), do: inspect(reason, limit: 5, printable_limit: 200)
+  defp text(:noproc), do: "its session was over already"
+  defp text(reason), do: other(reason)
+
+  defp other(reason),
+    do: "for a reason that only Erlang has a name for, #{inspect(reason, limit: 5, printable_limit: 100)}"
 end
