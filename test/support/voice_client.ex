@@ -19,7 +19,8 @@ defmodule UroDiscord.VoiceClient do
   @doc "Whether test/clients/install has been there; it has where bin/test runs."
   def installed?, do: File.exists?(python())
 
-  defp python, do: System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
+  @doc "The Python that has them."
+  def python, do: System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
 
   @doc "Logs in as one of the simulator's bots."
   def start!(sim, bot) do

@@ -356,6 +356,8 @@ defmodule UroDiscord.BridgeTest do
       hello = frame({:hello, Bridge.Protocol.version() - 1, %{"bridge" => "0.0.9"}})
       start_uro_discord!(sim, bridge_executable: misbehaving([hello, frame({:panic, :shard, 3})]))
       assert eventually(fn -> match?({:ok, %{bridge: %{state: :up, panics: %{shard: 1}}}}, UroDiscord.status()) end)
+      # A subscriber is linked to what it subscribed to.
+      Process.flag(:trap_exit, true)
       stop_supervised!(UroDiscord)
 
       bridge = misbehaving([hello, frame({:gateway, 0, :error, %{"new" => 1}})])
