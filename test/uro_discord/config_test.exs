@@ -265,6 +265,7 @@ defmodule UroDiscord.ConfigTest do
       assert [uro_discord: given] = Elixir.Config.Reader.read!(path, env: :test)
       given = Keyword.merge(given, enabled: true, token: @token, channels: [announcements: "1100000000000000001"])
       assert {:error, %ConfigError{problems: problems}} = Config.new(given)
+
       # What the host brings: its Repo, its files, and a PubSub, which another test may have made. The bridge of `bridges:` brings those of `web: [tls:]`.
       keys = for %{key: key} <- problems, to_string(key) != "shards.pubsub", do: to_string(key)
       assert Enum.sort(keys) == ["bridge_executable", "ca_file", "repo"]
