@@ -39,11 +39,17 @@ defmodule UroDiscord.RemoteBridge do
   def signal(%__MODULE__{os_pid: os_pid}, name), do: {_, 0} = System.cmd("kill", ["-#{name}", "#{os_pid}"])
 
   @doc "SIGKILL; returns when it is gone."
-  def kill!(%__MODULE__{port: port} = bridge) do
+  def kill!(%__MODULE__{} = bridge) do
     signal(bridge, "KILL")
     stop(bridge)
-    true = UroDiscord.Case.eventually(fn -> not File.exists?("/proc/#{bridge.os_pid}") end)
-    Port.info(port) == nil
+    gone(bridge)
+  end
+
+  defp gone(%{os_pid: os_pid} = bridge) do
+    if File.exists?("/proc/#{os_pid}") do
+      Process.sleep(10)
+      gone(bridge)
+    end
   end
 
   def stop(%__MODULE__{port: port, cookie_file: cookie_file}) do
