@@ -1,10 +1,11 @@
 defmodule Bench.Dist.Events do
-  @moduledoc "Discord's events to the user's handler, with the gateway on a bridge that runs elsewhere and on one of ours: the stream of bin/bench gateway."
+  @moduledoc "Discord's events to the user's handler, with the gateway on a bridge that runs elsewhere and on one of ours: a stream as that of bin/bench gateway."
 
   alias Bench.{Elsewhere, Program, Stream}
   alias UroDiscord.{DiscordSim, RemoteBridge}
 
-  @warm_up Bench.size(20_000, 500)
+  @events Bench.size(50_000, 1_000)
+  @warm_up Bench.size(10_000, 500)
   @topics for type <- ["GUILD_CREATE", "MESSAGE_CREATE", "PRESENCE_UPDATE"], do: {:gateway, type}
 
   def run do
@@ -24,7 +25,9 @@ defmodule Bench.Dist.Events do
     for topic <- @topics, do: :ok = UroDiscord.subscribe(topic)
     {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
     handle(sim, %{seed: 2, events: @warm_up, guilds: 20})
-    {vm, bridge, seconds, events} = Program.used([elsewhere || os_pid], fn -> handle(sim, %{seed: 1}) end)
+
+    {vm, bridge, seconds, events} =
+      Program.used([elsewhere || os_pid], fn -> handle(sim, %{seed: 1, events: @events, guilds: 20}) end)
 
     Bench.row(name, [
       {"", events / seconds, "events/s"},

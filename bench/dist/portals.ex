@@ -11,7 +11,7 @@ defmodule Bench.Dist.Portals do
   @key "of-this-bench-and-long-enough-for-it"
   @portals Bench.size(100, 3)
   @bridges Bench.size(10, 2)
-  @seconds Bench.size(30, 1)
+  @seconds Bench.size(20, 1)
 
   def run do
     Bench.title(
@@ -40,14 +40,23 @@ defmodule Bench.Dist.Portals do
       )
 
     Connected.wait()
+    {vm, bridges, _seconds, :ok} = Program.used([bridge.os_pid], &wait/0)
+
+    Bench.row("UroDiscord, one bridge, no portal", [
+      {"CPU of the VM", vm, "ms/s"},
+      {"CPU of the bridge", bridges, "ms/s"}
+    ])
+
     before = Elsewhere.memory()
     for %{"voice_channels" => [channel]} <- guilds, do: {:ok, _id} = Portal.open(channel)
     opened()
-    row("UroDiscord, one bridge", @portals, before, [bridge.os_pid], fn -> Process.sleep(@seconds * 1_000) end)
+    row("the same, #{@portals} portals", @portals, before, [bridge.os_pid], &wait/0)
     Supervisor.stop(UroDiscord)
     RemoteBridge.stop(bridge)
     DiscordSim.stop(sim)
   end
+
+  defp wait, do: Process.sleep(@seconds * 1_000)
 
   defp opened do
     {:ok, portals} = Portal.list()
@@ -69,7 +78,7 @@ defmodule Bench.Dist.Portals do
     said =
       row("the bare protocol, #{@bridges} bridges", @bridges * @portals, before, os_pids, fn ->
         for owner <- owners, do: send(owner, :count)
-        Process.sleep(@seconds * 1_000)
+        wait()
 
         for owner <- owners do
           send(owner, :counted?)
@@ -88,7 +97,7 @@ defmodule Bench.Dist.Portals do
     Bench.row(name, [
       {"CPU of the VM", vm, "ms/s"},
       {"", vm * 1_000 / portals, "us/s a portal"},
-      {"memory", (Elsewhere.memory() - before) / portals, "KiB a portal"},
+      {"memory", max(Elsewhere.memory() - before, 0.0) / portals, "KiB a portal"},
       {"CPU of the bridges", bridges, "ms/s"}
     ])
 
