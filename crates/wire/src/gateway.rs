@@ -5,7 +5,6 @@ use std::num::NonZeroU32;
 
 /// The gateway connections that Elixir wants: the part `"gateway"` of the desired state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Gateway {
     /// The bot's token.
     pub token: Secret,
@@ -26,7 +25,6 @@ pub struct Gateway {
 
 /// A shard's gateway session, which can be resumed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Session {
     /// The shard's number.
     pub shard: u32,

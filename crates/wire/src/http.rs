@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 /// The `"http"` part of the desired state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Http {
     /// The address to listen on.
     pub ip: IpAddr,
@@ -19,7 +18,6 @@ pub struct Http {
 
 /// Files in PEM, as an ACME client writes them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Tls {
     /// The certificate, and behind it those that lead to a root.
     pub certificate: String,

@@ -7,7 +7,6 @@ use std::num::NonZeroU32;
 
 /// The `"media"` part of the desired state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Media {
     /// A UDP socket each. Port 0 takes a free one.
     pub addresses: Vec<SocketAddr>,
@@ -25,7 +24,6 @@ pub struct Media {
 
 /// How many peers there may be at once, and how much each may send.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct MediaLimits {
     /// In one portal.
     pub portal_peers: NonZeroU32,

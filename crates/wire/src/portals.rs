@@ -7,7 +7,6 @@ use std::num::NonZeroU32;
 
 /// The `"portals"` part of the desired state.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Portals {
     /// At most one of a guild, which has one voice session.
     pub open: Vec<Portal>,
@@ -15,7 +14,6 @@ pub struct Portals {
 
 /// A portal that shall be open.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Portal {
     /// What it is called in addresses and tokens.
     pub id: String,
@@ -45,7 +43,6 @@ pub struct Portal {
 
 /// How loud somebody is.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct PortalSetting {
     /// Who.
     pub participant: PortalParticipant,

@@ -3,7 +3,6 @@ use serde::{Deserialize, Serialize};
 
 /// The voice channels that the bot shall be in: the part `"voice"` of the desired state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Voice {
     /// The bot's own user.
     pub user: Snowflake,
@@ -16,7 +15,6 @@ pub struct Voice {
 
 /// A voice channel that the bot shall be in.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct VoiceChannel {
     /// Its guild.
     pub guild: Snowflake,
@@ -37,7 +35,6 @@ pub struct VoiceChannel {
 
 /// A file to play.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
 pub struct Play {
     /// Ogg Opus, in packets of 20 ms.
     pub path: String,

@@ -1,6 +1,7 @@
 //! The files that Elixir's tests read too: `test/fixtures/wire/`.
 #![allow(clippy::unwrap_used)]
 
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -291,6 +292,39 @@ fn the_desired_gateway_has_a_type() {
         ),
         (None, 1, vec![], 0)
     );
+}
+
+/// With a key that only the next version knows in each map whose keys are ours.
+fn newer(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let ids = map.keys().all(|key| key.parse::<u64>().is_ok());
+            let more = (!ids).then(|| ("of_the_next_version".into(), json!({"a": [1]})));
+            let map = map.into_iter().map(|(key, value)| (key, newer(value)));
+            Value::Object(map.chain(more).collect())
+        }
+        Value::Array(values) => values.into_iter().map(newer).collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn keys_that_only_the_next_version_knows_are_passed_over() {
+    fn passed<T: DeserializeOwned + Serialize>(value: Value) {
+        let newer = newer(value.clone());
+        assert!(newer.to_string().contains("of_the_next_version"));
+        let read: T = serde_json::from_value(newer).unwrap();
+        assert_eq!(serde_json::to_value(read).unwrap(), value);
+    }
+    let golden = golden("to_bridge");
+    let ToBridge::Desired(parts) = ToBridge::decode(&golden["desired"]).unwrap() else {
+        panic!("it is no desired state");
+    };
+    passed::<Gateway>(parts["gateway"].clone());
+    passed::<Voice>(desired_voice());
+    passed::<Http>(desired_http());
+    passed::<Media>(desired_media());
+    passed::<Portals>(desired_portals());
 }
 
 #[test]

@@ -28,7 +28,7 @@ defmodule UroDiscord.Config.Web do
       ),
       option(:tls, &tls/1,
         doc:
-          "the certificate (with those that lead to a root) and its key, for HTTPS; they are taken anew when the files change",
+          "the certificate (with those that lead to a root) and its key, for HTTPS, on the bridge's machine; they are taken anew when the files change",
         allowed: "two files of PEM, as an ACME client writes them",
         example: ~s|web: [port: 443, tls: [certificate: "/etc/uro/fullchain.pem", key: "/etc/uro/privkey.pem"]]|
       ),
