@@ -302,16 +302,16 @@ mod tests {
     #[test]
     fn a_cookie_that_others_may_read_or_that_is_none_is_refused() {
         for (name, content, mode, said) in [
-            ("open", "secret", 0o644, "chmod 600"),
+            ("open", "hunter2", 0o644, "chmod 600"),
             // As a secret of Kubernetes is unless it says otherwise, read-only.
-            ("mounted", "secret", 0o444, "`defaultMode: 0440`"),
+            ("mounted", "hunter2", 0o444, "`defaultMode: 0440`"),
             ("empty", "\n", 0o600, "no cookie"),
             ("lines", "one\ntwo\n", 0o600, "no cookie"),
         ] {
             let file = cookie_file(name, content, mode);
             let error = cookie(Path::new(&file)).unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
-            assert!(!error.contains("secret"), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
             fs::remove_file(file).unwrap();
         }
     }
