@@ -58,12 +58,13 @@ defmodule Bench.Dist.Portals do
 
   defp wait, do: Process.sleep(@seconds * 1_000)
 
-  defp opened do
+  defp opened(tries \\ 1_200) do
     {:ok, portals} = Portal.list()
 
     if Enum.count(portals, &(&1.state == :open)) < @portals do
+      if tries == 0, do: raise("not all portals are open after a minute: #{inspect(hd(portals))}")
       Process.sleep(50)
-      opened()
+      opened(tries - 1)
     end
   end
 
