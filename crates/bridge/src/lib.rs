@@ -13,6 +13,7 @@ mod gateway;
 #[cfg(test)]
 mod hearing;
 mod http;
+mod ledger;
 pub mod log;
 mod media;
 mod options;
