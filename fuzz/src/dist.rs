@@ -16,7 +16,9 @@ fn node(mut bytes: &[u8]) {
         let (frame, rest) = rest.split_at(length);
         bytes = rest;
         match node.hear(frame) {
-            Ok(Heard::Attached(number)) => session = Some(number),
+            // Some are told that another one has the seat.
+            Ok(Heard::Wants(wish)) if bytes.len() % 4 == 1 => node.hold(&wish, "uro@127.0.0.1"),
+            Ok(Heard::Wants(wish)) => session = Some(node.attach(wish)),
             Ok(Heard::Detached) => session = None,
             Ok(Heard::Nothing | Heard::Bytes(_)) => {}
             Err(_) => break,

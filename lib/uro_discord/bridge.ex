@@ -136,6 +136,19 @@ defmodule UroDiscord.Bridge do
   @spec identify(non_neg_integer()) :: :ok
   def identify(shard), do: tell_holder(:gateway, {:identify, shard})
 
+  @doc "Whether the bridge with this role runs elsewhere, so that it outlives this VM."
+  @spec elsewhere?(role()) :: boolean()
+  def elsewhere?(role) do
+    case Runtime.fetch() do
+      {:ok, %{config: config}} -> Enum.any?(config.bridges, &(role in &1.roles and &1.node != nil))
+      {:error, _not_started} -> false
+    end
+  end
+
+  @doc "Whether the bridge that would have the gateway serves another node. Then this one is not to have the gateway's lease."
+  @spec held_elsewhere?() :: boolean()
+  def held_elsewhere?, do: Runtime.lookup({:bridge_held, holder(:gateway)}) == true
+
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes. It is what the owner last said, and waits for nobody."
   @spec status(name()) :: map()
   def status(name), do: Status.fetch(name, server(name))
@@ -260,6 +273,7 @@ defmodule UroDiscord.Bridge do
       {:ended, how} -> {:noreply, ended(state, how)}
       :arrived -> {:noreply, arrived(state)}
       {:absent, reason} -> {:noreply, absent(state, reason)}
+      {:held, by} -> {:noreply, held(state, by)}
       :unknown -> {:noreply, unknown(message, state)}
     end
   end
@@ -310,12 +324,23 @@ defmodule UroDiscord.Bridge do
   end
 
   defp arrived(state) do
+    :ok = Runtime.put({:bridge_held, state.name}, false)
     Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
     phase(state, :starting)
   end
 
   # How it ended was said before.
   defp absent(state, reason) do
+    :ok = Runtime.put({:bridge_held, state.name}, false)
+    absent_for(state, reason)
+  end
+
+  defp held(state, by) do
+    :ok = Runtime.put({:bridge_held, state.name}, true)
+    absent_for(state, "it serves #{by}; it serves this node when that one has gone")
+  end
+
+  defp absent_for(state, reason) do
     if reason != state.last_end, do: Logger.warning("the bridge #{state.node} is absent: #{reason}")
     phase(%{state | last_end: reason}, :absent)
   end

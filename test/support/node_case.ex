@@ -9,8 +9,8 @@ defmodule UroDiscord.NodeCase do
   @cookie "of_these_tests"
 
   # A VM that is a node which a bridge finds at a port, and UroDiscord in it.
-  def uro!(port, config) do
-    peer = Peer.start!(node: {"uro", port, @cookie})
+  def uro!(port, config, alive \\ "uro") do
+    peer = Peer.start!(node: {alive, port, @cookie})
     start!(peer, config)
     peer
   end
@@ -32,8 +32,10 @@ defmodule UroDiscord.NodeCase do
     port
   end
 
-  def bridge!(port, name, options \\ []) do
-    arguments = ["--node", "#{name}", "--uro", "127.0.0.1:#{port}", "--uro-node", "uro@*", "--media-workers", "1"]
+  # Of Uro at this port, or at each of several.
+  def bridge!(ports, name, options \\ []) do
+    uro = Enum.flat_map(List.wrap(ports), &["--uro", "127.0.0.1:#{&1}"])
+    arguments = ["--node", "#{name}", "--uro-node", "uro*@*", "--media-workers", "1" | uro]
     bridge = RemoteBridge.start!(options[:cookie] || @cookie, arguments)
     ExUnit.Callbacks.on_exit(fn -> RemoteBridge.stop(bridge) end)
     bridge

@@ -12,14 +12,15 @@ use crate::transport::Transport;
 use crate::voice::{self, ActiveSession, Calls, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
-use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION, understood};
-use uro_discord_wire::{etf, frame};
+use tokio::time::{sleep, timeout};
+use uro_discord_wire::frame::{self, AppendError};
+use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION, etf, understood};
 
 /// What the gateway says about voice, waiting for the sessions. They take it at once.
 const VOICE_UPDATES: usize = 8 * 1024;
@@ -58,23 +59,17 @@ pub async fn run_in_window(
     media: Media,
     window: Duration,
 ) -> Result<(), Fault> {
-    let Transport {
-        input,
-        output,
-        closed,
-    } = transport;
     // Before there is a writer, so that it is the first of all.
-    sender.send_now(&FromBridge::Hello {
-        version: VERSION,
-        bridge: Bridge {
-            bridge: env!("CARGO_PKG_VERSION").into(),
-            os_pid: std::process::id(),
-        },
-    })?;
+    sender.send_now(&hello())?;
     let mut writer = JoinSet::new();
-    writer.spawn(sender.clone().write_to(output));
-
-    let result = serve(input, closed, &sender, &mut writer, media, window).await;
+    writer.spawn(sender.clone().write_to(transport.output));
+    let result = async {
+        let mut core = Core::start(&sender, &media, window)?;
+        let input = (transport.input, transport.closed);
+        let result = core.hear(input, &mut writer, None).await.flatten();
+        core.end().await.and(result)
+    };
+    let result = result.await;
     if let Err(fault) = &result {
         fault.report();
     }
@@ -86,96 +81,218 @@ pub async fn run_in_window(
     }
 }
 
-/// Runs the tasks until one ends, and closes the gateway.
-async fn serve(
-    input: impl AsyncRead + Unpin,
-    closed: watch::Receiver<bool>,
-    sender: &FrameSender,
-    writer: &mut JoinSet<io::Result<()>>,
-    media: Media,
-    window: Duration,
-) -> Result<(), Fault> {
-    let events = Events::new(sender.clone());
-    let (desired, wanted) = watch::channel(Desired::default());
-    let mut forward = JoinSet::new();
-    forward.spawn(events.clone().forward());
-    let states = DesiredVoiceStates::default();
-    let (updates, updated) = mpsc::channel(VOICE_UPDATES);
-    let (served, serves) = watch::channel(Served::default());
-    let in_calls = Calls::default();
-    let mut portals = JoinSet::new();
-    portals.spawn(portal::run(
-        wanted.clone(),
-        portal::Surroundings {
-            sender: sender.clone(),
-            media: media.clone(),
-            calls: in_calls.clone(),
-            served,
+fn hello() -> FromBridge<'static> {
+    FromBridge::Hello {
+        version: VERSION,
+        bridge: Bridge {
+            bridge: env!("CARGO_PKG_VERSION").into(),
+            os_pid: std::process::id(),
         },
-    ));
-    let mut calls = JoinSet::new();
-    calls.spawn(voice::run(
-        wanted.clone(),
-        updated,
-        voice::Surroundings {
-            sender: sender.clone(),
-            states: states.clone(),
-            calls: in_calls,
-            begin: Arc::new(move |info, scheme, play| {
-                ActiveSession::begin(&media, info, scheme, play)
-            }),
-        },
-    ));
-    let (http, wanted_http) = watch::channel(None);
-    let exchange = Exchange::new(sender.clone());
-    let ended = http::spawn(wanted_http, sender.clone(), exchange.clone(), serves)?;
-    let mut listener = JoinSet::new();
-    listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
-    let mut gateway = JoinSet::new();
-    let voice = gateway::Voice {
-        desired: states,
-        updates,
-    };
-    gateway.spawn(gateway::run(gateway::Surroundings {
-        wanted,
-        sender: sender.clone(),
-        events: events.clone(),
-        voice,
-        window,
-    }));
+    }
+}
 
-    let owner = Owner {
-        closed,
-        sender: sender.clone(),
-        events,
-        desired,
-        http,
-        exchange,
-    };
-    let result = tokio::select! {
-        result = owner.run(input) => result,
-        Some(ended) = writer.join_next() => written(ended),
-        Some(ended) = forward.join_next() => ended.map_err(panicked),
-        Some(ended) = calls.join_next() => ended.flatten().map_err(panicked),
-        Some(ended) = gateway.join_next() => ended.flatten().map_err(panicked),
-        Some(ended) = listener.join_next() => ended.map_err(panicked).flatten(),
-        Some(ended) = portals.join_next() => ended.map_err(panicked)?.map_err(Fault::from),
-    };
-    // With the owner the desired state is gone: the gateway closes its connections and ends, answers that are there already go out,
-    // and portals' peers are told.
-    let ends = async {
-        tokio::join!(
-            gateway.join_next(),
-            listener.join_next(),
-            portals.join_next()
-        )
-    };
-    match timeout(FAREWELL, ends).await {
-        Ok((Some(Err(error) | Ok(Err(error))), ..)) => Err(panicked(error)),
-        Ok(_) => result,
-        Err(_) => {
+/// All that the bridge does, and who says what that is.
+pub struct Core {
+    owner: Owner,
+    tasks: Tasks,
+    /// How many connections there are to the gateway.
+    connections: watch::Receiver<usize>,
+}
+
+/// None ends before there is no owner any more.
+struct Tasks {
+    forward: JoinSet<()>,
+    calls: JoinSet<Result<(), JoinError>>,
+    gateway: JoinSet<Result<(), JoinError>>,
+    listener: JoinSet<Result<(), Fault>>,
+    portals: JoinSet<Result<(), AppendError>>,
+}
+
+impl Core {
+    /// Begins with nothing to do.
+    pub fn start(sender: &FrameSender, media: &Media, window: Duration) -> Result<Self, Fault> {
+        let events = Events::new(sender.clone());
+        let (desired, wanted) = watch::channel(Desired::default());
+        let mut forward = JoinSet::new();
+        forward.spawn(events.clone().forward());
+        let states = DesiredVoiceStates::default();
+        let (updates, updated) = mpsc::channel(VOICE_UPDATES);
+        let (served, serves) = watch::channel(Served::default());
+        let in_calls = Calls::default();
+        let mut portals = JoinSet::new();
+        portals.spawn(portal::run(
+            wanted.clone(),
+            portal::Surroundings {
+                sender: sender.clone(),
+                media: media.clone(),
+                calls: in_calls.clone(),
+                served,
+            },
+        ));
+        let mut calls = JoinSet::new();
+        let media = media.clone();
+        calls.spawn(voice::run(
+            wanted.clone(),
+            updated,
+            voice::Surroundings {
+                sender: sender.clone(),
+                states: states.clone(),
+                calls: in_calls,
+                begin: Arc::new(move |info, scheme, play| {
+                    ActiveSession::begin(&media, info, scheme, play)
+                }),
+            },
+        ));
+        let (http, wanted_http) = watch::channel(None);
+        let exchange = Exchange::new(sender.clone());
+        let ended = http::spawn(wanted_http, sender.clone(), exchange.clone(), serves)?;
+        let mut listener = JoinSet::new();
+        listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
+        let mut gateway = JoinSet::new();
+        let voice = gateway::Voice {
+            desired: states,
+            updates,
+        };
+        let (open, connections) = watch::channel(0);
+        gateway.spawn(gateway::run(gateway::Surroundings {
+            wanted,
+            sender: sender.clone(),
+            events: events.clone(),
+            voice,
+            connections: Arc::new(open),
+            window,
+        }));
+        Ok(Self {
+            owner: Owner {
+                sender: sender.clone(),
+                events,
+                desired,
+                http,
+                exchange,
+            },
+            tasks: Tasks {
+                forward,
+                calls,
+                gateway,
+                listener,
+                portals,
+            },
+            connections,
+        })
+    }
+
+    /// Does what Elixir says until it has nothing more to say. `keep`: how long it may take until it has spoken of what was desired before.
+    ///
+    /// # Errors
+    ///
+    /// What was wrong with Elixir; outside of that, what was wrong here.
+    async fn hear(
+        &mut self,
+        (input, closed): (impl AsyncRead + Unpin, watch::Receiver<bool>),
+        writer: &mut JoinSet<io::Result<()>>,
+        keep: Option<Duration>,
+    ) -> Result<Result<(), Fault>, Fault> {
+        tokio::select! {
+            result = self.owner.run(input, &closed, keep) => Ok(result),
+            Some(ended) = writer.join_next() => Ok(written(ended)),
+            result = self.tasks.ended() => result.map(Ok),
+        }
+    }
+
+    /// Serves one Uro of several, each of which follows the one before: what is desired, and what of it is there, stays for the next one. Only the gateway is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Core::hear`].
+    pub async fn serve(
+        &mut self,
+        transport: Transport,
+        keep: Duration,
+    ) -> Result<Result<(), Fault>, Fault> {
+        let owner = &self.owner;
+        owner.sender.attach(&hello())?;
+        owner.desired.send_modify(Desired::attached);
+        let mut writer = JoinSet::new();
+        writer.spawn(owner.sender.clone().write_to(transport.output));
+        let input = (transport.input, transport.closed);
+        let result = self.hear(input, &mut writer, Some(keep)).await;
+
+        let owner = &self.owner;
+        owner.desired.send_modify(Desired::let_go);
+        owner.exchange.reset();
+        // Whoever asked for the end may have the gateway then. It closes by itself in less.
+        let closed = self.connections.wait_for(|open| *open == 0);
+        if timeout(FAREWELL, closed).await.is_err() {
             tracing::warn!("not all connections could be closed in time");
-            result
+        }
+        owner.sender.finish();
+        // It had ended before; or nobody reads.
+        let _ = timeout(FLUSH, writer.join_next()).await;
+        writer.shutdown().await;
+        owner.sender.detach();
+        owner.events.reset();
+        result
+    }
+
+    /// Waits for what never ends by itself.
+    ///
+    /// # Errors
+    ///
+    /// Why it did.
+    pub async fn ended(&mut self) -> Result<(), Fault> {
+        self.tasks.ended().await
+    }
+
+    /// Whether there is something that would be kept for the next one.
+    pub fn is_busy(&self) -> bool {
+        self.owner.desired.borrow().is_something()
+    }
+
+    /// Ends all that was kept.
+    pub fn give_up(&self) {
+        self.owner.desired.send_modify(Desired::nothing);
+        self.owner.serve_http();
+    }
+
+    /// Closes everything.
+    ///
+    /// # Errors
+    ///
+    /// When something panicked meanwhile.
+    pub async fn end(self) -> Result<(), Fault> {
+        let Self {
+            owner, mut tasks, ..
+        } = self;
+        // With the owner the desired state is gone: the gateway closes its connections and ends, answers that are there already go out,
+        // and portals' peers are told.
+        drop(owner);
+        let ends = async {
+            tokio::join!(
+                tasks.gateway.join_next(),
+                tasks.listener.join_next(),
+                tasks.portals.join_next()
+            )
+        };
+        match timeout(FAREWELL, ends).await {
+            Ok((Some(Err(error) | Ok(Err(error))), ..)) => Err(panicked(error)),
+            Ok(_) => Ok(()),
+            Err(_) => {
+                tracing::warn!("not all connections could be closed in time");
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Tasks {
+    async fn ended(&mut self) -> Result<(), Fault> {
+        tokio::select! {
+            Some(ended) = self.forward.join_next() => ended.map_err(panicked),
+            Some(ended) = self.calls.join_next() => ended.flatten().map_err(panicked),
+            Some(ended) = self.gateway.join_next() => ended.flatten().map_err(panicked),
+            Some(ended) = self.listener.join_next() => ended.map_err(panicked).flatten(),
+            Some(ended) = self.portals.join_next() => ended.map_err(panicked)?.map_err(Fault::from),
+            else => std::future::pending().await,
         }
     }
 }
@@ -191,7 +308,6 @@ fn panicked(_: JoinError) -> Fault {
 
 /// Does what Elixir says.
 struct Owner {
-    closed: watch::Receiver<bool>,
     sender: FrameSender,
     events: Events,
     desired: watch::Sender<Desired>,
@@ -200,16 +316,35 @@ struct Owner {
 }
 
 impl Owner {
-    async fn run(self, mut input: impl AsyncRead + Unpin) -> Result<(), Fault> {
+    async fn run(
+        &self,
+        mut input: impl AsyncRead + Unpin,
+        closed: &watch::Receiver<bool>,
+        keep: Option<Duration>,
+    ) -> Result<(), Fault> {
         let mut greeted = None;
         let mut unknown = Vec::new();
         let mut buffer = BytesMut::with_capacity(READ);
-        while input.read_buf(&mut buffer).await? > 0 {
+        let mut keeps = keep.is_some();
+        let mut kept = pin!(sleep(keep.unwrap_or_default()));
+        loop {
+            let read = tokio::select! {
+                read = input.read_buf(&mut buffer) => read?,
+                () = &mut kept, if keeps => {
+                    keeps = false;
+                    self.desired.send_modify(Desired::give_up_kept);
+                    self.serve_http();
+                    continue;
+                }
+            };
+            if read == 0 {
+                break;
+            }
             let mut read = 0;
             while let Some(content) = frame::first(&buffer[read..])? {
                 match (ToBridge::decode(content), greeted) {
                     (Ok(message), Some(_)) => {
-                        if !self.hear(message).await? {
+                        if !self.hear(message, closed).await? {
                             return Ok(());
                         }
                     }
@@ -231,10 +366,14 @@ impl Owner {
     }
 
     /// Does what one message says. `false` when Elixir went away meanwhile.
-    async fn hear(&self, message: ToBridge<'_>) -> Result<bool, Fault> {
+    async fn hear(
+        &self,
+        message: ToBridge<'_>,
+        closed: &watch::Receiver<bool>,
+    ) -> Result<bool, Fault> {
         match message {
             ToBridge::Hello { .. } => Err(Fault::Hello),
-            ToBridge::Ping(term) => self.say(&FromBridge::Pong(term)).await,
+            ToBridge::Ping(term) => self.say(&FromBridge::Pong(term), closed).await,
             ToBridge::Stop => Ok(false),
             ToBridge::Credit(more) => {
                 self.events.grant(more);
@@ -258,25 +397,25 @@ impl Owner {
                 Ok(true)
             }
             ToBridge::Desired(parts) => {
-                let mut refused = Vec::new();
+                let (mut refused, mut spoken_of) = (Vec::new(), Vec::new());
                 self.desired.send_modify(|desired| {
                     for (part, value) in parts {
-                        if let Err(reason) = desired.take(&part, value) {
-                            refused.push((part, reason));
+                        match desired.take(&part, value) {
+                            Ok(kept) => spoken_of.extend(kept),
+                            Err(reason) => refused.push((part, reason)),
                         }
                     }
                 });
-                let http = self.desired.borrow().http.clone();
-                self.http.send_if_modified(|wanted| {
-                    let other = *wanted != http;
-                    *wanted = http;
-                    other
-                });
+                self.serve_http();
+                for subject in spoken_of {
+                    self.sender.tell_anew(&subject)?;
+                }
                 for (part, reason) in refused {
                     tracing::warn!(part, reason, "refused a part of the desired state");
                     let part = part.into();
                     let reason = reason.into();
-                    if !self.say(&FromBridge::Refused { part, reason }).await? {
+                    let refused = FromBridge::Refused { part, reason };
+                    if !self.say(&refused, closed).await? {
                         return Ok(false);
                     }
                 }
@@ -285,15 +424,29 @@ impl Owner {
         }
     }
 
+    /// Has the listener that is desired.
+    fn serve_http(&self) {
+        let http = self.desired.borrow().http.clone();
+        self.http.send_if_modified(|wanted| {
+            let other = *wanted != http;
+            *wanted = http;
+            other
+        });
+    }
+
     /// Sends, and while there is no room, reads nothing more from Elixir. `false` when Elixir went away meanwhile.
-    async fn say(&self, message: &FromBridge<'_>) -> Result<bool, Fault> {
+    async fn say(
+        &self,
+        message: &FromBridge<'_>,
+        is_closed: &watch::Receiver<bool>,
+    ) -> Result<bool, Fault> {
         tokio::select! {
             biased;
             sent = self.sender.send(message) => {
                 sent?;
                 Ok(true)
             }
-            () = closed(self.closed.clone()) => Ok(false),
+            () = closed(is_closed.clone()) => Ok(false),
         }
     }
 }

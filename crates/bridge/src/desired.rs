@@ -1,8 +1,11 @@
 //! The desired state as Elixir words it, judged.
 
+mod kept;
 mod portals;
 
+use crate::ledger::Subject;
 use crate::presence::Presence;
+use kept::Kept;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,10 @@ pub struct Desired {
     pub lease: Option<Instant>,
     /// How often each shard was allowed to identify.
     pub identifies: BTreeMap<u32, u64>,
+    /// How often whoever desired it went, each time to be followed by another who desires it.
+    pub attachment: u64,
+    /// What the one before desired, as long as the one who came may not have come to speak of it.
+    pub kept: Option<Kept>,
 }
 
 /// The desired voice channels, by guild.
@@ -81,24 +88,95 @@ impl Desired {
         }
     }
 
-    /// Takes one part of a desired state. What cannot be had leaves that part as it was, and says why.
-    pub fn take(&mut self, part: &str, value: Value) -> Result<(), String> {
+    /// Takes one part of a desired state. What cannot be had leaves that part as it was, and says why. What is returned was kept from the one
+    /// before, and is desired now by whoever says so: he has yet to hear how it does.
+    pub fn take(&mut self, part: &str, value: Value) -> Result<Vec<Subject>, String> {
         match part {
             "gateway" => {
-                self.gateway = parse(value, gateway)?.map(Arc::new);
-                if self.gateway.is_none() {
-                    self.era += 1;
-                    self.identifies.clear();
+                let told = parse(value, gateway)?.map(Arc::new);
+                if let Some(kept) = &mut self.kept
+                    && !kept.gateway(&told)
+                {
+                    return Ok(Vec::new());
+                }
+                self.gateway(told);
+            }
+            "voice" => {
+                self.voice = parse(value, voice)?.map(DesiredVoice::new);
+                if let Some(kept) = &mut self.kept {
+                    return Ok(kept.voice(&mut self.voice));
                 }
             }
-            "voice" => self.voice = parse(value, voice)?.map(DesiredVoice::new),
-            "http" => self.http = parse(value, http)?.map(Arc::new),
-            "media" => self.media = parse(value, portals::media)?.map(Arc::new),
-            "portals" => self.portals = parse(value, portals::portals)?.map(by_id),
+            "http" => {
+                self.http = parse(value, http)?.map(Arc::new);
+                if let Some(kept) = &mut self.kept {
+                    return Ok(kept.http(&mut self.http));
+                }
+            }
+            "media" => {
+                self.media = parse(value, portals::media)?.map(Arc::new);
+                if let Some(kept) = &mut self.kept {
+                    return Ok(kept.media(&mut self.media));
+                }
+            }
+            "portals" => {
+                self.portals = parse(value, portals::portals)?.map(by_id);
+                if let Some(kept) = &mut self.kept {
+                    return Ok(kept.portals(&mut self.portals));
+                }
+            }
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }
-        Ok(())
+        Ok(Vec::new())
+    }
+
+    fn gateway(&mut self, told: Option<Arc<Gateway>>) {
+        self.gateway = told;
+        if self.gateway.is_none() {
+            self.era += 1;
+            self.identifies.clear();
+        }
+    }
+
+    /// Whoever desired it is gone. The gateway is let go of; all else goes on, for whoever comes next.
+    pub fn let_go(&mut self) {
+        self.lease = None;
+        self.identifies.clear();
+        self.attachment += 1;
+        self.kept = None;
+    }
+
+    /// Somebody came. A Uro that has just started desires nothing at first, and then bit by bit what the one before did.
+    pub fn attached(&mut self) {
+        self.kept = Some(Kept::new(self));
+    }
+
+    /// Whoever came has had time to speak of everything.
+    pub fn give_up_kept(&mut self) {
+        let Some(kept) = self.kept.take() else { return };
+        if kept.has_gateway() {
+            self.gateway(None);
+        }
+        kept.give_up(self);
+    }
+
+    /// Nobody came.
+    pub fn nothing(&mut self) {
+        *self = Self {
+            era: self.era + 1,
+            attachment: self.attachment,
+            ..Self::default()
+        };
+    }
+
+    /// Whether there is something to keep for whoever comes.
+    pub fn is_something(&self) -> bool {
+        self.gateway.is_some()
+            || self.voice.is_some()
+            || self.http.is_some()
+            || self.media.is_some()
+            || self.portals.is_some()
     }
 
     /// Allows the gateway to be held for so many milliseconds from now on.

@@ -53,6 +53,12 @@ impl Events {
         self.0.ready.notify_one();
     }
 
+    /// Who was to have what waits is gone, and so is his credit. Discord is asked for it again by whoever comes next.
+    pub fn reset(&self) {
+        *self.queue() = Queue::default();
+        self.0.went.notify_waiters();
+    }
+
     /// Whether Discord may be read.
     pub fn has_room(&self) -> bool {
         self.queue().bytes < ROOM

@@ -141,7 +141,7 @@ impl Watched {
     fn new(now: Instant) -> Self {
         let gateway = gateway(1);
         Self {
-            shard: Shard::new(0, gateway.clone(), 0, WINDOW),
+            shard: Shard::new(0, gateway.clone(), &Desired::default(), WINDOW),
             desired: Desired {
                 gateway: Some(gateway),
                 ..Desired::default()
@@ -215,7 +215,7 @@ pub fn shard(data: &[u8]) {
     let mut watched = Watched::new(Instant::now());
     let mut sequence = 0;
     for step in data.chunks_exact(2) {
-        let (kind, value) = (step[0] % 18, u64::from(step[1]));
+        let (kind, value) = (step[0] % 20, u64::from(step[1]));
         sequence += 1;
         let now = watched.now;
         match kind {
@@ -281,6 +281,18 @@ pub fn shard(data: &[u8]) {
             }
             16 if watched.connected => watched.shard.disconnected("lost", now),
             17 => watched.shard.reads(value % 2 == 0, now),
+            18 => {
+                watched.desired.let_go();
+                if value % 2 == 0 {
+                    watched.look();
+                }
+            }
+            19 => {
+                let session = json!({"shard": 0, "id": "s", "sequence": value});
+                let told = json!({"token": "t", "intents": 1, "shards": 1, "sessions": [session], "events": ["WANTED"]});
+                watched.desired.gateway = serde_json::from_value(told).ok();
+                watched.look();
+            }
             _ => {}
         }
         watched.watch();

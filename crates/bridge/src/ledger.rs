@@ -1,22 +1,31 @@
 //! What Elixir was told and what still holds, so that a Uro that comes after another can be told it anew, though nothing has happened.
 //!
 //! A machine without sockets: it is shown each message on its way, and answers with messages. What happened once (a panic, an event, a file that
-//! was played) is not told again, nor what comes by itself every few seconds.
+//! was played) is not told again, nor what comes by itself every few seconds. Of the gateway it knows nothing: that is closed with each session of
+//! Uro, and what becomes of it under the next one is told as it happens.
 
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use uro_discord_wire::{
-    Encryption, FromBridge, GatewayState, HttpState, MediaState, PeerJoined, PortalOnAir,
-    PortalSpeaker, PortalState, Snowflake, Suppressed, User, VoiceState,
+    Encryption, FromBridge, HttpState, MediaState, PeerJoined, PortalOnAir, PortalSpeaker,
+    PortalState, Snowflake, Suppressed, User, VoiceState,
 };
+
+/// What something may be told of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    Http,
+    Media,
+    /// A guild's voice session.
+    Call(Snowflake),
+    /// A portal, by its id.
+    Portal(String),
+}
 
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Ledger {
     http: Option<HttpState>,
     media: Option<MediaState>,
-    shards: BTreeMap<u32, GatewayState>,
-    presences: BTreeMap<u32, Value>,
     calls: BTreeMap<Snowflake, Call>,
     portals: BTreeMap<String, Room>,
 }
@@ -62,24 +71,9 @@ impl Ledger {
         match message {
             FromBridge::Http(state) => self.http = Some(state.clone()),
             FromBridge::Media(state) => self.media = Some(state.clone()),
-            FromBridge::Gateway { shard, state } => {
-                self.shards.insert(*shard, state.clone());
-            }
-            FromBridge::Presence { shard, data } => {
-                self.presences.insert(*shard, data.clone());
-            }
             FromBridge::Voice { guild, state } => self.voice(*guild, state),
             FromBridge::Portal { id, state } => self.portal(id, state),
-            FromBridge::Hello { .. }
-            | FromBridge::Event { .. }
-            | FromBridge::Sequence { .. }
-            | FromBridge::Panic(_)
-            | FromBridge::Refused { .. }
-            | FromBridge::Log { .. }
-            | FromBridge::Request { .. }
-            | FromBridge::Body { .. }
-            | FromBridge::Gone(_)
-            | FromBridge::Pong(_) => {}
+            _ => {}
         }
     }
 
@@ -151,36 +145,41 @@ impl Ledger {
                 room.speaking.remove(&speaker.id);
             }
             PortalState::OnAir(on_air) => room.on_air = Some(*on_air),
-            PortalState::Open | PortalState::Closed | PortalState::Stats(_) => {}
+            _ => {}
         }
     }
 
-    /// All that holds, as if it happened now.
-    pub fn tell(&self) -> Vec<FromBridge<'_>> {
-        let mut all = Vec::new();
-        all.extend(self.http.clone().map(FromBridge::Http));
-        all.extend(self.media.clone().map(FromBridge::Media));
-        all.extend(self.shards.iter().map(|(shard, state)| {
-            let (shard, state) = (*shard, state.clone());
-            FromBridge::Gateway { shard, state }
-        }));
-        all.extend(self.presences.iter().map(|(shard, data)| {
-            let (shard, data) = (*shard, data.clone());
-            FromBridge::Presence { shard, data }
-        }));
-        for (guild, call) in &self.calls {
-            let guild = *guild;
-            let states = call.tell().into_iter();
-            all.extend(states.map(|state| FromBridge::Voice { guild, state }));
+    /// What holds of this, as if it happened now.
+    pub fn tell<'a>(&'a self, of: &'a Subject) -> Vec<FromBridge<'a>> {
+        match of {
+            Subject::Http => self
+                .http
+                .clone()
+                .map(FromBridge::Http)
+                .into_iter()
+                .collect(),
+            Subject::Media => self
+                .media
+                .clone()
+                .map(FromBridge::Media)
+                .into_iter()
+                .collect(),
+            Subject::Call(guild) => {
+                let states = self.calls.get(guild).map(Call::tell).into_iter().flatten();
+                let guild = *guild;
+                states
+                    .map(|state| FromBridge::Voice { guild, state })
+                    .collect()
+            }
+            Subject::Portal(id) => {
+                let states = self.portals.get(id).map(Room::tell).into_iter().flatten();
+                let of_it = |state| FromBridge::Portal {
+                    id: id.as_str().into(),
+                    state,
+                };
+                states.map(of_it).collect()
+            }
         }
-        for (id, room) in &self.portals {
-            let states = room.tell().into_iter();
-            all.extend(states.map(|state| FromBridge::Portal {
-                id: id.as_str().into(),
-                state,
-            }));
-        }
-        all
     }
 }
 
@@ -258,7 +257,7 @@ mod tests {
         let channel = InChannel {
             channel: snowflake(2),
         };
-        let mut ledger = Ledger::default();
+        let (mut ledger, of) = (Ledger::default(), Subject::Call(snowflake(1)));
         for state in [
             VoiceState::Joining(channel.clone()),
             VoiceState::Joined(channel.clone()),
@@ -277,23 +276,23 @@ mod tests {
             VoiceState::UserJoined(user(3)),
             VoiceState::Speaking(user(3)),
         ];
-        assert_eq!(ledger.tell(), now.map(voice));
+        assert_eq!(ledger.tell(&of), now.map(voice));
         let ended = VoiceState::Ended(Ended {
             reason: "moved".into(),
             retry_ms: None,
         });
         ledger.note(&voice(ended.clone()));
-        assert_eq!(ledger.tell(), [voice(ended)]);
+        assert_eq!(ledger.tell(&of), [voice(ended)]);
         ledger.note(&voice(VoiceState::Left));
-        assert_eq!(ledger.tell(), []);
+        assert_eq!(ledger.tell(&of), []);
     }
 
     #[test]
     fn a_portal_is_told_with_who_is_there() {
-        let mut ledger = Ledger::default();
+        let (mut ledger, of) = (Ledger::default(), Subject::Portal("lobby".into()));
         // Before it is open, and after it was closed, there is nothing.
         ledger.note(&portal(PortalState::PeerJoined(peer(1))));
-        assert_eq!(ledger.tell(), []);
+        assert_eq!(ledger.tell(&of), []);
         for state in [
             PortalState::Open,
             PortalState::PeerJoined(peer(1)),
@@ -312,10 +311,10 @@ mod tests {
             PortalState::PeerJoined(peer(1)),
             PortalState::Speaking(speaker(1)),
         ];
-        assert_eq!(ledger.tell(), now.map(portal));
+        assert_eq!(ledger.tell(&of), now.map(portal));
         ledger.note(&portal(PortalState::Open));
-        assert_eq!(ledger.tell(), [portal(PortalState::Open)]);
+        assert_eq!(ledger.tell(&of), [portal(PortalState::Open)]);
         ledger.note(&portal(PortalState::Closed));
-        assert_eq!(ledger.tell(), []);
+        assert_eq!(ledger.tell(&of), []);
     }
 }

@@ -26,6 +26,8 @@ pub mod stdio;
 mod transport;
 mod voice;
 
+#[doc(hidden)]
+pub use bridge::Core;
 pub use bridge::{run, run_in_window};
 pub use fault::Fault;
 pub use media::Media;

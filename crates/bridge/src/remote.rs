@@ -1,8 +1,9 @@
-//! The bridge on another machine than Uro: a hidden node that dials every node of Uro, and is for each what it is on a port for the one
-//! that started it. Each has its own gateway lease, desired state and end; they share the process.
+//! The bridge on another machine than Uro: a hidden node that dials every node of Uro, and serves one of them at a time as it serves the one that
+//! started it on a port. It outlives them: of what the one before wanted the gateway is left, and all else goes on until the next one comes.
 
-use crate::bridge::run;
+use crate::bridge::Core;
 use crate::fault::Fault;
+use crate::gateway::WINDOW;
 use crate::log::Listeners;
 use crate::media::Media;
 use crate::options::Remote;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use uro_discord_dist::{Address, Connection, Dialer, Session};
+use uro_discord_dist::{Address, Connection, Dialer, Seat, Session};
 use uro_discord_net::{Backoff, Pauses};
 
 /// How often it is looked which addresses a name has.
@@ -26,8 +27,14 @@ const LOOK: Duration = Duration::from_secs(10);
 /// A name that stands for more than this stands for something else than the nodes of Uro.
 const ADDRESSES: usize = 64;
 
-/// Sessions of a connection that wait for the end of the one before.
+/// Sessions that wait for the end of the one before.
 const SESSIONS: usize = 4;
+
+/// How long calls and portals go on without a Uro. By then Discord has forgotten the gateway's session, and with that where the bot is in voice.
+const ALONE: Duration = Duration::from_secs(120);
+
+/// How long a Uro may take from its coming until it has said of each call and portal that it wants it.
+const KEEP: Duration = Duration::from_secs(30);
 
 /// How long what runs may take to end when the process is told to.
 const END: Duration = Duration::from_millis(1500);
@@ -41,8 +48,9 @@ const PAUSES: Pauses = Pauses {
 #[derive(Clone)]
 struct Shared {
     dialer: Arc<Dialer>,
-    media: Media,
-    listeners: Listeners,
+    /// Whoever attaches goes here, when nobody sits on the seat.
+    sessions: mpsc::Sender<Session>,
+    seat: Seat,
     /// Turns true when the process is to end.
     ends: watch::Receiver<bool>,
     /// Whom there is a task for.
@@ -53,36 +61,46 @@ struct Shared {
 ///
 /// # Errors
 ///
-/// [`Fault::Panic`], and [`Fault::Io`] when it cannot be told to end.
+/// What is wrong here, and not with a Uro; [`Fault::Io`] when it cannot be told to end.
 pub async fn serve(remote: Remote, media: Media, listeners: Listeners) -> Result<(), Fault> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut interrupted = signal(SignalKind::interrupt())?;
     let (end, ends) = watch::channel(false);
+    let (sender, sessions) = mpsc::channel(SESSIONS);
     let shared = Shared {
         dialer: Arc::new(remote.dialer),
-        media,
-        listeners,
+        sessions: sender,
+        seat: Seat::default(),
         ends,
         kept: Arc::default(),
     };
+    let mut served = JoinSet::new();
+    served.spawn(serve_sessions(sessions, media, listeners));
     let mut looking = JoinSet::new();
     for address in remote.uro {
         looking.spawn(look(address, shared.clone()));
     }
-    let ended = tokio::select! {
-        _ = terminated.recv() => None,
-        _ = interrupted.recv() => None,
-        ended = looking.join_next() => ended,
+    drop(shared);
+    let result = tokio::select! {
+        _ = terminated.recv() => Ok(()),
+        _ = interrupted.recv() => Ok(()),
+        // It goes on as long as the process.
+        Some(_) = looking.join_next() => Err(Fault::Panic),
+        Some(ended) = served.join_next() => ended.unwrap_or(Err(Fault::Panic)),
     };
     end.send_replace(true);
-    // Connections end, so do their sessions, which leave the gateway so that it can be resumed.
-    let all = async { while looking.join_next().await.is_some() {} };
-    if timeout(END, all).await.is_err() {
-        tracing::warn!("not all sessions could be closed in time");
-    }
-    match ended {
-        Some(Err(_)) => Err(Fault::Panic),
-        _ => Ok(()),
+    // Connections end, so does their session, and when nobody is left who might bring another, all is closed.
+    let all = async {
+        while looking.join_next().await.is_some() {}
+        served.join_next().await
+    };
+    match timeout(END, all).await {
+        Ok(Some(ended)) => result.and(ended.unwrap_or(Err(Fault::Panic))),
+        Ok(None) => result,
+        Err(_) => {
+            tracing::warn!("not all could be closed in time");
+            result
+        }
     }
 }
 
@@ -178,38 +196,61 @@ async fn keep(
 async fn hold(connection: Connection, at: SocketAddr, shared: &Shared) {
     let peer = connection.peer().to_owned();
     tracing::info!(peer, %at, "connected to Uro");
-    let (sender, sessions) = mpsc::channel(SESSIONS);
-    let mut served = JoinSet::new();
-    served.spawn(serve_sessions(sessions, shared.clone()));
     tokio::select! {
-        ended = connection.run(sender) => {
+        ended = connection.run(shared.sessions.clone(), &shared.seat) => {
             tracing::warn!(peer, %at, "the connection to Uro ended: {ended}");
         }
         () = shared.over() => tracing::info!(peer, %at, "this bridge ends"),
     }
-    // With the connection its session is closed: the next one begins when that has ended.
-    while let Some(ended) = served.join_next().await {
-        passed_on(ended);
-    }
 }
 
-/// Serves each process that attaches, one after the other.
-async fn serve_sessions(mut sessions: mpsc::Receiver<Session>, shared: Shared) {
-    while let Some(session) = sessions.recv().await {
-        let sender = FrameSender::default();
-        let _listening = shared.listeners.add(sender.clone());
-        tracing::info!(peer = session.peer, "a process of Uro has attached");
-        let transport = Transport {
-            input: Box::new(session.input),
-            output: Box::new(session.output),
-            closed: session.closed,
+/// Serves each process that attaches, one after the other, until nobody is left who might.
+async fn serve_sessions(
+    mut sessions: mpsc::Receiver<Session>,
+    media: Media,
+    listeners: Listeners,
+) -> Result<(), Fault> {
+    let sender = FrameSender::outliving();
+    let _listening = listeners.add(sender.clone());
+    let mut core = Core::start(&sender, &media, WINDOW).inspect_err(Fault::report)?;
+    loop {
+        let alone = core.is_busy();
+        let session = tokio::select! {
+            session = sessions.recv() => session,
+            () = sleep(ALONE), if alone => {
+                tracing::warn!("no Uro has come for {ALONE:?}: its calls and portals are closed");
+                core.give_up();
+                continue;
+            }
+            result = core.ended() => return result.inspect_err(Fault::report),
         };
-        let result = run(transport, sender, shared.media.clone()).await;
-        let reason = match result {
-            Ok(()) => "it was told to stop".to_owned(),
-            Err(fault) => fault.to_string(),
+        let Some(session) = session else { break };
+        let Session {
+            peer,
+            input,
+            output,
+            closed,
+            farewell,
+            place: _place,
+        } = session;
+        tracing::info!(peer, "a process of Uro has attached");
+        let transport = Transport {
+            input: Box::new(input),
+            output: Box::new(output),
+            closed,
+        };
+        let served = core.serve(transport, KEEP).await;
+        let reason = match &served {
+            Ok(Ok(())) => "it was told to stop".to_owned(),
+            Ok(Err(fault)) | Err(fault) => {
+                fault.report();
+                fault.to_string()
+            }
         };
         // Who is not there any more need not be told.
-        let _ = session.farewell.send(reason);
+        let _ = farewell.send(reason);
+        // What is wrong with one Uro is no matter to the next one.
+        drop(served?);
     }
+    core.end().await
 }

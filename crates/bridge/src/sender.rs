@@ -3,7 +3,11 @@
 //! Messages are encoded straight into one buffer, and the writer takes the buffer whole: one write carries as many messages as came
 //! up during the write before. Whoever sends waits while the buffer is full, so a slow reader slows its senders
 //! and costs no memory.
+//!
+//! A sender may outlive who hears it: while nobody does, messages are dropped, and nobody waits. What of them still holds is told to the next
+//! one from a [`Ledger`].
 
+use crate::ledger::{Ledger, Subject};
 use crate::log::Lane;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,7 +27,7 @@ pub struct FrameSender(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    waiting: Mutex<Vec<u8>>,
+    waiting: Mutex<Waiting>,
     /// Lines of the log: apart from what waits, so that neither takes the other's room.
     log: Mutex<Lane>,
     finished: AtomicBool,
@@ -31,7 +35,86 @@ struct Shared {
     drained: Notify,
 }
 
+#[derive(Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    /// Nobody hears it.
+    unheard: bool,
+    /// Only where one may come after the other.
+    ledger: Option<Ledger>,
+}
+
+impl Waiting {
+    fn append(&mut self, message: &FromBridge<'_>) -> Result<(), AppendError> {
+        frame::append(&mut self.bytes, |out| message.encode(out))
+    }
+
+    /// Sends it, or knows it for the next one who hears.
+    fn put(&mut self, message: &FromBridge<'_>) -> Result<(), AppendError> {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.note(message);
+        }
+        if self.unheard {
+            return Ok(());
+        }
+        self.append(message)
+    }
+}
+
 impl FrameSender {
+    /// One that nobody hears until somebody attaches, and that outlives who does.
+    #[must_use]
+    pub fn outliving() -> Self {
+        let sender = Self::default();
+        *sender.waiting() = Waiting {
+            bytes: Vec::new(),
+            unheard: true,
+            ledger: Some(Ledger::default()),
+        };
+        sender
+    }
+
+    /// Somebody hears it from now on, and this first. There is no writer of those before any more.
+    pub(crate) fn attach(&self, first: &FromBridge<'_>) -> Result<(), AppendError> {
+        self.0.finished.store(false, Ordering::Release);
+        let mut waiting = self.waiting();
+        waiting.unheard = false;
+        let result = waiting.append(first);
+        self.0.filled.notify_one();
+        result
+    }
+
+    /// Nobody hears it any more.
+    pub(crate) fn detach(&self) {
+        let mut waiting = self.waiting();
+        waiting.unheard = true;
+        waiting.bytes = Vec::new();
+        self.0.drained.notify_waiters();
+    }
+
+    /// Whether somebody hears it.
+    pub(crate) fn is_heard(&self) -> bool {
+        !self.waiting().unheard
+    }
+
+    /// Tells what still holds of this.
+    pub(crate) fn tell_anew(&self, of: &Subject) -> Result<(), AppendError> {
+        let mut waiting = self.waiting();
+        let Waiting {
+            bytes,
+            unheard: false,
+            ledger: Some(ledger),
+        } = &mut *waiting
+        else {
+            return Ok(());
+        };
+        for message in ledger.tell(of) {
+            frame::append(bytes, |out| message.encode(out))?;
+        }
+        self.0.filled.notify_one();
+        Ok(())
+    }
+
     /// Sends a message once there is room.
     ///
     /// # Errors
@@ -49,18 +132,39 @@ impl FrameSender {
     ///
     /// Those of [`FrameSender::send`].
     pub fn send_now(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
-        let result = frame::append(&mut self.waiting(), |out| message.encode(out));
+        let result = self.waiting().put(message);
         self.0.filled.notify_one();
         result
     }
 
-    /// Has whole frames written to the buffer, if there is room.
+    /// Sends a message if somebody hears it and there is room: for what the next one makes up for. Whether it was sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FrameSender::send`].
+    pub fn offer(&self, message: &FromBridge<'_>) -> Result<bool, AppendError> {
+        let mut waiting = self.waiting();
+        if let Some(ledger) = &mut waiting.ledger {
+            ledger.note(message);
+        }
+        if waiting.unheard || waiting.bytes.len() >= FULL {
+            return Ok(false);
+        }
+        waiting.append(message)?;
+        self.0.filled.notify_one();
+        Ok(true)
+    }
+
+    /// Has whole frames written to the buffer, if there is room. The ledger does not see them: they are events, and no facts.
     pub fn try_append<T>(&self, write: impl FnOnce(&mut Vec<u8>) -> T) -> Option<T> {
         let mut waiting = self.waiting();
-        if waiting.len() >= FULL {
+        if waiting.unheard {
+            return Some(write(&mut Vec::new()));
+        }
+        if waiting.bytes.len() >= FULL {
             return None;
         }
-        let result = write(&mut waiting);
+        let result = write(&mut waiting.bytes);
         self.0.filled.notify_one();
         Some(result)
     }
@@ -70,7 +174,7 @@ impl FrameSender {
         loop {
             // Made before looking, so that a drain in between is not missed.
             let drained = self.0.drained.notified();
-            if self.waiting().len() < FULL {
+            if self.waiting().bytes.len() < FULL {
                 return;
             }
             drained.await;
@@ -100,7 +204,7 @@ impl FrameSender {
         loop {
             self.0.filled.notified().await;
             let last = self.0.finished.load(Ordering::Acquire);
-            std::mem::swap(&mut batch, &mut *self.waiting());
+            std::mem::swap(&mut batch, &mut self.waiting().bytes);
             self.0.drained.notify_waiters();
             // Behind the messages: the first of all must be hello.
             if last {
@@ -121,7 +225,7 @@ impl FrameSender {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         lock(&self.0.waiting)
     }
 }

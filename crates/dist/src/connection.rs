@@ -4,6 +4,7 @@ use crate::dial::Connection;
 use crate::frames::{FrameError, Frames};
 use crate::inbox::{Full, Letters, inbox};
 use crate::node::{BadFrame, CHUNK, Heard, Node};
+use crate::seat::Seat;
 use crate::session::Session;
 use bytes::BytesMut;
 use std::io;
@@ -93,15 +94,16 @@ enum Said {
 }
 
 impl Connection {
-    /// Runs until it ends, which ends its session. Each process that attaches becomes a session; the one before is over then.
-    pub async fn run(self, sessions: mpsc::Sender<Session>) -> Ended {
+    /// Runs until it ends, which ends its session. Each process that attaches becomes a session; the one before is over then. While a session of
+    /// another connection has the seat, nobody attaches.
+    pub async fn run(self, sessions: mpsc::Sender<Session>, seat: &Seat) -> Ended {
         let shared = Shared {
             node: Mutex::new(Node::new(&self.name, self.creation)),
             answers: Notify::new(),
         };
         let (outgoing, next) = mpsc::unbounded_channel();
         tokio::select! {
-            ended = read(self.input, &self.peer, &shared, sessions, outgoing) => ended,
+            ended = read(self.input, &self.peer, &shared, (sessions, seat), outgoing) => ended,
             ended = write(self.output, &shared, next) => ended,
         }
     }
@@ -111,11 +113,12 @@ async fn read(
     input: impl AsyncRead + Unpin,
     peer: &str,
     shared: &Shared,
-    sessions: mpsc::Sender<Session>,
+    (sessions, seat): (mpsc::Sender<Session>, &Seat),
     // As long as who attaches is answered: the answers are bounded.
     outgoing: mpsc::UnboundedSender<Outgoing>,
 ) -> Ended {
     let mut frames = Frames::new(input);
+    let connection = seat.connection();
     let mut current: Option<Current> = None;
     loop {
         let attached = shared.node().is_attached();
@@ -135,7 +138,6 @@ async fn read(
             Err(error) => return error.into(),
         };
         drop(node);
-        shared.answers.notify_one();
         match heard {
             Heard::Nothing => {}
             Heard::Bytes(bytes) => {
@@ -146,12 +148,22 @@ async fn read(
                 }
             }
             Heard::Detached => current = None,
-            Heard::Attached(number) => {
+            Heard::Wants(wish) => {
+                let place = match seat.take(connection, peer) {
+                    Ok(place) => place,
+                    Err(by) => {
+                        shared.node().hold(&wish, &by);
+                        shared.answers.notify_one();
+                        continue;
+                    }
+                };
+                let number = shared.node().attach(wish);
                 let (letters, input) = inbox();
                 let (closed, is_closed) = watch::channel(false);
                 let (output, ours) = tokio::io::duplex(OUTPUT);
                 let (farewell, said) = oneshot::channel();
                 let session = Session {
+                    place,
                     peer: peer.to_owned(),
                     input,
                     output,
@@ -174,6 +186,7 @@ async fn read(
                 }
             }
         }
+        shared.answers.notify_one();
     }
 }
 

@@ -9,6 +9,7 @@ mod handshake;
 mod inbox;
 mod name;
 mod node;
+mod seat;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use frames::{FrameError, MAX_FRAME};
 pub use handshake::HandshakeError;
 pub use inbox::Inbox;
 pub use name::{BadName, NodeName, Pattern};
-pub use node::{BadFrame, CHUNK, Heard, Node};
+pub use node::{BadFrame, CHUNK, Heard, Node, Wish};
+pub use seat::{Place, Seat};
 pub use session::Session;
 pub use tls::{Tls, TlsError};

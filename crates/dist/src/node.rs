@@ -54,12 +54,19 @@ pub enum BadFrame {
 pub enum Heard<'a> {
     /// Nothing, or an answer, which waits in [`Node::answers`].
     Nothing,
-    /// A process attached, and this is the session's number. The session before is over.
-    Attached(u32),
+    /// A process wants to attach: [`Node::attach`] or [`Node::hold`] is the answer.
+    Wants(Wish),
     /// Bytes for the session.
     Bytes(&'a [u8]),
     /// The process has ended, or does not want the session any more.
     Detached,
+}
+
+/// That a process wants to attach.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Wish {
+    owner: Vec<u8>,
+    number: u64,
 }
 
 /// One side of a connection.
@@ -170,6 +177,42 @@ impl Node {
         Ok(heard)
     }
 
+    /// Lets a process attach: this is the session's number. The session before is over.
+    pub fn attach(&mut self, wish: Wish) -> u32 {
+        self.end_current("another process attached");
+        let Wish { owner, number } = wish;
+        let serial = self.next();
+        let pid = self.pid(serial);
+        let mut monitor = [&[90, 0, 3][..], &self.name].concat();
+        for word in [self.creation, serial, 1, 0] {
+            monitor.extend_from_slice(&word.to_be_bytes());
+        }
+        let message = [&[104, 3][..], &pid, &atom("attached"), &encoded(number)];
+        self.control(&[&[97, 2], &atom(""), &owner], &message);
+        self.control(&[&[97, 19], &pid, &owner, &monitor], &[]);
+        self.session = Some(Attached {
+            serial,
+            owner,
+            monitor,
+        });
+        serial
+    }
+
+    /// Does not let a process attach, since a node of this name is served.
+    pub fn hold(&mut self, wish: &Wish, by: &str) {
+        // A name is short.
+        let length = (by.len() as u32).to_be_bytes();
+        let message = [
+            &[104, 3][..],
+            &atom("held"),
+            &encoded(wish.number),
+            &[109],
+            &length,
+            by.as_bytes(),
+        ];
+        self.control(&[&[97, 2], &atom(""), &wish.owner], &message);
+    }
+
     /// Appends bytes of this session for the process that is attached, as a whole frame; nothing where the session is over.
     pub fn append(&self, out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
         if let Some(session) = self.session.as_ref().filter(|is| is.serial == number) {
@@ -245,42 +288,11 @@ impl Node {
 
     fn said_to_name<'a>(&mut self, name: &[u8], message: &'a [u8]) -> Result<Heard<'a>, BadFrame> {
         match text(name) {
-            Some("uro_discord_bridge") => self.attach(message),
+            Some("uro_discord_bridge") => wish(message),
             Some("net_kernel") => self.is_auth(message),
             // Others ask every node for this and that.
             _ => Ok(Heard::Nothing),
         }
-    }
-
-    /// `{attach, Pid, Number}`. Anything else is for nobody.
-    fn attach<'a>(&mut self, message: &'a [u8]) -> Result<Heard<'a>, BadFrame> {
-        let mut reader = Reader::new(message)?;
-        let (Ok(3), Ok("attach")) = (reader.tuple(), reader.atom()) else {
-            return Ok(Heard::Nothing);
-        };
-        let owner = kept(reader.raw()?)?;
-        let Ok(number) = reader.value::<u64>() else {
-            return Ok(Heard::Nothing);
-        };
-        if owner.first() != Some(&88) {
-            return Ok(Heard::Nothing);
-        }
-        self.end_current("another process attached");
-        let serial = self.next();
-        let pid = self.pid(serial);
-        let mut monitor = [&[90, 0, 3][..], &self.name].concat();
-        for word in [self.creation, serial, 1, 0] {
-            monitor.extend_from_slice(&word.to_be_bytes());
-        }
-        let message = [&[104, 3][..], &pid, &atom("attached"), &encoded(number)];
-        self.control(&[&[97, 2], &atom(""), &owner], &message);
-        self.control(&[&[97, 19], &pid, &owner, &monitor], &[]);
-        self.session = Some(Attached {
-            serial,
-            owner,
-            monitor,
-        });
-        Ok(Heard::Attached(serial))
     }
 
     /// `Node.ping/1` asks `{is_auth, Node}` as a `GenServer.call`, and cuts the connection where it is not told `yes`.
@@ -353,6 +365,22 @@ impl Node {
     fn control(&mut self, control: &[&[u8]], message: &[&[u8]]) {
         append(&mut self.answers, control, message);
     }
+}
+
+/// `{attach, Pid, Number}`. Anything else is for nobody.
+fn wish(message: &[u8]) -> Result<Heard<'static>, BadFrame> {
+    let mut reader = Reader::new(message)?;
+    let (Ok(3), Ok("attach")) = (reader.tuple(), reader.atom()) else {
+        return Ok(Heard::Nothing);
+    };
+    let owner = kept(reader.raw()?)?;
+    let Ok(number) = reader.value::<u64>() else {
+        return Ok(Heard::Nothing);
+    };
+    if owner.first() != Some(&88) {
+        return Ok(Heard::Nothing);
+    }
+    Ok(Heard::Wants(Wish { owner, number }))
 }
 
 /// Appends a frame: a tuple of terms, and the parts of a message, if there are any.

@@ -1,9 +1,12 @@
 use crate::inbox::Inbox;
+use crate::seat::Place;
 use tokio::io::DuplexStream;
 use tokio::sync::{oneshot, watch};
 
 /// A process of a BEAM that has attached: bytes both ways.
 pub struct Session {
+    /// While this is kept nobody attaches over another connection.
+    pub place: Place,
     /// The name of its node.
     pub peer: String,
     /// From it.

@@ -4,6 +4,7 @@
 use crate::connection::Ended;
 use crate::dial::{Connection, DialError, Dialer};
 use crate::name::Pattern;
+use crate::seat::Seat;
 use crate::session::Session;
 use erl_dist::DistributionFlags as Flags;
 use erl_dist::handshake::{HandshakeStatus, ServerSideHandshake};
@@ -145,7 +146,7 @@ async fn ended<F: Future<Output = ()> + Send + 'static>(
     let (connection, theirs) = connected().await;
     let (sessions, mut opened) = mpsc::channel(4);
     let other = tokio::spawn(says(theirs));
-    let ended = connection.run(sessions).await;
+    let ended = connection.run(sessions, &Seat::default()).await;
     other.abort();
     while let Some(session) = opened.recv().await {
         assert!(*session.closed.borrow());
@@ -397,7 +398,7 @@ async fn session(opened: &mut mpsc::Receiver<Session>) -> Session {
 async fn bytes_go_both_ways_and_who_attaches_next_has_nothing_of_what_was() {
     let (connection, mut beam) = connected().await;
     let (sessions, mut opened) = mpsc::channel(4);
-    let running = tokio::spawn(connection.run(sessions));
+    let running = tokio::spawn(async move { connection.run(sessions, &Seat::default()).await });
     let first = attached(&mut beam).await;
     let mut one = session(&mut opened).await;
     assert_eq!(one.peer, PEER);
@@ -473,4 +474,37 @@ async fn who_attached_and_is_silent_is_left_within_seconds() {
     });
     assert!(error.await.to_string().contains("nothing was heard for 5s"));
     assert!(before.elapsed() < Duration::from_secs(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_over_another_connection_waits_for_the_seat() {
+    let seat = Seat::default();
+    let (sessions, mut opened) = mpsc::channel(4);
+    let mut beams = Vec::new();
+    for _ in 0..2 {
+        let (connection, beam) = connected().await;
+        let (sessions, seat) = (sessions.clone(), seat.clone());
+        tokio::spawn(async move { connection.run(sessions, &seat).await });
+        beams.push(beam);
+    }
+    let mut second = beams.pop().unwrap();
+    let mut first = beams.pop().unwrap();
+    attached(&mut first).await;
+    let one = session(&mut opened).await;
+    let attach = attach();
+    second.write_all(&attach).await.unwrap();
+    let told = heard(&mut second).await;
+    let held = [
+        &b"\x68\x03\x77\x04held\x61\x07\x6d\0\0\0\x0d"[..],
+        PEER.as_bytes(),
+    ]
+    .concat();
+    assert!(told.ends_with(&held), "{told:?}");
+    // It is not the end of the connection that frees it, but that of what was done over it.
+    drop(first);
+    second.write_all(&attach).await.unwrap();
+    assert!(heard(&mut second).await.ends_with(&held));
+    drop(one);
+    attached(&mut second).await;
+    session(&mut opened).await;
 }

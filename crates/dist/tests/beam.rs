@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use uro_discord_dist::{Address, Dialer, Ended, Pattern, Session, Tls};
+use uro_discord_dist::{Address, Dialer, Ended, Pattern, Seat, Session, Tls};
 use uro_discord_wire::Secret;
 
 /// What the BEAM does: attaches, links and monitors, has a large binary echoed, and tells what it hears.
@@ -107,7 +107,7 @@ async fn meet(beam: &mut Beam, dialer: &Dialer, address: &Address) {
     let connection = dialer.dial(address, at).await.unwrap();
     assert_eq!(connection.peer(), "uro@127.0.0.1");
     let (sender, mut sessions) = mpsc::channel(4);
-    let running = tokio::spawn(connection.run(sender));
+    let running = tokio::spawn(async move { connection.run(sender, &Seat::default()).await });
     beam.says("up media1@127.0.0.1 [] ['media1@127.0.0.1']")
         .await;
     beam.says("nobody").await;

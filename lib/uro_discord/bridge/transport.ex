@@ -10,8 +10,11 @@ defmodule UroDiscord.Bridge.Transport do
   @typedoc "How a bridge ended: with an exit status, or with a reason in words."
   @type ended :: {:status, non_neg_integer()} | {:reason, String.t()}
 
-  @typedoc "What a message to the owner may mean: bytes of the bridge, its end (nothing follows); that one for which was waited is there, or why it is not."
-  @type said :: {:data, binary()} | {:ended, ended()} | :arrived | {:absent, String.t()}
+  @typedoc """
+  What a message to the owner may mean: bytes of the bridge, its end (nothing follows); that one for which was waited is there, or why it is not, or that it
+  serves another node, of this name.
+  """
+  @type said :: {:data, binary()} | {:ended, ended()} | :arrived | {:absent, String.t()} | {:held, String.t()}
 
   @doc """
   Starts a bridge, or waits for one that comes by itself and is absent for a reason. What it says comes to the calling process, which traps exits.

@@ -134,7 +134,7 @@ defmodule UroDiscord.Gateway.Leader do
   @impl true
   def handle_info(:tick, state) do
     Process.send_after(self(), :tick, @tick_ms)
-    noreply(state |> check_end() |> work())
+    noreply(state |> check_end() |> give_way() |> work())
   end
 
   def handle_info({ref, result}, %{task: {%Task{ref: ref}, what}} = state) do
@@ -183,8 +183,11 @@ defmodule UroDiscord.Gateway.Leader do
 
   ## The store
 
+  # The node that has the bridge is to have the gateway.
   defp work(%{task: nil, lease: nil, runtime: runtime, seen: seen} = state) do
-    task(state, {:take, monotonic()}, fn -> Lease.claim(runtime.store, runtime.bot_id, runtime.owner, seen) end)
+    if Bridge.held_elsewhere?(),
+      do: state,
+      else: task(state, {:take, monotonic()}, fn -> Lease.claim(runtime.store, runtime.bot_id, runtime.owner, seen) end)
   end
 
   defp work(%{task: nil, runtime: runtime, lease: %{fence: fence}} = state) do
@@ -292,6 +295,12 @@ defmodule UroDiscord.Gateway.Leader do
   end
 
   defp check_end(state), do: state
+
+  defp give_way(%{lease: %{}} = state) do
+    if Bridge.held_elsewhere?(), do: lost(state, "its bridge serves another node"), else: state
+  end
+
+  defp give_way(state), do: state
 
   defp lost(state, why) do
     Logger.warning("this node no longer holds the gateway: #{why}")

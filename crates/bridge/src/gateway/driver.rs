@@ -36,6 +36,8 @@ const AFTER_PANIC: Duration = Duration::from_millis(250);
 pub struct Driver {
     shard: Shard,
     connection: Option<Connection>,
+    /// How many connections there are, of all shards.
+    connections: Arc<watch::Sender<usize>>,
     wanted: watch::Receiver<Desired>,
     sender: FrameSender,
     events: Events,
@@ -45,19 +47,32 @@ pub struct Driver {
     updates: mpsc::Sender<Addressed>,
 }
 
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.connect(None);
+    }
+}
+
 impl Driver {
-    pub fn new(number: u32, gateway: Arc<Gateway>, era: u64, surroundings: Surroundings) -> Self {
+    pub fn new(
+        number: u32,
+        gateway: Arc<Gateway>,
+        desired: &Desired,
+        surroundings: Surroundings,
+    ) -> Self {
         let Surroundings {
             wanted,
             sender,
             events,
             voice,
+            connections,
             window,
         } = surroundings;
         Self {
             changes: voice.desired.follow(number, gateway.shards.get()),
             updates: voice.updates,
-            shard: Shard::new(number, gateway, era, window),
+            shard: Shard::new(number, gateway, desired, window),
+            connections,
             connection: None,
             wanted,
             sender,
@@ -70,7 +85,7 @@ impl Driver {
         while panics::caught(self.serve()).await.is_err() {
             let shard = self.shard.number();
             self.tell(&FromBridge::Panic(Panicked::Shard(shard)));
-            self.connection = None;
+            self.connect(None);
             self.shard.panicked(Instant::now());
             // What panics before it waits for anything would keep this thread for itself.
             sleep(AFTER_PANIC).await;
@@ -224,14 +239,14 @@ impl Driver {
         while let Some(output) = self.shard.output() {
             let shard = self.shard.number();
             match output {
-                Output::Connect => self.connection = Some(open(&self.shard)),
+                Output::Connect => self.connect(Some(open(&self.shard))),
                 Output::Close(goodbye) => {
                     let connection = self.connection.as_ref();
                     if !connection.is_some_and(|connection| close(connection, goodbye)) {
                         self.shard.disconnected("", Instant::now());
                     }
                 }
-                Output::Disconnect => self.connection = None,
+                Output::Disconnect => self.connect(None),
                 Output::Send(command) => self.send(command),
                 Output::Report(state) => self.tell(&FromBridge::Gateway { shard, state }),
                 Output::Sequence { session, sequence } => {
@@ -251,6 +266,18 @@ impl Driver {
                     }
                 }
             }
+        }
+    }
+
+    /// Has this connection, or none, instead of the one before.
+    fn connect(&mut self, connection: Option<Connection>) {
+        let before = std::mem::replace(&mut self.connection, connection);
+        let (before, now) = (before.is_some(), self.connection.is_some());
+        if before != now {
+            let count = |all: &mut usize| {
+                *all = (*all + usize::from(now)).saturating_sub(usize::from(before))
+            };
+            self.connections.send_modify(count);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::desired::Desired;
 use crate::events::Events;
 use crate::sender::FrameSender;
 use driver::Driver;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
@@ -29,6 +30,8 @@ pub struct Surroundings {
     pub sender: FrameSender,
     pub events: Events,
     pub voice: Voice,
+    /// How many connections there are.
+    pub connections: Arc<watch::Sender<usize>>,
     /// That of the command budgets.
     pub window: Duration,
 }
@@ -42,14 +45,14 @@ pub async fn run(mut surroundings: Surroundings) -> Result<(), JoinError> {
     // The last value outlives its sender, so it is asked for the sender first.
     while surroundings.wanted.has_changed().is_ok() {
         let desired = surroundings.wanted.borrow_and_update().clone();
-        let Some(gateway) = desired.gateway else {
+        let Some(gateway) = &desired.gateway else {
             // An error is the end, which the next look finds too.
             let _ = surroundings.wanted.changed().await;
             continue;
         };
         let mut shards = JoinSet::new();
         for shard in 0..gateway.shards.get() {
-            let driver = Driver::new(shard, gateway.clone(), desired.era, surroundings.clone());
+            let driver = Driver::new(shard, gateway.clone(), &desired, surroundings.clone());
             shards.spawn(driver.run());
         }
         // Each ends when its gateway is no longer the desired one.

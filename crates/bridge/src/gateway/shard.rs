@@ -88,6 +88,8 @@ enum Stop {
     Replaced,
     /// The lease is over; the session is taken up again under the next one.
     Lapsed,
+    /// Whoever had the lease is gone. Nobody else has the session before the next one, and what Discord was told in it holds.
+    LetGo,
 }
 
 /// Where a shard is in its life.
@@ -137,14 +139,23 @@ pub struct Shard {
     backoff: Backoff,
     session: Option<Resumable>,
     user_id: Option<String>,
+    /// The attachment whose gateway it was told.
+    attachment: u64,
+    /// Whether that is over.
+    let_go: bool,
+    /// Up to here the session was heard once, before it was taken up from an earlier place.
+    replayed_to: u64,
     commands: Commands,
     progress: Progress,
     outputs: VecDeque<Output>,
 }
 
 impl Shard {
-    /// The shard of this number. `era` is how often no gateway was wanted before, and `window` that of the command budget.
-    pub fn new(number: u32, gateway: Arc<Gateway>, era: u64, window: Duration) -> Self {
+    /// The shard of this number, as it is desired now; `window` is that of the command budget.
+    pub fn new(number: u32, gateway: Arc<Gateway>, desired: &Desired, window: Duration) -> Self {
+        let Desired {
+            era, attachment, ..
+        } = *desired;
         Self {
             number,
             session: given(&gateway, number),
@@ -156,6 +167,9 @@ impl Shard {
             reading: true,
             backoff: Backoff::new(PAUSES),
             user_id: None,
+            attachment,
+            let_go: false,
+            replayed_to: 0,
             commands: Commands::new(window),
             progress: Progress::default(),
             outputs: VecDeque::new(),
@@ -218,7 +232,7 @@ impl Shard {
             match &self.phase {
                 Phase::Unleased if leased => self.attempt(now),
                 Phase::Waiting { .. } | Phase::Paused { .. } | Phase::Connected(_) if !leased => {
-                    self.stop(Stop::Lapsed, now);
+                    self.stop(self.lapse(), now);
                 }
                 Phase::Waiting { before } if self.allowed > *before => self.connect(now),
                 Phase::Paused { until } if *until <= now => self.attempt(now),
@@ -243,16 +257,48 @@ impl Shard {
     /// This is desired now.
     pub fn desired(&mut self, desired: &Desired, now: Instant) {
         self.commands.presence.want(desired.presence.clone());
-        self.lease = desired.lease;
+        self.let_go = self.attachment != desired.attachment;
+        self.lease = desired.lease.filter(|_| !self.let_go);
         let allowed = desired.identifies.get(&self.number);
         self.allowed = allowed.copied().unwrap_or(0);
         match &desired.gateway {
             _ if desired.era != self.era => self.stop(Stop::Left, now),
             None => self.stop(Stop::Left, now),
-            Some(other) if same_connections(&self.gateway, other) => self.gateway = other.clone(),
+            Some(other) if same_connections(&self.gateway, other) => {
+                let other = other.clone();
+                // With each attachment the gateway is told anew.
+                if self.let_go && !Arc::ptr_eq(&self.gateway, &other) {
+                    self.attached(&other, desired, now);
+                }
+                self.gateway = other;
+            }
             Some(_) => self.stop(Stop::Replaced, now),
         }
         self.advance(now);
+    }
+
+    /// Somebody has come who desires this gateway, and says how far he has heard the session.
+    fn attached(&mut self, gateway: &Gateway, desired: &Desired, now: Instant) {
+        // If there was no time to see that the one before had gone.
+        if let Phase::Waiting { .. } | Phase::Paused { .. } | Phase::Connected(_) = self.phase {
+            self.stop(Stop::LetGo, now);
+        }
+        self.attachment = desired.attachment;
+        self.let_go = false;
+        self.lease = desired.lease;
+        let told = given(gateway, self.number);
+        match (&mut self.session, told) {
+            // What came after that goes to him, for the first time or not.
+            (Some(own), Some(told)) if own.id == told.id && told.sequence <= own.sequence => {
+                self.replayed_to = self.replayed_to.max(own.sequence);
+                own.sequence = told.sequence;
+            }
+            (_, told) => {
+                self.session = told;
+                self.replayed_to = 0;
+                self.commands.forget();
+            }
+        }
     }
 
     /// Nobody desires anything any more.
@@ -426,13 +472,13 @@ impl Shard {
                 let until = now + CLOSING;
                 self.phase = Phase::Closing { until, stop };
                 self.outputs.push_back(Output::Close(match stop {
-                    Stop::Left | Stop::Lapsed => Goodbye::Resumable,
+                    Stop::Left | Stop::Lapsed | Stop::LetGo => Goodbye::Resumable,
                     Stop::Replaced => Goodbye::Final,
                 }));
             }
             // What was closed for the lease may turn out not to be wanted at all.
             Phase::Closing {
-                stop: before @ Stop::Lapsed,
+                stop: before @ (Stop::Lapsed | Stop::LetGo),
                 ..
             } => *before = stop,
             Phase::Closing { .. } | Phase::Over => {}
@@ -445,15 +491,34 @@ impl Shard {
         if self.is_closing() {
             self.outputs.push_back(Output::Disconnect);
         }
-        if stop != Stop::Lapsed {
-            self.phase = Phase::Over;
-            return;
-        }
-        // Whoever holds the session meanwhile may show another.
-        self.commands.forget();
+        let reason = match stop {
+            Stop::Left | Stop::Replaced => {
+                self.phase = Phase::Over;
+                return;
+            }
+            Stop::Lapsed => {
+                // Whoever holds the session meanwhile may show another.
+                self.commands.forget();
+                "the lease lapsed"
+            }
+            Stop::LetGo => {
+                // It is told of the presence too.
+                self.commands.presence.forget();
+                "Uro has gone"
+            }
+        };
         self.phase = Phase::Unleased;
-        tracing::warn!(shard = self.number, "the lease lapsed");
-        self.report(GatewayState::Disconnected(closed("the lease lapsed")));
+        tracing::warn!(shard = self.number, "{reason}");
+        self.report(GatewayState::Disconnected(closed(reason)));
+    }
+
+    /// Why there is no lease.
+    fn lapse(&self) -> Stop {
+        if self.let_go {
+            Stop::LetGo
+        } else {
+            Stop::Lapsed
+        }
     }
 
     fn report(&mut self, state: GatewayState) {

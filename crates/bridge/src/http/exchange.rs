@@ -95,10 +95,18 @@ impl Exchange {
         let _ = open.words.try_send(Word::Answer(reply));
     }
 
+    /// Who was to answer is gone: clients are told so.
+    pub fn reset(&self) {
+        self.open().clear();
+    }
+
     /// Asks Elixir, when it has time.
     pub async fn ask(&self, head: RequestHead, work: &Work) -> Result<Ticket, Refusal> {
         let turn = self.turn(work.open()).await?;
         self.0.sender.room().await;
+        if !self.0.sender.is_heard() {
+            return Err(Refusal::Absent);
+        }
         let (sender, words) = mpsc::channel(2);
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
         let open = Open {
@@ -180,8 +188,10 @@ impl Ticket {
     pub async fn body(&mut self, body: &[u8], work: &Work) -> Result<(), Refusal> {
         let turn = self.exchange.turn(work.open()).await?;
         self.exchange.0.sender.room().await;
-        if let Some(open) = self.exchange.open().get_mut(&self.id) {
-            open.turn = Some(turn);
+        match self.exchange.open().get_mut(&self.id) {
+            Some(open) => open.turn = Some(turn),
+            // Whoever comes after who wanted it knows nothing of it.
+            None => return Err(Refusal::NoAnswer),
         }
         let message = FromBridge::Body {
             id: self.id,
@@ -197,6 +207,7 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered
+            && self.exchange.open().contains_key(&self.id)
             && let Err(error) = self.exchange.0.sender.send_now(&FromBridge::Gone(self.id))
         {
             tracing::error!(%error, "could not tell that a client has gone");

@@ -18,6 +18,7 @@ pub enum Refusal {
     Timeout,
     Busy,
     Soon,
+    Absent,
     NoAnswer,
     Internal,
 }
@@ -43,7 +44,9 @@ impl Refusal {
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Soon | Self::NoAnswer => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::Soon | Self::Absent | Self::NoAnswer => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -56,7 +59,7 @@ impl Refusal {
             Self::HeadTooLarge => "head_too_large",
             Self::BodyTooLarge(_) => "too_large",
             Self::Timeout => "timeout",
-            Self::Busy | Self::Soon | Self::NoAnswer => "unavailable",
+            Self::Busy | Self::Soon | Self::Absent | Self::NoAnswer => "unavailable",
             Self::Internal => "internal",
         }
     }
@@ -78,6 +81,7 @@ impl Refusal {
             Self::Timeout => "the request did not come in time; send it again",
             Self::Busy => "there is too much to do; send it again",
             Self::Soon => "portals are not served yet, or not at the moment; send it again",
+            Self::Absent => "Uro is away, perhaps for a new version; send it again",
             Self::NoAnswer => {
                 "there was no answer in time; perhaps it was done all the same: an Idempotency-Key makes it safe to send it again"
             }

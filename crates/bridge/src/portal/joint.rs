@@ -20,7 +20,6 @@ use uro_discord_portal::{
 use uro_discord_voice::Received;
 use uro_discord_wire::{
     self as wire, FromBridge, Panicked, PeerJoined, PeerLeft, PortalOnAir, PortalState, Snowflake,
-    frame,
 };
 
 /// How often Elixir hears how a portal does.
@@ -244,13 +243,11 @@ impl Joint {
 
     /// Tells Elixir, if it reads: what comes next has all that matters then. Whether it was told.
     fn offer(&self, message: &FromBridge<'_>) -> bool {
-        let said = self
-            .sender
-            .try_append(|out| frame::append(out, |out| message.encode(out)));
-        if let Some(Err(error)) = &said {
+        self.sender.offer(message).unwrap_or_else(|error| {
             tracing::error!(%error, "a message cannot be carried to Elixir");
-        }
-        said.is_some()
+            // Nor could it be another time.
+            true
+        })
     }
 
     fn say(&self, message: &FromBridge<'_>) {

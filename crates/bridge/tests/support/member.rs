@@ -1,10 +1,12 @@
 //! Somebody in a channel of discord-sim, with a session of our own as its client.
+#![allow(dead_code, reason = "each test file uses a part")]
 
 use crate::ear::{CLEAR, Ears};
 use crate::support::patiently;
 use crate::support::sim::Discord;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -12,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use twilight_gateway::{ConfigBuilder, Intents, Message, Shard, ShardId};
 use uro_discord_voice::{
-    Config, Event, Events, Frames, Handshake, JoinInfo, Scheme, Session, Step, Tls,
+    Config, Event, Events, Frames, Handshake, JoinInfo, Received, Scheme, Session, Step, Tls,
 };
 use uro_portal_peer::codec::Encoder;
 use uro_portal_peer::signal::Signal;
@@ -139,6 +141,18 @@ impl Member {
             }
         });
         Speech { task, said }
+    }
+
+    /// What comes of this, and all that is heard meanwhile.
+    pub async fn hears_during<T>(&mut self, during: impl Future<Output = T>) -> (T, Vec<Received>) {
+        let mut during = pin!(during);
+        let mut heard = Vec::new();
+        loop {
+            tokio::select! {
+                result = &mut during => return (result, heard),
+                received = self.frames.next() => heard.push(received.expect("the session has ended")),
+            }
+        }
     }
 
     /// Waits until nothing but this tone is heard.

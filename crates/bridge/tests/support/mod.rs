@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, duplex, split};
 use tokio::process::{Child, Command};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use uro_discord_bridge::{FrameSender, Media, Transport, run_in_window};
+use uro_discord_bridge::{Core, FrameSender, Media, Transport, run_in_window};
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
 };
@@ -295,6 +295,73 @@ impl Bridge<Thread> {
     pub async fn kill(self) {
         self.process.kill.send(()).unwrap();
         let thread = self.process.thread;
+        patiently("its end", spawn_blocking(|| thread.join().unwrap()))
+            .await
+            .unwrap();
+    }
+}
+
+/// The bridge as it runs elsewhere: one Uro comes after the other.
+pub struct Elsewhere {
+    uros: mpsc::UnboundedSender<Option<Transport>>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// That a Uro is there.
+pub struct Attached(watch::Sender<bool>);
+
+impl Elsewhere {
+    /// One that keeps for so long what a Uro does not speak of.
+    pub fn start(keep: Duration) -> Self {
+        let (uros, mut coming) = mpsc::unbounded_channel();
+        let run = async move {
+            let media = Media::new(Handle::current()).unwrap();
+            let window = Duration::from_secs(62);
+            let mut core = Core::start(&FrameSender::outliving(), &media, window).unwrap();
+            while let Some(uro) = coming.recv().await {
+                match uro {
+                    Some(transport) => core.serve(transport, keep).await.unwrap().unwrap(),
+                    None => core.give_up(),
+                }
+            }
+            core.end().await.unwrap();
+        };
+        let thread = thread::spawn(|| {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(run);
+        });
+        Self { uros, thread }
+    }
+
+    /// Another one comes, when those before have gone.
+    pub async fn attach(&self) -> Bridge<Attached> {
+        let (ours, theirs) = duplex(1 << 20);
+        let (stdout, stdin) = split(ours);
+        let (input, output) = split(theirs);
+        let (open, closed) = watch::channel(false);
+        let transport = Transport {
+            input: Box::new(input),
+            output: Box::new(output),
+            closed,
+        };
+        self.uros.send(Some(transport)).unwrap();
+        Bridge::greet(Bridge {
+            process: Attached(open),
+            stdin: Box::new(stdin),
+            frames: Frames::new(stdout),
+            permits: true,
+        })
+        .await
+    }
+
+    /// Nobody has come for too long.
+    pub fn give_up(&self) {
+        self.uros.send(None).unwrap();
+    }
+
+    pub async fn end(self) {
+        drop(self.uros);
+        let thread = self.thread;
         patiently("its end", spawn_blocking(|| thread.join().unwrap()))
             .await
             .unwrap();

@@ -17,7 +17,7 @@ use uro_discord_wire::{Active, FromBridge, GatewayState, HttpState, MediaState, 
 use uro_portal_peer::control::{Codec, FromPortal, Listens, Role, Voice};
 use uro_portal_peer::signal::Signal;
 use uro_portal_peer::source::Source;
-use uro_portal_peer::{Happened, Join, Peer, Way};
+use uro_portal_peer::{Happened, Join, Packet, Peer, Way};
 
 /// GUILD_VOICE_STATES.
 const VOICE_STATES: u64 = 1 << 7;
@@ -84,7 +84,7 @@ pub struct Ready {
 }
 
 /// Waits until a peer can come.
-pub async fn ready(bridge: &mut Bridge) -> Ready {
+pub async fn ready<P>(bridge: &mut Bridge<P>) -> Ready {
     let (mut http, mut active, mut media, mut open) = (None, None, None, false);
     patiently("a portal", async {
         while http.is_none() || active.is_none() || media.is_none() || !open {
@@ -119,7 +119,7 @@ pub async fn ready(bridge: &mut Bridge) -> Ready {
     }
 }
 
-pub async fn portal<T>(bridge: &mut Bridge, wanted: impl Fn(PortalState) -> Option<T>) -> T {
+pub async fn portal<P, T>(bridge: &mut Bridge<P>, wanted: impl Fn(PortalState) -> Option<T>) -> T {
     let state = bridge.until(|message| match message {
         FromBridge::Portal { state, .. } => wanted(state),
         FromBridge::Panic(what) => panic!("{what:?}"),
@@ -196,6 +196,17 @@ impl World {
             _ => {}
         }
         happened
+    }
+
+    /// The packets that have come by now, and were not waited for.
+    pub async fn came(&mut self) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        while !self.happened.is_empty() {
+            if let Happened::Packet(packet) = self.next().await {
+                packets.push(packet);
+            }
+        }
+        packets
     }
 
     /// Waits until nothing but this tone is heard, of a speaker with a name.

@@ -96,10 +96,11 @@ defmodule UroDiscord.Web.Listener.Desk do
     {:noreply, state}
   end
 
-  # What is at work goes on for a while; nothing else comes in.
+  # What is at work goes on for a while; nothing else comes in. A bridge that outlives us goes on listening: it has portals' peers, and whoever asks for us
+  # is told to ask again.
   @impl true
   def terminate(_reason, _state) do
-    Desired.put("http", nil)
+    if not Bridge.elsewhere?(:http), do: Desired.put("http", nil)
     note(:closed, %{})
   end
 

@@ -94,7 +94,12 @@ impl Shard {
                 self.active(payload, true, now);
                 self.advance(now);
             }
-            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE" => {
+            // What was heard before is past: an old voice server would move a session.
+            "VOICE_STATE_UPDATE" | "VOICE_SERVER_UPDATE"
+                if payload
+                    .sequence
+                    .is_none_or(|sequence| sequence > self.replayed_to) =>
+            {
                 let update = voice::heard(&mut self.commands.voice, kind, payload.data, now);
                 self.outputs.extend(update.map(Output::Voice));
             }
@@ -114,6 +119,7 @@ impl Shard {
             }
         };
         self.commands.renewed();
+        self.replayed_to = 0;
         self.progress.settled();
         self.outputs.push_back(Output::Voice(voice::new_session(
             self.number,

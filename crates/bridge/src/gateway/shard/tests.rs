@@ -35,7 +35,7 @@ impl Played {
         };
         let window = Duration::from_secs(62);
         let mut played = Self {
-            shard: Shard::new(0, gateway, 0, window),
+            shard: Shard::new(0, gateway, &desired, window),
             desired,
             now: Instant::now(),
         };
@@ -387,4 +387,103 @@ fn an_address_that_is_none_is_not_connected_to() {
     ];
     assert_eq!(played.outputs(), expected);
     assert_eq!(played.shard.session().unwrap().url, None);
+}
+
+/// The bot in a channel of a guild, as Discord has confirmed.
+fn in_a_channel(played: &mut Played) -> Snowflake {
+    let guild = Snowflake::new(8).unwrap();
+    let desired = DesiredVoiceState {
+        user: Snowflake::new(7).unwrap(),
+        channel: Snowflake::new(9).unwrap(),
+        self_mute: false,
+        self_deaf: false,
+        beginning: 1,
+    };
+    played.shard.voice(guild, Some(desired));
+    played.wait(SECOND);
+    played.hear(voice_state(2));
+    played.hear(voice_server(3));
+    played.outputs();
+    guild
+}
+
+fn voice_state(sequence: u64) -> Value {
+    let state = json!({"guild_id": "8", "channel_id": "9", "user_id": "7", "session_id": "v"});
+    json!({"op": 0, "s": sequence, "t": "VOICE_STATE_UPDATE", "d": state})
+}
+
+fn voice_server(sequence: u64) -> Value {
+    let server = json!({"guild_id": "8", "endpoint": "e", "token": "t"});
+    json!({"op": 0, "s": sequence, "t": "VOICE_SERVER_UPDATE", "d": server})
+}
+
+/// Whoever desired it goes, and another one comes, who knows the session up to there.
+fn another_comes(played: &mut Played, sequence: u64) {
+    played.desired.let_go();
+    played.look();
+    assert_eq!(played.outputs(), ["Close(Resumable)"]);
+    played.shard.closed(4000, "", played.now);
+    assert_eq!(played.outputs(), ["Disconnect", "Uro has gone"]);
+    // His lease is not for the gateway that the one before told of.
+    played.lease(LEASE);
+    assert!(played.outputs().is_empty());
+    played.desired.gateway = Some(gateway(
+        &json!([{"shard": 0, "id": "s", "sequence": sequence, "resume_url": "wss://resume.example"}]),
+    ));
+    played.look();
+    assert_eq!(played.outputs(), ["Connecting", "Connect"]);
+}
+
+#[test]
+fn who_comes_next_has_the_session_from_where_he_says_and_voice_is_not_touched() {
+    let mut played = Played::active();
+    in_a_channel(&mut played);
+    assert!(played.hear(json!({"op": 0, "s": 4, "t": "WANTED", "d": {}})));
+    another_comes(&mut played, 1);
+    assert_eq!(played.shard.session().unwrap().sequence, 1);
+    played.greet();
+    // All is heard again but for what the calls know; what is new of voice they hear.
+    played.hear(voice_state(2));
+    played.hear(voice_server(3));
+    assert!(played.hear(json!({"op": 0, "s": 4, "t": "WANTED", "d": {}})));
+    assert_eq!(played.outputs(), ["Resuming"]);
+    played.hear(voice_server(5));
+    assert_eq!(played.outputs(), ["voice"]);
+    played.hear(json!({"op": 0, "s": 6, "t": "RESUMED", "d": {}}));
+    played.wait(60 * SECOND);
+    let outputs = played.outputs();
+    assert_eq!(outputs[0], "Active s true");
+    assert!(
+        !outputs.iter().any(|output| output.contains("Voice(")),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn a_session_that_went_on_elsewhere_tells_discord_anew_where_the_bot_is() {
+    let mut played = Played::active();
+    in_a_channel(&mut played);
+    another_comes(&mut played, 40);
+    assert_eq!(played.shard.session().unwrap().sequence, 40);
+    played.greet();
+    played.hear(json!({"op": 0, "s": 41, "t": "RESUMED", "d": {}}));
+    played.wait(SECOND);
+    let outputs = played.outputs();
+    let told = outputs
+        .iter()
+        .filter(|output| output.contains("Send(Voice("));
+    assert_eq!(told.count(), 2, "{outputs:?}");
+}
+
+#[test]
+fn who_comes_before_it_was_seen_that_another_went_has_another_connection() {
+    let mut played = Played::active();
+    played.desired.let_go();
+    played.desired.lease = Some(played.now + LEASE);
+    played.desired.gateway = Some(gateway(&json!([{"shard": 0, "id": "s", "sequence": 1}])));
+    played.look();
+    assert_eq!(played.outputs(), ["Close(Resumable)"]);
+    played.shard.closed(4000, "", played.now);
+    let again = ["Disconnect", "Uro has gone", "Connecting", "Connect"];
+    assert_eq!(played.outputs(), again);
 }

@@ -95,6 +95,12 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
     {:noreply, %{state | session: session, wish: nil, missed: 0}}
   end
 
+  # Another node has it. It is asked again with the next heartbeat.
+  def handle_info({:held, wish, by}, %{wish: wish, session: nil} = state) when wish != nil and is_binary(by),
+    do: {:noreply, held(%{state | wish: nil}, text(by))}
+
+  def handle_info({:held, _wish, _by}, state), do: {:noreply, state}
+
   def handle_info({:nodeup, node, _info}, %{node: node} = state), do: {:noreply, attach(%{state | wish: nil})}
 
   def handle_info({:nodedown, node, info}, %{node: node, session: nil} = state),
@@ -220,6 +226,13 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   defp absent(state, reason) do
     tell({:absent, reason}, state)
     %{state | reason: reason}
+  end
+
+  defp held(%{reason: {:held, by}} = state, by), do: state
+
+  defp held(state, by) do
+    tell({:held, by}, state)
+    %{state | reason: {:held, by}}
   end
 
   defp ended(reason, state) do
