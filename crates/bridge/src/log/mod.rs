@@ -3,13 +3,14 @@
 //! `URO_DISCORD_LOG` chooses what is logged, such as `debug` or `info,twilight_gateway=debug`; it is `info` unless said.
 
 mod lane;
+mod stderr;
 
 pub use lane::Lane;
+pub use stderr::Stderr;
 
 use crate::sender::FrameSender;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
-use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -52,14 +53,14 @@ impl Drop for Listening {
 }
 
 /// Tells what the process logs, and that it panicked, to these; the panic itself is on stderr too, for the case that nobody hears. With
-/// `on_stderr` all of it is there.
+/// a `stderr` all of it is there.
 ///
 /// # Errors
 ///
 /// When the process has a log already.
 pub fn install(
     listeners: Listeners,
-    on_stderr: bool,
+    stderr: Option<Stderr>,
 ) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     let (filter, mistake) =
         match std::env::var("URO_DISCORD_LOG").map(|text| text.parse::<Targets>()) {
@@ -67,10 +68,7 @@ pub fn install(
             Ok(Err(error)) => (default_filter(), Some(error)),
             Err(_) => (default_filter(), None),
         };
-    let lines = Lines {
-        listeners,
-        on_stderr,
-    };
+    let lines = Lines { listeners, stderr };
     let lines = lines.with_filter(filter);
     tracing::subscriber::set_global_default(tracing_subscriber::registry().with(lines))?;
     if let Some(error) = mistake {
@@ -92,7 +90,7 @@ fn default_filter() -> Targets {
 /// Makes a message of each event.
 struct Lines {
     listeners: Listeners,
-    on_stderr: bool,
+    stderr: Option<Stderr>,
 }
 
 impl<S: tracing::Subscriber> Layer<S> for Lines {
@@ -100,9 +98,8 @@ impl<S: tracing::Subscriber> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let metadata = event.metadata();
-        if self.on_stderr {
-            // Where stderr is closed there is nobody to tell.
-            let _ = writeln!(io::stderr(), "{} {}", metadata.level(), fields.line());
+        if let Some(stderr) = &self.stderr {
+            stderr.line(format!("{} {}", metadata.level(), fields.line()));
         }
         let line = FromBridge::Log {
             level: level(*metadata.level()),
