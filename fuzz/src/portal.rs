@@ -14,5 +14,6 @@ pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("portal-stun", fuzzing::stun),
     ("portal-stage", fuzzing::stage),
     ("portal-token", fuzzing::token),
+    ("portal-tv", fuzzing::tv),
     ("portal-voice", fuzzing::voice),
 ];

@@ -8,6 +8,7 @@
 
 pub use crate::endpoint::fuzzing::fragment;
 pub use crate::server::fuzzing::{session, stun};
+pub use crate::tv::fuzzing::tv;
 pub use crate::video::fuzzing::stage;
 
 use std::net::Ipv4Addr;

@@ -12,9 +12,10 @@ mod rate;
 mod room;
 mod server;
 pub mod token;
+mod tv;
 mod video;
 
-pub use endpoint::ClientAddress;
+pub use endpoint::{ClientAddress, Held};
 pub use room::{
     Codec, DiscordMember, Event, Format, Health, JoinError, Listens, MAX_GAIN, MAX_PEERS,
     MAX_SENDERS, MAX_SETTINGS, MAX_SPEAKERS, MAX_STREAMS, MIX, Member, Options, Output, Packet,

@@ -1,11 +1,13 @@
-//! The HTTP endpoint: WHIP (RFC 9725), WHEP, and `/peer`, which is both at once and has data channels; and the still picture.
+//! The HTTP endpoint: WHIP (RFC 9725), WHEP, `/peer`, which is both at once and has data channels, and `/tv`, a WebSocket; and the still picture.
 
 mod fragment;
 mod refusal;
 mod request;
 mod session;
 mod still;
+mod tv;
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,6 +33,11 @@ const METHODS: HeaderValue = HeaderValue::from_static("POST, PATCH, DELETE, OPTI
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// Makes what is kept while a page is there that came by this request, as an extension of it: whoever listens sees so that it was let in, and
+/// when it has gone.
+#[derive(Clone)]
+pub struct Held(pub Arc<dyn Fn() -> Box<dyn Any + Send> + Send + Sync>);
+
 pub(crate) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/portal/{*path}", any(handle))
@@ -53,7 +60,7 @@ async fn handle(
     finish(&shared, origin.as_ref(), answer)
 }
 
-async fn route(shared: &Shared, path: &str, request: Request) -> Answer {
+async fn route(shared: &Arc<Shared>, path: &str, request: Request) -> Answer {
     let mut words = path.split('/').map(str::to_owned);
     let (id, kind, session) = (words.next(), words.next(), words.next());
     if let (Some(id), Some(still::NAME), None) = (&id, kind.as_deref(), &session) {
@@ -65,6 +72,9 @@ async fn route(shared: &Shared, path: &str, request: Request) -> Answer {
     };
     match (request.method().clone(), session) {
         (Method::OPTIONS, _) => Ok(offers()),
+        (Method::GET, None) if kind == Kind::Tv => tv::get(shared, id, request).await,
+        (_, None) if kind == Kind::Tv => Err(Refusal::Method("GET, OPTIONS")),
+        (_, Some(_)) if kind == Kind::Tv => Err(Refusal::NotFound),
         (Method::POST, None) => session::post(shared, id, kind, request).await,
         (Method::PATCH, Some(name)) => session::patch(shared, id, kind, name, request).await,
         (Method::DELETE, Some(name)) => session::delete(shared, id, kind, name, request).await,
@@ -78,6 +88,7 @@ fn kind(name: &str) -> Option<Kind> {
         "whip" => Some(Kind::Whip),
         "whep" => Some(Kind::Whep),
         "peer" => Some(Kind::Peer),
+        "tv" => Some(Kind::Tv),
         _ => None,
     }
 }

@@ -30,6 +30,12 @@ pub(super) enum Refusal {
     NoCredentials,
     Precondition,
     Restart(String),
+    /// No WebSocket is asked for as RFC 6455 has it.
+    Upgrade(String),
+    /// The first message of a page is none, or did not come.
+    Hello(String),
+    /// One after it is not understood.
+    Words(String),
     Full(Full),
     /// ICE begins anew all the time.
     Often,
@@ -42,7 +48,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::NotFound | Self::NoPortal | Self::NoSession | Self::NoPicture => {
                 StatusCode::NOT_FOUND
@@ -59,7 +65,10 @@ impl Refusal {
             | Self::Wants(_)
             | Self::Fragment
             | Self::NoCredentials
+            | Self::Hello(_)
+            | Self::Words(_)
             | Self::Restart(_) => StatusCode::BAD_REQUEST,
+            Self::Upgrade(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::Full(Full::Portal) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Full(Full::Token | Full::Address | Full::Often)
@@ -69,7 +78,7 @@ impl Refusal {
         }
     }
 
-    fn error(&self) -> &'static str {
+    pub(super) fn error(&self) -> &'static str {
         match self {
             Self::NotFound => "not_found",
             Self::Method(_) => "method_not_allowed",
@@ -86,6 +95,9 @@ impl Refusal {
             Self::Broken | Self::NotText => "bad_request",
             Self::Offer(_) | Self::Wants(_) => "bad_offer",
             Self::Fragment | Self::NoCredentials | Self::Restart(_) => "bad_fragment",
+            Self::Upgrade(_) => "no_websocket",
+            Self::Hello(_) => "no_hello",
+            Self::Words(_) => "bad_message",
             Self::Precondition => "other_ice_session",
             Self::Full(Full::Portal) => "portal_full",
             Self::Full(Full::Token) => "token_in_use",
@@ -97,10 +109,10 @@ impl Refusal {
         }
     }
 
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         match self {
             Self::NotFound => {
-                "there is nothing here; POST to /portal/ID/whip, /portal/ID/whep or /portal/ID/peer, or GET /portal/ID/still.jpg"
+                "there is nothing here; POST to /portal/ID/whip, /portal/ID/whep or /portal/ID/peer, GET /portal/ID/still.jpg, or open a WebSocket at /portal/ID/tv"
             }
             Self::Method(methods) => return format!("this takes {methods}"),
             Self::NoToken => {
@@ -110,11 +122,12 @@ impl Refusal {
             Self::OtherPortal => "the token is for another portal; get one for this one",
             Self::Role(kind) => {
                 return format!(
-                    "the token's role does not let it {}; publish is for whip, watch for whep, peer for all",
+                    "the token's role does not let it {}; publish is for whip, watch for whep and tv, peer for all",
                     match kind {
                         Kind::Whip => "publish",
                         Kind::Whep => "listen",
                         Kind::Peer => "do both",
+                        Kind::Tv => "watch",
                     }
                 );
             }
@@ -132,10 +145,15 @@ impl Refusal {
             Self::Wants(Kind::Whep) => {
                 "whep wants an m=audio or m=video that receives (Opus; VP8, or H264 with packetization-mode=1), and no data channels; for those there is /peer"
             }
-            Self::Wants(Kind::Peer) => "peer wants m=audio, m=video or m=application (data channels)",
+            Self::Wants(Kind::Peer | Kind::Tv) => "peer wants m=audio, m=video or m=application (data channels)",
             Self::Fragment => "the body is no SDP fragment (RFC 8840); send lines as a=candidate:… or a=ice-ufrag:…",
             Self::NoCredentials => "with If-Match: * ICE begins anew: send a=ice-ufrag and a=ice-pwd of the new offer",
             Self::Precondition => "ICE has begun anew since; send candidates with the newest ETag as If-Match",
+            Self::Upgrade(why) => return format!("this takes a WebSocket (RFC 6455): {why}"),
+            Self::Hello(why) => {
+                return format!("send {{\"op\":\"hello\",\"token\":…}} first, with a token of UroDiscord.Portal.token/2: {why}");
+            }
+            Self::Words(why) => return format!("this message is not understood: {why}; docs/portal.md has all of them"),
             Self::Restart(why) => return format!("ICE does not begin anew: {why}; POST a new offer"),
             Self::Full(Full::Portal) => "the portal has as many peers as it may; try again later",
             Self::Full(Full::Token) => {

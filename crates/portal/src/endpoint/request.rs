@@ -28,25 +28,35 @@ pub(super) fn authorize(
     id: &str,
     kind: Kind,
 ) -> Result<Claims, Refusal> {
-    let bearer = headers
+    let token = headers
         .get(AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("Bearer"))
         .map(|(_, token)| token.trim())
         .ok_or(Refusal::NoToken)?;
+    bearer(shared, token, id, kind)
+}
+
+/// Who has a token, and whether he may ask that.
+pub(super) fn bearer(
+    shared: &Shared,
+    token: &str,
+    id: &str,
+    kind: Kind,
+) -> Result<Claims, Refusal> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs();
-    let claims = shared.keys.verify(bearer, now).map_err(Refusal::Token)?;
+    let claims = shared.keys.verify(token, now).map_err(Refusal::Token)?;
     if claims.portal != id {
         return Err(Refusal::OtherPortal);
     }
     let may = match claims.role {
         Role::Peer => true,
         Role::Publish => kind == Kind::Whip,
-        Role::Watch => kind == Kind::Whep,
+        Role::Watch => matches!(kind, Kind::Whep | Kind::Tv),
     };
     may.then_some(claims).ok_or(Refusal::Role(kind))
 }

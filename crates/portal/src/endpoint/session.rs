@@ -198,6 +198,7 @@ fn check(offer: &Offer, kind: Kind) -> Result<(), Refusal> {
         Kind::Whip => media.any(|it| it.sends) && !offer.data(),
         Kind::Whep => media.any(|it| it.receives) && !offer.data(),
         Kind::Peer => media.next().is_some() || offer.data(),
+        Kind::Tv => false,
     };
     good.then_some(()).ok_or(Refusal::Wants(kind))
 }
@@ -207,7 +208,7 @@ fn etag(ufrag: &str) -> Result<HeaderValue, Refusal> {
 }
 
 /// A name for a session that nobody guesses.
-fn name() -> Result<String, Refusal> {
+pub(super) fn name() -> Result<String, Refusal> {
     let mut bytes = [0; 16];
     SystemRandom::new()
         .fill(&mut bytes)

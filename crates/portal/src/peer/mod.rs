@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::tv::message::{FromPage, ToPage};
 use crate::video::{Feedback, VideoFormat, VideoPacket};
 pub(crate) use demux::Datagram;
 pub(crate) use offer::{Offer, OfferError, is_password, is_ufrag};
@@ -59,6 +60,17 @@ pub(crate) trait Peer: Send {
 
     /// Says goodbye to the other side; [`transmit`](Self::transmit) gives the words.
     fn close(&mut self);
+
+    /// What a page says by its WebSocket, where it has one.
+    fn hear(&mut self, _now: Instant, _said: FromPage) {}
+
+    /// A message for such a page.
+    fn tell(&mut self, _text: String) {}
+
+    /// The next message for such a page. To be called until there is nothing, after every other call.
+    fn to_page(&mut self) -> Option<ToPage> {
+        None
+    }
 }
 
 /// A datagram of ours.

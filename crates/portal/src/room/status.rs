@@ -1,8 +1,9 @@
 //! How everybody is.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::{Health, Participant, Path, Room, Status};
+use super::{Health, Participant, Path, Room, Source, Status};
 
 impl Room {
     /// How everybody is who was heard.
@@ -40,6 +41,32 @@ impl Room {
             from_discord: self.counts.from_discord,
             dropped: self.counts.dropped,
         }
+    }
+
+    /// Everybody who is there and can be heard, or is named: by what he is called, and whether he speaks.
+    pub(crate) fn people(&self) -> Vec<(Participant, String, bool)> {
+        let mut there = BTreeSet::new();
+        for (id, peer) in &self.peers {
+            let named = peer.names.keys().map(|sender| {
+                Participant::World(Source {
+                    peer: *id,
+                    sender: *sender,
+                })
+            });
+            let players: Vec<Participant> = named.chain(self.of_peer(*id)).collect();
+            if players.is_empty() && peer.member.speaks.is_some() {
+                there.insert(Participant::World(Source {
+                    peer: *id,
+                    sender: 0,
+                }));
+            }
+            there.extend(players);
+        }
+        let speakers = self.speakers.iter();
+        let heard = speakers.filter(|(_, speaker)| self.heard(&speaker.member));
+        there.extend(heard.map(|(user, _)| Participant::Discord(*user)));
+        let person = |who: Participant| (who, self.name_of(who), self.speaks(who));
+        there.into_iter().map(person).collect()
     }
 
     fn name_of(&self, who: Participant) -> String {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -12,7 +12,11 @@ use super::queue::Worth;
 use super::session::VoicePacket;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
+use crate::tv::people::People;
 use crate::video::{Jpeg, Stage, VideoFormat, VideoOutput, VideoPacket};
+
+/// Between two times that pages are told who is there.
+const PEOPLE: Duration = Duration::from_millis(250);
 
 pub(super) struct Host {
     pub(super) link: Arc<RoomLink>,
@@ -25,6 +29,8 @@ pub(super) struct Host {
     pub(super) peers: HashMap<PeerId, usize>,
     next: u32,
     pub(super) roster: Vec<Speaker>,
+    /// When pages are to be told who is there, and when they were.
+    people: (Option<Instant>, Option<Instant>),
     pub(super) due: Option<Instant>,
     pub(super) dirty: bool,
 }
@@ -36,10 +42,12 @@ pub(super) struct Broken;
 pub(super) enum Outward {
     /// Voice for one peer.
     Voice(PeerId, VoicePacket),
-    /// A message for all.
-    Say(String),
+    /// Somebody began to speak, or ended.
+    Speaking(Participant, bool),
     /// The roster is another one.
     Roster,
+    /// Something for all who understand it.
+    Say(String),
     /// A packet of the picture for one peer, and whether it was sent before.
     Video(PeerId, VideoPacket, bool),
     /// A whole picture for one peer.
@@ -58,6 +66,7 @@ impl Host {
             peers: HashMap::new(),
             next: 0,
             roster: Vec::new(),
+            people: (None, None),
             due: None,
             dirty: false,
         }
@@ -249,11 +258,7 @@ impl Host {
                     participant,
                     speaking,
                 });
-                let Participant::Discord(user) = participant else {
-                    return None;
-                };
-                let speaker = self.roster.iter().find(|speaker| speaker.user == user)?;
-                Some(Outward::Say(control::speaking(speaker.id, speaking)))
+                Some(Outward::Speaking(participant, speaking))
             }
             Event::Speaker { id, user, name } => {
                 self.roster.retain(|speaker| speaker.id != id);
@@ -273,6 +278,37 @@ impl Host {
         }
     }
 
+    /// What peers are told of who began to speak, or ended: they know those of the roster.
+    pub(super) fn said_to_peers(&self, who: Participant, speaking: bool) -> Option<String> {
+        let speaker = self
+            .roster
+            .iter()
+            .find(|speaker| Participant::Discord(speaker.user) == who)?;
+        Some(control::speaking(speaker.id, speaking))
+    }
+
+    /// Everybody who is there.
+    pub(super) fn people(&mut self) -> Result<People, Broken> {
+        let all = self.with(|room| room.people())?;
+        Ok(People::new(all))
+    }
+
+    /// Others are there, or they are called otherwise. Pages are told a few times a second at most.
+    pub(super) fn people_change(&mut self, now: Instant) {
+        let (due, told) = &mut self.people;
+        let next = told.and_then(|told| told.checked_add(PEOPLE));
+        due.get_or_insert(next.map_or(now, |next| next.max(now)));
+    }
+
+    /// Everybody who is there, when pages are to be told.
+    pub(super) fn changed_people(&mut self, now: Instant) -> Result<Option<People>, Broken> {
+        if self.people.0.is_none_or(|due| now < due) {
+            return Ok(None);
+        }
+        self.people = (None, Some(now));
+        self.people().map(Some)
+    }
+
     /// The ids of those of the roster who speak now.
     pub(super) fn heard(&self) -> Vec<u32> {
         let speaks = |speaker: &&Speaker| self.room.speaks(Participant::Discord(speaker.user));
@@ -288,7 +324,8 @@ impl Host {
         let room = &self.room;
         let next = catch_unwind(AssertUnwindSafe(|| room.deadline())).map_err(|_| Broken)?;
         let stage = self.stage.as_ref().and_then(|stage| stage.deadline());
-        Ok([next, stage].into_iter().flatten().min())
+        let people = self.people.0;
+        Ok([next, stage, people].into_iter().flatten().min())
     }
 
     pub(super) fn status(&mut self, now: Instant) -> Result<Status, Broken> {

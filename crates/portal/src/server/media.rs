@@ -21,6 +21,7 @@ use tokio::time::sleep_until;
 
 use super::handle::RoomLink;
 use super::host::Host;
+use super::line::{Heard, Line};
 use super::paths::Path;
 use super::session::{Left, Session};
 use super::socket::{Batch, Buffers, Socket, candidates};
@@ -44,6 +45,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Wake {
     notify: Notify,
     links: Mutex<Vec<Arc<RoomLink>>>,
+    /// Of pages that said something.
+    lines: Mutex<Vec<Arc<Line>>>,
     pub(super) rooms: AtomicUsize,
     pub(super) stopped: AtomicBool,
 }
@@ -58,6 +61,20 @@ impl Wake {
         links.push(link);
         drop(links);
         self.notify.notify_one();
+    }
+
+    pub(super) fn hear(&self, line: Arc<Line>) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.stopped.load(Ordering::Acquire) {
+            return;
+        }
+        lines.push(line);
+        drop(lines);
+        self.notify.notify_one();
+    }
+
+    fn take_lines(&self) -> Vec<Arc<Line>> {
+        std::mem::take(&mut *self.lines.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn take(&self) -> Vec<Arc<RoomLink>> {
@@ -182,6 +199,7 @@ impl Media {
                 self.command(command, now);
             }
             self.look(now);
+            self.hear(now);
             self.ring(now);
             self.work(now);
         }
@@ -207,6 +225,33 @@ impl Media {
                 Ok(()) => self.stir_room(key),
                 Err(_) => self.break_room(key),
             }
+        }
+    }
+
+    /// What pages said.
+    fn hear(&mut self, now: Instant) {
+        for line in self.wake.take_lines() {
+            line.woken.store(false, Ordering::Release);
+            let Some(&index) = self.by_session.get(&line.session) else {
+                continue;
+            };
+            let Some(Some(session)) = self.peers.get_mut(index) else {
+                continue;
+            };
+            session.heard = now;
+            while let Some(heard) = line.heard() {
+                match heard {
+                    Heard::Said(said) => {
+                        guarded(&self.counts, session, |session| session.hear(now, said));
+                    }
+                    Heard::Alive => {}
+                    Heard::Gone => {
+                        session.leave(Left::Said);
+                        break;
+                    }
+                }
+            }
+            self.stir(index);
         }
     }
 
@@ -277,6 +322,8 @@ impl Drop for Media {
         self.wake.stopped.store(true, Ordering::Release);
         let waiting = std::mem::take(&mut *links);
         drop(links);
+        // They have the wake in them.
+        self.wake.take_lines();
         for link in self.rooms.values().map(|host| &host.link).chain(&waiting) {
             link.outbox.close();
         }

@@ -7,6 +7,7 @@ mod counters;
 pub(crate) mod fuzzing;
 mod handle;
 mod host;
+mod line;
 mod media;
 mod paths;
 mod queue;
@@ -37,6 +38,7 @@ pub use counters::Counters;
 use counters::{Counts, count};
 pub(crate) use handle::RoomLink;
 pub use handle::{Happened, Portal, PortalEvent};
+pub(crate) use line::{Heard, Line};
 pub(crate) use media::{Command, NoSession, Refused, Restarted, SessionAddress};
 use media::{Media, Wake};
 use queue::Queue;
@@ -60,6 +62,8 @@ pub enum Kind {
     Whep,
     /// Both ways, by tracks or data channels.
     Peer,
+    /// It sees and hears by a WebSocket.
+    Tv,
 }
 
 impl fmt::Display for Kind {
@@ -68,6 +72,7 @@ impl fmt::Display for Kind {
             Self::Whip => "whip",
             Self::Whep => "whep",
             Self::Peer => "peer",
+            Self::Tv => "tv",
         })
     }
 }
@@ -238,6 +243,12 @@ impl Portals {
 }
 
 impl Shared {
+    /// What is between a page and the loop of its room.
+    pub(crate) fn line(&self, link: &RoomLink, session: String) -> Option<Arc<Line>> {
+        let wake = self.handles.get(link.media_loop)?.wake.clone();
+        Some(Arc::new(Line::new(session, wake)))
+    }
+
     fn links(&self) -> MutexGuard<'_, HashMap<String, Arc<RoomLink>>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }

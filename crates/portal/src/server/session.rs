@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::admission::Permit;
+use super::line::LoopEnd;
 use super::paths::PeerPaths;
 use super::ssrcs::Ssrcs;
 use super::{Kind, Limits};
@@ -16,6 +17,8 @@ use crate::peer::{Channel, Closed, Datagram, Event, Message, Peer, Rtp};
 use crate::rate::Rate;
 use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
 use crate::token::Claims;
+use crate::tv::message::{FromPage, Said};
+use crate::tv::people::People;
 use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
 pub use left::Left;
 use pictures::Pictures;
@@ -105,6 +108,8 @@ pub(super) struct Session {
     pub(super) room: u64,
     pub(super) name: String,
     pub(super) info: PeerInfo,
+    /// To the WebSocket of a page.
+    pub(super) line: Option<LoopEnd>,
     pub(super) paths: PeerPaths,
     /// When something last came from where it is.
     pub(super) heard: Instant,
@@ -164,6 +169,7 @@ impl Session {
             room,
             name: control::name(&info.claims.name).unwrap_or_else(|| "somebody".into()),
             info,
+            line: None,
             paths,
             heard: now,
             due: None,
@@ -459,6 +465,34 @@ impl Session {
         }
         if let Err(error) = self.peer.send(now, control, Message::Text(text)) {
             tracing::debug!(%error, "a peer does not hear");
+        }
+    }
+
+    /// A page says something.
+    pub(super) fn hear(&mut self, now: Instant, said: FromPage) {
+        if !self.words.take(1, now) {
+            return self.drop_one(now);
+        }
+        self.peer.hear(now, said);
+    }
+
+    /// The room has taken a page.
+    pub(super) fn greet(&mut self, people: &People) {
+        let hello = Said::Hello {
+            name: &self.name,
+            audio: self.wants.hears,
+        };
+        self.peer.tell(hello.text());
+        self.peer.tell(Said::People(people).text());
+    }
+
+    /// Messages for a page go on their way.
+    pub(super) fn flush_page(&mut self) {
+        while let Some(message) = self.peer.to_page() {
+            let room = self.line.as_ref().is_some_and(|line| line.0.push(message));
+            if !room {
+                return self.leave(Left::Stuck);
+            }
         }
     }
 

@@ -64,6 +64,8 @@ pub(crate) enum Feedback {
     Lost(u8),
     /// It takes its link to carry so many bits a second.
     Carries(u64),
+    /// What it was sent comes late: its link is full.
+    Slow,
 }
 
 /// What comes out of a stage.
@@ -312,6 +314,7 @@ impl Stage {
             }
             Feedback::Lost(of_256) => viewer.lost(now, of_256),
             Feedback::Carries(bits) => viewer.carries(now, bits),
+            Feedback::Slow => viewer.slow(now),
         };
         if other {
             self.aim(now, peer);
@@ -466,6 +469,7 @@ pub(crate) mod fuzzing {
                     now,
                     viewer,
                     match more & 3 {
+                        0 if more & 4 != 0 => Feedback::Slow,
                         0 => Feedback::Keyframe,
                         1 => Feedback::Missing(vec![number, number.wrapping_add(1)]),
                         2 => Feedback::Lost(*low),

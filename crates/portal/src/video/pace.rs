@@ -109,6 +109,11 @@ impl Pace {
         fell && bits < rate && self.congest(now, layers, false)
     }
 
+    /// What it is sent comes late, and who says so sends nothing of it by itself until that is over. Whether that changes anything.
+    pub(super) fn slow(&mut self, now: Instant, layers: usize) -> bool {
+        self.congest(now, layers, false)
+    }
+
     fn congest(&mut self, now: Instant, layers: usize, may_pause: bool) -> bool {
         let since = |then: Instant| now.saturating_duration_since(then);
         if self.paused() || self.stepped.is_some_and(|it| since(it) < SETTLES) {
@@ -232,7 +237,10 @@ mod tests {
         assert_eq!(link.pace.layer(2), 1);
         // It guesses: the picture does not stop for that.
         link.after(3);
+        assert!(!link.pace.slow(link.now, 2) && !link.pace.paused());
         assert!(!link.pace.carries(link.now, 300, 2_000, 2) && !link.pace.paused());
+        assert!(link.pace.slow(link.now, 3));
+        assert_eq!(link.pace.layer(3), 2);
     }
 
     #[test]

@@ -287,6 +287,11 @@ impl Viewer {
         self.pace.carries(now, bits, rate, self.layers)
     }
 
+    /// What it is sent comes late. Whether it is to see something else.
+    pub(super) fn slow(&mut self, now: Instant) -> bool {
+        self.pace.slow(now, self.layers)
+    }
+
     pub(super) fn health(&mut self, now: Instant, peer: PeerId) -> ViewerHealth {
         let sees = self.sees().filter(|_| !self.waiting);
         ViewerHealth {

@@ -6,14 +6,17 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use uro_discord_media::VideoCodec;
 
 use super::super::handle::RoomLink;
+use super::super::line::{Line, LoopEnd};
 use super::super::paths::PeerPaths;
 use super::super::session::{Left, PeerInfo, Session, Wants};
 use super::super::{Kind, count};
 use super::{Media, guarded};
 use crate::peer::{Offer, OfferError, Peer, Rtc};
 use crate::room::Status;
+use crate::tv::Tv;
 
 /// What the endpoint asks of a loop.
 pub(crate) enum Command {
@@ -22,6 +25,15 @@ pub(crate) enum Command {
         offer: Offer,
         info: PeerInfo,
         reply: oneshot::Sender<Result<Answered, Refused>>,
+    },
+    /// A page comes by a WebSocket.
+    Watch {
+        link: Arc<RoomLink>,
+        info: PeerInfo,
+        line: Arc<Line>,
+        takes: Vec<VideoCodec>,
+        hears: bool,
+        reply: oneshot::Sender<Result<(), Refused>>,
     },
     /// A candidate of a session. They are not needed; whether it is there is.
     Look {
@@ -99,6 +111,21 @@ impl Media {
                 let answer = self.join(&link, offer, info, now);
                 let joined = answer.is_ok();
                 if reply.send(answer).is_err() && joined {
+                    self.end_session(&session);
+                }
+            }
+            Command::Watch {
+                link,
+                info,
+                line,
+                takes,
+                hears,
+                reply,
+            } => {
+                let session = info.session.clone();
+                let joined = self.watch(&link, info, line, (takes, hears), now);
+                let is_in = joined.is_ok();
+                if reply.send(joined).is_err() && is_in {
                     self.end_session(&session);
                 }
             }
@@ -207,28 +234,56 @@ impl Media {
             // Of 16 random letters.
             return Err(Refused::Panic);
         }
-        let id = host.number();
+        let id = (host.number(), link.key);
+        let peer = Box::new(peer);
+        let session = Session::new(now, &self.limits, id, peer, paths, info, wants);
+        let index = self.place(session);
+        self.by_ufrag.insert(ufrag.clone(), index);
+        Ok((answer, ufrag))
+    }
+
+    fn watch(
+        &mut self,
+        link: &Arc<RoomLink>,
+        info: PeerInfo,
+        line: Arc<Line>,
+        (takes, hears): (Vec<VideoCodec>, bool),
+        now: Instant,
+    ) -> Result<(), Refused> {
+        let end = LoopEnd(line);
+        self.look(now);
+        let host = self.rooms.get_mut(&link.key).ok_or(Refused::Closed)?;
+        let wants = Wants {
+            sends: false,
+            hears,
+            data: false,
+            shows: false,
+            sees: !takes.is_empty(),
+        };
+        let id = (host.number(), link.key);
+        let peer = Box::new(Tv::new(now, takes, hears));
+        let paths = PeerPaths::new("");
+        let mut session = Session::new(now, &self.limits, id, peer, paths, info, wants);
+        session.line = Some(end);
+        self.place(session);
+        Ok(())
+    }
+
+    /// A new peer of a room that is there.
+    fn place(&mut self, session: Session) -> usize {
         let index = self.free.pop().unwrap_or(self.peers.len());
         if index == self.peers.len() {
             self.peers.push(None);
         }
-        host.peers.insert(id, index);
-        self.by_ufrag.insert(ufrag.clone(), index);
-        self.by_session.insert(info.session.clone(), index);
-        let session = Session::new(
-            now,
-            &self.limits,
-            (id, link.key),
-            Box::new(peer),
-            paths,
-            info,
-            wants,
-        );
+        if let Some(host) = self.rooms.get_mut(&session.room) {
+            host.peers.insert(session.id, index);
+        }
+        self.by_session.insert(session.info.session.clone(), index);
         if let Some(slot) = self.peers.get_mut(index) {
             *slot = Some(Box::new(session));
         }
         self.stir(index);
-        Ok((answer, ufrag))
+        index
     }
 
     fn restart(&mut self, index: usize, ufrag: &str, password: &str, now: Instant) -> Restarted {

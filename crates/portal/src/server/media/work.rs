@@ -14,7 +14,9 @@ use super::super::socket::{Route, Socket};
 use super::{Media, Timer, guarded};
 use crate::channel::control;
 use crate::peer::Datagram;
-use crate::room::PeerId;
+use crate::room::{PeerId, Side};
+use crate::tv::message::Said;
+use crate::tv::people;
 
 impl Media {
     /// Until nothing moves any more.
@@ -71,7 +73,10 @@ impl Media {
                 .with(|room| room.join(now, session.id, member))
                 .and_then(|joined| Self::joined(host, session, joined.err(), now)),
             Action::Voice(source, packet) => host.with(|room| room.from_world(now, source, packet)),
-            Action::Name(source, name) => host.with(|room| room.name(source, name)),
+            Action::Name(source, name) => {
+                host.people_change(now);
+                host.with(|room| room.name(source, name))
+            }
             Action::Video(packet) => {
                 host.with_stage(now, |stage| stage.packet(now, session.id, packet))
             }
@@ -119,6 +124,10 @@ impl Media {
         if let Some(PeerId(peer)) = host.on_air() {
             session.say(now, control::on_air(Some(peer)));
         }
+        if session.line.is_some() {
+            session.greet(&host.people()?);
+        }
+        host.people_change(now);
         host.picture(now, session.id, session.shows(), session.sees())
     }
 
@@ -187,12 +196,34 @@ impl Media {
                     }
                     self.stir(index);
                 }
-                Outward::Say(text) => self.say_all(key, &text, now),
+                Outward::Speaking(who, speaking) => {
+                    // A player of whom nothing was known before, perhaps.
+                    if who.side() == Side::World {
+                        host.people_change(now);
+                    }
+                    if let Some(text) = host.said_to_peers(who, speaking) {
+                        self.say_all(key, &text, now);
+                    }
+                    let id = people::id(who);
+                    let said = Said::Speaking { id: &id, speaking };
+                    self.tell_pages(key, &said.text());
+                }
                 Outward::Roster => {
                     let roster = control::roster(&host.roster);
+                    host.people_change(now);
                     self.say_all(key, &roster, now);
                 }
+                Outward::Say(text) => self.say_all(key, &text, now),
             }
+        }
+        let changed = match self.rooms.get_mut(&key) {
+            Some(host) => host.changed_people(now),
+            None => return,
+        };
+        match changed {
+            Ok(Some(people)) => self.tell_pages(key, &Said::People(&people).text()),
+            Ok(None) => {}
+            Err(_) => return self.break_room(key),
         }
         let Some(host) = self.rooms.get_mut(&key) else {
             return;
@@ -226,8 +257,29 @@ impl Media {
         }
     }
 
+    /// To all pages that are in.
+    fn tell_pages(&mut self, key: u64, text: &str) {
+        let Some(host) = self.rooms.get(&key) else {
+            return;
+        };
+        for index in host.peers.values().copied().collect::<Vec<_>>() {
+            if let Some(Some(session)) = self.peers.get_mut(index)
+                && session.in_room
+                && session.line.is_some()
+            {
+                guarded(&self.counts, session, |session| {
+                    session.peer.tell(text.to_owned());
+                });
+                self.stir(index);
+            }
+        }
+    }
+
     /// What a peer's machine has for the network.
     fn flush(&mut self, index: usize, session: &mut Session, now: Instant) {
+        if session.line.is_some() {
+            guarded(&self.counts, session, Session::flush_page);
+        }
         loop {
             let transmit = guarded(&self.counts, session, |session| session.peer.transmit());
             let Some(Some(transmit)) = transmit else {
@@ -294,6 +346,9 @@ impl Media {
             });
             self.flush(index, &mut session, now);
         }
+        if let Some(line) = session.line.take() {
+            line.0.end(why);
+        }
         for path in session.paths.all() {
             if self.by_path.get(path).is_some_and(|it| it.peer == index) {
                 self.by_path.remove(path);
@@ -314,6 +369,7 @@ impl Media {
         if !session.in_room {
             return;
         }
+        host.people_change(now);
         let left = host.leave(now, session.id);
         host.tell(PortalEvent::PeerLeft {
             peer: session.id,
