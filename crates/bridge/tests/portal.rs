@@ -10,19 +10,23 @@ mod support;
 mod world;
 
 use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use member::Member;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 use support::sim::Discord;
 use support::{Bridge, patiently};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 use uro_discord_wire::{
     FromBridge, HttpState, MediaState, ParticipantStats, PeerJoined, PortalState, Side, VoiceState,
 };
-use world::{Ready, World, desired, media, portal, portals, ready};
+use world::{Ready, World, desired, media, portal, portals, ready, token};
 
 /// What crosses the portal, in Hz.
 const WORLD: f64 = 440.0;
@@ -143,6 +147,45 @@ async fn a_tone_goes_both_ways_and_both_sides_see_who_speaks() {
     })
     .await;
     bridge.close().await;
+}
+
+#[tokio::test]
+async fn a_page_comes_by_a_websocket_and_goes_with_the_listener() {
+    let discord = Discord::start().await;
+    let mut bridge = Bridge::greeted().await;
+    let mut wanted = desired(&discord, &[(7, "Zoë")]);
+    bridge.desire(wanted.clone()).await;
+    let Ready { http, .. } = ready(&mut bridge).await;
+    let (parts, body) = ask("GET", &format!("{http}/portal/lobby/tv/"), &[]).await;
+    assert_eq!(parts.status, 200);
+    assert!(body.starts_with(b"<!doctype html>"));
+    let url = format!("{}/portal/lobby/tv", http.replacen("http", "ws", 1));
+    let (mut page, _) = connect_async(&url).await.unwrap();
+    let hello =
+        json!({"op": "hello", "token": token().expose_secret(), "video": ["VP8"], "audio": true});
+    page.send(Message::text(hello.to_string())).await.unwrap();
+    let joined = portal(&mut bridge, |state| match state {
+        PortalState::PeerJoined(joined) => Some(joined),
+        _ => None,
+    })
+    .await;
+    assert_eq!(joined.kind, "tv");
+    let mut said = Vec::new();
+    patiently("who is there", async {
+        while said.len() < 2 {
+            if let Message::Text(text) = page.next().await.unwrap().unwrap() {
+                said.push(serde_json::from_str::<Value>(&text).unwrap()["op"].clone());
+            }
+        }
+    })
+    .await;
+    assert_eq!(said, ["hello", "people"]);
+    wanted["http"] = Value::Null;
+    bridge.desire(wanted).await;
+    patiently("the end of the page", async {
+        while let Some(Ok(_)) = page.next().await {}
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! One connection's client: whose turn it is, and for how long it may be.
 
 use super::budget::{Share, Turn};
+use futures_util::task::AtomicWaker;
 use hyper::StatusCode;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -25,6 +27,9 @@ pub struct Client {
     pub peer: IpAddr,
     share: Share,
     progress: Mutex<Progress>,
+    /// It is to end, whoever has it.
+    cut: AtomicBool,
+    reader: AtomicWaker,
 }
 
 struct Progress {
@@ -76,7 +81,21 @@ impl Client {
                 version: Version::Unknown,
                 refused: None,
             }),
+            cut: AtomicBool::new(false),
+            reader: AtomicWaker::new(),
         }
+    }
+
+    /// Ends the connection when it has gone elsewhere, as that of a WebSocket has: it reads nothing any more.
+    pub fn cut(&self) {
+        self.cut.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    /// Whether nothing is to be read any more; else who reads is woken when that changes.
+    pub fn is_cut(&self, context: &Context<'_>) -> bool {
+        self.reader.register(context.waker());
+        self.cut.load(Ordering::Acquire)
     }
 
     /// Waits until somebody else has got the place.

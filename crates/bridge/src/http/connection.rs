@@ -120,8 +120,14 @@ async fn http<S: Stream>(
         }
     };
     drop(served);
-    // An upgraded connection has gone elsewhere.
-    if let Ok(stream) = returned.await {
+    // An upgraded connection has gone elsewhere, and comes back when it has ended.
+    let returned = tokio::select! {
+        biased;
+        returned = returned => returned,
+        () = client.evicted() => return client.cut(),
+        _ = closing.wait_for(|closing| *closing) => return client.cut(),
+    };
+    if let Ok(stream) = returned {
         tokio::select! {
             () = linger(stream, why) => {}
             () = client.evicted() => {}

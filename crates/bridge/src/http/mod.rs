@@ -10,6 +10,7 @@ mod client;
 mod connection;
 mod exchange;
 mod listener;
+mod pages;
 mod portal;
 mod refusal;
 mod relay;

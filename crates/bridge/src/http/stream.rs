@@ -52,6 +52,9 @@ impl<S: Stream> AsyncRead for Watched<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.client.is_cut(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         let before = buffer.filled().len();
         ready!(self.stream()?.poll_read(context, buffer))?;
         if let Some(bytes @ [_, ..]) = buffer.filled().get(before..) {

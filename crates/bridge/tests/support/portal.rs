@@ -61,7 +61,7 @@ pub fn portals(discord: &Discord, members: &[(u64, &str)]) -> Value {
 }
 
 /// A token as Elixir makes them.
-fn token() -> SecretString {
+pub fn token() -> SecretString {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let claims = Claims {
         iss: "uro_discord".into(),

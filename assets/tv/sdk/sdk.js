@@ -1,0 +1,1 @@
+export { DiscordSDK, Events } from '@discord/embedded-app-sdk';

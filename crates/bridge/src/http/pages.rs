@@ -1,0 +1,158 @@
+//! The pages of portals: the one by which a browser joins a call, and World TV, which Discord shows as an Activity. Their files are beside each other, so that they are
+//! found whatever a proxy takes from the path.
+
+use super::portal::PATH;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY,
+    UPGRADE, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::{Method, Response, StatusCode};
+
+type File = (&'static str, &'static str);
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
+
+macro_rules! files {
+    ($folder:literal, $($file:literal)*) => {
+        [$(($file, include_str!(concat!("../../../../assets/", $folder, "/", $file)))),*]
+    };
+}
+
+const JOIN: [File; 5] = files!["portal", "index.html" "page.css" "page.js" "session.js" "level.js"];
+
+const TV: [File; 11] = files![
+    "tv", "index.html" "page.css" "page.js" "people.js" "picture.js" "ring.js" "socket.js" "sound.js"
+    "whep.js" "activity.js" "sdk.js"
+];
+
+/// What a page may do: speak with the address it came from, and nothing else.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Who may show it in a frame of his: nobody.
+const ALONE: &str = "; frame-ancestors 'none'";
+
+/// The page, or a file of it, if it is that which is asked for.
+pub fn page(request: &Request) -> Option<Response<Body>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = request.uri().path().strip_prefix(PATH)?;
+    let Some((id, rest)) = path.split_once('/') else {
+        // An Activity is asked for without a path, and framed by Discord, whose proxy has a policy of its own.
+        return if is_id(path) {
+            moved(path)
+        } else {
+            file(&TV, path, "")
+        };
+    };
+    if !is_id(id) {
+        return None;
+    }
+    match rest.strip_prefix("tv") {
+        // Else it is the WebSocket's.
+        Some("") if !request.headers().contains_key(UPGRADE) => moved("tv"),
+        Some(rest) if rest.starts_with('/') => file(&TV, &rest[1..], ALONE),
+        _ => file(&JOIN, rest, ALONE),
+    }
+}
+
+fn is_id(text: &str) -> bool {
+    let fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !text.is_empty() && text.bytes().all(fit)
+}
+
+/// Its files are beside it: the address ends with a slash. It is told from here, as proxies may take the path's beginning away.
+fn moved(last: &str) -> Option<Response<Body>> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let location = HeaderValue::try_from(format!("{last}/")).ok()?;
+    response.headers_mut().insert(LOCATION, location);
+    Some(response)
+}
+
+fn file(files: &[File], name: &str, frames: &str) -> Option<Response<Body>> {
+    let name = if name.is_empty() { "index.html" } else { name };
+    let (_, content) = files.iter().find(|(file, _)| *file == name)?;
+    let kind = match name.rsplit_once('.') {
+        Some((_, "html")) => HTML,
+        Some((_, "css")) => CSS,
+        _ => JAVASCRIPT,
+    };
+    let policy = HeaderValue::try_from(format!("{POLICY}{frames}")).ok()?;
+    let mut response = Response::new(Body::from(*content));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, policy);
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn get(path: &str, upgrade: bool) -> Option<Response<Body>> {
+        let mut request = Request::builder().uri(path);
+        if upgrade {
+            request = request.header(UPGRADE, "websocket");
+        }
+        page(&request.body(Body::empty()).unwrap())
+    }
+
+    fn kind(path: &str) -> String {
+        let Some(response) = get(path, false) else {
+            return String::new();
+        };
+        let headers = response.headers();
+        let value = headers.get(LOCATION).or(headers.get(CONTENT_TYPE));
+        value.unwrap().to_str().unwrap().into()
+    }
+
+    #[test]
+    fn pages_have_their_files_beside_them() {
+        assert_eq!(kind("/portal/lobby"), "lobby/");
+        assert_eq!(kind("/portal/lobby/"), HTML);
+        assert_eq!(kind("/portal/lobby/session.js"), JAVASCRIPT);
+        assert_eq!(kind("/portal/lobby/tv"), "tv/");
+        assert_eq!(kind("/portal/lobby/tv/"), HTML);
+        assert_eq!(kind("/portal/lobby/tv/page.css"), CSS);
+        assert_eq!(kind("/portal/"), HTML);
+        assert_eq!(kind("/portal/sdk.js"), JAVASCRIPT);
+        for other in [
+            "/portal/lobby/whep",
+            "/portal/a.b/",
+            "/portal/lobby/tv/x",
+            "/portal/x.js",
+            "/portal//tv/",
+        ] {
+            assert_eq!(kind(other), "", "{other}");
+        }
+        assert!(
+            get("/portal/lobby/tv", true).is_none(),
+            "a WebSocket is no page"
+        );
+    }
+
+    #[test]
+    fn only_the_activity_may_be_framed() {
+        let policy = |path| {
+            let response = get(path, false).unwrap();
+            let policy = response.headers()[CONTENT_SECURITY_POLICY]
+                .to_str()
+                .unwrap();
+            policy.contains("frame-ancestors 'none'")
+        };
+        assert!(policy("/portal/lobby/tv/") && policy("/portal/lobby/"));
+        assert!(!policy("/portal/"));
+    }
+}
