@@ -9,6 +9,7 @@ use crate::{
     app::App,
     faults::once,
     id::iso8601,
+    oauth::give_activity,
     outgoing,
     state::{User, seed},
 };
@@ -48,6 +49,8 @@ enum Action {
     Revoke,
     /// Time goes by: his access tokens and codes end.
     Expire,
+    /// He looks at our application's Activity, whose page asks Discord's client who he is.
+    Activity,
 }
 
 /// Answers whether there was anything to revoke, and what the application answered to the event.
@@ -59,6 +62,10 @@ pub async fn act(State(app): State<App>, Body(act): Body<Act>) -> Answer {
             Action::Expire => {
                 state.oauth.expire(user);
                 return Ok(Json(json!({})));
+            }
+            Action::Activity => {
+                let code = give_activity(&mut state, user)?;
+                return Ok(Json(json!({"code": code})));
             }
             Action::Revoke => state.oauth.revoke(user, seed::APPLICATION),
         };

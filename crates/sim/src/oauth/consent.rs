@@ -14,7 +14,7 @@ use super::{
     page::{self, Consent},
     params::Params,
     request::{ACCESS_DENIED, Callback, Known, Refusal, Request, judge},
-    scope::BOT,
+    scope::{BOT, Scopes},
 };
 use crate::{
     StartError,
@@ -256,6 +256,29 @@ fn give_code(
             .append_pair("permissions", &permissions.to_string());
     }
     Ok(url.into())
+}
+
+/// A code for an Activity that this user looks at, who is not asked: Discord's client has it, and no page.
+pub fn give_activity(state: &mut Discord, user: Id) -> Result<String, StartError> {
+    let code = seed::secret(22)?;
+    let grant = Grant {
+        user,
+        application: seed::APPLICATION,
+        scopes: Scopes::parse("identify").unwrap_or_default(),
+        guild: None,
+    };
+    state.log.push(
+        "oauth_authorized",
+        json!({"user_id": user, "application_id": grant.application, "scopes": grant.scopes, "guild_id": null}),
+    );
+    let now = unix_ms();
+    state.oauth.authorize(&grant, now);
+    let binding = Binding {
+        redirect_uri: String::new(),
+        challenge: None,
+    };
+    state.oauth.add_code(&code, grant, binding, now);
+    Ok(code)
 }
 
 /// Who is logged in: whom the query or the cookie `as` names. Bots do not log in.

@@ -168,6 +168,12 @@ impl Grants {
         });
     }
 
+    /// Whether a code was given to an Activity, which no page brings anywhere: it is bound to no redirect URI.
+    pub fn is_of_activity(&self, secret: &str) -> bool {
+        let code = self.codes.get(Hash::of(secret));
+        code.is_some_and(|code| code.binding.redirect_uri.is_empty())
+    }
+
     /// What a code stands for, which is good once, for `lifetime` ms, and to the application that it was made for.
     pub fn redeem(
         &mut self,

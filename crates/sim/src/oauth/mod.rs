@@ -22,6 +22,7 @@ use axum::{
 use serde_json::{Value, json};
 
 pub use self::{
+    consent::give_activity,
     grants::{Access, Grants},
     me::{may, user},
 };

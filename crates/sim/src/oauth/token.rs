@@ -38,7 +38,10 @@ pub async fn token(State(app): State<App>, headers: HeaderMap, body: Bytes) -> A
         "authorization_code" => {
             let application = client(&state, &headers, &params)?;
             let code = required(&params, "code")?;
-            let redirect_uri = required(&params, "redirect_uri")?;
+            let redirect_uri = match params.get("redirect_uri") {
+                None if state.oauth.is_of_activity(code) => "",
+                _ => required(&params, "redirect_uri")?,
+            };
             let verifier = params.get("code_verifier");
             let lifetime = state.settings.oauth_code_ms;
             let grant =

@@ -171,6 +171,13 @@ const commandName = ({ data }) => {
 /** What was used to bring this message about, if it was a command. */
 const usage = (message) => state.interactions.find((i) => i.type === 2 && i.response?.message?.id === message.id);
 
+/** The Activities that were opened in a channel. */
+const launches = (channel) => state.interactions.filter((i) => i.response?.type === 12 && i.channel_id === channel.id);
+
+const launchNode = (interaction) => make('div', { class: 'message first' },
+  make('div', { class: 'reply' }, make('b', {}, userName(interaction.user_id)), make('span', {}, ' opened the Activity ')),
+  make('a', { href: `activity?user=${encodeURIComponent(interaction.user_id)}`, target: '_blank', rel: 'noopener' }, 'Show it as that user'));
+
 /** The answers that only one user sees, with whom. */
 const privateMessages = () => state.interactions.flatMap((i) =>
   [i.response?.private ? i.response.message : null, ...i.followups].filter(Boolean).map((message) => ({ ...message, only: i.user_id })));
@@ -349,7 +356,8 @@ function showMessages() {
     day = date.toDateString();
     nodes.push(messageNode(message, messages[at - 1]));
   });
-  if (!messages.length) nodes.push(make('p', { class: 'empty' }, `Nothing has been said in #${channel.name}.`));
+  nodes.push(...launches(channel).map(launchNode));
+  if (!nodes.length) nodes.push(make('p', { class: 'empty' }, `Nothing has been said in #${channel.name}.`));
   list.replaceChildren(...nodes);
   list.dataset.channel = channel.id;
   state.seen.set(channel.id, messages.filter((m) => !m.only).at(-1)?.id);

@@ -52,6 +52,8 @@ pub struct Settings {
     pub interaction_token_ms: u64,
     /// Where users may be sent back to after they allowed something. Empty: to any `http` or `https` URL of this machine.
     pub redirect_uris: Vec<String>,
+    /// Where the application's Activity is, as the root of its URL mappings has it. Empty: it has none.
+    pub activity_url: String,
     /// How long a code of OAuth2 is good, in milliseconds.
     pub oauth_code_ms: u64,
     /// How long an access token of OAuth2 is good, in milliseconds.
@@ -95,6 +97,7 @@ impl Default for Settings {
             nonce_memory_ms: 3 * 60 * 1_000,
             interaction_token_ms: 15 * 60 * 1_000,
             redirect_uris: Vec::new(),
+            activity_url: String::new(),
             // Discord's staff says so in its issue 1768.
             oauth_code_ms: 100 * 1_000,
             oauth_token_ms: 7 * 24 * 60 * 60 * 1_000,
@@ -131,6 +134,7 @@ pub struct SettingsChange {
     nonce_memory_ms: Option<u64>,
     interaction_token_ms: Option<u64>,
     redirect_uris: Option<Vec<String>>,
+    activity_url: Option<String>,
     oauth_code_ms: Option<u64>,
     oauth_token_ms: Option<u64>,
     voice_heartbeat_interval_ms: Option<u64>,
@@ -173,6 +177,7 @@ impl Settings {
         set(&mut self.nonce_memory_ms, change.nonce_memory_ms);
         set(&mut self.interaction_token_ms, change.interaction_token_ms);
         set(&mut self.redirect_uris, change.redirect_uris);
+        set(&mut self.activity_url, change.activity_url);
         set(&mut self.oauth_code_ms, change.oauth_code_ms);
         set(&mut self.oauth_token_ms, change.oauth_token_ms);
         set(
