@@ -249,10 +249,17 @@ defmodule UroDiscord.Config do
     if __MODULE__.Portal.keys_of(portal) == [],
       do:
         {config, if(portal.open == [], do: [], else: [within(:portal, :key, "is missing, and portal.open needs it")])},
-      else: {config, without_port(config) ++ without_voice(config) ++ apart(config)}
+      else: {config, without_port(config) ++ without_voice(config) ++ apart(config) ++ without_secret(config)}
   end
 
   defp portal(config), do: {config, []}
+
+  defp without_secret(%{portal: %{activity: true}, accounts: %{client_secret: nil}}) do
+    wrong = "is missing, and portal.activity needs it: by it Discord says who watches"
+    [within(:accounts, :client_secret, wrong)]
+  end
+
+  defp without_secret(_config), do: []
 
   defp without_port(%{web: %{port: nil}}),
     do: [within(:web, :port, "is missing, and portals need it: their peers come by HTTP first")]

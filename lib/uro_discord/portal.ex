@@ -52,7 +52,7 @@ defmodule UroDiscord.Portal do
           who: String.t(),
           name: String.t(),
           role: :publish | :watch | :peer,
-          kind: :whip | :whep | :peer,
+          kind: :whip | :whep | :peer | :tv,
           world?: boolean()
         }
 
@@ -212,7 +212,7 @@ defmodule UroDiscord.Portal do
   A token for a peer of this portal, open or not: what `url/2` is asked with (`Authorization: Bearer …`). Whoever has it may use it until it is over, so hand it out
   over HTTPS, to the one it is for. Options:
 
-    * `:role`, required: `:publish` may speak (WHIP), `:watch` may listen (WHEP), `:peer` may do both, and forward the voices of a world;
+    * `:role`, required: `:publish` may speak (WHIP), `:watch` may watch and listen (WHEP, World TV), `:peer` may do both, and forward the voices of a world;
     * `:who`, required: the id of the player or server that it is for, by which it is muted and counted: a text without a slash;
     * `:name`: what others see: `who`;
     * `:expires_in`, in seconds, a day at most: an hour. A connection that is there stays; a new one needs a token that is good.
@@ -228,12 +228,12 @@ defmodule UroDiscord.Portal do
 
   @doc """
   Where peers of a portal offer WebRTC: `:whip` to publish, `:whep` to listen, `:peer` both ways and for data channels, as Godot's are; `:still`, where the newest picture is to be had (docs/portal.md, "Pictures"); or `{:page, token}`, a link for a
-  person, to a page with which a browser is a peer (keep it as secret as the token). It begins with `public_url:` of the
+  person, to a page with which a browser is a peer, or `{:tv, token}`, to one that shows the world, for which a token to watch is enough (keep these as secret as the token). It begins with `public_url:` of the
   configuration; without one, with the listener's own address, good on this machine.
 
   Errors: `:invalid`; `:unavailable` (there is no `public_url:`, and the listener does not listen yet); `:disabled`, `:not_started`.
   """
-  @spec url(String.t(), :whip | :whep | :peer | :still | {:page, token :: String.t()}) ::
+  @spec url(String.t(), :whip | :whep | :peer | :still | {:page | :tv, token :: String.t()}) ::
           {:ok, String.t()} | {:error, Error.t()}
   def url(id, kind) do
     with {:ok, %{config: config}} <- runtime(),

@@ -5,7 +5,7 @@ defmodule UroDiscord.Web do
   require Logger
 
   alias UroDiscord.{Error, Runtime, Telemetry}
-  alias UroDiscord.Web.{Deliveries, Feeds, Interactions, Link, Notify, Request, Response, WebhookEvents}
+  alias UroDiscord.Web.{Activity, Deliveries, Feeds, Interactions, Link, Notify, Request, Response, WebhookEvents}
 
   @json ["application/json"]
   # `curl -d` says it sends a form; what it sends is the text.
@@ -67,6 +67,8 @@ defmodule UroDiscord.Web do
       %{method: "GET", path: ["deliveries", :id], to: Deliveries, types: nil, body: 0},
       %{method: "POST", path: ["interactions"], to: Interactions, types: @json, body: 128 * 1024, signed: true},
       %{method: "POST", path: ["webhook-events"], to: WebhookEvents, types: @json, body: 64 * 1024, signed: true},
+      %{method: "GET", path: ["activity"], to: Activity, types: nil, body: 0},
+      %{method: "POST", path: ["activity"], to: Activity, types: @json, body: 4 * 1024},
       %{method: "GET", path: ["link"], to: Link, types: nil, body: 0},
       %{method: "GET", path: ["link", "callback"], to: Link, types: nil, body: 0},
       %{method: "GET", path: ["link", "done"], to: Link, types: nil, body: 0},

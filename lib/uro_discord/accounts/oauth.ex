@@ -65,6 +65,10 @@ defmodule UroDiscord.Accounts.OAuth do
     )
   end
 
+  @doc "The same for a code that an Activity was given by Discord's client, in which there is no page to come back to."
+  @spec exchange(Runtime.t(), String.t()) :: {:ok, tokens()} | {:error, Error.t()}
+  def exchange(runtime, code), do: token(runtime, grant_type: "authorization_code", code: code)
+
   @doc "New tokens for old ones, which are good no longer."
   @spec refresh(Runtime.t(), Secret.t()) :: {:ok, tokens()} | {:error, Error.t()}
   def refresh(runtime, refresh_token),

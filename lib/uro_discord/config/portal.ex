@@ -56,7 +56,8 @@ defmodule UroDiscord.Config.Portal do
             bits: pos_integer()
           },
           open: [Open.t()],
-          close_after: non_neg_integer()
+          close_after: non_neg_integer(),
+          activity: boolean()
         }
 
   @doc false
@@ -109,6 +110,13 @@ defmodule UroDiscord.Config.Portal do
           "for how long one side must have been empty, in ms, before a portal closes that opened with `when: :people`",
         allowed: "an integer from 0 to #{@day_ms}",
         example: "portal: [close_after: 60_000]"
+      ),
+      option(:activity, &boolean/1,
+        default: false,
+        doc:
+          "whether `/watch` opens World TV as the application's Activity, which must be set up in Discord first (docs/portal.md); else it gives a link to a page",
+        allowed: "true or false",
+        example: "portal: [activity: true]"
       )
     ]
   end

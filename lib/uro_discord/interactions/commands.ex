@@ -43,7 +43,7 @@ defmodule UroDiscord.Interactions.Commands do
   defp modules(%Config{commands: given} = config), do: Enum.filter(given ++ built_in(config), &Code.ensure_loaded?/1)
 
   defp built_in(config) do
-    portal = if Config.Portal.keys_of(config.portal) == [], do: [], else: [__MODULE__.Portal]
+    portal = if Config.Portal.keys_of(config.portal) == [], do: [], else: [__MODULE__.Portal, __MODULE__.Watch]
     accounts = if Config.Accounts.on?(config), do: [__MODULE__.Link, __MODULE__.Unlink, SelfRoles.Clicks], else: []
     [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal ++ accounts
   end

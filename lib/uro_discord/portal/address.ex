@@ -4,7 +4,9 @@ defmodule UroDiscord.Portal.Address do
 
   alias UroDiscord.{Config, Error, Runtime}
 
-  @type kind :: :whip | :whep | :peer | :still | {:page, token :: String.t()}
+  @type kind :: :whip | :whep | :peer | :still | {:page | :tv, token :: String.t()}
+
+  @kinds ":whip, :whep, :peer, :still, {:page, token} or {:tv, token}"
 
   @spec url(Config.Portal.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
   def url(config, id, kind) do
@@ -15,11 +17,10 @@ defmodule UroDiscord.Portal.Address do
   defp path(:still), do: {:ok, "still.jpg"}
   # What follows the # no browser sends to anybody.
   defp path({:page, token}) when is_binary(token), do: {:ok, "#" <> token}
+  defp path({:tv, token}) when is_binary(token), do: {:ok, "tv/#" <> token}
   # Perhaps with a token in it.
-  defp path({_other, _token}),
-    do: {:error, Error.invalid("kind", "may be :whip, :whep, :peer, :still or {:page, token}")}
-
-  defp path(kind), do: {:error, Error.invalid("kind", kind, ":whip, :whep, :peer, :still or {:page, token}")}
+  defp path({_other, _token}), do: {:error, Error.invalid("kind", "may be #{@kinds}")}
+  defp path(kind), do: {:error, Error.invalid("kind", kind, @kinds)}
 
   defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
 

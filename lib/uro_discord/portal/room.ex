@@ -31,7 +31,7 @@ defmodule UroDiscord.Portal.Room do
   @viewer [:id, :peer, :name, :camera, :bits, :packets, :again, :congested]
   @paths %{"passthrough" => :passthrough, "mixed" => :mixed, "each" => :each, "unheard" => :unheard}
   @roles %{"publish" => :publish, "watch" => :watch, "peer" => :peer}
-  @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer}
+  @kinds %{"whip" => :whip, "whep" => :whep, "peer" => :peer, "tv" => :tv}
 
   @doc "Nothing is known of it any more, but what the store has; and what to tell of that."
   @spec down(t(), :down | :opening | :open, String.t()) :: {[UroDiscord.Portal.event()], t()}

@@ -1,0 +1,82 @@
+defmodule UroDiscord.Web.Activity do
+  @moduledoc false
+  # GET and POST /activity, for World TV in Discord: what the application is called there, and a token for whoever is in a portal's voice channel. Discord's
+  # client gives the page a code, by which Discord says who it is that watches.
+
+  @behaviour UroDiscord.Web.Route
+
+  require Logger
+
+  alias UroDiscord.Accounts.OAuth
+  alias UroDiscord.{Error, JSON}
+  alias UroDiscord.Portal.Viewing
+  alias UroDiscord.Web.{RateLimit, Response}
+
+  # A page asks for another one when it is over.
+  @good_s 3_600
+  # All come by Discord's proxy, so they cannot be told apart. Each costs two requests to Discord.
+  @a_minute 300
+  @longest_code 512
+
+  @impl true
+  def open(request, _params, %{config: config} = runtime) do
+    cond do
+      not config.portal.activity ->
+        message = "there is no Activity here; `config :uro_discord, portal: [activity: true]` says that there is"
+        Response.error(404, "not_configured", message)
+
+      request.method == "POST" ->
+        case RateLimit.take("activity", @a_minute) do
+          :ok ->
+            {:ok, runtime}
+
+          {:error, seconds} ->
+            Response.too_fast("rate_limited", "Too many begin to watch just now. Try again.", seconds)
+
+          :unavailable ->
+            Response.later("uro_discord is just being started again")
+        end
+
+      true ->
+        {:ok, runtime}
+    end
+  end
+
+  @impl true
+  def handle(%{method: "POST", body: body}, runtime) do
+    case JSON.decode(body) do
+      {:ok, %{"code" => code}} when is_binary(code) and byte_size(code) in 1..@longest_code -> pass(runtime, code)
+      _other -> Response.bad_request(~s(send {"code": …} with what Discord's client gave the Activity))
+    end
+  end
+
+  def handle(_get, runtime), do: Response.json(200, %{client_id: OAuth.client_id(runtime)})
+
+  defp pass(runtime, code) do
+    with {:ok, tokens} <- OAuth.exchange(runtime, code),
+         {:ok, account} <- OAuth.account(runtime, tokens.access),
+         {:ok, portal} <- Viewing.portal(account.id, nil),
+         {:ok, token} <- Viewing.token(portal, account.id, account.username, @good_s) do
+      Response.json(200, %{portal: portal.id, token: token, expires_in: @good_s})
+    else
+      {:none, []} ->
+        Response.error(404, "no_portal", "No portal to a world is open.")
+
+      {:none, _portals} ->
+        Response.error(403, "not_in_call", "Join the voice channel of the world first, then try again.")
+
+      {:error, error} ->
+        refused(error)
+    end
+  end
+
+  # It is read by people.
+  defp refused(%Error{} = error) do
+    if OAuth.grant_over?(error) do
+      Response.error(400, "bad_code", "Discord does not say who you are. Close the activity and open it again.")
+    else
+      Logger.warning("somebody could not be let in to World TV: #{Exception.message(error)}")
+      Response.later("Discord does not answer just now. Try again in a moment.")
+    end
+  end
+end

