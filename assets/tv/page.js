@@ -222,6 +222,7 @@ async function begin() {
 async function turnSound() {
   if ($('sound').hidden) return;
   soundOn = !soundOn;
+  $('note').textContent = '';
   try {
     if (way === 'webrtc') {
       $('video').muted = !soundOn;
@@ -233,7 +234,7 @@ async function turnSound() {
     }
   } catch (error) {
     soundOn = false;
-    $('state').textContent = `The browser plays no sound: ${error.message}`;
+    $('note').textContent = `The browser plays no sound: ${error.message}`;
   }
   $('sound').setAttribute('aria-pressed', String(soundOn));
   $('loud').hidden = !soundOn;
