@@ -42,14 +42,24 @@ let activity = null;
 /** Where what is seen comes from: 'webrtc' or 'socket'. */
 let way = 'socket';
 let shownAt = null;
+let drawnAt = null;
 let soundOn = false;
 let codecs = [];
 
 const sound = new Sound();
 const picture = new Picture($('canvas'), () => sound.now(), (what) => {
   if (what === 'key') socket?.say({ op: 'key' });
-  if (what === 'shown') seen();
+  if (what === 'shown') {
+    drawnAt = performance.now();
+    face('canvas');
+    seen();
+  }
 });
+
+/** Pictures are drawn, or a `<video>` plays them. */
+function face(shown) {
+  for (const id of ['canvas', 'video']) $(id).hidden = id !== shown;
+}
 
 function show(next, error = '') {
   if (next !== state) {
@@ -99,9 +109,15 @@ function listen(url, pass) {
   const hello = async () => {
     const { token } = await pass();
     const bySocket = way === 'socket';
-    return { token, video: bySocket ? codecs : [], audio: bySocket && soundOn };
+    // WebRTC has no whole pictures, of which Godot's worlds are.
+    return { token, video: [...(bySocket ? codecs : []), 'JPEG'], audio: bySocket && soundOn };
   };
   socket = new Socket(url, hello, heard);
+}
+
+/** What this browser cannot do, for people. */
+function unable() {
+  return way === 'socket' && codecs.length === 0 ? 'This browser decodes no video here. You see who is there, and worlds that send single pictures.' : '';
 }
 
 /** What the socket tells. */
@@ -111,12 +127,13 @@ function heard(what, value) {
       picture.flush();
       sound.flush();
       if (document.hidden) socket.say({ op: 'pause' });
-      if (state !== 'live') show('waiting');
+      if (state !== 'live') show('waiting', unable());
       break;
     case 'word': word(value); break;
     case 'frame':
       if (value.kind === 1) picture.take(value);
       if (value.kind === 2) sound.play(value.pts, value.data);
+      if (value.kind === 3) picture.whole(value);
       break;
     case 'lost':
       people.quiet();
@@ -158,10 +175,10 @@ async function webrtc(url, token) {
   whep = player;
   try {
     await player.play(url, $('video'), back);
-    $('video').hidden = false;
-    $('canvas').hidden = true;
+    face('video');
     const each = () => {
       if (whep !== player) return;
+      face('video');
       seen();
       $('video').requestVideoFrameCallback(each);
     };
@@ -175,8 +192,7 @@ async function webrtc(url, token) {
 function bySocket() {
   way = 'socket';
   $('video').srcObject = null;
-  $('video').hidden = true;
-  $('canvas').hidden = false;
+  face('canvas');
   socket?.again();
 }
 
@@ -212,7 +228,6 @@ async function begin() {
       listen(address('../tv'), async () => ({ token }));
       if (way === 'webrtc') webrtc(address('../whep'), token);
     }
-    if (way === 'socket' && codecs.length === 0) show('waiting', 'This browser cannot decode pictures here. You see who is there.');
   } catch (error) {
     stop();
     show('refused', error.message);
@@ -284,6 +299,8 @@ addEventListener('pageshow', ({ persisted }) => {
   if (persisted) begin();
 });
 setInterval(() => {
+  // A video that is hidden may not tell of its pictures.
+  if (whep && !$('canvas').hidden && performance.now() - drawnAt > STILL) face('video');
   if (state === 'live' && performance.now() - shownAt > STILL && !document.hidden) show('still');
 }, 500);
 

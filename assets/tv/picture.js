@@ -31,6 +31,9 @@ export class Picture {
   #encoded = [];
   #decoded = [];
   #waits = true;
+  /** A whole picture that is being decoded, and the newest that came meanwhile. */
+  #busy = false;
+  #next = null;
   #asked = 0;
   #running = true;
   drawn = 0;
@@ -85,6 +88,7 @@ export class Picture {
     for (const frame of this.#decoded.splice(0)) frame.close();
     this.#encoded = [];
     this.#waits = true;
+    this.#next = null;
     this.#close();
   }
 
@@ -117,6 +121,32 @@ export class Picture {
     this.#decode();
   }
 
+  /** A whole picture (JPEG): none needs another, so the newest is enough. */
+  async whole({ pts, data }) {
+    this.#next = { pts, data };
+    if (this.#busy) return;
+    this.#busy = true;
+    while (this.#next) {
+      const { pts: timestamp, data: bytes } = this.#next;
+      this.#next = null;
+      try {
+        const bitmap = await createImageBitmap(new Blob([bytes], { type: 'image/jpeg' }));
+        const { width, height } = bitmap;
+        this.#keep({ bitmap, timestamp, displayWidth: width, displayHeight: height, close: () => bitmap.close() });
+      } catch {
+        // One that cannot be decoded is left out: another one comes.
+        this.dropped += 1;
+      }
+    }
+    this.#busy = false;
+  }
+
+  #keep(frame) {
+    this.#decoded.push(frame);
+    // Nobody draws where nobody looks.
+    while (this.#decoded.length > 2 * DECODED) this.#decoded.shift().close();
+  }
+
   /** What should be seen now; null: whatever is newest. */
   #now() {
     const heard = this.#clock();
@@ -137,9 +167,7 @@ export class Picture {
           const decoder = new VideoDecoder({
             output: (frame) => {
               if (decoder !== this.#decoder) return frame.close();
-              this.#decoded.push(frame);
-              // Nobody draws where nobody looks.
-              while (this.#decoded.length > 2 * DECODED) this.#decoded.shift().close();
+              return this.#keep(frame);
             },
             error: () => this.#broken(decoder),
           });
@@ -179,7 +207,7 @@ export class Picture {
       this.#canvas.width = width;
       this.#canvas.height = height;
     }
-    this.#context.drawImage(frame, 0, 0, width, height);
+    this.#context.drawImage(frame.bitmap ?? frame, 0, 0, width, height);
     frame.close();
     this.drawn += 1;
     this.#tell('shown');

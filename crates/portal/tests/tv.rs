@@ -22,6 +22,9 @@ use uro_discord_opus::{Application, Encoder};
 use uro_discord_portal::token::Role;
 use uro_discord_portal::{DiscordMember, Kind, Left, Limits, PortalEvent};
 
+/// Colour bars of 160 x 96, a JPEG.
+const BARS: &[u8] = include_bytes!("fixtures/bars.jpg");
+
 const LOOPBACK: &str = "127.0.0.1:0";
 
 struct Page(WebSocketStream<MaybeTlsStream<TcpStream>>);
@@ -222,6 +225,37 @@ fn tone() -> impl Iterator<Item = Vec<u8>> {
         let size = encoder.encode(&pcm, &mut packet).ok()?;
         Some(packet[..size].to_vec())
     })
+}
+
+#[tokio::test]
+async fn a_page_sees_whole_pictures_as_they_were_sent() {
+    let (mut world, at) = world().await;
+    let plan = Plan {
+        token: token(Role::Peer, "camera"),
+        channels: true,
+        pictures: true,
+        ..Plan::default()
+    };
+    let mut camera = Client::connect(&world.routes, plan).await;
+    camera.opened().await;
+    camera.say(&json!({"type": "hello", "proto": 1, "role": "listener", "listens": "nothing"}));
+    world.joined().await;
+    camera.say(&json!({"type": "video", "shows": true}));
+    world
+        .event(|event| matches!(event, PortalEvent::OnAir { peer: Some(_) }).then_some(()))
+        .await;
+    // One chunk of it: kind, codec, stream, number, time, which chunk of how many.
+    let mut message = vec![1, 1, 0, 0, 7, 0, 0, 0, 66, 0, 0, 0, 0, 0, 1, 0];
+    message.extend(BARS);
+    camera.picture(message);
+    // The newest is there for who comes later.
+    let mut page = Page::open(&at, "lobby").await;
+    let token = token(Role::Watch, "user:1");
+    page.say(&json!({"op": "hello", "token": token, "video": ["JPEG"]}))
+        .await;
+    let frame = page.frame().await;
+    assert_eq!((frame[0], frame[1]), (3, 1));
+    assert_eq!(&frame[12..], BARS);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ defmodule UroDiscord.Web.Activity do
 
   alias UroDiscord.Accounts.OAuth
   alias UroDiscord.{Error, JSON}
-  alias UroDiscord.Portal.Viewing
+  alias UroDiscord.Portal.{Members, Viewing}
   alias UroDiscord.Web.{RateLimit, Response}
 
   # A page asks for another one when it is over.
@@ -56,7 +56,7 @@ defmodule UroDiscord.Web.Activity do
     with {:ok, tokens} <- OAuth.exchange(runtime, code),
          {:ok, account} <- OAuth.account(runtime, tokens.access),
          {:ok, portal} <- Viewing.portal(account.id, nil),
-         {:ok, token} <- Viewing.token(portal, account.id, account.username, @good_s) do
+         {:ok, token} <- Viewing.token(portal, account.id, name(portal, account), @good_s) do
       Response.json(200, %{portal: portal.id, token: token, expires_in: @good_s})
     else
       {:none, []} ->
@@ -68,6 +68,11 @@ defmodule UroDiscord.Web.Activity do
       {:error, error} ->
         refused(error)
     end
+  end
+
+  # As he is called in the server.
+  defp name(portal, %{id: id, username: username}) do
+    with %{^id => %{name: name}} <- Members.fetch(portal.guild_id, [id]), do: name, else: (_unknown -> username)
   end
 
   # It is read by people.

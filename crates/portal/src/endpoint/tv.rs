@@ -109,6 +109,7 @@ async fn come(
         info,
         line: line.clone(),
         takes: hello.codecs(),
+        looks: hello.looks(),
         hears: hello.audio,
         reply,
     })

@@ -12,7 +12,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 
 use crate::tv::message::{FromPage, ToPage};
-use crate::video::{Feedback, VideoFormat, VideoPacket};
+use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
 pub(crate) use demux::Datagram;
 pub(crate) use offer::{Offer, OfferError, is_password, is_ufrag};
 pub(crate) use rtc::{Identity, Rtc};
@@ -63,6 +63,11 @@ pub(crate) trait Peer: Send {
 
     /// What a page says by its WebSocket, where it has one.
     fn hear(&mut self, _now: Instant, _said: FromPage) {}
+
+    /// Sends such a page a whole picture, unless those before it are on their way still. Whether it was sent.
+    fn send_whole(&mut self, _now: Instant, _jpeg: &Jpeg) -> bool {
+        false
+    }
 
     /// A message for such a page.
     fn tell(&mut self, _text: String) {}

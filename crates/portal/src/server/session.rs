@@ -531,7 +531,20 @@ impl Session {
 
     /// A whole picture of the room. Whether it was sent.
     pub(super) fn show(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
+        if self.line.is_some() {
+            return self.peer.send_whole(now, jpeg);
+        }
         self.pictures.show(now, &mut *self.peer, jpeg)
+    }
+
+    /// A page says whether it shows whole pictures.
+    pub(super) fn look(&mut self, looks: bool) {
+        self.pictures.change(false, looks);
+    }
+
+    /// Whether it is a page that shows whole pictures.
+    pub(super) fn looks(&self) -> bool {
+        self.line.is_some() && self.pictures.sees
     }
 
     /// Who shows a picture on a track, by his token, if this one does.

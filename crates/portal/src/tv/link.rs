@@ -94,6 +94,11 @@ impl Link {
         !self.full
     }
 
+    /// Whether it takes a picture for which no other one waits: it is left out sooner.
+    pub(super) fn takes_whole(&self, now: Instant) -> bool {
+        self.behind(now) <= EMPTY
+    }
+
     /// Whether it takes voice.
     pub(super) fn takes_voice(&self, now: Instant) -> bool {
         self.behind(now) <= DEAF

@@ -13,6 +13,10 @@ pub(crate) const HEADER: usize = 12;
 /// What a frame's first byte says.
 pub(crate) const VIDEO: u8 = 1;
 pub(crate) const VOICE: u8 = 2;
+pub(crate) const WHOLE: u8 = 3;
+
+/// What a page calls whole pictures, among codecs.
+const JPEG: &str = "JPEG";
 
 /// Its second byte: it can be decoded without others; something before it is missing.
 pub(crate) const KEY: u8 = 1;
@@ -47,6 +51,11 @@ impl Hello {
         let Begin::Hello = self.op;
         let wanted = |codec: &VideoCodec| self.video.iter().any(|it| it == codec.name());
         VideoCodec::ALL.into_iter().filter(wanted).collect()
+    }
+
+    /// Whether it shows whole pictures.
+    pub(crate) fn looks(&self) -> bool {
+        self.video.iter().any(|it| it == JPEG)
     }
 }
 
@@ -157,6 +166,10 @@ mod tests {
         let hello = Hello::parse(hello).unwrap();
         assert_eq!((&*hello.token, hello.audio), ("a.b.c", true));
         assert_eq!(hello.codecs(), [VideoCodec::H264]);
+        assert!(!hello.looks());
+        let looks = r#"{"op":"hello","token":"t","video":["JPEG"]}"#;
+        let looks = Hello::parse(looks).unwrap();
+        assert!(looks.looks() && looks.codecs().is_empty());
         let least = Hello::parse(r#"{"op":"hello","token":"t"}"#).unwrap();
         assert!(!least.audio && least.codecs().is_empty());
         for bad in [r#"{"op":"start","token":"t"}"#, r#"{"op":"hello"}"#, "7"] {

@@ -4,6 +4,8 @@ mod link;
 pub(crate) mod message;
 pub(crate) mod people;
 #[cfg(test)]
+mod slow_link;
+#[cfg(test)]
 mod tests;
 mod timeline;
 
@@ -15,13 +17,14 @@ use uro_discord_media::assembler::{self, Assembler, Frame};
 use uro_discord_media::{VideoCodec, h264};
 
 use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
-use crate::video::{Feedback, VideoFormat, VideoPacket};
+use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
 use link::Link;
-use message::{FromPage, GAP, KEY, Said, ToPage, VIDEO, VOICE, frame};
+use message::{FromPage, GAP, KEY, Said, ToPage, VIDEO, VOICE, WHOLE, frame};
 use timeline::Timeline;
 
-/// Ticks of a second, of pictures and of voice.
+/// Ticks of a second, of pictures, of whole pictures and of voice.
 const PICTURES: u32 = 90_000;
+const WHOLES: u32 = 1_000;
 const SAMPLES: u32 = 48_000;
 
 /// Between two requests of one viewer for a keyframe.
@@ -47,6 +50,7 @@ pub(crate) struct Tv {
     asked: Option<Instant>,
     link: Link,
     pictures: (Timeline, u16),
+    wholes: (Timeline, u16),
     voice: (Timeline, u16),
     /// How what the page was sent last is encoded.
     codec: String,
@@ -68,6 +72,7 @@ impl Tv {
             asked: None,
             link: Link::new(now),
             pictures: (Timeline::new(PICTURES), 0),
+            wholes: (Timeline::new(WHOLES), 0),
             voice: (Timeline::new(SAMPLES), 0),
             codec: String::new(),
         }
@@ -219,6 +224,17 @@ impl Peer for Tv {
             now,
         );
         self.assemble(now);
+    }
+
+    fn send_whole(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
+        if !(self.flows && self.link.takes_whole(now)) {
+            return false;
+        }
+        let at = self.time(now);
+        let pts = self.wholes.0.place(at, jpeg.time);
+        let sequence = next(&mut self.wholes.1);
+        self.put(now, WHOLE, KEY, sequence, pts, &jpeg.bytes);
+        true
     }
 
     fn ask_keyframe(&mut self, _: Instant, _: u32) {}

@@ -251,6 +251,44 @@ fn a_link_that_is_full_gets_no_picture_until_it_is_empty() {
     assert_eq!((last.kind, last.flags), (VIDEO, KEY | GAP));
 }
 
+/// A whole picture, of this time in milliseconds.
+fn jpeg(time: u32) -> Jpeg {
+    Jpeg {
+        time,
+        width: 16,
+        height: 16,
+        bytes: bytes::Bytes::from_static(b"jpeg"),
+    }
+}
+
+#[test]
+fn whole_pictures_are_left_out_while_those_before_them_are_on_their_way() {
+    let mut page = Page::new(VideoCodec::Vp8);
+    let show = |page: &mut Page, time| {
+        let sent = page.tv.send_whole(page.now, &jpeg(time));
+        page.after(Duration::from_millis(66));
+        sent
+    };
+    for n in 0..10 {
+        assert!(show(&mut page, n * 66));
+    }
+    let times: Vec<i64> = page.came.iter().map(|came| came.pts).collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 66_000));
+    assert!(
+        page.came
+            .iter()
+            .all(|came| (came.kind, came.flags) == (WHOLE, KEY))
+    );
+    page.acknowledges = false;
+    let sent = (10..40).filter(|n| show(&mut page, n * 66)).count();
+    assert!((3..6).contains(&sent), "{sent}");
+    page.acknowledge();
+    assert!(show(&mut page, 40 * 66));
+    assert_eq!((page.slow, page.asked), (0, 0), "there is nothing smaller");
+    page.say(FromPage::Pause);
+    assert!(!show(&mut page, 41 * 66));
+}
+
 #[test]
 fn a_page_that_does_not_read_is_given_up() {
     let mut page = Page::new(VideoCodec::Vp8);

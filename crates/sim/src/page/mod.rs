@@ -34,7 +34,7 @@ static ACTIVITY_PAGE: LazyLock<String> = LazyLock::new(|| {
 /// Frames inherit it where they have no address of their own, as the relay.
 static ACTIVITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "default-src 'none'; connect-src 'self'; frame-src data: http: https:; base-uri 'none'; form-action 'none'; \
+        "default-src 'none'; connect-src 'self'; img-src data:; frame-src data: http: https:; base-uri 'none'; form-action 'none'; \
          style-src '{}'; script-src '{}' '{}'",
         source(ACTIVITY_STYLE),
         source(ACTIVITY),

@@ -32,6 +32,7 @@ pub(crate) enum Command {
         info: PeerInfo,
         line: Arc<Line>,
         takes: Vec<VideoCodec>,
+        looks: bool,
         hears: bool,
         reply: oneshot::Sender<Result<(), Refused>>,
     },
@@ -119,11 +120,12 @@ impl Media {
                 info,
                 line,
                 takes,
+                looks,
                 hears,
                 reply,
             } => {
                 let session = info.session.clone();
-                let joined = self.watch(&link, info, line, (takes, hears), now);
+                let joined = self.watch(&link, info, line, (takes, looks, hears), now);
                 let is_in = joined.is_ok();
                 if reply.send(joined).is_err() && is_in {
                     self.end_session(&session);
@@ -247,7 +249,7 @@ impl Media {
         link: &Arc<RoomLink>,
         info: PeerInfo,
         line: Arc<Line>,
-        (takes, hears): (Vec<VideoCodec>, bool),
+        (takes, looks, hears): (Vec<VideoCodec>, bool, bool),
         now: Instant,
     ) -> Result<(), Refused> {
         let end = LoopEnd(line);
@@ -265,6 +267,7 @@ impl Media {
         let paths = PeerPaths::new("");
         let mut session = Session::new(now, &self.limits, id, peer, paths, info, wants);
         session.line = Some(end);
+        session.look(looks);
         self.place(session);
         Ok(())
     }

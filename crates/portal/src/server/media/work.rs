@@ -128,7 +128,11 @@ impl Media {
             session.greet(&host.people()?);
         }
         host.people_change(now);
-        host.picture(now, session.id, session.shows(), session.sees())
+        host.picture(now, session.id, session.shows(), session.sees())?;
+        if session.looks() {
+            return host.pictures(now, session.id, None, true);
+        }
+        Ok(())
     }
 
     fn room(&mut self, key: u64, now: Instant) {
