@@ -77,7 +77,8 @@ defmodule UroDiscord.Web.Activity do
 
   # It is read by people.
   defp refused(%Error{} = error) do
-    if OAuth.grant_over?(error) do
+    # Whatever Discord says of a code that is none: a wrong secret of ours would be 401.
+    if error.status == 400 do
       Response.error(400, "bad_code", "Discord does not say who you are. Close the activity and open it again.")
     else
       Logger.warning("somebody could not be let in to World TV: #{Exception.message(error)}")

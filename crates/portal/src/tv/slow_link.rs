@@ -116,7 +116,7 @@ fn a_slow_link_gets_the_smaller_layer() {
         }
     }
     let worst = came.iter().map(|(_, took, _)| *took).max().unwrap();
-    assert!(worst < Duration::from_millis(900), "{worst:?}");
+    assert!(worst < Duration::from_millis(1_500), "{worst:?}");
     // From the third second until more is tried it is the smaller layer, whole and in time.
     let later = came.iter().filter(|(ms, ..)| *ms >= 3_000);
     let (mut frames, mut late) = (0, 0);
