@@ -57,7 +57,7 @@ impl Page {
 
     async fn next(&mut self) -> Message {
         let next = timeout(PATIENCE, self.0.next()).await;
-        next.expect("nothing came").unwrap().unwrap()
+        next.unwrap().unwrap().unwrap()
     }
 
     /// The next word with this `op`; all else is passed over.
