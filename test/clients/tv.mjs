@@ -15,7 +15,8 @@ const browser = await chromium.launch({
 
 /** The frame in which World TV is: the page itself, or one inside of others. */
 async function television(page) {
-  for (;;) {
+  for (const end = Date.now() + 20_000; ; ) {
+    if (Date.now() > end) throw new Error(`no frame shows World TV: ${page.frames().map((it) => it.url().slice(0, 80))}`);
     const frame = page.frames().find((it) => /^https?:\/\/[^/]+\/portal\//.test(it.url()));
     if (frame) return frame;
     await page.waitForTimeout(50);
