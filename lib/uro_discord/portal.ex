@@ -118,7 +118,7 @@ defmodule UroDiscord.Portal do
         }
 
   @typedoc """
-  `users` are the people in the voice channel. `camera` is whose picture viewers are to see, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `origin` is `:config`
+  `users` are the people in the voice channel. `camera` is whose picture viewers are to see, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `stopped` are those whose publishing `stop/3` has ended. `origin` is `:config`
   for one that the configuration has opened.
   """
   @type status :: %{
@@ -140,7 +140,8 @@ defmodule UroDiscord.Portal do
           to_discord: non_neg_integer(),
           from_discord: non_neg_integer(),
           dropped: non_neg_integer(),
-          settings: [%{participant: String.t(), gain: float(), muted: boolean()}]
+          settings: [%{participant: String.t(), gain: float(), muted: boolean()}],
+          stopped: [%{who: String.t(), until: DateTime.t()}]
         }
 
   @type event ::
@@ -153,6 +154,9 @@ defmodule UroDiscord.Portal do
           | {:on_air, peer() | nil}
 
   @most_gain 10
+
+  # No token is good for longer.
+  @stopped_s 86_400
 
   @doc """
   A portal to this voice channel or stage shall be open. The channel is a name of `channels:`, or an id. Options:
@@ -228,12 +232,13 @@ defmodule UroDiscord.Portal do
 
   @doc """
   Where peers of a portal offer WebRTC: `:whip` to publish, `:whep` to listen, `:peer` both ways and for data channels, as Godot's are; `:still`, where the newest picture is to be had (docs/portal.md, "Pictures"); or `{:page, token}`, a link for a
-  person, to a page with which a browser is a peer, or `{:tv, token}`, to one that shows the world, for which a token to watch is enough (keep these as secret as the token). It begins with `public_url:` of the
+  person, to a page with which a browser is a peer, or `{:tv, token}`, to one that shows the world, for which a token to watch is enough, or `{:share, token}`, to one by which a person shows
+  camera or screen, with a token to publish (keep these as secret as the token). It begins with `public_url:` of the
   configuration; without one, with the listener's own address, good on this machine.
 
   Errors: `:invalid`; `:unavailable` (there is no `public_url:`, and the listener does not listen yet); `:disabled`, `:not_started`.
   """
-  @spec url(String.t(), :whip | :whep | :peer | :still | {:page | :tv, token :: String.t()}) ::
+  @spec url(String.t(), :whip | :whep | :peer | :still | {:page | :tv | :share, token :: String.t()}) ::
           {:ok, String.t()} | {:error, Error.t()}
   def url(id, kind) do
     with {:ok, %{config: config}} <- runtime(),
@@ -270,6 +275,27 @@ defmodule UroDiscord.Portal do
          :ok <- Store.camera(store, id, who),
          do: Rows.reload()
   end
+
+  @doc ~S"""
+  Ends what somebody publishes: `"world:"` and whom a token was made for, as in `status/1`. Connections of his that show a picture or came by WHIP end at once, and for a day, which is as
+  long as a token may be good, none of his tokens lets him publish here. He may watch, and speak by the data channels of a world. `false` allows it again.
+
+  Errors: `:unknown` (no such portal is open), `:invalid`, `:full` (a thousand are stopped), `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  """
+  @spec stop(String.t(), String.t(), boolean()) :: :ok | {:error, Error.t()}
+  def stop(id, who, stopped \\ true)
+
+  def stop(id, who, stopped) when is_boolean(stopped) do
+    until = if stopped, do: DateTime.add(DateTime.utc_now(), @stopped_s)
+
+    with {:ok, %{store: store}} <- runtime(),
+         {:ok, id} <- Arguments.id(id),
+         {:ok, who} <- Arguments.publisher(who),
+         :ok <- Store.stop(store, id, who, until),
+         do: Rows.reload()
+  end
+
+  def stop(_id, _who, stopped), do: {:error, Error.invalid("stopped", stopped, "true or false")}
 
   defp set(id, participant, gain, muted) do
     with {:ok, %{store: store}} <- runtime(),

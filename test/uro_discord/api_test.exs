@@ -73,6 +73,8 @@ defmodule UroDiscord.ApiTest do
       {Keys, :revoke, 2} => ["ci", nil],
       {Keys, :rotate, 3} => ["ci", [], nil],
       {Portal, :camera, 2} => ["lobby", "world:ada"],
+      {Portal, :stop, 2} => ["lobby", "world:ada"],
+      {Portal, :stop, 3} => ["lobby", "world:ada", false],
       {Portal, :close, 1} => ["lobby"],
       {Portal, :gain, 3} => ["lobby", "world:ada", 2],
       {Portal, :list, 0} => [],

@@ -57,7 +57,8 @@ defmodule UroDiscord.Config.Portal do
           },
           open: [Open.t()],
           close_after: non_neg_integer(),
-          activity: boolean()
+          activity: boolean(),
+          share: :linked | :members | false
         }
 
   @doc false
@@ -117,6 +118,13 @@ defmodule UroDiscord.Config.Portal do
           "whether `/watch` opens World TV as the application's Activity, which must be set up in Discord first (docs/portal.md); else it gives a link to a page",
         allowed: "true or false",
         example: "portal: [activity: true]"
+      ),
+      option(:share, &one_of(&1, [:linked, :members, false]),
+        default: :linked,
+        doc:
+          "who in a portal's voice channel may share camera or screen by `/share` (docs/portal.md): those who have linked a Uro account (`accounts:`), all, or nobody",
+        allowed: ":linked, :members or false",
+        example: "portal: [share: :linked]"
       )
     ]
   end

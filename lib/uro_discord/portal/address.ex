@@ -4,9 +4,9 @@ defmodule UroDiscord.Portal.Address do
 
   alias UroDiscord.{Config, Error, Runtime}
 
-  @type kind :: :whip | :whep | :peer | :still | {:page | :tv, token :: String.t()}
+  @type kind :: :whip | :whep | :peer | :still | {:page | :tv | :share, token :: String.t()}
 
-  @kinds ":whip, :whep, :peer, :still, {:page, token} or {:tv, token}"
+  @kinds ":whip, :whep, :peer, :still, {:page, token}, {:tv, token} or {:share, token}"
 
   @spec url(Config.Portal.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
   def url(config, id, kind) do
@@ -18,6 +18,7 @@ defmodule UroDiscord.Portal.Address do
   # What follows the # no browser sends to anybody.
   defp path({:page, token}) when is_binary(token), do: {:ok, "#" <> token}
   defp path({:tv, token}) when is_binary(token), do: {:ok, "tv/#" <> token}
+  defp path({:share, token}) when is_binary(token), do: {:ok, "share/#" <> token}
   # Perhaps with a token in it.
   defp path({_other, _token}), do: {:error, Error.invalid("kind", "may be #{@kinds}")}
   defp path(kind), do: {:error, Error.invalid("kind", kind, @kinds)}

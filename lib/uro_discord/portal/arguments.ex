@@ -56,6 +56,16 @@ defmodule UroDiscord.Portal.Arguments do
       else: {:error, Error.invalid("camera", who, ~s("world:" and whom a token was made for, or nil))}
   end
 
+  @doc "Whose publishing: of a peer itself, as tokens call him."
+  @spec publisher(term()) :: {:ok, String.t()} | {:error, Error.t()}
+  def publisher(who) do
+    with true <- who != nil, {:ok, "world:" <> name} <- camera(who) do
+      {:ok, name}
+    else
+      _no -> {:error, Error.invalid("who", who, ~s("world:" and whom a token was made for))}
+    end
+  end
+
   @spec participant(term()) :: {:ok, String.t()} | {:error, Error.t()}
   def participant(participant) do
     if participant?(participant),

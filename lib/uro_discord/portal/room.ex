@@ -211,11 +211,18 @@ defmodule UroDiscord.Portal.Room do
       reason: room.reason,
       peers: for({_number, peer} <- Enum.sort(room.peers), do: peer),
       users: room.users,
+      stopped: for({who, until} <- Enum.sort(room.row.stopped), do: %{who: "world:" <> who, until: until}),
       settings: for({who, setting} <- Enum.sort(room.row.settings), do: setting(who, setting))
     })
   end
 
   defp setting(who, %{gain: gain, muted: muted}), do: %{participant: who, gain: gain / 1_000, muted: muted}
+
+  defp stopped(stopped) when stopped == %{}, do: nil
+  defp stopped(stopped), do: Map.new(stopped, fn {who, until} -> {who, DateTime.to_unix(until)} end)
+
+  defp also(portal, _key, nil), do: portal
+  defp also(portal, key, value), do: Map.put(portal, key, value)
 
   @doc "What the bridge is to have of it."
   @spec desired(t(), term(), %{UroDiscord.Snowflake.t() => UroDiscord.Portal.Members.member()}) :: map()
@@ -233,9 +240,9 @@ defmodule UroDiscord.Portal.Room do
         end
     }
 
-    case room.row.camera do
-      "world:" <> who -> Map.put(portal, "camera", who)
-      nil -> portal
-    end
+    portal
+    |> also("camera", with("world:" <> who <- room.row.camera, do: who))
+    # A bridge of another version knows of neither.
+    |> also("stopped", stopped(room.row.stopped))
   end
 end

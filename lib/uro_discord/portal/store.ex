@@ -6,7 +6,7 @@ defmodule UroDiscord.Portal.Store do
 
   @typedoc """
   `wanted?` is false of one that the configuration opens for people, and that waits for them. `attempt` is another number each time that it
-  is opened. `camera` is whose is to be on air (nil: of the first that came). A gain is in thousandths.
+  is opened. `stopped` is until when somebody, as tokens call him, may publish nothing. `camera` is whose is to be on air (nil: of the first that came). A gain is in thousandths.
   """
   @type row :: %{
           id: String.t(),
@@ -19,11 +19,13 @@ defmodule UroDiscord.Portal.Store do
           attempt: pos_integer(),
           opened_at: DateTime.t(),
           camera: String.t() | nil,
+          stopped: %{(who :: String.t()) => DateTime.t()},
           settings: %{(participant :: String.t()) => %{gain: non_neg_integer(), muted: boolean()}}
         }
 
   # Of one portal.
   @most_settings 1_000
+  @most_stopped 1_000
 
   @columns "id, guild_id, channel_id, world, bots, origin, wanted, attempt, opened_at"
 
@@ -31,18 +33,24 @@ defmodule UroDiscord.Portal.Store do
   def all(store) do
     statements = [
       {"SELECT #{@columns}, camera FROM uro_discord_portals", []},
-      {"SELECT portal_id, participant, gain, muted FROM uro_discord_portal_settings", []}
+      {"SELECT portal_id, participant, gain, muted FROM uro_discord_portal_settings", []},
+      {"SELECT portal_id, who, until FROM uro_discord_portal_stops WHERE until > $1", [now()]}
     ]
 
-    with {:ok, [%{rows: portals}, %{rows: settings}]} <- Store.run(store, statements, :read) do
+    with {:ok, [%{rows: portals}, %{rows: settings}, %{rows: stopped}]} <- Store.run(store, statements, :read) do
+      stopped =
+        Enum.group_by(stopped, &hd/1, fn [_id, who, until] -> {who, DateTime.from_unix!(until, :millisecond)} end)
+
       settings =
         Enum.group_by(settings, &hd/1, fn [_id, who, gain, muted] -> {who, %{gain: gain, muted: muted == 1}} end)
 
-      {:ok, for([id | _] = row <- portals, into: %{}, do: {id, row(row, Map.new(settings[id] || []))})}
+      {:ok, for([id | _] = row <- portals, into: %{}, do: {id, row(row, of(settings, id), of(stopped, id))})}
     end
   end
 
-  defp row([id, guild_id, channel_id, world, bots, origin, wanted, attempt, opened_at, camera], settings) do
+  defp of(all, id), do: Map.new(all[id] || [])
+
+  defp row([id, guild_id, channel_id, world, bots, origin, wanted, attempt, opened_at, camera], settings, stopped) do
     %{
       id: id,
       guild_id: guild_id,
@@ -54,6 +62,7 @@ defmodule UroDiscord.Portal.Store do
       attempt: attempt,
       opened_at: DateTime.from_unix!(opened_at, :millisecond),
       camera: camera,
+      stopped: stopped,
       settings: settings
     }
   end
@@ -183,6 +192,47 @@ defmodule UroDiscord.Portal.Store do
       {:error, error} -> {:error, error}
     end
   end
+
+  @doc "What he publishes there is ended until then (nil: it is not any more)."
+  @spec stop(Store.t(), String.t(), String.t(), DateTime.t() | nil) :: :ok | {:error, Error.t()}
+  def stop(store, id, who, nil) do
+    statements = [
+      {"UPDATE uro_discord_portals SET id = id WHERE id = $1", [id]},
+      {"DELETE FROM uro_discord_portal_stops WHERE portal_id = $1 AND who = $2", [id, who]}
+    ]
+
+    case Store.run(store, statements, :write) do
+      {:ok, [%{num_rows: 0}, _none]} -> {:error, unknown(id)}
+      {:ok, _} -> :ok
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  def stop(store, id, who, until) do
+    statements = [
+      # Two at a time see each other.
+      {"UPDATE uro_discord_portals SET id = id WHERE id = $1", [id]},
+      {"DELETE FROM uro_discord_portal_stops WHERE until <= $1", [now()]},
+      {"""
+       INSERT INTO uro_discord_portal_stops (portal_id, who, until)
+       SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT)
+       WHERE EXISTS (SELECT 1 FROM uro_discord_portals WHERE id = $1)
+         AND (SELECT COUNT(*) FROM uro_discord_portal_stops WHERE portal_id = $1 AND who <> $2) < #{@most_stopped}
+       ON CONFLICT (portal_id, who) DO UPDATE SET until = excluded.until
+       """, [id, who, DateTime.to_unix(until, :millisecond)]}
+    ]
+
+    case Store.run(store, statements, :write) do
+      {:ok, [%{num_rows: 0} | _]} -> {:error, unknown(id)}
+      {:ok, [_, _, %{num_rows: 0}]} -> {:error, %Error{kind: :full, message: full_of_stops()}}
+      {:ok, _} -> :ok
+      {:error, error} -> {:error, error}
+    end
+  end
+
+  defp full_of_stops,
+    do:
+      "#{@most_stopped} may publish nothing there already, which is as many as are kept: allow some again, or close it"
 
   defp full do
     %Error{

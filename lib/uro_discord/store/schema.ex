@@ -354,7 +354,16 @@ defmodule UroDiscord.Store.Schema do
         """, "DROP TABLE IF EXISTS uro_discord_self_role_messages"},
        # Whose camera is on air in a portal, where somebody has chosen that.
        {"ALTER TABLE uro_discord_portals ADD COLUMN <if not exists> camera TEXT",
-        "ALTER TABLE uro_discord_portals DROP COLUMN IF EXISTS camera"}
+        "ALTER TABLE uro_discord_portals DROP COLUMN IF EXISTS camera"},
+       # Whose publishing a moderator has ended there, and until when. That outlives the portal.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_portal_stops (
+          portal_id TEXT NOT NULL,
+          who TEXT NOT NULL,
+          until <integer> NOT NULL,
+          PRIMARY KEY (portal_id, who)
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_portal_stops"}
      ]}
   ]
 

@@ -9,7 +9,7 @@ defmodule UroDiscord.Web.Activity do
 
   alias UroDiscord.Accounts.OAuth
   alias UroDiscord.{Error, JSON}
-  alias UroDiscord.Portal.{Members, Viewing}
+  alias UroDiscord.Portal.{Members, Visitors}
   alias UroDiscord.Web.{RateLimit, Response}
 
   # A page asks for another one when it is over.
@@ -55,8 +55,9 @@ defmodule UroDiscord.Web.Activity do
   defp pass(runtime, code) do
     with {:ok, tokens} <- OAuth.exchange(runtime, code),
          {:ok, account} <- OAuth.account(runtime, tokens.access),
-         {:ok, portal} <- Viewing.portal(account.id, nil),
-         {:ok, token} <- Viewing.token(portal, account.id, name(portal, account), @good_s) do
+         {:ok, portal} <- Visitors.portal(account.id, nil),
+         who = {Visitors.who(account.id), name(portal, account)},
+         {:ok, token} <- Visitors.token(portal, :watch, who, @good_s) do
       Response.json(200, %{portal: portal.id, token: token, expires_in: @good_s})
     else
       {:none, []} ->

@@ -26,6 +26,7 @@ defmodule UroDiscord.Portal.ConfigTest do
     assert {:ok, %{portal: %{key: nil, open: []}}} = Config.new(token: @token)
     assert {:ok, %{portal: portal}} = config(key: @key)
     assert %{udp: %{ip: [{0, 0, 0, 0}], port: 7_882}, origins: [], public_addresses: [], public_url: nil} = portal
+    assert portal.share == :linked
     assert portal.limits == %{portal_peers: 64, token_peers: 4, address_peers: 32, packets: 2_000, bits: 12_000_000}
     assert portal |> Config.Portal.keys_of() |> Enum.map(&Secret.reveal/1) == [@key]
   end
@@ -91,6 +92,7 @@ defmodule UroDiscord.Portal.ConfigTest do
            "is 99; it may be an integer from 100 to 1000000"},
           {[key: @key, limits: [bits: 5_000_000_000]], "portal.limits.bits",
            "is 5000000000; it may be an integer from 200000 to 4000000000"},
+          {[key: @key, share: true], "portal.share", "is true; it may be :linked or :members or false"},
           {[key: @key, close_after: -1], "portal.close_after", "is -1; it may be an integer from 0 to 86400000"},
           {[key: @key, open: [[id: "Lobby", channel: :lobby]]], "portal.open",
            ~s(id: is "Lobby"; it may be 1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit)},

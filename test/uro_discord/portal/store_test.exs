@@ -102,6 +102,34 @@ defmodule UroDiscord.Portal.StoreTest do
         assert settings.() == %{}
       end
 
+      test "what somebody publishes is ended for its time, whatever becomes of the portal", %{store: store} do
+        until = DateTime.utc_now() |> DateTime.add(60) |> DateTime.truncate(:millisecond)
+        stopped = fn -> store |> Portals.all() |> elem(1) |> get_in(["lobby", :stopped]) end
+        assert kind(Portals.stop(store, "lobby", "ada", until)) == :unknown
+        assert :ok = Portals.open(store, portal("lobby"))
+        assert :ok = Portals.stop(store, "lobby", "ada", until)
+        assert :ok = Portals.stop(store, "lobby", "bob", DateTime.utc_now())
+        assert stopped.() == %{"ada" => until}
+        assert :ok = Portals.close(store, "lobby")
+        assert :ok = Portals.open(store, portal("lobby"))
+        assert stopped.() == %{"ada" => until}
+        assert :ok = Portals.stop(store, "lobby", "ada", nil)
+        assert stopped.() == %{}
+      end
+
+      test "so many may be stopped, and those whose time is over do not count", %{store: store} do
+        assert :ok = Portals.open(store, portal("lobby"))
+        later = DateTime.add(DateTime.utc_now(), 60)
+        insert = "INSERT INTO uro_discord_portal_stops (portal_id, who, until) VALUES ('lobby', $1, $2)"
+        fill = fn until -> Store.run(store, for(n <- 1..1_000, do: {insert, ["#{n}", until]}), :write) end
+        {:ok, _} = fill.(1)
+        assert :ok = Portals.stop(store, "lobby", "ada", later)
+        assert :ok = Portals.stop(store, "lobby", "ada", nil)
+        {:ok, _} = fill.(DateTime.to_unix(later, :millisecond))
+        assert kind(Portals.stop(store, "lobby", "ada", later)) == :full
+        assert :ok = Portals.stop(store, "lobby", "7", later)
+      end
+
       test "as many settings are kept as one has use for", %{store: store} do
         assert :ok = Portals.open(store, portal("lobby"))
 

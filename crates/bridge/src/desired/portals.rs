@@ -133,6 +133,10 @@ fn portal(portal: &Portal) -> Result<(), String> {
     if let Some(camera) = &portal.camera {
         at_most_bytes("camera", camera)?;
     }
+    at_most("stopped", portal.stopped.len(), PEOPLE)?;
+    for who in portal.stopped.keys() {
+        at_most_bytes("stopped", who)?;
+    }
     at_most("settings", portal.settings.len(), PEOPLE)?;
     let mut participants = BTreeSet::new();
     for (index, setting) in portal.settings.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The pages of portals: the one by which a browser joins a call, and World TV, which Discord shows as an Activity. Their files are beside each other, so that they are
+//! The pages of portals: the one by which a browser joins a call, the one by which a person shows camera or screen, and World TV, which Discord shows as an Activity. Their files are beside each other, so that they are
 //! found whatever a proxy takes from the path.
 
 use super::portal::PATH;
@@ -29,6 +29,8 @@ const TV: [File; 11] = files![
     "whep.js" "activity.js" "sdk.js"
 ];
 
+const SHARE: [File; 4] = files!["share", "index.html" "page.css" "page.js" "whip.js"];
+
 /// What a page may do: speak with the address it came from, and nothing else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
@@ -52,10 +54,12 @@ pub fn page(request: &Request) -> Option<Response<Body>> {
     if !is_id(id) {
         return None;
     }
-    match rest.strip_prefix("tv") {
+    match rest.split_once('/') {
+        Some(("tv", name)) => file(&TV, name, ALONE),
+        Some(("share", name)) => file(&SHARE, name, ALONE),
         // Else it is the WebSocket's.
-        Some("") if !request.headers().contains_key(UPGRADE) => moved("tv"),
-        Some(rest) if rest.starts_with('/') => file(&TV, &rest[1..], ALONE),
+        None if rest == "tv" && !request.headers().contains_key(UPGRADE) => moved("tv"),
+        None if rest == "share" => moved("share"),
         _ => file(&JOIN, rest, ALONE),
     }
 }
@@ -126,6 +130,9 @@ mod tests {
         assert_eq!(kind("/portal/lobby/tv"), "tv/");
         assert_eq!(kind("/portal/lobby/tv/"), HTML);
         assert_eq!(kind("/portal/lobby/tv/page.css"), CSS);
+        assert_eq!(kind("/portal/lobby/share"), "share/");
+        assert_eq!(kind("/portal/lobby/share/"), HTML);
+        assert_eq!(kind("/portal/lobby/share/whip.js"), JAVASCRIPT);
         assert_eq!(kind("/portal/"), HTML);
         assert_eq!(kind("/portal/sdk.js"), JAVASCRIPT);
         for other in [

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use uro_discord_net::{Backoff, Pauses};
 use uro_discord_portal::{
     DiscordMember, Happened, Options, Packet, Participant, PeerId, Portal, PortalEvent, Portals,
-    Sequence, Setting, Source, Status,
+    Sequence, Setting, Source, Status, Stopped,
 };
 use uro_discord_voice::Received;
 use uro_discord_wire::{
@@ -278,6 +278,8 @@ struct Room {
     /// Whose camera is on air, as the room was told.
     camera: Option<String>,
     still: Still,
+    /// Whose publishing is ended, as the room was told.
+    stopped: BTreeMap<String, u64>,
     /// Frames for Discord that found no way there.
     dropped: u64,
 }
@@ -295,6 +297,7 @@ impl Room {
             settings: BTreeMap::new(),
             camera: None,
             still: Still::default(),
+            stopped: BTreeMap::new(),
             dropped: 0,
         }
     }
@@ -309,6 +312,10 @@ impl Room {
         if self.camera != self.order.camera {
             self.camera.clone_from(&self.order.camera);
             self.portal.camera(self.camera.clone());
+        }
+        if self.stopped != self.order.stopped {
+            self.stopped.clone_from(&self.order.stopped);
+            self.portal.stopped(Stopped(self.stopped.clone()));
         }
         self.set();
     }

@@ -27,7 +27,7 @@ use crate::server::{Kind, Shared};
 use refusal::Refusal;
 use request::{FRAGMENT, SDP};
 
-const METHODS: HeaderValue = HeaderValue::from_static("POST, PATCH, DELETE, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PATCH, DELETE, OPTIONS");
 
 /// The address of who asks, as an extension of the request: from whoever listens, since proxies may be between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +67,16 @@ async fn route(shared: &Arc<Shared>, path: &str, request: Request) -> Answer {
         return still::answer(shared, id, request).await;
     }
     let kind = kind.and_then(|name| self::kind(&name));
-    let (Some(id), Some(kind), None) = (id, kind, words.next()) else {
+    let (Some(id), Some(kind)) = (id, kind) else {
         return Err(Refusal::NotFound);
     };
+    match (words.next().as_deref(), words.next()) {
+        (None, None) => {}
+        (Some("air"), None) if kind == Kind::Whip => {
+            return air(shared, id, session, request).await;
+        }
+        _ => return Err(Refusal::NotFound),
+    }
     match (request.method().clone(), session) {
         (Method::OPTIONS, _) => Ok(offers()),
         (Method::GET, None) if kind == Kind::Tv => tv::get(shared, id, request).await,
@@ -80,6 +87,16 @@ async fn route(shared: &Arc<Shared>, path: &str, request: Request) -> Answer {
         (Method::DELETE, Some(name)) => session::delete(shared, id, kind, name, request).await,
         (_, None) => Err(Refusal::Method("POST, OPTIONS")),
         (_, Some(_)) => Err(Refusal::Method("PATCH, DELETE, OPTIONS")),
+    }
+}
+
+async fn air(shared: &Shared, id: String, session: Option<String>, request: Request) -> Answer {
+    let session = session.ok_or(Refusal::NotFound)?;
+    let (parts, _) = request.into_parts();
+    match parts.method {
+        Method::GET => session::air(shared, id, session, &parts.headers).await,
+        Method::OPTIONS => Ok(options()),
+        _ => Err(Refusal::Method("GET, OPTIONS")),
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) enum Refusal {
     Token(TokenError),
     OtherPortal,
     Role(Kind),
+    /// Somebody who may has ended what he publishes.
+    Stopped,
     MediaType(&'static str),
     NotAcceptable,
     NoPortal,
@@ -55,7 +57,7 @@ impl Refusal {
             }
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken | Self::Token(_) => StatusCode::UNAUTHORIZED,
-            Self::OtherPortal | Self::Role(_) => StatusCode::FORBIDDEN,
+            Self::OtherPortal | Self::Role(_) | Self::Stopped => StatusCode::FORBIDDEN,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -87,6 +89,7 @@ impl Refusal {
             Self::Token(_) => "bad_token",
             Self::OtherPortal => "other_portal",
             Self::Role(_) => "other_role",
+            Self::Stopped => "stopped",
             Self::MediaType(_) => "unsupported_media_type",
             Self::NotAcceptable => "not_acceptable",
             Self::NoPortal => "no_portal",
@@ -131,6 +134,7 @@ impl Refusal {
                     }
                 );
             }
+            Self::Stopped => "a moderator has ended what you show here; ask one to allow it again",
             Self::MediaType(wanted) => return format!("send the body with Content-Type: {wanted}"),
             Self::NotAcceptable => "the answer is application/sdp; accept that",
             Self::NoPortal => "the portal is not open; open it with UroDiscord.Portal.open/2, or try again later",

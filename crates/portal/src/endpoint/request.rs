@@ -45,11 +45,7 @@ pub(super) fn bearer(
     id: &str,
     kind: Kind,
 ) -> Result<Claims, Refusal> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
-    let claims = shared.keys.verify(token, now).map_err(Refusal::Token)?;
+    let claims = shared.keys.verify(token, now()).map_err(Refusal::Token)?;
     if claims.portal != id {
         return Err(Refusal::OtherPortal);
     }
@@ -59,6 +55,14 @@ pub(super) fn bearer(
         Role::Watch => matches!(kind, Kind::Whep | Kind::Tv),
     };
     may.then_some(claims).ok_or(Refusal::Role(kind))
+}
+
+/// In seconds since 1970.
+pub(super) fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// Refuses a body of another media type. Parameters do not count.

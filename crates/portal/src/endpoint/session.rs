@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::fragment::Fragment;
 use super::refusal::Refusal;
-use super::request::{FRAGMENT, SDP, accepts, authorize, content_type, text};
+use super::request::{FRAGMENT, SDP, accepts, authorize, content_type, now, text};
 use super::{Answer, ClientAddress, empty};
 use crate::peer::Offer;
 use crate::server::{
@@ -66,6 +66,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     let (answer, ufrag) = joined.map_err(|refused| match refused {
         Refused::Offer(error) => Refusal::Offer(error),
         Refused::Closed => Refusal::NoPortal,
+        Refused::Stopped => Refusal::Stopped,
         Refused::Panic => Refusal::Internal,
     })?;
     let mut response = Response::new(Body::from(answer));
@@ -169,6 +170,29 @@ pub(super) async fn delete(
     let ended = ask(shared, &link, |reply| Command::End { session, reply }).await?;
     ended.map_err(|NoSession| Refusal::NoSession)?;
     Ok(empty(StatusCode::OK))
+}
+
+/// How a publisher is: whether his picture is on air, how many see it, and a token for when his connection is lost. 200.
+pub(super) async fn air(
+    shared: &Shared,
+    id: String,
+    session: String,
+    headers: &HeaderMap,
+) -> Answer {
+    let claims = authorize(shared, headers, &id, Kind::Whip)?;
+    let (link, session) = find(shared, headers, id, Kind::Whip, session)?;
+    let found = ask(shared, &link, |reply| Command::Air { session, reply }).await?;
+    let air = found.map_err(|NoSession| Refusal::NoSession)?;
+    let body = serde_json::json!({
+        "connected": air.connected,
+        "on_air": air.on_air,
+        "viewers": air.viewers,
+        "token": shared.keys.renew(&claims, now()),
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    Ok(response)
 }
 
 /// The session that a request is about, as its bearer may name it, and the portal that it is in.

@@ -117,7 +117,7 @@ async fn come(
     match joined {
         Ok(()) => Ok(line),
         Err(Refused::Closed) => Err(Refusal::NoPortal),
-        Err(Refused::Offer(_) | Refused::Panic) => Err(Refusal::Internal),
+        Err(Refused::Offer(_) | Refused::Stopped | Refused::Panic) => Err(Refusal::Internal),
     }
 }
 
@@ -201,6 +201,7 @@ fn code(why: Left) -> u16 {
         Left::Closed => StatusCode::NOT_FOUND,
         Left::TooMuch => StatusCode::TOO_MANY_REQUESTS,
         Left::Refused => StatusCode::SERVICE_UNAVAILABLE,
+        Left::Stopped => StatusCode::FORBIDDEN,
         Left::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         Left::Vanished | Left::NeverConnected | Left::Failed | Left::NoHello | Left::Stuck => {
             StatusCode::REQUEST_TIMEOUT

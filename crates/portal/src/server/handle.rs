@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::media::Command;
 use super::queue::{Queue, Worth};
 use super::session::Left;
+use super::stopped::Stopped;
 use super::{Kind, Shared};
 use crate::room::{DiscordMember, Options, Packet, Participant, PeerId, Setting, Status};
 use crate::token::Role;
@@ -88,6 +89,7 @@ pub(super) enum Input {
     Options(Options),
     CallHears(bool),
     Camera(Option<String>),
+    Stopped(Stopped),
 }
 
 /// What the handle and the loop of a room share.
@@ -158,6 +160,11 @@ impl Portal {
     /// Whose camera is to be on air, as his token calls him (`sub`). While he has none, and if nobody is named, the first that came is.
     pub fn camera(&self, subject: Option<String>) {
         self.put(Worth::Fact, Input::Camera(subject));
+    }
+
+    /// Whose publishing is ended. Those who do it now are sent away.
+    pub fn stopped(&self, stopped: Stopped) {
+        self.put(Worth::Fact, Input::Stopped(stopped));
     }
 
     /// How the room is from now on.

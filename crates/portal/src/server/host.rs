@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::handle::{Happened, Input, PortalEvent, RoomLink};
 use super::queue::Worth;
 use super::session::VoicePacket;
+use super::stopped::Stopped;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
 use crate::tv::people::People;
@@ -25,6 +26,8 @@ pub(super) struct Host {
     stage: Option<Box<Stage>>,
     /// Whose camera is wanted on air.
     camera: Option<String>,
+    /// Whose publishing is ended, and whether those who are there have been looked at.
+    pub(super) stopped: (Stopped, bool),
     /// Its peers' places in the loop, joined or not.
     pub(super) peers: HashMap<PeerId, usize>,
     next: u32,
@@ -63,6 +66,7 @@ impl Host {
             link,
             stage: None,
             camera: None,
+            stopped: (Stopped::default(), true),
             peers: HashMap::new(),
             next: 0,
             roster: Vec::new(),
@@ -165,6 +169,10 @@ impl Host {
     /// Takes what came in by the handle.
     pub(super) fn take_inputs(&mut self, now: Instant) -> Result<(), Broken> {
         while let Some(input) = self.link.inbox.pop() {
+            if let Input::Stopped(stopped) = input {
+                self.stopped = (stopped, false);
+                continue;
+            }
             if let Input::Camera(wanted) = input {
                 self.camera.clone_from(&wanted);
                 if self.stage.is_some() {
@@ -179,7 +187,7 @@ impl Host {
                 Input::Set(participant, setting) => room.set(participant, setting),
                 Input::Options(options) => room.options(options),
                 Input::CallHears(hears) => room.call_hears(hears),
-                Input::Camera(_) => {}
+                Input::Camera(_) | Input::Stopped(_) => {}
             })?;
         }
         Ok(())
@@ -326,6 +334,14 @@ impl Host {
         let stage = self.stage.as_ref().and_then(|stage| stage.deadline());
         let people = self.people.0;
         Ok([next, stage, people].into_iter().flatten().min())
+    }
+
+    /// Whether viewers see this peer's picture, and how many.
+    pub(super) fn air(&mut self, now: Instant, peer: PeerId) -> Result<(bool, usize), Broken> {
+        if self.stage.is_none() {
+            return Ok((false, 0));
+        }
+        self.with_stage(now, |stage| stage.air(peer))
     }
 
     pub(super) fn status(&mut self, now: Instant) -> Result<Status, Broken> {

@@ -225,6 +225,24 @@ impl Media {
                 Ok(()) => self.stir_room(key),
                 Err(_) => self.break_room(key),
             }
+            self.stop(key);
+        }
+    }
+
+    /// Sends those away whose publishing is ended.
+    fn stop(&mut self, room: u64) {
+        let Some(host) = self.rooms.get_mut(&room) else {
+            return;
+        };
+        if std::mem::replace(&mut host.stopped.1, true) {
+            return;
+        }
+        let stopped = host.stopped.0.clone();
+        for index in host.peers.values().copied().collect::<Vec<_>>() {
+            if let Some(Some(session)) = self.peers.get_mut(index) {
+                session.stop(&stopped);
+            }
+            self.stir(index);
         }
     }
 

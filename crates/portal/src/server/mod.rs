@@ -14,6 +14,7 @@ mod queue;
 mod session;
 mod socket;
 mod ssrcs;
+mod stopped;
 mod stun;
 
 use std::collections::{BTreeMap, HashMap};
@@ -45,6 +46,7 @@ use queue::Queue;
 pub use session::Left;
 pub(crate) use session::PeerInfo;
 use socket::Socket;
+pub use stopped::Stopped;
 
 /// Commands that a loop has not looked at.
 const COMMANDS: usize = 256;

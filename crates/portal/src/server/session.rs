@@ -10,6 +10,7 @@ use super::admission::Permit;
 use super::line::LoopEnd;
 use super::paths::PeerPaths;
 use super::ssrcs::Ssrcs;
+use super::stopped::Stopped;
 use super::{Kind, Limits};
 use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};
 use crate::channel::{self, voice};
@@ -86,6 +87,11 @@ pub(super) struct Wants {
 }
 
 impl Wants {
+    /// It shows a picture, or came to be heard: what a moderator can end.
+    pub(super) fn publishes(self, kind: Kind) -> bool {
+        self.shows || kind == Kind::Whip
+    }
+
     /// Nothing flows before it says hello.
     fn data_only(self) -> bool {
         !(self.sends || self.hears || self.shows || self.sees)
@@ -215,6 +221,13 @@ impl Session {
         self.dropped = self.dropped.saturating_add(1);
         if !self.excess.take(1, now) {
             self.leave(Left::TooMuch);
+        }
+    }
+
+    /// It publishes as one of these.
+    pub(super) fn stop(&mut self, stopped: &Stopped) {
+        if self.wants.publishes(self.info.kind) && stopped.has(&self.info.claims.sub) {
+            self.leave(Left::Stopped);
         }
     }
 

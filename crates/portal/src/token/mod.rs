@@ -94,6 +94,9 @@ struct Header {
     crit: Option<serde::de::IgnoredAny>,
 }
 
+/// How long a token is good that is made for somebody who publishes: so long his connection may be lost.
+const RENEWED: u64 = 10 * 60;
+
 /// Keys of which any one is good, so that they can be changed while tokens are out.
 pub(crate) struct Keys(Vec<hmac::Key>);
 
@@ -102,6 +105,19 @@ impl Keys {
         let key =
             |key: &SecretString| hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
         Self(keys.iter().map(key).collect())
+    }
+
+    /// Another token for somebody who is publishing, with which he may come again when his connection is lost; none a day after the first
+    /// was made.
+    pub(crate) fn renew(&self, claims: &Claims, now: u64) -> Option<String> {
+        let last = claims.iat.saturating_add(LONGEST);
+        let exp = now.saturating_add(RENEWED).max(claims.exp).min(last);
+        let renewed = Claims {
+            exp,
+            ..claims.clone()
+        };
+        let key = self.0.first().filter(|_| exp > now)?;
+        Some(sign_by(key, &serde_json::to_vec(&renewed).ok()?))
     }
 
     /// Checks a token at a time in seconds since 1970.
@@ -164,11 +180,15 @@ pub fn mint(key: &SecretString, claims: &Claims) -> String {
 }
 
 pub(crate) fn sign(key: &SecretString, claims: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
+    sign_by(&key, claims)
+}
+
+fn sign_by(key: &hmac::Key, claims: &[u8]) -> String {
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     let header = encode(br#"{"alg":"HS256","typ":"JWT"}"#);
     let signed = format!("{header}.{}", encode(claims));
-    let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
-    let signature = hmac::sign(&key, signed.as_bytes());
+    let signature = hmac::sign(key, signed.as_bytes());
     format!("{signed}.{}", encode(signature.as_ref()))
 }
 
@@ -216,6 +236,21 @@ mod tests {
         assert_eq!(verify(long, 1_500), Err(TokenError::Times));
         let never = |claims: &mut Claims| (claims.iat, claims.exp) = (u64::MAX, u64::MAX);
         assert_eq!(verify(never, 1_500), Err(TokenError::Times));
+    }
+
+    #[test]
+    fn a_renewed_token_is_good_for_a_while_and_a_day_at_most() {
+        let renewed = |now| keys().renew(&claims(), now);
+        let read = |now| keys().verify(&renewed(now).unwrap(), now).unwrap();
+        assert_eq!(read(1_100), claims());
+        let later = Claims {
+            exp: 1_990 + RENEWED,
+            ..claims()
+        };
+        assert_eq!(read(1_990), later);
+        let last = 1_000 + LONGEST;
+        assert_eq!(read(last - 1).exp, last);
+        assert_eq!(renewed(last), None);
     }
 
     #[test]

@@ -372,6 +372,13 @@ impl Stage {
         )
     }
 
+    /// Whether a camera is on air, and how many see it.
+    pub(crate) fn air(&self, camera: PeerId) -> (bool, usize) {
+        let viewers = self.viewers.values();
+        let seen = viewers.filter(|viewer| viewer.camera() == Some(camera));
+        (self.on_air == Some(camera), seen.count())
+    }
+
     /// Time passes for a stage on which there is somebody.
     fn wake(&mut self, now: Instant) {
         if self.tick.is_none() && !self.cameras.is_empty() {

@@ -292,11 +292,16 @@ impl Viewer {
         self.pace.slow(now, self.layers)
     }
 
-    pub(super) fn health(&mut self, now: Instant, peer: PeerId) -> ViewerHealth {
+    /// Whose picture it sees.
+    pub(super) fn camera(&self) -> Option<PeerId> {
         let sees = self.sees().filter(|_| !self.waiting);
+        sees.map(|(camera, _)| camera)
+    }
+
+    pub(super) fn health(&mut self, now: Instant, peer: PeerId) -> ViewerHealth {
         ViewerHealth {
             peer,
-            camera: sees.map(|(camera, _)| camera),
+            camera: self.camera(),
             bits: self.meter.rate(now),
             packets: self.packets,
             again: self.repeated,

@@ -1,12 +1,15 @@
 defmodule UroDiscord.Interactions.Commands.Portal do
   @moduledoc false
-  # /portal open, close, who, mute, camera: voice between the server's channels and the worlds, for those who may manage channels, if it is a server of ours.
+  # /portal open, close, who, mute, camera, stop: voice between the server's channels and the worlds, for those who may manage channels, if it is a server of ours.
 
   @behaviour UroDiscord.Command
 
-  alias UroDiscord.{Error, Interaction, Length, Portal}
-  alias UroDiscord.Interactions.{Admins, Choices}
-  alias UroDiscord.Portal.Members
+  require Logger
+
+  alias UroDiscord.{Error, Interaction, Length, Notify, Portal, Runtime}
+  alias UroDiscord.Interactions.Admins
+  alias UroDiscord.Interactions.Commands.{Share, Watch}
+  alias __MODULE__.Meant
   alias UroDiscord.Shards.Text
 
   @voice [2, 13]
@@ -52,6 +55,17 @@ defmodule UroDiscord.Interactions.Commands.Portal do
       max_length: 200
     }
 
+    publisher = %{
+      type: 3,
+      name: "who",
+      description: "Who is to show and play nothing here for a day",
+      required: true,
+      autocomplete: true,
+      max_length: 200
+    }
+
+    allow = %{type: 5, name: "off", description: "Let them publish again"}
+
     Map.merge(Admins.definition(:manage_channels), %{
       name: "portal",
       description: "Voice between this server and a world",
@@ -65,7 +79,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
           description: "Let somebody not be heard on the other side",
           options: [who, off, portal]
         },
-        %{type: 1, name: "camera", description: "Choose whose picture its viewers see", options: [camera, portal]}
+        %{type: 1, name: "camera", description: "Choose whose picture its viewers see", options: [camera, portal]},
+        %{type: 1, name: "stop", description: "End what somebody shows or plays", options: [publisher, allow, portal]}
       ]
     })
   end
@@ -73,7 +88,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   @impl true
   def handle(%Interaction{kind: :autocomplete} = interaction) do
     with :ok <- Admins.check(interaction, :manage_channels),
-         do: {:choices, choices(interaction)},
+         do: {:choices, Meant.choices(interaction)},
          else: (_no -> {:choices, []})
   end
 
@@ -96,21 +111,22 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp answer("open", options, interaction) do
     channel_id = options["channel"] || interaction.channel_id
 
-    with {:ok, world} <- world(options["world"]),
+    with {:ok, world} <- Meant.world(options["world"]),
          {:ok, id} <- Portal.open(channel_id, world: world && world.id) do
       between = if world, do: "**#{Text.markdown(world.name, @name)}**", else: "the worlds"
+      announce(channel_id, between)
       {:ok, "A portal is open between <##{channel_id}> and #{between} (`#{id}`). `/portal who` tells who is there."}
     end
   end
 
   defp answer("close", options, interaction) do
-    with {:ok, portal} <- portal(options["portal"], interaction), :ok <- Portal.close(portal.id) do
+    with {:ok, portal} <- Meant.portal(options["portal"], interaction), :ok <- Portal.close(portal.id) do
       {:ok, "The portal `#{portal.id}` to <##{portal.channel_id}> is closed."}
     end
   end
 
   defp answer("who", options, interaction) do
-    with {:ok, portal} <- portal(options["portal"], interaction) do
+    with {:ok, portal} <- Meant.portal(options["portal"], interaction) do
       summary = Enum.find(Portal.overview().open, %{peers: [], members: []}, &(&1.id == portal.id))
 
       {:ok,
@@ -119,7 +135,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
            "**Portal `#{portal.id}`** to <##{portal.channel_id}>: #{state(portal)}",
            "World: #{people(summary.peers)}",
            "Discord: #{people(summary.members)}"
-         ] ++ on_air(portal) ++ muted(portal),
+         ] ++ on_air(portal) ++ publishing(portal) ++ muted(portal) ++ stopped(portal),
          "\n"
        )}
     end
@@ -128,8 +144,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp answer("mute", %{"who" => who} = options, interaction) do
     muted? = options["off"] != true
 
-    with {:ok, portal} <- portal(options["portal"], interaction),
-         {:ok, participant} <- participant(portal, who),
+    with {:ok, portal} <- Meant.portal(options["portal"], interaction),
+         {:ok, participant} <- Meant.participant(portal, who),
          :ok <- Portal.mute(portal.id, participant.id, muted?) do
       name = "**#{Text.markdown(participant.name, @name)}**"
 
@@ -141,9 +157,25 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     end
   end
 
+  defp answer("stop", %{"who" => who} = options, interaction) do
+    stopped? = options["off"] != true
+
+    with {:ok, portal} <- Meant.portal(options["portal"], interaction),
+         {:ok, who} <- Meant.publisher(portal, who),
+         :ok <- Portal.stop(portal.id, who.id, stopped?) do
+      name = called(who)
+
+      {:ok,
+       if(stopped?,
+         do: "What #{name} publishes is ended, and nothing of theirs is let in for a day.",
+         else: "#{name} may publish again."
+       )}
+    end
+  end
+
   defp answer("camera", options, interaction) do
-    with {:ok, portal} <- portal(options["portal"], interaction),
-         {:ok, camera} <- camera(portal, options["camera"]),
+    with {:ok, portal} <- Meant.portal(options["portal"], interaction),
+         {:ok, camera} <- Meant.camera(portal, options["camera"]),
          :ok <- Portal.camera(portal.id, camera && camera.id) do
       {:ok,
        if(camera,
@@ -156,16 +188,32 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp answer(_other, _options, _interaction),
     do: {:error, "I do not know this any more. Please try the command again."}
 
+  # People are told that they are heard, where they are, and find there what they can do.
+  defp announce(channel_id, between) do
+    {:ok, %{config: config}} = Runtime.fetch()
+    buttons = [Watch.button()] ++ if(Share.on?(config), do: [Share.button()], else: [])
+
+    message = [
+      content:
+        "This channel is open to #{between}: who speaks here is heard there, and who speaks there is heard here.",
+      components: [%{type: 1, components: buttons}]
+    ]
+
+    with {:error, error} <- Notify.notify(channel_id, message, producer: :worlds),
+         do: Logger.warning("<##{channel_id}> is not told that its portal is open: #{Exception.message(error)}")
+  end
+
   defp state(%{state: :open, opened_at: opened_at}), do: "open since <t:#{DateTime.to_unix(opened_at)}:R>"
   defp state(%{reason: nil, state: state}), do: "#{state}"
   defp state(%{reason: reason, state: state}), do: "#{state}, #{Text.markdown(reason, 300)}"
 
   defp people([]), do: "nobody"
+  defp people(names), do: listed(names, &Text.markdown(&1, @name))
 
-  defp people(names) do
-    {shown, more} = Enum.split(names, @shown)
+  defp listed(all, word) do
+    {shown, more} = Enum.split(all, @shown)
     rest = if more == [], do: [], else: ["#{length(more)} more"]
-    Enum.join(Enum.map(shown, &Text.markdown(&1, @name)) ++ rest, ", ")
+    Enum.join(Enum.map(shown, word) ++ rest, ", ")
   end
 
   defp on_air(%{cameras: []}), do: []
@@ -177,127 +225,31 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     ["On air: #{people(on_air)}#{more}, seen by #{length(viewers)}"]
   end
 
+  # By WHIP, or with a picture.
+  defp publishing(%{peers: peers, cameras: cameras}) do
+    shown = Map.new(cameras, &{&1.peer, &1.on_air?})
+    publishers = Enum.filter(peers, &(&1.kind == :whip or is_map_key(shown, &1.peer)))
+    words = %{true => "on air", false => "a picture that is not on air", nil => "sound"}
+    word = fn peer -> "#{Text.markdown(peer.name, @name)} (#{words[shown[peer.peer]]})" end
+    if publishers == [], do: [], else: ["Publishing: #{listed(publishers, word)}"]
+  end
+
+  defp stopped(%{stopped: []}), do: []
+
+  defp stopped(%{stopped: stopped}) do
+    word = fn %{who: who, until: until} -> "#{called(%{id: who, name: who})} until <t:#{DateTime.to_unix(until)}:f>" end
+    ["Stopped: #{listed(stopped, word)}"]
+  end
+
+  defp called(%{mention: mention}), do: mention
+  # Who shared by Discord is known by his account, there or not.
+  defp called(%{id: "world:discord:" <> user_id = id, name: id}), do: "<@#{user_id}>"
+  defp called(%{name: name}), do: "**#{Text.markdown(name, @name)}**"
+
   defp muted(%{settings: settings} = portal) do
-    case for(%{participant: id, muted: true} <- settings, do: name(portal, id)) do
+    case for(%{participant: id, muted: true} <- settings, do: Meant.name(portal, id)) do
       [] -> []
       names -> ["Not heard on the other side: #{people(names)}"]
     end
-  end
-
-  ## What is meant
-
-  defp world(nil), do: {:ok, nil}
-
-  defp world(wanted), do: Choices.world(wanted)
-
-  # Of this server.
-  defp portal(wanted, interaction) do
-    with {:ok, portals} <- Portal.list() do
-      here = Enum.filter(portals, &(&1.guild_id == interaction.guild_id))
-
-      case {wanted, here} do
-        {_any, []} -> {:error, "No portal is open here. `/portal open` opens one."}
-        {nil, [portal | _]} -> {:ok, portal}
-        {id, _} -> find(here, id)
-      end
-    end
-  end
-
-  defp find(portals, id) do
-    case Enum.find(portals, &(&1.id == id)) do
-      nil -> {:error, "No such portal is open here; there is #{Enum.map_join(portals, ", ", &"`#{&1.id}`")}."}
-      portal -> {:ok, portal}
-    end
-  end
-
-  # One who is there, by what was chosen or by the name; or one who is muted and has gone.
-  defp participant(portal, wanted) do
-    known = known(portal)
-
-    named = Enum.filter(known, &(String.downcase(&1.name) == String.downcase(wanted)))
-
-    case {Enum.find(known, &(&1.id == wanted)), named} do
-      {nil, []} -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
-      {nil, [participant]} -> {:ok, participant}
-      # In a world anybody may call himself as somebody else.
-      {nil, [_ | _]} -> {:error, "Several are called that. Please take one of the names that are offered as you type."}
-      {participant, _named} -> {:ok, participant}
-    end
-  end
-
-  # One who shows a picture, or a peer who may yet.
-  defp camera(_portal, nil), do: {:ok, nil}
-
-  defp camera(portal, wanted) do
-    with {:ok, %{id: "world:" <> who} = camera} <- participant(portal, wanted),
-         false <- String.contains?(who, "/") do
-      {:ok, camera}
-    else
-      {:error, why} -> {:error, why}
-      _of_discord_or_forwarded -> {:error, "That one shows no picture here."}
-    end
-  end
-
-  defp known(portal) do
-    peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
-    heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
-    members = for {id, name} <- Members.names(portal.guild_id, portal.users), do: %{id: "discord:#{id}", name: name}
-    gone = for %{participant: id} <- portal.settings, do: %{id: id, name: id}
-    Enum.uniq_by(peers ++ heard ++ members ++ gone, & &1.id)
-  end
-
-  defp name(portal, id), do: Enum.find(known(portal), %{name: id}, &(&1.id == id)).name
-
-  defp choices(%{focused: "world"} = interaction), do: Choices.worlds(interaction)
-
-  defp choices(%{focused: "portal"} = interaction) do
-    portals = with {:ok, portals} <- Portal.list(), do: portals, else: (_ -> [])
-
-    Choices.matching(
-      for(%{guild_id: id} = portal <- portals, id == interaction.guild_id, do: {portal.id, portal.id}),
-      interaction
-    )
-  end
-
-  defp choices(%{focused: "who", options: options} = interaction) do
-    case portal(options["portal"], interaction) do
-      {:ok, portal} ->
-        known = known(portal)
-        named = Enum.frequencies_by(known, &String.downcase(&1.name))
-
-        choices =
-          for who <- known, byte_size(who.id) <= 100, do: {label(who, named[String.downcase(who.name)] > 1), who.id}
-
-        Choices.matching(choices, interaction)
-
-      _none ->
-        []
-    end
-  end
-
-  defp choices(%{focused: "camera", options: options} = interaction) do
-    case portal(options["portal"], interaction) do
-      {:ok, %{cameras: cameras}} ->
-        named = Enum.frequencies_by(cameras, &String.downcase(&1.name))
-
-        choices =
-          for camera <- Enum.uniq_by(cameras, & &1.id), byte_size(camera.id) <= 100 do
-            {label(camera, named[String.downcase(camera.name)] > 1), camera.id}
-          end
-
-        Choices.matching(choices, interaction)
-
-      _none ->
-        []
-    end
-  end
-
-  defp choices(_interaction), do: []
-
-  # By the id too, where several are called so.
-  defp label(%{id: id, name: name}, several?) do
-    [side, who] = String.split(id, ":", parts: 2)
-    side = if side == "discord", do: "Discord", else: "world"
-    "#{Text.plain(name, @name)} (#{side}#{if several?, do: ", " <> who})"
   end
 end

@@ -4,13 +4,22 @@ defmodule UroDiscord.Interactions.Commands.Watch do
 
   @behaviour UroDiscord.Command
 
-  alias UroDiscord.{Config, Interaction, Portal, Runtime}
-  alias UroDiscord.Portal.Viewing
+  alias UroDiscord.{Config, Interaction, Runtime}
+  alias UroDiscord.Portal.Visitors
 
   # Direct messages have no voice channel.
   @guild_only [0]
   # As long as an evening.
   @good_s 4 * 3_600
+
+  @component "portal-watch"
+
+  @doc "The button of a portal's message."
+  @spec button() :: map()
+  def button, do: %{type: 2, style: 2, label: "Watch the world", custom_id: @component}
+
+  @impl true
+  def component, do: @component
 
   @impl true
   def command do
@@ -21,28 +30,20 @@ defmodule UroDiscord.Interactions.Commands.Watch do
   @impl true
   def handle(%Interaction{user: user, guild_id: guild_id, options: options}) do
     with {:ok, %{config: config}} <- Runtime.fetch_enabled(),
-         {:ok, portal} <- Viewing.portal(user.id, guild_id) do
+         {:ok, portal} <- Visitors.portal(user.id, guild_id) do
       if activity?(config) and options["link"] != true, do: :launch_activity, else: link(portal, user)
     else
-      {:none, []} ->
-        {:error, "No portal to a world is open here."}
-
-      {:none, portals} ->
-        {:error, "Join #{Enum.map_join(portals, " or ", &"<##{&1.channel_id}>")} first, then `/watch`."}
-
-      {:error, error} ->
-        {:error, Exception.message(error)}
+      {:none, portals} -> {:error, Visitors.none(portals, "/watch")}
+      {:error, error} -> {:error, Exception.message(error)}
     end
   end
 
   defp activity?(%Config{portal: portal}), do: portal.activity
 
   defp link(portal, user) do
-    with {:ok, token} <- Viewing.token(portal, user.id, user.name, @good_s),
-         {:ok, url} <- Portal.url(portal.id, {:tv, token}) do
-      {:ok,
-       "[World TV of <##{portal.channel_id}>](<#{url}>): this link is for you alone, and good for #{div(@good_s, 3_600)} hours. " <>
-         "Who has it sees and hears as you do."}
+    with {:ok, token} <- Visitors.token(portal, :watch, {Visitors.who(user.id), user.name}, @good_s),
+         {:ok, link} <- Visitors.link(portal, :tv, "World TV of", token) do
+      {:ok, "#{link}, and good for #{div(@good_s, 3_600)} hours. Who has it sees and hears as you do."}
     else
       {:error, error} -> {:error, Exception.message(error)}
     end

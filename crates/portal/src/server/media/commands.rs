@@ -48,6 +48,11 @@ pub(crate) enum Command {
         password: String,
         reply: oneshot::Sender<Result<Restarted, NoSession>>,
     },
+    /// How a publisher is.
+    Air {
+        session: SessionAddress,
+        reply: oneshot::Sender<Result<Air, NoSession>>,
+    },
     End {
         session: SessionAddress,
         reply: oneshot::Sender<Result<(), NoSession>>,
@@ -74,11 +79,23 @@ pub(crate) struct SessionAddress {
 /// An answer, and our ufrag in it.
 pub(crate) type Answered = (String, String);
 
+/// How a publisher is.
+pub(crate) struct Air {
+    /// His connection has come up.
+    pub(crate) connected: bool,
+    /// Viewers are shown his picture.
+    pub(crate) on_air: bool,
+    /// How many see it.
+    pub(crate) viewers: usize,
+}
+
 /// Why an offer is not answered.
 pub(crate) enum Refused {
     Offer(OfferError),
     /// The portal has closed meanwhile.
     Closed,
+    /// What he publishes was ended.
+    Stopped,
     /// Something went wrong here.
     Panic,
 }
@@ -150,6 +167,10 @@ impl Media {
                 };
                 let _ = reply.send(restarted);
             }
+            Command::Air { session, reply } => {
+                let air = self.air(&session, now);
+                let _ = reply.send(air);
+            }
             Command::End { session, reply } => {
                 let found = self.find(&session);
                 if found.is_some() {
@@ -189,6 +210,24 @@ impl Media {
         same.then_some(index)
     }
 
+    fn air(&mut self, address: &SessionAddress, now: Instant) -> Result<Air, NoSession> {
+        let index = self.find(address).ok_or(NoSession)?;
+        let session = self.peers.get(index).and_then(Option::as_ref);
+        let (connected, id, room) = session
+            .map(|it| (it.in_room, it.id, it.room))
+            .ok_or(NoSession)?;
+        let host = self.rooms.get_mut(&room).ok_or(NoSession)?;
+        let Ok((on_air, viewers)) = host.air(now, id) else {
+            self.break_room(room);
+            return Err(NoSession);
+        };
+        Ok(Air {
+            connected,
+            on_air,
+            viewers,
+        })
+    }
+
     fn end_session(&mut self, session: &str) {
         if let Some(&index) = self.by_session.get(session) {
             if let Some(Some(session)) = self.peers.get_mut(index) {
@@ -217,6 +256,9 @@ impl Media {
             shows: info.kind != Kind::Whep && video.is_some_and(|video| video.sends),
             sees: info.kind != Kind::Whip && video.is_some_and(|video| video.receives),
         };
+        if wants.publishes(info.kind) && host.stopped.0.has(&info.claims.sub) {
+            return Err(Refused::Stopped);
+        }
         let identity = &self.identity;
         let addresses = self.candidates.clone();
         // An offer is what strangers wrote.

@@ -22,6 +22,8 @@ pub enum Left {
     Stuck,
     /// The room does not take it.
     Refused,
+    /// A moderator has ended what it publishes.
+    Stopped,
     /// The portal closed.
     Closed,
     /// Something went wrong here.
@@ -39,6 +41,7 @@ impl fmt::Display for Left {
             Self::TooMuch => "too_much",
             Self::Stuck => "stuck",
             Self::Refused => "refused",
+            Self::Stopped => "stopped",
             Self::Closed => "closed",
             Self::Panic => "panic",
         })

@@ -1,0 +1,174 @@
+defmodule UroDiscord.Interactions.Commands.Portal.Meant do
+  @moduledoc false
+  # Which portal, world or person is meant by what somebody typed or chose in an option of /portal, and what is offered there.
+
+  alias UroDiscord.{Error, Interaction, Portal}
+  alias UroDiscord.Interactions.Choices
+  alias UroDiscord.Interactions.Commands.Share
+  alias UroDiscord.Portal.Members
+  alias UroDiscord.Shards.Text
+
+  @name 48
+
+  @typedoc "As `UroDiscord.Portal.status/1` has him."
+  @type who :: %{required(:id) => String.t(), required(:name) => String.t(), optional(atom()) => term()}
+
+  @doc "A world that was named, if one was."
+  @spec world(String.t() | nil) :: {:ok, map() | nil} | {:error, String.t()}
+  def world(nil), do: {:ok, nil}
+
+  def world(wanted), do: Choices.world(wanted)
+
+  @doc "A portal of this server: the one that is named, or the first."
+  @spec portal(String.t() | nil, Interaction.t()) :: {:ok, Portal.status()} | {:error, String.t() | Error.t()}
+  def portal(wanted, interaction) do
+    with {:ok, portals} <- Portal.list() do
+      here = Enum.filter(portals, &(&1.guild_id == interaction.guild_id))
+
+      case {wanted, here} do
+        {_any, []} -> {:error, "No portal is open here. `/portal open` opens one."}
+        {nil, [portal | _]} -> {:ok, portal}
+        {id, _} -> find(here, id)
+      end
+    end
+  end
+
+  defp find(portals, id) do
+    case Enum.find(portals, &(&1.id == id)) do
+      nil -> {:error, "No such portal is open here; there is #{Enum.map_join(portals, ", ", &"`#{&1.id}`")}."}
+      portal -> {:ok, portal}
+    end
+  end
+
+  @doc "One who is there, by what was chosen or by the name; or one who is muted or stopped, and has gone."
+  @spec participant(Portal.status(), String.t()) :: {:ok, who()} | {:error, String.t()}
+  def participant(portal, wanted) do
+    known = known(portal)
+
+    named = Enum.filter(known, &(String.downcase(&1.name) == String.downcase(wanted)))
+
+    case {Enum.find(known, &(&1.id == wanted)), named} do
+      {nil, []} -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
+      {nil, [participant]} -> {:ok, participant}
+      # In a world anybody may call himself as somebody else.
+      {nil, [_ | _]} -> {:error, "Several are called that. Please take one of the names that are offered as you type."}
+      {participant, _named} -> {:ok, participant}
+    end
+  end
+
+  @doc "One who publishes, or did, as his tokens are good still; or an account of Discord, of whom it is not known."
+  @spec publisher(Portal.status(), String.t()) :: {:ok, who()} | {:error, String.t() | Error.t()}
+  def publisher(portal, wanted) do
+    case with(:error <- account(wanted), do: camera(portal, wanted)) do
+      {:ok, who} -> {:ok, who}
+      {:error, %Error{} = error} -> {:error, error}
+      {:error, "That one" <> _} -> {:error, "That one publishes nothing here."}
+      {:error, why} -> {:error, why}
+    end
+  end
+
+  # `@user`, as Discord writes it.
+  defp account(wanted) do
+    with [_all, user_id] <- Regex.run(~r/\A<@!?(\d{17,20})>\z/, wanted),
+         {:ok, who} <- Share.who(user_id) do
+      id = "world:" <> who
+      {:ok, %{id: id, name: id, mention: "<@#{user_id}>"}}
+    else
+      nil -> :error
+      other -> other
+    end
+  end
+
+  @doc "One who shows a picture, or a peer who may yet."
+  @spec camera(Portal.status(), String.t() | nil) :: {:ok, who() | nil} | {:error, String.t()}
+  def camera(_portal, nil), do: {:ok, nil}
+
+  def camera(portal, wanted) do
+    with {:ok, %{id: "world:" <> who} = camera} <- participant(portal, wanted),
+         false <- String.contains?(who, "/") do
+      {:ok, camera}
+    else
+      {:error, why} -> {:error, why}
+      _of_discord_or_forwarded -> {:error, "That one shows no picture here."}
+    end
+  end
+
+  @doc "Everybody who can be meant."
+  @spec known(Portal.status()) :: [who()]
+  def known(portal) do
+    peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
+    heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
+    members = for {id, name} <- Members.names(portal.guild_id, portal.users), do: %{id: "discord:#{id}", name: name}
+    gone = for %{participant: id} <- portal.settings, do: %{id: id, name: id}
+    stopped = for %{who: id} <- portal.stopped, do: %{id: id, name: id}
+    Enum.uniq_by(peers ++ heard ++ members ++ gone ++ stopped, & &1.id)
+  end
+
+  @doc "What somebody is called; his id, if nobody knows."
+  @spec name(Portal.status(), String.t()) :: String.t()
+  def name(portal, id), do: Enum.find(known(portal), %{name: id}, &(&1.id == id)).name
+
+  @doc "What is offered as one types."
+  @spec choices(Interaction.t()) :: [{String.t(), String.t()}]
+  def choices(%{focused: "world"} = interaction), do: Choices.worlds(interaction)
+
+  def choices(%{focused: "portal"} = interaction) do
+    portals = with {:ok, portals} <- Portal.list(), do: portals, else: (_ -> [])
+
+    Choices.matching(
+      for(%{guild_id: id} = portal <- portals, id == interaction.guild_id, do: {portal.id, portal.id}),
+      interaction
+    )
+  end
+
+  def choices(%{focused: "who", options: options, command: command} = interaction) do
+    case portal(options["portal"], interaction) do
+      {:ok, portal} ->
+        known = portal |> known() |> among(command, portal)
+        named = Enum.frequencies_by(known, &String.downcase(&1.name))
+
+        choices =
+          for who <- known, byte_size(who.id) <= 100, do: {label(who, named[String.downcase(who.name)] > 1), who.id}
+
+        Choices.matching(choices, interaction)
+
+      _none ->
+        []
+    end
+  end
+
+  def choices(%{focused: "camera", options: options} = interaction) do
+    case portal(options["portal"], interaction) do
+      {:ok, %{cameras: cameras}} ->
+        named = Enum.frequencies_by(cameras, &String.downcase(&1.name))
+
+        choices =
+          for camera <- Enum.uniq_by(cameras, & &1.id), byte_size(camera.id) <= 100 do
+            {label(camera, named[String.downcase(camera.name)] > 1), camera.id}
+          end
+
+        Choices.matching(choices, interaction)
+
+      _none ->
+        []
+    end
+  end
+
+  def choices(_interaction), do: []
+
+  # Whom one can stop, and who is stopped.
+  defp among(known, ["portal", "stop"], portal) do
+    peers = for %{kind: :whip, who: who} <- portal.peers, do: "world:" <> who
+    wanted = peers ++ for(camera <- portal.cameras, do: camera.id) ++ for(%{who: who} <- portal.stopped, do: who)
+    Enum.filter(known, &(&1.id in wanted))
+  end
+
+  defp among(known, _mute, _portal), do: known
+
+  # By the id too, where several are called so.
+  defp label(%{id: id, name: name}, several?) do
+    [side, who] = String.split(id, ":", parts: 2)
+    side = if side == "discord", do: "Discord", else: "world"
+    "#{Text.plain(name, @name)} (#{side}#{if several?, do: ", " <> who})"
+  end
+end

