@@ -27,7 +27,7 @@ use crate::server::{Kind, Shared};
 use refusal::Refusal;
 use request::{FRAGMENT, SDP};
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, PATCH, DELETE, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("POST, PATCH, DELETE, OPTIONS");
 
 /// The address of who asks, as an extension of the request: from whoever listens, since proxies may be between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,10 @@ async fn air(shared: &Shared, id: String, session: Option<String>, request: Requ
     let (parts, _) = request.into_parts();
     match parts.method {
         Method::GET => session::air(shared, id, session, &parts.headers).await,
-        Method::OPTIONS => Ok(options()),
+        Method::OPTIONS => Ok(options(
+            HeaderValue::from_static("GET, OPTIONS"),
+            "Authorization",
+        )),
         _ => Err(Refusal::Method("GET, OPTIONS")),
     }
 }

@@ -225,12 +225,12 @@ impl Media {
                 Ok(()) => self.stir_room(key),
                 Err(_) => self.break_room(key),
             }
-            self.stop(key);
+            self.stop(key, now);
         }
     }
 
     /// Sends those away whose publishing is ended.
-    fn stop(&mut self, room: u64) {
+    fn stop(&mut self, room: u64, now: Instant) {
         let Some(host) = self.rooms.get_mut(&room) else {
             return;
         };
@@ -240,7 +240,7 @@ impl Media {
         let stopped = host.stopped.0.clone();
         for index in host.peers.values().copied().collect::<Vec<_>>() {
             if let Some(Some(session)) = self.peers.get_mut(index) {
-                session.stop(&stopped);
+                session.stop(now, &stopped);
             }
             self.stir(index);
         }

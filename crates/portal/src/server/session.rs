@@ -224,11 +224,23 @@ impl Session {
         }
     }
 
-    /// It publishes as one of these.
-    pub(super) fn stop(&mut self, stopped: &Stopped) {
-        if self.wants.publishes(self.info.kind) && stopped.has(&self.info.claims.sub) {
-            self.leave(Left::Stopped);
+    /// What it publishes is ended, if it is one of these. On data channels it goes on without pictures.
+    pub(super) fn stop(&mut self, now: Instant, stopped: &Stopped) {
+        if !stopped.has(&self.info.claims.sub) {
+            return;
         }
+        if self.wants.publishes(self.info.kind) {
+            self.leave(Left::Stopped);
+        } else if self.pictures.shows {
+            self.picture(false, self.pictures.sees);
+            let message = "a moderator has ended what you show here; ask one to allow it again";
+            self.say(now, control::error("stopped", message));
+        }
+    }
+
+    /// It shows pictures on `vsk-video`.
+    pub(super) fn shows_there(&self) -> bool {
+        self.pictures.shows
     }
 
     pub(super) fn leave(&mut self, why: Left) {

@@ -68,6 +68,9 @@ impl Media {
         let Some(host) = self.rooms.get_mut(&key) else {
             return session.leave(Left::Closed);
         };
+        if matches!(action, Action::Join(_) | Action::Pictures { .. }) {
+            session.stop(now, &host.stopped.0);
+        }
         let done = match action {
             Action::Join(member) => host
                 .with(|room| room.join(now, session.id, member))
@@ -85,6 +88,7 @@ impl Media {
             }
             Action::Pictures { shows, sees } => {
                 let subject = &session.info.claims.sub;
+                let shows = shows && session.shows_there();
                 let camera = shows.then(|| subject.clone()).or_else(|| session.shows());
                 host.pictures(now, session.id, camera, sees)
             }
