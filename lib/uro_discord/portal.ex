@@ -278,7 +278,7 @@ defmodule UroDiscord.Portal do
 
   @doc ~S"""
   Ends what somebody publishes: `"world:"` and whom a token was made for, as in `status/1`. Connections of his that show a picture or came by WHIP end at once, and for a day, which is as
-  long as a token may be good, none of his tokens lets him publish here. He may watch, and speak by the data channels of a world. `false` allows it again.
+  long as a token may be good, none of his tokens lets him publish here. He may watch, and speak by the data channels of a world, but shows no picture there either. `false` allows it again.
 
   Errors: `:unknown` (no such portal is open), `:invalid`, `:full` (a thousand are stopped), `:disabled`, `:not_started`, those of `UroDiscord.Store`.
   """
