@@ -88,7 +88,7 @@ fn desired_portals() -> Value {
             ],
             "camera": "shard-7",
             "still": 60_000,
-            "stopped": {"shard-8": 1_795_000_000_u64},
+            "stopped": {"42": 1_795_000_000_u64},
         }],
     })
 }
