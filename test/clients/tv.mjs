@@ -10,7 +10,7 @@ const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--disable-features=WebRtcHideLocalIpsWithMdns', '--allow-loopback-in-peer-connection'],
+  args: ['--no-sandbox', '--disable-features=WebRtcHideLocalIpsWithMdns,LocalNetworkAccessChecks', '--allow-loopback-in-peer-connection'],
 });
 
 /** The frame in which World TV is: the page itself, or one inside of others. */
@@ -81,7 +81,11 @@ for (const given of pages) {
     const known = 'http://localhost:3333';
     const { origin } = new URL(url);
     address = url.replace(origin, known);
-    await page.route(`${known}/**`, (route) => route.continue({ url: route.request().url().replace(known, origin) }));
+    await page.route(`${known}/**`, async (route) => {
+      // One that waits when the page is closed is answered no more.
+      const response = await route.fetch({ url: route.request().url().replace(known, origin) }).catch(() => null);
+      await (response ? route.fulfill({ response }) : route.abort()).catch(() => {});
+    });
   }
   const wrong = [];
   page.on('console', (line) => line.type() === 'error' && wrong.push(line.text()));

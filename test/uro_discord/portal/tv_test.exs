@@ -107,8 +107,11 @@ defmodule UroDiscord.Portal.TvTest do
   end
 
   @tag needs: :clients
-  test "Chromium shows the world's picture, by WebSocket and by WebRTC" do
+  test "Chromium shows the world's picture, in Discord and elsewhere", %{sim: sim, base: base} do
     alias UroDiscord.PortalClient
+    enters(sim, "alice")
+    DiscordSim.post(sim, "/settings", %{activity_url: base <> "/portal/"})
+    activity = sim.info["page"] <> "activity?user=alice"
     {:ok, peer} = Portal.url("world", :peer)
     {:ok, speak} = Portal.token("world", role: :peer, who: "lin", name: "Lin")
     speaker = PortalClient.start!(speak)
@@ -123,20 +126,26 @@ defmodule UroDiscord.Portal.TvTest do
 
     {:ok, other} = Portal.token("kitchen", role: :watch, who: "eve")
     {:ok, refused} = Portal.url("world", {:tv, other})
-    pages = [socket: socket, webrtc: page, refused: refused]
+    pages = [activity: activity, socket: socket, webrtc: page, refused: refused]
     seen = chromium(["255,0,0" | for({name, url} <- pages, do: "#{name}=#{url}")])
     for port <- [client, speaker], do: Port.close(port)
 
-    assert [%{"name" => "socket"} = socket, %{"name" => "webrtc"} = webrtc, refused] = seen
+    assert [
+             %{"name" => "activity"} = inside,
+             %{"name" => "socket"} = socket,
+             %{"name" => "webrtc"} = webrtc,
+             refused
+           ] = seen
 
     assert %{"good" => true, "error" => "This link is for another portal." <> _} = refused
     assert %{"good" => true, "pressed" => "true"} = socket["again"]
 
-    for one <- [socket, webrtc] do
+    for one <- [inside, socket, webrtc] do
       assert %{"good" => true, "wrong" => []} = one
       assert "Lin" in one["world"]
     end
 
+    assert %{"way" => "canvas", "sound" => false} = inside
     assert %{"way" => "canvas", "sound" => true} = socket
     assert %{"way" => "video"} = webrtc
   end
