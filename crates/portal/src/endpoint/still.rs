@@ -23,7 +23,7 @@ pub(super) const NAME: &str = "still.jpg";
 
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
-/// Nobody asks for it more than once a second.
+/// A browser asks for it once a second at most; whoever else asks, twice (`Admission::still`).
 const FRESH: &str = "private, max-age=1";
 
 pub(super) async fn answer(shared: &Shared, id: &str, request: Request) -> Answer {
