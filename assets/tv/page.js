@@ -39,6 +39,7 @@ let state = 'connecting';
 let socket = null;
 let whep = null;
 let activity = null;
+let renewed = -Infinity;
 /** Where what is seen comes from: 'webrtc' or 'socket'. */
 let way = 'socket';
 let shownAt = null;
@@ -140,8 +141,9 @@ function heard(what, value) {
       if (way === 'socket' || state !== 'live') show('lost', reason(value.error));
       break;
     case 'refused':
-      // In Discord there may be another token.
-      if (activity && value.code === 4401) {
+      // In Discord there may be another token. One that is refused again at once would be asked for without end.
+      if (activity && value.code === 4401 && performance.now() - renewed > 60_000) {
+        renewed = performance.now();
         activity.pass(true).then(begin, (error) => show('refused', error.message));
         break;
       }

@@ -290,7 +290,7 @@ pub fn shard(data: &[u8]) {
             19 => {
                 let session = json!({"shard": 0, "id": "s", "sequence": value});
                 let told = json!({"token": "t", "intents": 1, "shards": 1, "sessions": [session], "events": ["WANTED"]});
-                watched.desired.gateway = serde_json::from_value(told).ok();
+                watched.desired.gateway = Some(Arc::new(serde_json::from_value(told).unwrap()));
                 watched.look();
             }
             _ => {}

@@ -306,6 +306,20 @@ async fn what_ends_a_page_is_said() {
         }
     }
     assert_eq!(flood.closed().await, (4429, "too_much".into()));
+    // Each ping costs an answer, which a page that does not read leaves with us.
+    let mut pings = Page::come(&at, &token(Role::Watch, "user:4")).await;
+    pings.word("people").await;
+    for _ in 0..40 {
+        if pings
+            .0
+            .send(Message::Ping(Default::default()))
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+    assert_eq!(pings.closed().await, (4429, "too_much".into()));
     drop(world.portal);
     assert_eq!(page.word("bye").await["reason"], "closed");
     assert_eq!(page.closed().await, (4404, "closed".into()));

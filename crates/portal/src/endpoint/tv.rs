@@ -15,6 +15,7 @@ use super::refusal::Refusal;
 use super::request::bearer;
 use super::session::{ask, name};
 use super::{Answer, ClientAddress, Held};
+use crate::rate::Rate;
 use crate::server::{Command, Heard, Kind, Left, Line, PeerInfo, Refused, Shared};
 use crate::tv::message::{FromPage, Hello, LARGEST, Said, ToPage};
 
@@ -26,6 +27,12 @@ const PING: Duration = Duration::from_secs(5);
 
 /// How long a socket may take nothing of what is sent.
 const UNREAD: Duration = Duration::from_secs(15);
+
+/// What may wait for a page that reads slowly: a frame, and answers to its pings, which are written behind the back of whoever sends.
+const UNSENT: usize = 4 << 20;
+
+/// Pings and pongs of a page that are taken, a second. It is asked every few seconds.
+const ALIVE: u32 = 20;
 
 /// How long the last words may take.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -55,6 +62,7 @@ pub(super) async fn get(shared: &Arc<Shared>, id: String, request: Request) -> A
     let response = upgrade
         .max_message_size(LARGEST)
         .max_frame_size(LARGEST)
+        .max_write_buffer_size(UNSENT)
         .on_upgrade(move |socket| async move {
             let (mut sink, mut stream) = socket.split();
             let came = come(&shared, id, address.map(|it| it.0), &mut stream).await;
@@ -130,6 +138,7 @@ async fn converse(line: &Arc<Line>, sink: &mut Sink, stream: &mut Stream) -> End
 }
 
 async fn read(line: &Arc<Line>, stream: &mut Stream) -> End {
+    let mut alive = Rate::new(ALIVE, Instant::now());
     loop {
         let heard = match stream.next().await {
             Some(Ok(Message::Text(text))) => match FromPage::parse(&text) {
@@ -139,7 +148,12 @@ async fn read(line: &Arc<Line>, stream: &mut Stream) -> End {
             Some(Ok(Message::Binary(_))) => {
                 return End::Refused(Refusal::Words("it is no text".into()));
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Heard::Alive,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {
+                if !alive.take(1, Instant::now()) {
+                    return End::Session(Left::TooMuch);
+                }
+                Heard::Alive
+            }
             Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
         };
         if !line.hear(heard) {
