@@ -162,7 +162,13 @@ config :uro_discord,
     # Portals that open by themselves, see `UroDiscord.Config.Portal`.
     open: [],
     # For how long one side must have been empty, in ms, before a portal closes that opened with `when: :people`.
-    close_after: 60_000
+    close_after: 60_000,
+    # Whether `/watch` opens World TV as the application's Activity, which must be set up in Discord first
+    # (docs/discord-setup.md); else it gives a link to a page.
+    activity: false,
+    # Who in a portal's voice channel may share camera or screen by `/share`: those who have linked a Uro account
+    # (`accounts:`), all (:members), or nobody (false).
+    share: :linked
   ],
   # By which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`.
   accounts: [
