@@ -6,6 +6,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -176,7 +177,11 @@ impl Drop for Certificates {
 
 impl Certificates {
     fn issue() -> Self {
-        let folder = std::env::temp_dir().join(format!("dist-tls-{}", std::process::id()));
+        // Each test has its own, which goes with it.
+        static ISSUED: AtomicU32 = AtomicU32::new(0);
+        let number = ISSUED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("dist-tls-{}-{number}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
         fs::create_dir_all(&folder).unwrap();
         let mut params = CertificateParams::default();
         // Who issues has another name than whom it is issued to.
