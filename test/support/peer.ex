@@ -21,8 +21,9 @@ defmodule UroDiscord.Peer do
     paths = Enum.flat_map(:code.get_path(), &["-pa", to_string(&1)])
     {node, arguments} = named(options[:node])
     arguments = Enum.map(@quiet ++ arguments ++ paths, &to_charlist/1)
-    # Not linked: whoever kills it means to go on.
-    {:ok, pid, _node} = :peer.start(Map.merge(%{connection: :standard_io, args: arguments}, node))
+
+    # Not linked: whoever kills it means to go on. On a busy machine a VM takes longer to start than the 15 s that OTP gives it.
+    {:ok, pid, _node} = :peer.start(Map.merge(%{connection: :standard_io, args: arguments, wait_boot: 60_000}, node))
     peer = %__MODULE__{pid: pid, os_pid: to_string(:peer.call(pid, :os, :getpid, []))}
     end_with_test(peer)
     {:ok, _} = call(peer, Application, :ensure_all_started, [:uro_discord])
