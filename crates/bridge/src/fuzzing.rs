@@ -122,6 +122,8 @@ fn assert_few(sent: &VecDeque<Instant>) {
 struct Watched {
     shard: Shard,
     desired: Desired,
+    /// What the shard was told last, which is looked at later than it changes.
+    lease: Option<Instant>,
     now: Instant,
     connected: bool,
     closing: bool,
@@ -146,6 +148,7 @@ impl Watched {
                 gateway: Some(gateway),
                 ..Desired::default()
             },
+            lease: None,
             now,
             connected: false,
             closing: false,
@@ -156,6 +159,7 @@ impl Watched {
     }
 
     fn look(&mut self) {
+        self.lease = self.desired.lease;
         self.shard.desired(&self.desired, self.now);
     }
 
@@ -174,7 +178,7 @@ impl Watched {
             match output {
                 Output::Connect => {
                     assert!(!self.connected, "two connections");
-                    let lease = self.desired.lease;
+                    let lease = self.lease;
                     assert!(lease.is_some_and(|lease| lease > self.now), "no lease");
                     if self.shard.session().is_none() {
                         assert!(self.permitted, "it identifies without permission");
