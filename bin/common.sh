@@ -23,6 +23,22 @@ as_root() {
   fi
 }
 
+# beside COMMAND…: runs it in the background, one at a time. It ends with the script that began it, as a process group of its own does.
+beside() {
+  set -m
+  "$@" &
+  beside=$!
+  set +m
+  trap '[ -z "${beside:-}" ] || kill -- "-$beside" 2>/dev/null || true' EXIT
+}
+# joined: waits for that command. Its failure is the script's.
+joined() {
+  local status=0
+  wait "$beside" || status=$?
+  beside=
+  [ "$status" = 0 ] || die "what ran in the background failed with status $status; its error is above"
+}
+
 # need_packages NAME…: those that are missing, by apt.
 need_packages() {
   local missing=() name
