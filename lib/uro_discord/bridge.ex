@@ -145,9 +145,18 @@ defmodule UroDiscord.Bridge do
     end
   end
 
-  @doc "Whether the bridge that would have the gateway serves another node. Then this one is not to have the gateway's lease."
-  @spec held_elsewhere?() :: boolean()
-  def held_elsewhere?, do: Runtime.lookup({:bridge_held, holder(:gateway)}) == true
+  @doc """
+  Whether this node has the bridge that would have the gateway: `:up`; `:held` while that serves another node; or for how many ms it has been away. That is never
+  shorter than since when it was told anything.
+  """
+  @spec reach() :: :up | :held | {:away, ms :: non_neg_integer()}
+  def reach do
+    case Runtime.lookup({:bridge_reach, holder(:gateway)}) do
+      {:away, since} -> {:away, System.monotonic_time(:millisecond) - since}
+      nil -> {:away, 0}
+      up_or_held -> up_or_held
+    end
+  end
 
   @doc "What is up and since when; `UroDiscord.status/0` gives the shapes. It is what the owner last said, and waits for nobody."
   @spec status(name()) :: map()
@@ -324,23 +333,18 @@ defmodule UroDiscord.Bridge do
   end
 
   defp arrived(state) do
-    :ok = Runtime.put({:bridge_held, state.name}, false)
     Process.send_after(self(), {:hello_timeout, state.run}, @hello_timeout)
     phase(state, :starting)
   end
 
+  defp held(state, by) do
+    state = absent(state, "it serves #{by}; it serves this node when that one has gone")
+    :ok = Runtime.put({:bridge_reach, state.name}, :held)
+    state
+  end
+
   # How it ended was said before.
   defp absent(state, reason) do
-    :ok = Runtime.put({:bridge_held, state.name}, false)
-    absent_for(state, reason)
-  end
-
-  defp held(state, by) do
-    :ok = Runtime.put({:bridge_held, state.name}, true)
-    absent_for(state, "it serves #{by}; it serves this node when that one has gone")
-  end
-
-  defp absent_for(state, reason) do
     if reason != state.last_end, do: Logger.warning("the bridge #{state.node} is absent: #{reason}")
     phase(%{state | last_end: reason}, :absent)
   end
@@ -428,10 +432,23 @@ defmodule UroDiscord.Bridge do
   end
 
   defp phase(state, phase) do
-    state = %{state | phase: phase, since: DateTime.utc_now()}
-
-    state = told(state)
+    state = told(reach(%{state | phase: phase, since: DateTime.utc_now()}))
     Events.publish(:status, {:bridge, phase, Map.take(state, [:name, :roles, :os_pid, :since, :last_end])})
+    state
+  end
+
+  # For `reach/0`.
+  defp reach(%{phase: :up} = state), do: reach(state, :up)
+
+  defp reach(state) do
+    case Runtime.lookup({:bridge_reach, state.name}) do
+      {:away, _since} -> state
+      _up_or_held_or_new -> reach(state, {:away, System.monotonic_time(:millisecond)})
+    end
+  end
+
+  defp reach(state, reach) do
+    :ok = Runtime.put({:bridge_reach, state.name}, reach)
     state
   end
 

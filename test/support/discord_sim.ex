@@ -10,14 +10,20 @@ defmodule UroDiscord.DiscordSim do
 
   @start_timeout 15_000
 
-  @doc "Starts discord-sim on a free port. `info` holds what it printed: api, gateway, page, control, token, channels …"
-  def start!(arguments \\ []) do
+  @doc """
+  Starts discord-sim on a free port, at `ip:` (127.0.0.1 unless said). `info` holds what it printed: api, gateway, page, control, token, channels … `within:` is a
+  command that runs it somewhere else.
+  """
+  def start!(arguments \\ [], options \\ []) do
+    [program | before] = Keyword.get(options, :within, []) ++ [executable()]
+    listen = "#{Keyword.get(options, :ip, "127.0.0.1")}:0"
+
     port =
-      Port.open({:spawn_executable, executable()}, [
+      Port.open({:spawn_executable, program}, [
         :binary,
         :exit_status,
         {:line, 65_536},
-        args: ["--listen", "127.0.0.1:0", "--until-stdin-closes" | arguments]
+        args: before ++ ["--listen", listen, "--until-stdin-closes" | arguments]
       ])
 
     receive do

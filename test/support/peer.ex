@@ -12,14 +12,20 @@ defmodule UroDiscord.Peer do
   @quiet ~w(-kernel logger [{handler,default,undefined}] -logger backends [] -logger default_handler false)
 
   @doc """
-  Starts one, with the applications that UroDiscord needs. With `node: {name, port, cookie}` it is a node of this name at 127.0.0.1, which others reach
-  at this port, and which no EPMD knows.
+  Starts one, with the applications that UroDiscord needs. With `node: {name, port, cookie}` it is a node of this name at `host:` (127.0.0.1 unless said), which
+  others reach at this port, and which no EPMD knows. `within:` is a command that runs it somewhere else.
   """
-  @spec start!(node: {String.t(), :inet.port_number(), String.t()}) :: t()
+  @spec start!(node: {String.t(), :inet.port_number(), String.t()}, host: String.t(), within: [String.t()]) :: t()
   def start!(options \\ []) do
     # Started by Mix, these are on the path of the VM only.
     paths = Enum.flat_map(:code.get_path(), &["-pa", to_string(&1)])
-    {node, arguments} = named(options[:node])
+    {node, arguments} = named(options[:node], options[:host] || "127.0.0.1")
+
+    node =
+      with [program | before] <- options[:within],
+           do: Map.put(node, :exec, within(program, before)),
+           else: (_here -> node)
+
     arguments = Enum.map(@quiet ++ arguments ++ paths, &to_charlist/1)
 
     # Not linked: whoever kills it means to go on. On a busy machine a VM takes longer to start than the 15 s that OTP gives it.
@@ -30,13 +36,18 @@ defmodule UroDiscord.Peer do
     peer
   end
 
-  defp named(nil), do: {%{}, []}
+  defp within(program, before),
+    do: {to_charlist(program), Enum.map(before ++ [System.find_executable("erl")], &to_charlist/1)}
 
-  defp named({name, port, cookie}) do
+  defp named(nil, _host), do: {%{}, []}
+
+  defp named({name, port, cookie}, host) do
+    interface = "{#{String.replace(host, ".", ",")}}"
+
     arguments =
-      ~w(-start_epmd false -erl_epmd_port #{port} -setcookie #{cookie} -kernel inet_dist_use_interface {127,0,0,1} -kernel logger_level none)
+      ~w(-start_epmd false -erl_epmd_port #{port} -setcookie #{cookie} -kernel inet_dist_use_interface #{interface} -kernel logger_level none)
 
-    {%{name: to_charlist(name), host: ~c"127.0.0.1", longnames: true}, arguments}
+    {%{name: to_charlist(name), host: to_charlist(host), longnames: true}, arguments}
   end
 
   # The test, also where a task of its starts the peer.

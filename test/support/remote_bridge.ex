@@ -6,8 +6,10 @@ defmodule UroDiscord.RemoteBridge do
   @enforce_keys [:port, :os_pid, :cookie_file]
   defstruct @enforce_keys
 
-  @doc "Starts it, with the cookie in a file; `arguments` are those of the program beside the file."
-  def start!(cookie, arguments) do
+  @doc """
+  Starts it, with the cookie in a file; `arguments` are those of the program beside the file. `within` is a command that runs it somewhere else.
+  """
+  def start!(cookie, arguments, within \\ []) do
     cookie_file = Path.join(System.tmp_dir!(), "cookie-#{System.pid()}-#{System.unique_integer([:positive])}")
     File.write!(cookie_file, cookie <> "\n")
     File.chmod!(cookie_file, 0o600)
@@ -17,7 +19,7 @@ defmodule UroDiscord.RemoteBridge do
     script =
       ~S[exec 3<&0; "$@" 2>&1 </dev/null & child=$!; exec 2>/dev/null; echo "pid $child"; cat <&3 >/dev/null; kill -9 $child 2>/dev/null; wait $child]
 
-    arguments = ["-c", script, "bridge", executable, "--cookie-file", cookie_file | arguments]
+    arguments = ["-c", script, "bridge"] ++ within ++ [executable, "--cookie-file", cookie_file | arguments]
     port = Port.open({:spawn_executable, "/bin/sh"}, [:binary, :exit_status, {:line, 4_096}, args: arguments])
     "pid " <> os_pid = line!(port, ~r/^pid /)
     %__MODULE__{port: port, os_pid: String.to_integer(os_pid), cookie_file: cookie_file}

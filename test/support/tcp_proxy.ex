@@ -1,6 +1,6 @@
 defmodule UroDiscord.TcpProxy do
   @moduledoc """
-  A port of loopback that leads to another one, and can be closed for a while: connections are then refused, and those that
+  A port of loopback, or of another address, that leads to one of loopback, and can be closed for a while: connections are then refused, and those that
   there are end.
   """
   use GenServer
@@ -9,8 +9,11 @@ defmodule UroDiscord.TcpProxy do
   @ports 20_000..30_000
 
   @doc "Leads to `port`. Ends with whoever started it."
-  @spec start_link(:inet.port_number()) :: GenServer.on_start()
-  def start_link(port), do: GenServer.start_link(__MODULE__, port)
+  @spec start_link(:inet.port_number(), :inet.ip4_address()) :: GenServer.on_start()
+  def start_link(port, ip \\ {127, 0, 0, 1}), do: GenServer.start_link(__MODULE__, {port, ip})
+
+  @spec port(pid()) :: :inet.port_number()
+  def port(proxy), do: GenServer.call(proxy, :port)
 
   @doc "The URL with our port in place of that it leads to."
   @spec url(pid(), String.t()) :: String.t()
@@ -23,9 +26,7 @@ defmodule UroDiscord.TcpProxy do
   def open(proxy), do: GenServer.call(proxy, :open)
 
   @impl true
-  def init(target) do
-    {:ok, serve(free_port(), target)}
-  end
+  def init({target, ip}), do: {:ok, serve(free_port(ip), target, ip)}
 
   @impl true
   def handle_call(:port, _from, state), do: {:reply, state.port, state}
@@ -38,19 +39,19 @@ defmodule UroDiscord.TcpProxy do
     receive do: ({:DOWN, ^ref, :process, _, _} -> {:reply, :ok, %{state | acceptor: nil}})
   end
 
-  def handle_call(:open, _from, %{acceptor: nil} = state), do: {:reply, :ok, serve(state.port, state.target)}
+  def handle_call(:open, _from, %{acceptor: nil} = state), do: {:reply, :ok, serve(state.port, state.target, state.ip)}
 
-  defp serve(port, target) do
+  defp serve(port, target, ip) do
     proxy = self()
 
     acceptor =
       spawn_link(fn ->
-        {:ok, listener} = :gen_tcp.listen(port, [:binary, ip: {127, 0, 0, 1}, active: false, reuseaddr: true])
+        {:ok, listener} = :gen_tcp.listen(port, [:binary, ip: ip, active: false, reuseaddr: true])
         send(proxy, {:listening, self()})
         accept(listener, target)
       end)
 
-    receive do: ({:listening, ^acceptor} -> %{port: port, target: target, acceptor: acceptor})
+    receive do: ({:listening, ^acceptor} -> %{port: port, target: target, ip: ip, acceptor: acceptor})
   end
 
   defp accept(listener, target) do
@@ -84,12 +85,12 @@ defmodule UroDiscord.TcpProxy do
     with :ok <- :gen_tcp.send(to, data), do: pump(client, server)
   end
 
-  defp free_port do
+  defp free_port(ip) do
     port = Enum.random(@ports)
 
-    case :gen_tcp.listen(port, ip: {127, 0, 0, 1}) do
+    case :gen_tcp.listen(port, ip: ip) do
       {:ok, socket} -> :gen_tcp.close(socket) && port
-      {:error, :eaddrinuse} -> free_port()
+      {:error, :eaddrinuse} -> free_port(ip)
     end
   end
 end

@@ -1,7 +1,7 @@
 defmodule UroDiscord.Gateway.Leader do
   @moduledoc """
   Which node holds the bot's gateway. Of the nodes that share a store exactly one does, by a lease in that; when it dies, another
-  resumes its sessions within 10 seconds, and at once when it stops properly.
+  resumes its sessions within 10 seconds, and at once when it stops properly. One that has lost its bridge gives way to one that has its own.
 
   `UroDiscord.subscribe(:status)` hears `{:lease, :held}` and `{:lease, :lost}`.
   """
@@ -21,6 +21,14 @@ defmodule UroDiscord.Gateway.Leader do
   @renew_ms 2_000
   # Between two questions for a number of shards that is enough.
   @too_few_ms 60_000
+  # Whoever waits for the lease says so as often; a wish that is not older is one of a node that is there.
+  @wish_ms 2_000
+  @wished_ms 6_000
+  # How often there is a look for wishes, and how long one that is without its bridge looks before it takes the lease.
+  @look_ms 1_500
+  @looking_ms 2_500
+  # A bridge that is away for so long has let go of the gateway: the lease that it was told is over, and it has had the time to close.
+  @let_go_ms Lease.lease_ms() + 1_000
   # For the last word to the store when UroDiscord stops.
   @farewell_ms 3_000
   @table __MODULE__
@@ -101,6 +109,9 @@ defmodule UroDiscord.Gateway.Leader do
        # What the store is asked, and since when; one thing at a time.
        task: nil,
        renewed_at: 0,
+       # When it was last said that this node would have the lease; the last that was heard of others who would, when that came, and when it was asked for.
+       wished_at: nil,
+       wished: %{last: :unknown, came: nil, asked: nil, since: nil},
        store_failed: false,
        # The identify budget as the store has it.
        budget: nil,
@@ -184,11 +195,7 @@ defmodule UroDiscord.Gateway.Leader do
   ## The store
 
   # The node that has the bridge is to have the gateway.
-  defp work(%{task: nil, lease: nil, runtime: runtime, seen: seen} = state) do
-    if Bridge.held_elsewhere?(),
-      do: state,
-      else: task(state, {:take, monotonic()}, fn -> Lease.claim(runtime.store, runtime.bot_id, runtime.owner, seen) end)
-  end
+  defp work(%{task: nil, lease: nil} = state), do: claim(Bridge.reach(), state)
 
   defp work(%{task: nil, runtime: runtime, lease: %{fence: fence}} = state) do
     changes = changes(state)
@@ -202,6 +209,37 @@ defmodule UroDiscord.Gateway.Leader do
   end
 
   defp work(state), do: state
+
+  defp claim(:held, state), do: state
+
+  defp claim(:up, %{seen: {_row, _since}} = state) do
+    if due?(state.wished_at, @wish_ms), do: wish(state), else: claim(state)
+  end
+
+  defp claim(:up, state), do: claim(state)
+  # Only if nobody else would, who has a bridge.
+  defp claim({:away, _ms}, state) do
+    cond do
+      due?(state.wished.asked, @look_ms) -> look(state)
+      wished?(state) or not due?(state.wished.since, @looking_ms) -> state
+      true -> claim(state)
+    end
+  end
+
+  defp claim(%{runtime: runtime, seen: seen} = state),
+    do: task(state, {:take, monotonic()}, fn -> Lease.claim(runtime.store, runtime.bot_id, runtime.owner, seen) end)
+
+  defp wish(%{runtime: runtime} = state),
+    do:
+      task(%{state | wished_at: monotonic()}, :wish, fn -> Lease.wish(runtime.store, runtime.bot_id, runtime.owner) end)
+
+  defp look(%{runtime: runtime} = state) do
+    wished = %{state.wished | asked: monotonic(), since: state.wished.since || monotonic()}
+    task(%{state | wished: wished}, :look, fn -> Lease.wished(runtime.store, runtime.bot_id) end)
+  end
+
+  defp due?(at, ms), do: at == nil or monotonic() >= at + ms
+  defp wished?(%{wished: %{came: came}}), do: came != nil and monotonic() < came + @wished_ms
 
   defp task(state, what, ask_store), do: %{state | task: {Task.async(ask_store), what}}
 
@@ -232,6 +270,15 @@ defmodule UroDiscord.Gateway.Leader do
     do: taken(asked_at, fence, sessions, budget, state)
 
   defp done({:take, _asked_at}, {:held, watch}, state), do: %{state | seen: watch}
+
+  defp done(what, _result, state) when what in [:wish, :give_back], do: state
+  defp done(:look, {:ok, nil}, state), do: state
+  defp done(:look, {:ok, last}, %{wished: %{last: last}} = state), do: state
+
+  defp done(:look, {:ok, last}, state) do
+    came = if state.wished.last != :unknown, do: monotonic()
+    %{state | wished: %{state.wished | last: last, came: came || state.wished.came}}
+  end
 
   # It ended while the store was asked.
   defp done({:renew, _asked_at, _changes, _permitted}, _result, %{lease: nil} = state), do: state
@@ -296,11 +343,29 @@ defmodule UroDiscord.Gateway.Leader do
 
   defp check_end(state), do: state
 
-  defp give_way(%{lease: %{}} = state) do
-    if Bridge.held_elsewhere?(), do: lost(state, "its bridge serves another node"), else: state
+  defp give_way(%{lease: %{}, task: nil} = state), do: give_way(Bridge.reach(), state)
+  defp give_way(state), do: state
+
+  defp give_way(:held, state), do: give_back(state, "its bridge serves another node")
+
+  defp give_way({:away, ms}, state) do
+    cond do
+      ms >= @let_go_ms and wished?(state) -> give_back(state, "its bridge is away, and another node has one")
+      due?(state.wished.asked, @look_ms) -> look(state)
+      true -> state
+    end
   end
 
-  defp give_way(state), do: state
+  defp give_way(:up, state), do: state
+
+  # Its bridge has let go of the gateway before.
+  defp give_back(%{runtime: %{store: store, bot_id: bot_id}, lease: %{fence: fence}} = state, why) do
+    changes = changes(state)
+
+    task(lost(state, why), :give_back, fn ->
+      with :ok <- Lease.renew(store, bot_id, fence, changes), do: Lease.release(store, bot_id, fence)
+    end)
+  end
 
   defp lost(state, why) do
     Logger.warning("this node no longer holds the gateway: #{why}")

@@ -3,7 +3,7 @@ defmodule UroDiscord.Gateway.Lease do
   # Which node holds the bot's gateway, in the store, and what is kept there under it: sessions and the identify budget. Each
   # new holder has a higher fence, and whatever is written names it, so that a node which lost the lease changes nothing.
 
-  alias UroDiscord.{Error, Store}
+  alias UroDiscord.{Clock, Error, Store}
 
   # A gateway that nobody holds is missed within seconds.
   @lease %{table: "uro_discord_gateway", key: "bot_id", ms: 7_000}
@@ -81,6 +81,31 @@ defmodule UroDiscord.Gateway.Lease do
 
   # For statements whose first two parameters are the bot and the fence.
   defp held, do: "EXISTS (SELECT 1 FROM uro_discord_gateway WHERE bot_id = $1 AND fence = $2)"
+
+  @doc """
+  A node that has its bridge, and not the lease, says that it is there. Whoever has the lease and not its bridge looks for that, and gives way.
+  """
+  @spec wish(Store.t(), String.t(), String.t()) :: :ok | {:error, Error.t()}
+  def wish(store, bot_id, owner) do
+    sql = """
+    INSERT INTO uro_discord_gateway (bot_id, owner, fence, lease_until) VALUES ($1, $2, 0, $3)
+    ON CONFLICT (bot_id) DO UPDATE SET owner = excluded.owner, lease_until = excluded.lease_until
+    """
+
+    with {:ok, _} <- Store.run(store, [{sql, [wish_of(bot_id), owner, Clock.local()]}], :write), do: :ok
+  end
+
+  @doc "The last wish: another value is another wish, or nil. Nodes' clocks need not agree on what it says."
+  @spec wished(Store.t(), String.t()) :: {:ok, integer() | nil} | {:error, Error.t()}
+  def wished(store, bot_id) do
+    sql = "SELECT lease_until FROM uro_discord_gateway WHERE bot_id = $1"
+
+    with {:ok, [%{rows: rows}]} <- Store.run(store, [{sql, [wish_of(bot_id)]}], :read),
+         do: {:ok, List.first(List.flatten(rows))}
+  end
+
+  # No bot has such an id.
+  defp wish_of(bot_id), do: bot_id <> "/next"
 
   @doc "Gives the lease back, for another node to take at once."
   @spec release(Store.t(), String.t(), fence()) :: :ok | {:error, Error.t()}
