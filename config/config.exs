@@ -151,6 +151,8 @@ config :uro_discord,
       # In one portal.
       portal_peers: 64,
       # With one token.
+      # Of one person in one portal, with all of his tokens.
+      subject_peers: 8,
       token_peers: 4,
       # From one address.
       address_peers: 32,

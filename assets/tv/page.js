@@ -31,6 +31,7 @@ const REASONS = {
   no_portal: 'The portal is not open. It is tried again by itself.',
   portal_full: 'There are as many viewers as there may be. It is tried again by itself.',
   token_in_use: 'This link is open too often already. Close it elsewhere; it is tried again by itself.',
+  too_many_of_yours: 'You are here as often as one may be. Close it elsewhere; it is tried again by itself.',
   too_many_peers: 'There are too many viewers from your network. It is tried again by itself.',
   too_often: 'That was too often. It is tried again by itself.',
 };

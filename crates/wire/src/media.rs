@@ -27,6 +27,9 @@ pub struct Media {
 pub struct MediaLimits {
     /// In one portal.
     pub portal_peers: NonZeroU32,
+    /// Of one person, whatever tokens he has.
+    #[serde(default = "subject_peers")]
+    pub subject_peers: NonZeroU32,
     /// With one token.
     pub token_peers: NonZeroU32,
     /// From one address.
@@ -37,6 +40,10 @@ pub struct MediaLimits {
     /// Bits a second from one peer, of sound and pictures together.
     #[serde(default = "bits")]
     pub bits: NonZeroU32,
+}
+
+const fn subject_peers() -> NonZeroU32 {
+    NonZeroU32::MIN.saturating_add(7)
 }
 
 const fn packets() -> NonZeroU32 {

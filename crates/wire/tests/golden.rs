@@ -68,7 +68,7 @@ fn desired_media() -> Value {
         "keys": [KEY],
         "origins": ["https://uro.example"],
         "limits": {
-            "portal_peers": 64, "token_peers": 4, "address_peers": 16, "packets": 3_000, "bits": 20_000_000,
+            "portal_peers": 64, "subject_peers": 6, "token_peers": 4, "address_peers": 16, "packets": 3_000, "bits": 20_000_000,
         },
     })
 }

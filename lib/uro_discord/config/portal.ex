@@ -50,6 +50,7 @@ defmodule UroDiscord.Config.Portal do
           origins: [String.t()],
           limits: %{
             portal_peers: pos_integer(),
+            subject_peers: pos_integer(),
             token_peers: pos_integer(),
             address_peers: pos_integer(),
             packets: pos_integer(),
@@ -160,8 +161,11 @@ defmodule UroDiscord.Config.Portal do
   defp limits do
     for {key, default, least..most//_, doc} <- [
           {:portal_peers, 64, 1..10_000, "how many peers there may be in one portal"},
+          {:subject_peers, 8, 1..10_000,
+           "how many peers of one person (`who:` of `UroDiscord.Portal.token/2`) there may be in one portal, with all tokens together"},
           {:token_peers, 4, 1..10_000, "how many peers there may be with one token"},
-          {:address_peers, 32, 1..10_000, "how many peers there may be from one address"},
+          {:address_peers, 32, 1..10_000,
+           "how many peers there may be from one address; those who watch by World TV's WebSocket are not counted by it"},
           {:packets, 2_000, 100..1_000_000,
            "how many packets a second one peer may send, of sound and pictures together"},
           {:bits, 12_000_000, 200_000..4_000_000_000,

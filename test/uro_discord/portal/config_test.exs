@@ -27,7 +27,16 @@ defmodule UroDiscord.Portal.ConfigTest do
     assert {:ok, %{portal: portal}} = config(key: @key)
     assert %{udp: %{ip: [{0, 0, 0, 0}], port: 7_882}, origins: [], public_addresses: [], public_url: nil} = portal
     assert portal.share == :linked
-    assert portal.limits == %{portal_peers: 64, token_peers: 4, address_peers: 32, packets: 2_000, bits: 12_000_000}
+
+    assert portal.limits == %{
+             portal_peers: 64,
+             subject_peers: 8,
+             token_peers: 4,
+             address_peers: 32,
+             packets: 2_000,
+             bits: 12_000_000
+           }
+
     assert portal |> Config.Portal.keys_of() |> Enum.map(&Secret.reveal/1) == [@key]
   end
 

@@ -61,6 +61,7 @@ pub fn portals() -> Result<Portals, Error> {
         origins: vec![],
         limits: Limits {
             portal_peers: 1_024,
+            subject_peers: 1_024,
             token_peers: 1_024,
             ..Limits::default()
         },

@@ -82,6 +82,7 @@ pub fn media(media: &Media) -> Result<(), String> {
     let limits = media.limits;
     for (key, limit, most) in [
         ("portal_peers", limits.portal_peers, PEERS),
+        ("subject_peers", limits.subject_peers, PEERS),
         ("token_peers", limits.token_peers, PEERS),
         ("address_peers", limits.address_peers, PEERS),
         ("packets", limits.packets, PACKETS),
@@ -209,7 +210,7 @@ mod tests {
             "keys": ["SECRET-of-thirty-two-bytes-01234"],
             "origins": ["https://uro.example", "http://localhost:4000", "*"],
             "limits": {
-                "portal_peers": 64, "token_peers": 4, "address_peers": 16, "packets": 2_000, "bits": 12_000_000,
+                "portal_peers": 64, "subject_peers": 8, "token_peers": 4, "address_peers": 16, "packets": 2_000, "bits": 12_000_000,
             },
         })
     }
@@ -259,6 +260,7 @@ mod tests {
             ("/origins/0", json!("https://a/b"), "origins[0]: expected"),
             ("/origins/0", json!("https://"), "origins[0]: expected"),
             ("/limits/token_peers", json!(0), "limits.token_peers: "),
+            ("/limits/subject_peers", json!(0), "limits.subject_peers: "),
             (
                 "/limits/portal_peers",
                 json!(100_001),

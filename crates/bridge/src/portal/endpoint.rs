@@ -37,6 +37,7 @@ impl Bound {
         let peers = |limit: std::num::NonZeroU32| limit.get().try_into().unwrap_or(usize::MAX);
         let limits = Limits {
             portal_peers: peers(media.limits.portal_peers),
+            subject_peers: peers(media.limits.subject_peers),
             token_peers: peers(media.limits.token_peers),
             address_peers: peers(media.limits.address_peers),
             packets: media.limits.packets.get(),

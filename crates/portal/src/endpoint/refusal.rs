@@ -73,7 +73,7 @@ impl Refusal {
             Self::Upgrade(_) => StatusCode::UPGRADE_REQUIRED,
             Self::Precondition => StatusCode::PRECONDITION_FAILED,
             Self::Full(Full::Portal) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Full(Full::Token | Full::Address | Full::Often)
+            Self::Full(Full::Subject | Full::Token | Full::Address | Full::Often)
             | Self::Often
             | Self::StillOften => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -103,6 +103,7 @@ impl Refusal {
             Self::Words(_) => "bad_message",
             Self::Precondition => "other_ice_session",
             Self::Full(Full::Portal) => "portal_full",
+            Self::Full(Full::Subject) => "too_many_of_yours",
             Self::Full(Full::Token) => "token_in_use",
             Self::Full(Full::Address) => "too_many_peers",
             Self::Full(Full::Often) | Self::Often | Self::StillOften => "too_often",
@@ -160,11 +161,14 @@ impl Refusal {
             Self::Words(why) => return format!("this message is not understood: {why}; docs/portal.md has all of them"),
             Self::Restart(why) => return format!("ICE does not begin anew: {why}; POST a new offer"),
             Self::Full(Full::Portal) => "the portal has as many peers as it may; try again later",
+            Self::Full(Full::Subject) => {
+                "whom the token is for is here as often as one may be, with all tokens together; close one of the others, and try again"
+            }
             Self::Full(Full::Token) => {
                 "this token has as many peers as it may; end one with DELETE, or get another token"
             }
             Self::Full(Full::Address) => "this address has as many peers as it may; try again later",
-            Self::Full(Full::Often) => "this token, or this address, has joined too often just now; try again later",
+            Self::Full(Full::Often) => "this token, its owner, or this address, has joined too often just now; try again later",
             Self::Often => "ICE has begun anew too often just now; try again later",
             Self::StillOften => {
                 "this token, or this address, has asked for the picture too often just now; ask once a second, with If-None-Match"

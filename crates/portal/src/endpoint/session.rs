@@ -43,8 +43,8 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
         .admission
         .permit(
             &shared.limits,
-            &id,
-            &claims.jti,
+            &claims,
+            kind,
             address.map(|ClientAddress(ip)| ip),
             Instant::now(),
         )

@@ -100,7 +100,7 @@ async fn come(
     let link = shared.link(&id).ok_or(Refusal::NoPortal)?;
     let permit = shared
         .admission
-        .permit(&shared.limits, &id, &claims.jti, address, Instant::now())
+        .permit(&shared.limits, &claims, Kind::Tv, address, Instant::now())
         .map_err(Refusal::Full)?;
     let session = name()?;
     let line = shared

@@ -1,12 +1,13 @@
-//! How many peers there are of each portal, token and address, and how often they come.
+//! How many peers there are of each portal, person, token and address, and how often they come.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::Limits;
+use super::{Kind, Limits};
 use crate::rate::Rate;
+use crate::token::Claims;
 
 /// How many times its limit of peers a token, or an address, may join at once. An offer costs a loop a millisecond and more.
 const AT_ONCE: u32 = 4;
@@ -21,6 +22,8 @@ const REMEMBERED: usize = 1024;
 #[derive(Clone, Debug, Hash, PartialEq, Eq)]
 enum Key {
     Portal(String),
+    /// In one portal: who has many tokens is one person still.
+    Subject(String, String),
     Token(String),
     Address(IpAddr),
     /// Who asks for the still picture.
@@ -32,6 +35,7 @@ enum Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Full {
     Portal,
+    Subject,
     Token,
     Address,
     /// There is room, but it is asked for too often.
@@ -57,20 +61,29 @@ impl Admission {
     pub(crate) fn permit(
         &self,
         limits: &Limits,
-        portal: &str,
-        token: &str,
+        claims: &Claims,
+        kind: Kind,
         address: Option<IpAddr>,
         now: Instant,
     ) -> Result<Permit, Full> {
+        let Claims {
+            portal, sub, jti, ..
+        } = claims;
         let mut wanted = vec![
             (
-                Key::Portal(portal.into()),
+                Key::Portal(portal.clone()),
                 limits.portal_peers,
                 Full::Portal,
             ),
-            (Key::Token(token.into()), limits.token_peers, Full::Token),
+            (
+                Key::Subject(portal.clone(), sub.clone()),
+                limits.subject_peers,
+                Full::Subject,
+            ),
+            (Key::Token(jti.clone()), limits.token_peers, Full::Token),
         ];
-        if let Some(address) = address {
+        // All who watch in Discord come by its proxy, which says of nobody where he is.
+        if let Some(address) = address.filter(|_| kind != Kind::Tv) {
             wanted.push((
                 Key::Address(site(address)),
                 limits.address_peers,
@@ -165,7 +178,67 @@ fn site(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::Role;
     use std::time::Duration;
+
+    fn claims(portal: &str, sub: &str, jti: &str) -> Claims {
+        Claims {
+            iss: "uro_discord".into(),
+            portal: portal.into(),
+            role: Role::Peer,
+            sub: sub.into(),
+            name: sub.into(),
+            iat: 0,
+            exp: 1,
+            jti: jti.into(),
+        }
+    }
+
+    #[test]
+    fn whoever_has_many_tokens_has_the_places_of_one() {
+        let limits = Limits {
+            subject_peers: 3,
+            token_peers: 2,
+            ..Limits::default()
+        };
+        let admission = Admission::default();
+        let now = Instant::now();
+        let permit = |portal: &str, sub: &str, token: &str| {
+            admission.permit(&limits, &claims(portal, sub, token), Kind::Tv, None, now)
+        };
+        let _places = [
+            permit("a", "ann", "1").ok().unwrap(),
+            permit("a", "ann", "2").ok().unwrap(),
+            permit("a", "ann", "3").ok().unwrap(),
+        ];
+        for token in 4..200 {
+            let came = permit("a", "ann", &token.to_string());
+            assert_eq!(came.err(), Some(Full::Subject));
+        }
+        assert!(permit("a", "bob", "200").is_ok());
+        assert!(permit("b", "ann", "201").is_ok(), "another portal");
+    }
+
+    #[test]
+    fn those_who_watch_are_not_counted_by_the_proxy_that_they_come_by() {
+        let limits = Limits {
+            address_peers: 2,
+            ..Limits::default()
+        };
+        let admission = Admission::default();
+        let now = Instant::now();
+        let permit = |kind: Kind, n: u32| {
+            let claims = claims("a", &format!("user:{n}"), &n.to_string());
+            let proxy = Some("203.0.113.9".parse().unwrap());
+            admission.permit(&limits, &claims, kind, proxy, now)
+        };
+        let pages: Vec<_> = (0..40).map_while(|n| permit(Kind::Tv, n).ok()).collect();
+        assert_eq!(pages.len(), 40);
+        let peers: Vec<_> = (40..44)
+            .map_while(|n| permit(Kind::Peer, n).ok())
+            .collect();
+        assert_eq!(peers.len(), 2);
+    }
 
     #[test]
     fn a_place_is_free_again_when_its_peer_goes() {
@@ -178,7 +251,9 @@ mod tests {
         let admission = Admission::default();
         let now = Instant::now();
         let permit = |portal: &str, token: &str, address: &str| {
-            admission.permit(&limits, portal, token, Some(address.parse().unwrap()), now)
+            let claims = claims(portal, "ann", token);
+            let address = Some(address.parse().unwrap());
+            admission.permit(&limits, &claims, Kind::Peer, address, now)
         };
         let first = permit("a", "1", "2001:db8::1");
         let _second = permit("a", "1", "10.0.0.1");
@@ -225,7 +300,10 @@ mod tests {
         let start = Instant::now();
         let come = |token: &str, seconds: u64| {
             let now = start + Duration::from_secs(seconds);
-            admission.permit(&limits, "a", token, None, now).map(drop)
+            let claims = claims("a", token, token);
+            admission
+                .permit(&limits, &claims, Kind::Peer, None, now)
+                .map(drop)
         };
         for _ in 0..16 {
             assert_eq!(come("1", 0), Ok(()));

@@ -28,9 +28,11 @@ pub struct Endpoint {
 pub struct Limits {
     /// Peers of one portal.
     pub portal_peers: usize,
+    /// Peers of one person in one portal, whatever tokens he has.
+    pub subject_peers: usize,
     /// Peers with one token.
     pub token_peers: usize,
-    /// Peers from one address (of IPv6: from one /64).
+    /// Peers from one address (of IPv6: from one /64). Those who watch by a WebSocket are not counted by it.
     pub address_peers: usize,
     /// Datagrams a second from one peer.
     pub packets: u32,
@@ -44,6 +46,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             portal_peers: 64,
+            subject_peers: 8,
             token_peers: 4,
             address_peers: 32,
             packets: 2000,

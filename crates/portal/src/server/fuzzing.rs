@@ -127,19 +127,20 @@ pub(super) fn scripted(
     wants: Wants,
 ) -> Option<Session> {
     let limits = Limits::default();
-    let permit = Admission::default().permit(&limits, "lobby", "1", None, now);
+    let claims = Claims {
+        iss: String::new(),
+        portal: "lobby".into(),
+        role: Role::Peer,
+        sub: "1".into(),
+        name: "1".into(),
+        iat: 0,
+        exp: 0,
+        jti: "1".into(),
+    };
+    let permit = Admission::default().permit(&limits, &claims, Kind::Peer, None, now);
     let info = PeerInfo {
         session: "1".into(),
-        claims: Claims {
-            iss: String::new(),
-            portal: "lobby".into(),
-            role: Role::Peer,
-            sub: "1".into(),
-            name: "1".into(),
-            iat: 0,
-            exp: 0,
-            jti: "1".into(),
-        },
+        claims,
         kind: Kind::Peer,
         _permit: permit.ok()?,
     };
