@@ -60,8 +60,8 @@ impl Call {
 #[derive(Debug, Default)]
 struct Room {
     peers: BTreeMap<u32, PeerJoined>,
-    /// Who speaks, by his id.
-    speaking: BTreeMap<String, PortalSpeaker>,
+    /// Who speaks, by his id and his peer: two peers with tokens for one person have one id.
+    speaking: BTreeMap<(String, Option<u32>), PortalSpeaker>,
     on_air: Option<PortalOnAir>,
 }
 
@@ -139,10 +139,11 @@ impl Ledger {
                     .retain(|_, speaker| speaker.peer != Some(left.peer));
             }
             PortalState::Speaking(speaker) => {
-                room.speaking.insert(speaker.id.clone(), speaker.clone());
+                let who = (speaker.id.clone(), speaker.peer);
+                room.speaking.insert(who, speaker.clone());
             }
             PortalState::Silent(speaker) => {
-                room.speaking.remove(&speaker.id);
+                room.speaking.remove(&(speaker.id.clone(), speaker.peer));
             }
             PortalState::OnAir(on_air) => room.on_air = Some(*on_air),
             _ => {}
@@ -314,6 +315,20 @@ mod tests {
         assert_eq!(ledger.tell(&of), now.map(portal));
         ledger.note(&portal(PortalState::Open));
         assert_eq!(ledger.tell(&of), [portal(PortalState::Open)]);
+        // Two peers of one person: what one ends the other does not.
+        let of_one = |peer| PortalSpeaker {
+            id: "world:alice".into(),
+            ..speaker(peer)
+        };
+        for state in [
+            PortalState::Speaking(of_one(1)),
+            PortalState::Speaking(of_one(2)),
+            PortalState::Silent(of_one(1)),
+        ] {
+            ledger.note(&portal(state));
+        }
+        let now = [PortalState::Open, PortalState::Speaking(of_one(2))];
+        assert_eq!(ledger.tell(&of), now.map(portal));
         ledger.note(&portal(PortalState::Closed));
         assert_eq!(ledger.tell(&of), []);
     }
