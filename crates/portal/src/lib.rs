@@ -22,7 +22,7 @@ pub use room::{
     Participant, Path, PeerId, Room, Sequence, Setting, Side, Source, Status,
 };
 pub use server::{
-    BindError, Counters, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
+    BindError, Counters, Ended, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
     PortalEvent, Portals, Stopped,
 };
 pub use uro_discord_media::VideoCodec;

@@ -106,6 +106,11 @@ pub(crate) struct RoomLink {
     pub(super) woken: AtomicBool,
 }
 
+/// The room of a portal is gone, or its loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the portal's room is gone; open it anew")]
+pub struct Ended;
+
 /// An open portal. When it is dropped its room closes, and its peers go.
 pub struct Portal {
     link: Arc<RoomLink>,
@@ -192,17 +197,18 @@ impl Portal {
         answer.await.ok()
     }
 
-    /// The newest whole picture (JPEG) of the camera that is on air. `None`: no such picture comes of it; or as [`next`](Self::next).
-    pub async fn still(&self) -> Option<Bytes> {
-        let handle = self.shared.handles.get(self.link.media_loop)?;
+    /// The newest whole picture (JPEG) of the camera that is on air, if such pictures come of it.
+    ///
+    /// # Errors
+    ///
+    /// As where [`next`](Self::next) has nothing more: whether there is one is not known then.
+    pub async fn still(&self) -> Result<Option<Bytes>, Ended> {
+        let handle = self.shared.handles.get(self.link.media_loop).ok_or(Ended)?;
         let (reply, answer) = oneshot::channel();
         let link = self.link.clone();
-        handle
-            .commands
-            .send(Command::Still { link, reply })
-            .await
-            .ok()?;
-        answer.await.ok()?
+        let asked = handle.commands.send(Command::Still { link, reply });
+        asked.await.map_err(|_| Ended)?;
+        answer.await.map_err(|_| Ended)
     }
 }
 

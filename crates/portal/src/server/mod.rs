@@ -38,7 +38,7 @@ pub use config::{BindError, Endpoint, Limits};
 pub use counters::Counters;
 use counters::{Counts, count};
 pub(crate) use handle::RoomLink;
-pub use handle::{Happened, Portal, PortalEvent};
+pub use handle::{Ended, Happened, Portal, PortalEvent};
 pub(crate) use line::{Heard, Line};
 pub(crate) use media::{Command, NoSession, Refused, Restarted, SessionAddress};
 use media::{Media, Wake};
