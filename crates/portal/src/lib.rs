@@ -23,7 +23,7 @@ pub use room::{
 };
 pub use server::{
     BindError, Counters, Ended, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
-    PortalEvent, Portals, Stopped,
+    PortalEvent, Portals,
 };
 pub use uro_discord_media::VideoCodec;
 pub use video::{CameraHealth, ViewerHealth};

@@ -9,7 +9,7 @@ use common::{World, ask, now, open, token};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use uro_discord_portal::token::Role;
-use uro_discord_portal::{Left, Limits, Stopped};
+use uro_discord_portal::{Left, Limits};
 
 fn plan(kind: &'static str, token: &str) -> Plan<'static> {
     Plan {
@@ -70,8 +70,8 @@ async fn what_somebody_publishes_is_ended_and_stays_so_for_its_time() {
     let ann_number = world.joined().await;
     let _bob = Client::connect(&world.routes, plan("whip", &bob)).await;
     world.joined().await;
-    let stop = |until: u64| Stopped(BTreeMap::from([("user:1".to_owned(), until)]));
-    world.portal.stopped(stop(now() + 60));
+    let stop = |until: u64| BTreeMap::from([("user:1".to_owned(), until)]);
+    world.portal.stopped(&stop(now() + 60));
     let (gone, why) = world
         .event(|event| match event {
             uro_discord_portal::PortalEvent::PeerLeft { peer, reason } => Some((peer, reason)),
@@ -95,8 +95,8 @@ async fn what_somebody_publishes_is_ended_and_stays_so_for_its_time() {
     let _listens = Client::connect(&world.routes, listens).await;
     world.joined().await;
     // It is over, or was taken back.
-    for stopped in [stop(now()), Stopped::default()] {
-        world.portal.stopped(stopped);
+    for stopped in [stop(now()), BTreeMap::new()] {
+        world.portal.stopped(&stopped);
         let _again = Client::connect(&world.routes, plan("whip", &ann)).await;
         world.joined().await;
     }

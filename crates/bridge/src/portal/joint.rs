@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 use uro_discord_net::{Backoff, Pauses};
 use uro_discord_portal::{
     DiscordMember, Happened, Options, Packet, Participant, PeerId, Portal, PortalEvent, Portals,
-    Sequence, Setting, Source, Status, Stopped,
+    Sequence, Setting, Source, Status,
 };
 use uro_discord_voice::Received;
 use uro_discord_wire::{
@@ -315,7 +315,7 @@ impl Room {
         }
         if self.stopped != self.order.stopped {
             self.stopped.clone_from(&self.order.stopped);
-            self.portal.stopped(Stopped(self.stopped.clone()));
+            self.portal.stopped(&self.stopped);
         }
         self.set();
     }

@@ -1,7 +1,9 @@
 //! A portal as its owner holds it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -167,8 +169,10 @@ impl Portal {
         self.put(Worth::Fact, Input::Camera(subject));
     }
 
-    /// Whose publishing is ended. Those who do it now are sent away.
-    pub fn stopped(&self, stopped: Stopped) {
+    /// Whose publishing is ended, by the subject of tokens, and until when in seconds since 1970. Those who do it now are sent away.
+    pub fn stopped(&self, until: &BTreeMap<String, u64>) {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH);
+        let stopped = Stopped::new(until, unix.unwrap_or_default(), Instant::now());
         self.put(Worth::Fact, Input::Stopped(stopped));
     }
 

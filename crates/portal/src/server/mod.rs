@@ -46,7 +46,6 @@ use queue::Queue;
 pub use session::Left;
 pub(crate) use session::PeerInfo;
 use socket::Socket;
-pub use stopped::Stopped;
 
 /// Commands that a loop has not looked at.
 const COMMANDS: usize = 256;

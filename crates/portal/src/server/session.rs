@@ -226,7 +226,7 @@ impl Session {
 
     /// What it publishes is ended, if it is one of these. On data channels it goes on without pictures.
     pub(super) fn stop(&mut self, now: Instant, stopped: &Stopped) {
-        if !stopped.has(&self.info.claims.sub) {
+        if !stopped.has(&self.info.claims.sub, now) {
             return;
         }
         if self.wants.publishes(self.info.kind) {

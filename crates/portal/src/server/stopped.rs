@@ -1,20 +1,39 @@
 //! Whose publishing a moderator has ended. Their tokens are good for whatever else they are for, and nobody gets around it with a new one.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-/// Until when, in seconds since 1970, by the subject of tokens.
+/// Until when, by the subject of tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stopped(pub BTreeMap<String, u64>);
+pub(super) struct Stopped(BTreeMap<String, Instant>);
 
 impl Stopped {
-    pub(crate) fn has(&self, subject: &str) -> bool {
-        let now = || {
-            SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default()
-                .as_secs()
+    /// From times in seconds since 1970, of which it is `unix` at `now`.
+    pub(super) fn new(until: &BTreeMap<String, u64>, unix: Duration, now: Instant) -> Self {
+        let ends = |(subject, until): (&String, &u64)| {
+            let left = Duration::from_secs(*until).checked_sub(unix)?;
+            Some((subject.clone(), now.checked_add(left)?))
         };
-        self.0.get(subject).is_some_and(|until| *until > now())
+        Self(until.iter().filter_map(ends).collect())
+    }
+
+    pub(super) fn has(&self, subject: &str, now: Instant) -> bool {
+        self.0.get(subject).is_some_and(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_over_when_its_time_is() {
+        let now = Instant::now();
+        let until = [("ann", 1_060), ("bob", 1_000), ("cid", 999)];
+        let until = until.map(|(subject, until)| (subject.to_owned(), until));
+        let stopped = Stopped::new(&until.into(), Duration::from_secs(1_000), now);
+        let has = |subject, after| stopped.has(subject, now + Duration::from_secs(after));
+        assert!(has("ann", 0) && has("ann", 59) && !has("ann", 60));
+        assert!(!has("bob", 0) && !has("cid", 0) && !has("dan", 0));
     }
 }

@@ -256,7 +256,7 @@ impl Media {
             shows: info.kind != Kind::Whep && video.is_some_and(|video| video.sends),
             sees: info.kind != Kind::Whip && video.is_some_and(|video| video.receives),
         };
-        if wants.publishes(info.kind) && host.stopped.0.has(&info.claims.sub) {
+        if wants.publishes(info.kind) && host.stopped.0.has(&info.claims.sub, now) {
             return Err(Refused::Stopped);
         }
         let identity = &self.identity;
