@@ -219,7 +219,8 @@ defmodule UroDiscord.Portal do
     * `:role`, required: `:publish` may speak (WHIP), `:watch` may watch and listen (WHEP, World TV), `:peer` may do both, and forward the voices of a world;
     * `:who`, required: the id of the player or server that it is for, by which it is muted and counted: a text without a slash;
     * `:name`: what others see: `who`;
-    * `:expires_in`, in seconds, a day at most: an hour. A connection that is there stays; a new one needs a token that is good.
+    * `:expires_in`, in seconds, a day at most: an hour. A new connection needs a token that is good. One that is there stays, except with the role
+      `:watch`, which goes when the token is over.
 
   Errors: `:invalid` (an option is none, or there is no `portal: [key: …]`), `:disabled`, `:not_started`.
   """

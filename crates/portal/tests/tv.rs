@@ -10,7 +10,7 @@ mod common;
 use axum::Router;
 use axum::http::Method;
 use common::client::{Client, Plan};
-use common::{PATIENCE, World, ask, open, token};
+use common::{KEY, PATIENCE, World, ask, claims, now, open, token};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::time::{interval, timeout};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use uro_discord_opus::{Application, Encoder};
-use uro_discord_portal::token::Role;
+use uro_discord_portal::token::{Claims, Role, mint};
 use uro_discord_portal::{DiscordMember, Kind, Left, Limits, PortalEvent};
 
 /// Colour bars of 160 x 96, a JPEG.
@@ -352,6 +352,36 @@ async fn a_token_has_as_many_pages_as_it_may() {
     })
     .await
     .unwrap();
+}
+
+#[tokio::test]
+async fn who_only_watches_goes_when_the_token_is_over_and_others_stay() {
+    let (mut world, at) = world().await;
+    // Of the half minute that clocks may be apart, some seconds are left.
+    let soon = |role, subject: &str| {
+        let (iat, exp) = (now() - 60, now() - 25);
+        let claims = claims(role, subject);
+        mint(&KEY.into(), &Claims { iat, exp, ..claims })
+    };
+    let mut stays = Page::come(&at, &soon(Role::Peer, "world")).await;
+    stays.word("people").await;
+    let mut page = Page::come(&at, &soon(Role::Watch, "user:1")).await;
+    page.word("hello").await;
+    let listens = Plan {
+        kind: "whep",
+        token: soon(Role::Watch, "user:2"),
+        audio: "recvonly",
+        ..Plan::default()
+    };
+    let mut listener = Client::connect(&world.routes, listens).await;
+    listener.connected().await;
+    assert_eq!(page.word("error").await["error"], "token_expired");
+    assert_eq!(page.closed().await, (4401, "token_expired".into()));
+    for _ in 0..2 {
+        assert_eq!(world.left().await, Left::Expired);
+    }
+    stays.say(&json!({"op": "ping", "t": 1})).await;
+    stays.word("pong").await;
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ use crate::peer::Offer;
 use crate::server::{
     Command, Kind, NoSession, PeerInfo, Refused, Restarted, RoomLink, SessionAddress, Shared,
 };
+use crate::token::Claims;
 
 /// Bytes of a path's beginning that a proxy takes away.
 const PREFIX: usize = 128;
@@ -52,6 +53,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     let session = name()?;
     let info = PeerInfo {
         session: session.clone(),
+        until: until(&claims),
         claims,
         kind,
         _permit: permit,
@@ -229,6 +231,11 @@ fn check(offer: &Offer, kind: Kind) -> Result<(), Refusal> {
 
 fn etag(ufrag: &str) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(format!("\"{ufrag}\"")).map_err(|_| Refusal::Internal)
+}
+
+/// Until when the bearer of a token may stay.
+pub(super) fn until(claims: &Claims) -> Option<Instant> {
+    Instant::now().checked_add(claims.stays(now())?)
 }
 
 /// A name for a session that nobody guesses.

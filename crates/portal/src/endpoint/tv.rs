@@ -13,10 +13,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::refusal::Refusal;
 use super::request::bearer;
-use super::session::{ask, name};
+use super::session::{ask, name, until};
 use super::{Answer, ClientAddress, Held};
 use crate::rate::Rate;
 use crate::server::{Command, Heard, Kind, Left, Line, PeerInfo, Refused, Shared};
+use crate::token::TokenError;
 use crate::tv::message::{FromPage, Hello, LARGEST, Said, ToPage};
 
 /// How long a page may take to say who it is.
@@ -108,6 +109,7 @@ async fn come(
         .ok_or(Refusal::Internal)?;
     let info = PeerInfo {
         session,
+        until: until(&claims),
         claims,
         kind: Kind::Tv,
         _permit: permit,
@@ -170,6 +172,8 @@ async fn write(line: &Line, sink: &mut Sink) -> End {
             next = line.next() => match next {
                 Ok(ToPage::Text(text)) => Message::Text(text.into()),
                 Ok(ToPage::Frame(bytes)) => Message::Binary(bytes),
+                // As it is told who comes with such a token.
+                Err(Left::Expired) => return End::Refused(Refusal::Token(TokenError::Expired)),
                 Err(why) => return End::Session(why),
             },
             _ = pings.tick() => Message::Ping(Default::default()),
@@ -216,6 +220,7 @@ fn code(why: Left) -> u16 {
         Left::TooMuch => StatusCode::TOO_MANY_REQUESTS,
         Left::Refused => StatusCode::SERVICE_UNAVAILABLE,
         Left::Stopped => StatusCode::FORBIDDEN,
+        Left::Expired => StatusCode::UNAUTHORIZED,
         Left::Panic => StatusCode::INTERNAL_SERVER_ERROR,
         Left::Vanished | Left::NeverConnected | Left::Failed | Left::NoHello | Left::Stuck => {
             StatusCode::REQUEST_TIMEOUT

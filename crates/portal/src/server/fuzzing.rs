@@ -140,6 +140,7 @@ pub(super) fn scripted(
     let permit = Admission::default().permit(&limits, &claims, Kind::Peer, None, now);
     let info = PeerInfo {
         session: "1".into(),
+        until: None,
         claims,
         kind: Kind::Peer,
         _permit: permit.ok()?,

@@ -103,6 +103,8 @@ pub(crate) struct PeerInfo {
     pub(crate) session: String,
     pub(crate) claims: Claims,
     pub(crate) kind: Kind,
+    /// When it is to go, whatever it does then.
+    pub(crate) until: Option<Instant>,
     /// Its place among those that are counted, until it goes.
     pub(crate) _permit: Permit,
 }
@@ -600,7 +602,7 @@ impl Session {
             .connected
             .filter(|_| self.joined.is_none())
             .and_then(|connected| connected.checked_add(HELLO));
-        [vanished, hello]
+        [vanished, hello, self.info.until]
             .into_iter()
             .flatten()
             .min()
@@ -609,6 +611,9 @@ impl Session {
 
     pub(super) fn timeout(&mut self, now: Instant) {
         self.peer.timeout(now);
+        if self.info.until.is_some_and(|until| now >= until) {
+            self.leave(Left::Expired);
+        }
         if now.saturating_duration_since(self.heard) >= self.silence {
             self.leave(match self.connected {
                 Some(_) => Left::Vanished,

@@ -1,6 +1,7 @@
 //! Tokens: JWTs (RFC 7519) with HS256 and nothing else, as `UroDiscord.Portal.token/2` makes them.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -67,6 +68,15 @@ pub struct Claims {
     pub exp: u64,
     /// What makes it another one than all others.
     pub jti: String,
+}
+
+impl Claims {
+    /// How long the bearer may stay who is there at this time, in seconds since 1970. Who only watches gets another token as easily as this one,
+    /// if he still may; worlds and publishers stay for longer than any token is good.
+    pub(crate) fn stays(&self, now: u64) -> Option<Duration> {
+        let end = self.exp.saturating_add(LEEWAY);
+        (self.role == Role::Watch).then(|| Duration::from_secs(end.saturating_sub(now)))
+    }
 }
 
 /// Why a token is not good.

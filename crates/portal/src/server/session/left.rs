@@ -24,6 +24,8 @@ pub enum Left {
     Refused,
     /// A moderator has ended what it publishes.
     Stopped,
+    /// It only watched, and its token is over.
+    Expired,
     /// The portal closed.
     Closed,
     /// Something went wrong here.
@@ -42,6 +44,7 @@ impl fmt::Display for Left {
             Self::Stuck => "stuck",
             Self::Refused => "refused",
             Self::Stopped => "stopped",
+            Self::Expired => "expired",
             Self::Closed => "closed",
             Self::Panic => "panic",
         })
