@@ -14,7 +14,9 @@ defmodule UroDiscord.Portal.TvTest do
       portal: [
         key: String.duplicate("key", 11),
         udp: [ip: "127.0.0.1", port: 0],
-        activity: Map.get(context, :activity, true)
+        activity: Map.get(context, :activity, true),
+        # The simulator's page is where Discord's client would be.
+        origins: [sim.info["page"] |> URI.merge("/") |> to_string() |> String.trim_trailing("/")]
       ],
       accounts: [client_secret: sim.info["client_secret"]]
     )

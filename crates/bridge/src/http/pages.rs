@@ -37,18 +37,22 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// Who may show it in a frame of his: nobody.
 const ALONE: &str = "; frame-ancestors 'none'";
 
-/// The page, or a file of it, if it is that which is asked for.
-pub fn page(request: &Request) -> Option<Response<Body>> {
+/// And the Activity: Discord's clients on the web, of all its channels of release, and whoever else is in the configuration.
+const DISCORD: &str = "; frame-ancestors https://discord.com https://*.discord.com https://*.discordsays.com";
+
+/// The page, or a file of it, if it is that which is asked for. `origins` may show the Activity beside Discord.
+pub fn page(request: &Request, origins: &[String]) -> Option<Response<Body>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
     let path = request.uri().path().strip_prefix(PATH)?;
     let Some((id, rest)) = path.split_once('/') else {
-        // An Activity is asked for without a path, and framed by Discord, whose proxy has a policy of its own.
+        // An Activity is asked for without a path.
         return if is_id(path) {
             moved(path)
         } else {
-            file(&TV, path, "")
+            let all = [DISCORD].into_iter().chain(origins.iter().map(String::as_str));
+            file(&TV, path, &all.collect::<Vec<_>>().join(" "))
         };
     };
     if !is_id(id) {
@@ -110,7 +114,8 @@ mod tests {
         if upgrade {
             request = request.header(UPGRADE, "websocket");
         }
-        page(&request.body(Body::empty()).unwrap())
+        let origins = ["http://localhost:3333".to_owned()];
+        page(&request.body(Body::empty()).unwrap(), &origins)
     }
 
     fn kind(path: &str) -> String {
@@ -151,15 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_activity_may_be_framed() {
-        let policy = |path| {
+    fn only_the_activity_may_be_framed_and_by_discord_only() {
+        let frames = |path| {
             let response = get(path, false).unwrap();
-            let policy = response.headers()[CONTENT_SECURITY_POLICY]
-                .to_str()
-                .unwrap();
-            policy.contains("frame-ancestors 'none'")
+            let policies = response.headers().get_all(CONTENT_SECURITY_POLICY);
+            let [policy] = policies.iter().collect::<Vec<_>>()[..] else {
+                panic!("{path}");
+            };
+            let policy = policy.to_str().unwrap().to_owned();
+            let (_, frames) = policy.split_once("; frame-ancestors ").unwrap();
+            frames.to_owned()
         };
-        assert!(policy("/portal/lobby/tv/") && policy("/portal/lobby/"));
-        assert!(!policy("/portal/"));
+        for path in ["/portal/lobby/", "/portal/lobby/tv/", "/portal/lobby/share/"] {
+            assert_eq!(frames(path), "'none'");
+        }
+        let discord = "https://discord.com https://*.discord.com https://*.discordsays.com";
+        assert_eq!(frames("/portal/"), format!("{discord} http://localhost:3333"));
     }
 }

@@ -54,7 +54,7 @@ impl Portals {
             Served::Soon => return Err(Refusal::Soon),
             Served::Routes(routes, portals) => (routes.clone(), portals.clone()),
         };
-        if let Some(page) = page(&request) {
+        if let Some(page) = page(&request, portals.origins()) {
             return Ok(page);
         }
         let origin = request.headers().get(ORIGIN).cloned();

@@ -196,6 +196,12 @@ impl Portals {
         crate::endpoint::routes(self.0.clone())
     }
 
+    /// The pages that may connect, as [`Endpoint::origins`] has them.
+    #[must_use]
+    pub fn origins(&self) -> &[String] {
+        &self.0.origins
+    }
+
     /// Lets the page of an `Origin` read an answer to it, if it may ask: for answers of whoever serves [`routes`](Self::routes).
     pub fn allow(&self, origin: Option<&HeaderValue>, headers: &mut HeaderMap) {
         crate::endpoint::allow(&self.0, origin, headers);
