@@ -10,12 +10,14 @@ defmodule UroDiscord.Web.Activity do
   alias UroDiscord.Accounts.OAuth
   alias UroDiscord.{Error, JSON}
   alias UroDiscord.Portal.{Members, Visitors}
-  alias UroDiscord.Web.{RateLimit, Response}
+  alias UroDiscord.Web.{RateLimit, Request, Response}
 
   # A page asks for another one when it is over.
   @good_s 3_600
-  # All come by Discord's proxy, so they cannot be told apart. Each costs two requests to Discord.
-  @a_minute 300
+  # Each costs two requests to Discord. All viewers come by Discord's proxy, from few addresses, so that only those count who brought no code of Discord's: in
+  # a minute of one address, and of all.
+  @bad_of_one 60
+  @bad 600
   @longest_code 512
 
   @impl true
@@ -26,10 +28,10 @@ defmodule UroDiscord.Web.Activity do
         Response.error(404, "not_configured", message)
 
       request.method == "POST" ->
-        case RateLimit.take("activity", @a_minute) do
-          :ok ->
-            {:ok, runtime}
-
+        with :ok <- RateLimit.take(one(request), @bad_of_one),
+             :ok <- RateLimit.take("activity", @bad) do
+          {:ok, runtime}
+        else
           {:error, seconds} ->
             Response.too_fast("rate_limited", "Too many begin to watch just now. Try again.", seconds)
 
@@ -43,17 +45,23 @@ defmodule UroDiscord.Web.Activity do
   end
 
   @impl true
-  def handle(%{method: "POST", body: body}, runtime) do
+  def handle(%{method: "POST", body: body} = request, runtime) do
     case JSON.decode(body) do
-      {:ok, %{"code" => code}} when is_binary(code) and byte_size(code) in 1..@longest_code -> pass(runtime, code)
-      _other -> Response.bad_request(~s(send {"code": …} with what Discord's client gave the Activity))
+      {:ok, %{"code" => code}} when is_binary(code) and byte_size(code) in 1..@longest_code ->
+        pass(request, runtime, code)
+
+      _other ->
+        Response.bad_request(~s(send {"code": …} with what Discord's client gave the Activity))
     end
   end
 
   def handle(_get, runtime), do: Response.json(200, %{client_id: OAuth.client_id(runtime)})
 
-  defp pass(runtime, code) do
+  defp one(request), do: "activity " <> Request.address(request)
+
+  defp pass(request, runtime, code) do
     with {:ok, tokens} <- OAuth.exchange(runtime, code),
+         :ok = Enum.each([one(request), "activity"], &RateLimit.give_back/1),
          {:ok, account} <- OAuth.account(runtime, tokens.access),
          {:ok, portal} <- Visitors.portal(account.id, nil),
          who = {Visitors.who(account.id), name(portal, account)},

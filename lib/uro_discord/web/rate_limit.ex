@@ -32,6 +32,17 @@ defmodule UroDiscord.Web.RateLimit do
     ArgumentError -> :unavailable
   end
 
+  @doc "Takes back one of `name` that was counted just now, and is not to be: only what went wrong counts."
+  @spec give_back(String.t(), integer()) :: :ok
+  def give_back(name, now_s \\ System.os_time(:second)) do
+    key = {name, div(now_s, @window_s)}
+    # It may have been counted in the minute before.
+    :ets.update_counter(__MODULE__, key, {2, -1, 0, 0}, {key, 0})
+    :ok
+  rescue
+    ArgumentError -> :ok
+  end
+
   @impl true
   def init(nil), do: {:ok, later(:ets.new(__MODULE__, [:named_table, :public, write_concurrency: true]))}
 

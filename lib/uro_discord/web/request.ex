@@ -89,6 +89,56 @@ defmodule UroDiscord.Web.Request do
     end
   end
 
+  @doc """
+  The address that limits count, of IPv6 its /64. A proxy on this machine or in its private network says for whom it asks, in the last of `X-Forwarded-For`, as
+  for portals (docs/portal.md); what strangers say of themselves is not believed.
+
+      iex> headers = [{"x-forwarded-for", "10.0.0.1, 198.51.100.7"}]
+      iex> address = fn peer -> {:ok, request} = UroDiscord.Web.Request.new("GET", [], "", headers, peer); UroDiscord.Web.Request.address(request) end
+      iex> {address.("127.0.0.1"), address.("172.18.0.2"), address.("203.0.113.9"), address.("2001:db8::7")}
+      {"198.51.100.7", "198.51.100.7", "203.0.113.9", "2001:db8::"}
+  """
+  @spec address(t()) :: String.t()
+  def address(%__MODULE__{peer: peer, headers: headers}) do
+    said = for {"x-forwarded-for", value} <- headers, one <- String.split(value, ","), do: String.trim(one)
+
+    with {:ok, address} <- parse(peer) do
+      case near?(address) && parse(List.last(said, "")) do
+        {:ok, asks} -> site(asks)
+        _nobody -> site(address)
+      end
+    else
+      # Behind a Unix socket there is none.
+      :error -> peer
+    end
+  end
+
+  # Some proxies write it with its port.
+  defp parse(text) do
+    bare = Regex.replace(~r/\A\[(.*)\](:\d+)?\z|\A([\d.]+):\d+\z/, text, "\\1\\3")
+
+    case bare |> :binary.bin_to_list() |> :inet.parse_strict_address() do
+      {:ok, {0, 0, 0, 0, 0, 0xFFFF, high, low}} -> {:ok, {div(high, 256), rem(high, 256), div(low, 256), rem(low, 256)}}
+      {:ok, address} -> {:ok, address}
+      {:error, :einval} -> :error
+    end
+  end
+
+  defp near?({127, _, _, _}), do: true
+  defp near?({10, _, _, _}), do: true
+  defp near?({172, second, _, _}), do: second in 16..31
+  defp near?({192, 168, _, _}), do: true
+  defp near?({169, 254, _, _}), do: true
+  defp near?({0, 0, 0, 0, 0, 0, 0, 1}), do: true
+
+  defp near?(address) when tuple_size(address) == 8,
+    do: elem(address, 0) in 0xFC00..0xFDFF or elem(address, 0) in 0xFE80..0xFEBF
+
+  defp near?(_far), do: false
+
+  defp site({a, b, c, d, _, _, _, _}), do: "#{:inet.ntoa({a, b, c, d, 0, 0, 0, 0})}"
+  defp site(address), do: "#{:inet.ntoa(address)}"
+
   @doc "What the host's functions are given, that say who is logged in."
   @spec visitor(t()) :: struct()
   def visitor(%__MODULE__{conn: nil} = request),

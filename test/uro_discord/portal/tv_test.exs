@@ -55,14 +55,14 @@ defmodule UroDiscord.Portal.TvTest do
     seen.()["response"]
   end
 
-  defp pass(sim, base, person) do
+  defp pass(sim, base, person, address \\ "198.51.100.7") do
     %{"code" => code} = DiscordSim.post(sim, "/oauth", %{user: person, action: "activity"})
-    post(base, %{code: code})
+    post(base, %{code: code}, address)
   end
 
-  defp post(base, body) do
+  defp post(base, body, address \\ "198.51.100.7") do
     {:ok, json} = JSON.encode(body)
-    headers = [{"content-type", "application/json"}]
+    headers = [{"content-type", "application/json"}, {"x-forwarded-for", address}]
     {status, _headers, body} = HttpClient.call(base, "POST", "/discord/activity", headers, json)
     {:ok, answer} = JSON.decode(body)
     {status, answer}
@@ -109,6 +109,16 @@ defmodule UroDiscord.Portal.TvTest do
   end
 
   @tag needs: :clients
+  test "who brings no code locks out nobody else, and those who bring one are not counted", %{sim: sim, base: base} do
+    enters(sim, "alice")
+    for _ <- 1..70, do: assert({200, _} = pass(sim, base, "alice", "198.51.100.1"))
+    # On the border of two minutes it takes twice as many.
+    statuses = for _ <- 1..130, do: elem(post(base, [], "198.51.100.2"), 0)
+    assert statuses |> Enum.uniq() |> Enum.sort() == [400, 429]
+    assert Enum.count(statuses, &(&1 == 400)) <= 120
+    assert {200, _} = pass(sim, base, "alice", "198.51.100.1")
+  end
+
   test "Chromium shows the world's picture, in Discord and elsewhere", %{sim: sim, base: base} do
     alias UroDiscord.PortalClient
     enters(sim, "alice")
