@@ -19,7 +19,7 @@ use rtc::shared::marshal::Unmarshal as _;
 use secrecy::SecretString;
 
 use crate::channel::{control, video, voice};
-use crate::peer::{Identity, Offer, Peer as _, Rtc, fuzz_dtls};
+use crate::peer::{Identity, Offer, Peer as _, Rtc, RtcPeer as _, fuzz_dtls};
 use crate::room::{
     Codec, Format, Listens, Member, Options, Packet, PeerId, Room, Sequence, Source,
 };

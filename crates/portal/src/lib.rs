@@ -22,8 +22,8 @@ pub use room::{
     Participant, Path, PeerId, Room, Sequence, Setting, Side, Source, Status,
 };
 pub use server::{
-    BindError, Counters, Ended, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError, Portal,
-    PortalEvent, Portals,
+    BindError, Counters, Ended, Endpoint, Happened, Kind, Left, Limits, MediaLoop, OpenError,
+    Portal, PortalEvent, Portals,
 };
 pub use uro_discord_media::VideoCodec;
 pub use video::{CameraHealth, ViewerHealth};

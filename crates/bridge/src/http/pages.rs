@@ -38,7 +38,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const ALONE: &str = "; frame-ancestors 'none'";
 
 /// And the Activity: Discord's clients on the web, of all its channels of release, and whoever else is in the configuration.
-const DISCORD: &str = "; frame-ancestors https://discord.com https://*.discord.com https://*.discordsays.com";
+const DISCORD: &str =
+    "; frame-ancestors https://discord.com https://*.discord.com https://*.discordsays.com";
 
 /// The page, or a file of it, if it is that which is asked for. `origins` may show the Activity beside Discord.
 pub fn page(request: &Request, origins: &[String]) -> Option<Response<Body>> {
@@ -51,7 +52,9 @@ pub fn page(request: &Request, origins: &[String]) -> Option<Response<Body>> {
         return if is_id(path) {
             moved(path)
         } else {
-            let all = [DISCORD].into_iter().chain(origins.iter().map(String::as_str));
+            let all = [DISCORD]
+                .into_iter()
+                .chain(origins.iter().map(String::as_str));
             file(&TV, path, &all.collect::<Vec<_>>().join(" "))
         };
     };
@@ -167,10 +170,17 @@ mod tests {
             let (_, frames) = policy.split_once("; frame-ancestors ").unwrap();
             frames.to_owned()
         };
-        for path in ["/portal/lobby/", "/portal/lobby/tv/", "/portal/lobby/share/"] {
+        for path in [
+            "/portal/lobby/",
+            "/portal/lobby/tv/",
+            "/portal/lobby/share/",
+        ] {
             assert_eq!(frames(path), "'none'");
         }
         let discord = "https://discord.com https://*.discord.com https://*.discordsays.com";
-        assert_eq!(frames("/portal/"), format!("{discord} http://localhost:3333"));
+        assert_eq!(
+            frames("/portal/"),
+            format!("{discord} http://localhost:3333")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! A WebRTC peer as a machine: datagrams in with their time, datagrams out. What a media loop needs of it is one small trait, so
-//! that the implementation can be another one.
+//! A peer as a machine, of WebRTC with datagrams in with their time, and datagrams out. What a media loop needs of it is two small
+//! traits, so that the implementation can be another one.
 
 mod demux;
 mod dtls;
@@ -11,23 +11,13 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::tv::message::{FromPage, ToPage};
-use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
+use crate::video::{Feedback, VideoFormat, VideoPacket};
 pub(crate) use demux::Datagram;
 pub(crate) use offer::{Offer, OfferError, is_password, is_ufrag};
 pub(crate) use rtc::{Identity, Rtc};
 
-/// One connection, from its answer to its end.
+/// One connection, from its beginning to its end, whatever it is made of.
 pub(crate) trait Peer: Send {
-    /// What its side of ICE is called in the Binding requests of the other one, and the password that they are signed with.
-    fn credentials(&self) -> (&str, &str);
-
-    /// The other side begins ICE anew; gives our credentials and candidates as lines of SDP.
-    fn restart(&mut self, now: Instant, ufrag: &str, password: &str) -> Result<String, PeerError>;
-
-    /// A datagram that came to our address `local`. `from` is where the peer is as this machine knows it.
-    fn datagram(&mut self, now: Instant, local: SocketAddr, from: SocketAddr, bytes: &[u8]);
-
     /// Voice on the track that was negotiated; nothing happens if there is none.
     fn send_rtp(&mut self, now: Instant, rtp: Rtp);
 
@@ -36,6 +26,27 @@ pub(crate) trait Peer: Send {
 
     /// A packet of the picture, in a format that it takes. `again`: it was sent before, and was lost.
     fn send_video(&mut self, now: Instant, packet: VideoPacket, again: bool);
+
+    /// When to call [`timeout`](Self::timeout).
+    fn deadline(&mut self) -> Option<Instant>;
+
+    /// Time has passed.
+    fn timeout(&mut self, now: Instant);
+
+    /// What came in. To be called until there is nothing.
+    fn event(&mut self) -> Option<Event>;
+}
+
+/// What only WebRTC has.
+pub(crate) trait RtcPeer: Peer {
+    /// What its side of ICE is called in the Binding requests of the other one, and the password that they are signed with.
+    fn credentials(&self) -> (&str, &str);
+
+    /// The other side begins ICE anew; gives our credentials and candidates as lines of SDP.
+    fn restart(&mut self, now: Instant, ufrag: &str, password: &str) -> Result<String, PeerError>;
+
+    /// A datagram that came to our address `local`. `from` is where the peer is as this machine knows it.
+    fn datagram(&mut self, now: Instant, local: SocketAddr, from: SocketAddr, bytes: &[u8]);
 
     /// Asks for a keyframe of one of its streams.
     fn ask_keyframe(&mut self, now: Instant, ssrc: u32);
@@ -46,36 +57,11 @@ pub(crate) trait Peer: Send {
     /// Bytes that wait to be sent on a channel.
     fn unsent(&mut self, channel: Channel) -> usize;
 
-    /// When to call [`timeout`](Self::timeout).
-    fn deadline(&mut self) -> Option<Instant>;
-
-    /// Time has passed.
-    fn timeout(&mut self, now: Instant);
-
-    /// What came in. To be called until there is nothing.
-    fn event(&mut self) -> Option<Event>;
-
     /// What goes out. To be called until there is nothing, after every other call.
     fn transmit(&mut self) -> Option<Transmit>;
 
     /// Says goodbye to the other side; [`transmit`](Self::transmit) gives the words.
     fn close(&mut self);
-
-    /// What a page says by its WebSocket, where it has one.
-    fn hear(&mut self, _now: Instant, _said: FromPage) {}
-
-    /// Sends such a page a whole picture, unless those before it are on their way still. Whether it was sent.
-    fn send_whole(&mut self, _now: Instant, _jpeg: &Jpeg) -> bool {
-        false
-    }
-
-    /// A message for such a page.
-    fn tell(&mut self, _text: String) {}
-
-    /// The next message for such a page. To be called until there is nothing, after every other call.
-    fn to_page(&mut self) -> Option<ToPage> {
-        None
-    }
 }
 
 /// A datagram of ours.

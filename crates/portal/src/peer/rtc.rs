@@ -24,7 +24,8 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use super::dtls::{Handshake, Verdict};
 use super::{
-    Channel, Closed, Datagram, Event, Message, Offer, OfferError, Peer, PeerError, Rtp, Transmit,
+    Channel, Closed, Datagram, Event, Message, Offer, OfferError, Peer, PeerError, RtcPeer, Rtp,
+    Transmit,
 };
 use crate::video::{VideoFormat, VideoPacket};
 use picture::{Picture, Received};
@@ -272,6 +273,66 @@ impl Rtc {
 }
 
 impl Peer for Rtc {
+    fn send_rtp(&mut self, now: Instant, rtp: Rtp) {
+        let Some(track) = &self.track else { return };
+        let Some(mut sender) = self.connection.rtp_sender(track.sender) else {
+            return;
+        };
+        let packet = rtc::rtp::Packet {
+            header: rtc::rtp::Header {
+                version: 2,
+                marker: rtp.marker,
+                payload_type: track.payload_type,
+                sequence_number: rtp.sequence,
+                timestamp: rtp.time,
+                ssrc: track.ssrc,
+                ..rtc::rtp::Header::default()
+            },
+            payload: rtp.payload,
+        };
+        if let Err(error) = sender.write_rtp(now, packet) {
+            tracing::debug!(%error, "a packet of voice is not sent");
+        }
+    }
+
+    fn formats(&self) -> Vec<VideoFormat> {
+        self.picture
+            .as_ref()
+            .map(Picture::formats)
+            .unwrap_or_default()
+    }
+
+    fn send_video(&mut self, now: Instant, packet: VideoPacket, again: bool) {
+        if let Some(picture) = &mut self.picture
+            && let Err(error) = picture.send(&mut self.connection, now, packet, again)
+        {
+            tracing::debug!(%error, "a packet of the picture is not sent");
+        }
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        if std::mem::take(&mut self.stirred) {
+            self.deadline = self.connection.poll_timeout();
+        }
+        self.deadline
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        if let Err(error) = self.connection.handle_timeout(now) {
+            tracing::debug!(%error, "a peer's timer");
+        }
+        self.stirred = true;
+    }
+
+    fn event(&mut self) -> Option<Event> {
+        if self.events.is_empty() {
+            self.drain();
+        }
+        self.events.pop_front()
+    }
+}
+
+impl RtcPeer for Rtc {
     fn credentials(&self) -> (&str, &str) {
         (&self.ufrag, &self.password)
     }
@@ -326,43 +387,6 @@ impl Peer for Rtc {
         }
     }
 
-    fn send_rtp(&mut self, now: Instant, rtp: Rtp) {
-        let Some(track) = &self.track else { return };
-        let Some(mut sender) = self.connection.rtp_sender(track.sender) else {
-            return;
-        };
-        let packet = rtc::rtp::Packet {
-            header: rtc::rtp::Header {
-                version: 2,
-                marker: rtp.marker,
-                payload_type: track.payload_type,
-                sequence_number: rtp.sequence,
-                timestamp: rtp.time,
-                ssrc: track.ssrc,
-                ..rtc::rtp::Header::default()
-            },
-            payload: rtp.payload,
-        };
-        if let Err(error) = sender.write_rtp(now, packet) {
-            tracing::debug!(%error, "a packet of voice is not sent");
-        }
-    }
-
-    fn formats(&self) -> Vec<VideoFormat> {
-        self.picture
-            .as_ref()
-            .map(Picture::formats)
-            .unwrap_or_default()
-    }
-
-    fn send_video(&mut self, now: Instant, packet: VideoPacket, again: bool) {
-        if let Some(picture) = &mut self.picture
-            && let Err(error) = picture.send(&mut self.connection, now, packet, again)
-        {
-            tracing::debug!(%error, "a packet of the picture is not sent");
-        }
-    }
-
     fn ask_keyframe(&mut self, now: Instant, ssrc: u32) {
         if let Err(error) = picture::ask_keyframe(&mut self.connection, now, ssrc) {
             tracing::debug!(%error, "no keyframe is asked for");
@@ -388,27 +412,6 @@ impl Peer for Rtc {
         self.connection
             .data_channel(id)
             .map_or(0, |channel| channel.outstanding_bytes())
-    }
-
-    fn deadline(&mut self) -> Option<Instant> {
-        if std::mem::take(&mut self.stirred) {
-            self.deadline = self.connection.poll_timeout();
-        }
-        self.deadline
-    }
-
-    fn timeout(&mut self, now: Instant) {
-        if let Err(error) = self.connection.handle_timeout(now) {
-            tracing::debug!(%error, "a peer's timer");
-        }
-        self.stirred = true;
-    }
-
-    fn event(&mut self) -> Option<Event> {
-        if self.events.is_empty() {
-            self.drain();
-        }
-        self.events.pop_front()
     }
 
     fn transmit(&mut self) -> Option<Transmit> {

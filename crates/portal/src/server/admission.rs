@@ -234,9 +234,7 @@ mod tests {
         };
         let pages: Vec<_> = (0..40).map_while(|n| permit(Kind::Tv, n).ok()).collect();
         assert_eq!(pages.len(), 40);
-        let peers: Vec<_> = (40..44)
-            .map_while(|n| permit(Kind::Peer, n).ok())
-            .collect();
+        let peers: Vec<_> = (40..44).map_while(|n| permit(Kind::Peer, n).ok()).collect();
         assert_eq!(peers.len(), 2);
     }
 

@@ -8,10 +8,10 @@ use bytes::{Bytes, BytesMut};
 
 use super::admission::Admission;
 use super::paths::PeerPaths;
-use super::session::{Action, PeerInfo, Session, VoicePacket, Wants};
+use super::session::{Action, Connection, PeerInfo, Session, VoicePacket, Wants};
 use super::stun::{Request, key};
 use super::{Kind, Limits};
-use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
+use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, RtcPeer, Rtp, Transmit};
 use crate::room::PeerId;
 use crate::token::{Claims, Role};
 use crate::video::{Feedback, PIXELS, VideoFormat, VideoPacket};
@@ -38,6 +38,22 @@ pub(super) struct Scripted {
 }
 
 impl Peer for Scripted {
+    fn send_rtp(&mut self, _: Instant, _: Rtp) {}
+    fn formats(&self) -> Vec<VideoFormat> {
+        vec![FORMAT]
+    }
+    fn send_video(&mut self, _: Instant, _: VideoPacket, _: bool) {}
+    fn deadline(&mut self) -> Option<Instant> {
+        None
+    }
+    fn timeout(&mut self, _: Instant) {}
+    fn event(&mut self) -> Option<Event> {
+        assert!(!self.panics, "a peer's");
+        self.events.pop_front()
+    }
+}
+
+impl RtcPeer for Scripted {
     fn credentials(&self) -> (&str, &str) {
         ("ours", "password")
     }
@@ -47,25 +63,12 @@ impl Peer for Scripted {
     fn datagram(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, bytes: &[u8]) {
         self.events.extend(event(bytes));
     }
-    fn send_rtp(&mut self, _: Instant, _: Rtp) {}
-    fn formats(&self) -> Vec<VideoFormat> {
-        vec![FORMAT]
-    }
-    fn send_video(&mut self, _: Instant, _: VideoPacket, _: bool) {}
     fn ask_keyframe(&mut self, _: Instant, _: u32) {}
     fn send(&mut self, _: Instant, _: Channel, _: Message) -> Result<(), PeerError> {
         Ok(())
     }
     fn unsent(&mut self, _: Channel) -> usize {
         0
-    }
-    fn deadline(&mut self) -> Option<Instant> {
-        None
-    }
-    fn timeout(&mut self, _: Instant) {}
-    fn event(&mut self) -> Option<Event> {
-        assert!(!self.panics, "a peer's");
-        self.events.pop_front()
     }
     fn transmit(&mut self) -> Option<Transmit> {
         None
@@ -146,7 +149,7 @@ pub(super) fn scripted(
         _permit: permit.ok()?,
     };
     let paths = PeerPaths::new("password");
-    let peer = Box::new(peer);
+    let peer = Connection::Rtc(Box::new(peer));
     Some(Session::new(
         now,
         &limits,
@@ -200,8 +203,10 @@ fn joins(data: &[u8]) -> bool {
             let (input, after) = rest.split_at(usize::from(*length).min(rest.len()));
             rest = after;
             let nowhere = SocketAddr::from(([127, 0, 0, 1], 9));
-            if session.admits(now, input) {
-                session.peer.datagram(now, nowhere, nowhere, input);
+            if session.admits(now, input)
+                && let Some(peer) = session.peer.rtc()
+            {
+                peer.datagram(now, nowhere, nowhere, input);
             }
         }
         while let Some(action) = session.action(now) {

@@ -1,5 +1,6 @@
 //! One peer of a room: what its connection tells, as what the room is to do; and what the room gives, as what its connection carries.
 
+mod connection;
 mod left;
 mod pictures;
 
@@ -14,13 +15,15 @@ use super::stopped::Stopped;
 use super::{Kind, Limits};
 use crate::channel::control::{self, FromPeer, Hello, Listen, Speaker};
 use crate::channel::{self, voice};
-use crate::peer::{Channel, Closed, Datagram, Event, Message, Peer, Rtp};
+use crate::peer::{Channel, Closed, Datagram, Event, Message, Rtp};
 use crate::rate::Rate;
 use crate::room::{Codec, Format, Listens, Member, Packet, PeerId, Sequence, Source};
 use crate::token::Claims;
+use crate::tv::Tv;
 use crate::tv::message::{FromPage, Said};
 use crate::tv::people::People;
 use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
+pub(super) use connection::Connection;
 pub use left::Left;
 use pictures::Pictures;
 
@@ -110,7 +113,7 @@ pub(crate) struct PeerInfo {
 }
 
 pub(super) struct Session {
-    pub(super) peer: Box<dyn Peer>,
+    pub(super) peer: Connection,
     pub(super) id: PeerId,
     /// The key of its room.
     pub(super) room: u64,
@@ -166,7 +169,7 @@ impl Session {
         now: Instant,
         limits: &Limits,
         (id, room): (PeerId, u64),
-        peer: Box<dyn Peer>,
+        peer: Connection,
         paths: PeerPaths,
         info: PeerInfo,
         wants: Wants,
@@ -255,7 +258,7 @@ impl Session {
             if let Some(action) = self.actions.pop_front() {
                 return Some(action);
             }
-            let event = self.peer.event()?;
+            let event = self.peer.any().event()?;
             self.note(now, event);
         }
     }
@@ -486,11 +489,13 @@ impl Session {
 
     /// A message on `vsk-control`, if it has that.
     pub(super) fn say(&mut self, now: Instant, text: String) {
-        let Some(control) = self.control else { return };
-        if self.peer.unsent(control) > CONTROL_UNSENT {
+        let Some((control, peer)) = self.control.zip(self.peer.rtc()) else {
+            return;
+        };
+        if peer.unsent(control) > CONTROL_UNSENT {
             return self.leave(Left::Stuck);
         }
-        if let Err(error) = self.peer.send(now, control, Message::Text(text)) {
+        if let Err(error) = peer.send(now, control, Message::Text(text)) {
             tracing::debug!(%error, "a peer does not hear");
         }
     }
@@ -500,7 +505,9 @@ impl Session {
         if !self.words.take(1, now) {
             return self.drop_one(now);
         }
-        self.peer.hear(now, said);
+        if let Some(page) = self.peer.page() {
+            page.hear(now, said);
+        }
     }
 
     /// The room has taken a page.
@@ -509,13 +516,15 @@ impl Session {
             name: &self.name,
             audio: self.wants.hears,
         };
-        self.peer.tell(hello.text());
-        self.peer.tell(Said::People(people).text());
+        if let Some(page) = self.peer.page() {
+            page.tell(hello.text());
+            page.tell(Said::People(people).text());
+        }
     }
 
     /// Messages for a page go on their way.
     pub(super) fn flush_page(&mut self) {
-        while let Some(message) = self.peer.to_page() {
+        while let Some(message) = self.peer.page().and_then(Tv::to_page) {
             let room = self.line.as_ref().is_some_and(|line| line.0.push(message));
             if !room {
                 return self.leave(Left::Stuck);
@@ -530,7 +539,7 @@ impl Session {
                 let marker = spoken.time != self.next_time;
                 self.next_time = spoken.time.wrapping_add(spoken.samples.into());
                 let [.., high, low] = spoken.sequence.to_be_bytes();
-                self.peer.send_rtp(
+                self.peer.any().send_rtp(
                     now,
                     Rtp {
                         sequence: u16::from_be_bytes([high, low]),
@@ -541,14 +550,16 @@ impl Session {
                 );
             }
             Some(Way::Channel) => {
-                let Some(channel) = self.voice else { return };
-                if self.peer.unsent(channel) > VOICE_UNSENT {
+                let Some((channel, peer)) = self.voice.zip(self.peer.rtc()) else {
+                    return;
+                };
+                if peer.unsent(channel) > VOICE_UNSENT {
                     self.dropped = self.dropped.saturating_add(1);
                     return;
                 }
                 let message = voice::write(spoken.speaker, spoken.sequence, &spoken.payload);
                 let Some(message) = message else { return };
-                if let Err(error) = self.peer.send(now, channel, Message::Bytes(message)) {
+                if let Err(error) = peer.send(now, channel, Message::Bytes(message)) {
                     tracing::debug!(%error, "a peer does not hear");
                 }
             }
@@ -558,10 +569,10 @@ impl Session {
 
     /// A whole picture of the room. Whether it was sent.
     pub(super) fn show(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
-        if self.line.is_some() {
-            return self.peer.send_whole(now, jpeg);
+        match &mut self.peer {
+            Connection::Page(page) => page.send_whole(now, jpeg),
+            Connection::Rtc(peer) => self.pictures.show(now, &mut **peer, jpeg),
         }
-        self.pictures.show(now, &mut *self.peer, jpeg)
     }
 
     /// A page says whether it shows whole pictures.
@@ -580,9 +591,9 @@ impl Session {
     }
 
     /// The formats in which it can see; none if it does not.
-    pub(super) fn sees(&self) -> Vec<VideoFormat> {
+    pub(super) fn sees(&mut self) -> Vec<VideoFormat> {
         if self.wants.sees {
-            self.peer.formats()
+            self.peer.any().formats()
         } else {
             Vec::new()
         }
@@ -592,6 +603,7 @@ impl Session {
     pub(super) fn deadline(&mut self) -> Instant {
         let own = self.own_deadline();
         self.peer
+            .any()
             .deadline()
             .map_or(own, |deadline| deadline.min(own))
     }
@@ -610,7 +622,7 @@ impl Session {
     }
 
     pub(super) fn timeout(&mut self, now: Instant) {
-        self.peer.timeout(now);
+        self.peer.any().timeout(now);
         if self.info.until.is_some_and(|until| now >= until) {
             self.leave(Left::Expired);
         }
@@ -638,7 +650,9 @@ impl Session {
     /// The last words.
     pub(super) fn farewell(&mut self, now: Instant, why: Left) {
         self.say(now, control::bye(&why.to_string()));
-        self.peer.close();
+        if let Some(peer) = self.peer.rtc() {
+            peer.close();
+        }
     }
 }
 

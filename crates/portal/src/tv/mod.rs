@@ -10,13 +10,12 @@ mod tests;
 mod timeline;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use uro_discord_media::assembler::{self, Assembler, Frame};
 use uro_discord_media::{VideoCodec, h264};
 
-use crate::peer::{Channel, Closed, Event, Message, Peer, PeerError, Rtp, Transmit};
+use crate::peer::{Closed, Event, Peer, Rtp};
 use crate::video::{Feedback, Jpeg, VideoFormat, VideoPacket};
 use link::Link;
 use message::{FromPage, GAP, KEY, Said, ToPage, VIDEO, VOICE, WHOLE, frame};
@@ -179,16 +178,6 @@ fn next(sequence: &mut u16) -> u16 {
 }
 
 impl Peer for Tv {
-    fn credentials(&self) -> (&str, &str) {
-        ("", "")
-    }
-
-    fn restart(&mut self, _: Instant, _: &str, _: &str) -> Result<String, PeerError> {
-        Ok(String::new())
-    }
-
-    fn datagram(&mut self, _: Instant, _: SocketAddr, _: SocketAddr, _: &[u8]) {}
-
     fn send_rtp(&mut self, now: Instant, rtp: Rtp) {
         // Numbers go on over what does not go, so that the page knows.
         let sequence = next(&mut self.voice.1);
@@ -226,27 +215,6 @@ impl Peer for Tv {
         self.assemble(now);
     }
 
-    fn send_whole(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
-        if !(self.flows && self.link.takes_whole(now)) {
-            return false;
-        }
-        let at = self.time(now);
-        let pts = self.wholes.0.place(at, jpeg.time);
-        let sequence = next(&mut self.wholes.1);
-        self.put(now, WHOLE, KEY, sequence, pts, &jpeg.bytes);
-        true
-    }
-
-    fn ask_keyframe(&mut self, _: Instant, _: u32) {}
-
-    fn send(&mut self, _: Instant, _: Channel, _: Message) -> Result<(), PeerError> {
-        Ok(())
-    }
-
-    fn unsent(&mut self, _: Channel) -> usize {
-        0
-    }
-
     fn deadline(&mut self) -> Option<Instant> {
         [self.assembler.deadline(), self.link.deadline()]
             .into_iter()
@@ -266,14 +234,23 @@ impl Peer for Tv {
     fn event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
+}
 
-    fn transmit(&mut self) -> Option<Transmit> {
-        None
+impl Tv {
+    /// Sends a whole picture, unless those before it are on their way still. Whether it was sent.
+    pub(crate) fn send_whole(&mut self, now: Instant, jpeg: &Jpeg) -> bool {
+        if !(self.flows && self.link.takes_whole(now)) {
+            return false;
+        }
+        let at = self.time(now);
+        let pts = self.wholes.0.place(at, jpeg.time);
+        let sequence = next(&mut self.wholes.1);
+        self.put(now, WHOLE, KEY, sequence, pts, &jpeg.bytes);
+        true
     }
 
-    fn close(&mut self) {}
-
-    fn hear(&mut self, now: Instant, said: FromPage) {
+    /// The page says something.
+    pub(crate) fn hear(&mut self, now: Instant, said: FromPage) {
         match said {
             FromPage::Start if !self.flows => {
                 self.flows = true;
@@ -301,11 +278,13 @@ impl Peer for Tv {
         }
     }
 
-    fn tell(&mut self, text: String) {
+    /// A message for the page.
+    pub(crate) fn tell(&mut self, text: String) {
         self.out.push_back(ToPage::Text(text));
     }
 
-    fn to_page(&mut self) -> Option<ToPage> {
+    /// The next message for the page. To be called until there is nothing, after every other call.
+    pub(crate) fn to_page(&mut self) -> Option<ToPage> {
         self.out.pop_front()
     }
 }

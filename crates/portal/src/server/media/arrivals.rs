@@ -65,7 +65,9 @@ impl Media {
             let local = self.names.get(known.socket).copied();
             if let Some(local) = local {
                 guarded(&self.counts, session, |session| {
-                    session.peer.datagram(now, local, known.address, bytes);
+                    if let Some(peer) = session.peer.rtc() {
+                        peer.datagram(now, local, known.address, bytes);
+                    }
                 });
             }
         }

@@ -11,10 +11,10 @@ use uro_discord_media::VideoCodec;
 use super::super::handle::RoomLink;
 use super::super::line::{Line, LoopEnd};
 use super::super::paths::PeerPaths;
-use super::super::session::{Left, PeerInfo, Session, Wants};
+use super::super::session::{Connection, Left, PeerInfo, Session, Wants};
 use super::super::{Kind, count};
 use super::{Media, guarded};
-use crate::peer::{Offer, OfferError, Peer, Rtc};
+use crate::peer::{Offer, OfferError, Rtc, RtcPeer as _};
 use crate::room::Status;
 use crate::tv::Tv;
 
@@ -152,8 +152,8 @@ impl Media {
                 let found = self.find(&session).and_then(|index| self.peers.get(index));
                 let ufrag = found
                     .and_then(Option::as_ref)
-                    .map(|it| it.peer.credentials().0);
-                let _ = reply.send(ufrag.map(str::to_owned).ok_or(NoSession));
+                    .and_then(|it| it.peer.credentials());
+                let _ = reply.send(ufrag.map(|(ours, _)| ours.to_owned()).ok_or(NoSession));
             }
             Command::Restart {
                 session,
@@ -279,7 +279,7 @@ impl Media {
             return Err(Refused::Panic);
         }
         let id = (host.number(), link.key);
-        let peer = Box::new(peer);
+        let peer = Connection::Rtc(Box::new(peer));
         let session = Session::new(now, &self.limits, id, peer, paths, info, wants);
         let index = self.place(session);
         self.by_ufrag.insert(ufrag.clone(), index);
@@ -305,7 +305,7 @@ impl Media {
             sees: !takes.is_empty(),
         };
         let id = (host.number(), link.key);
-        let peer = Box::new(Tv::new(now, takes, hears));
+        let peer = Connection::Page(Box::new(Tv::new(now, takes, hears)));
         let paths = PeerPaths::new("");
         let mut session = Session::new(now, &self.limits, id, peer, paths, info, wants);
         session.line = Some(end);
@@ -338,19 +338,24 @@ impl Media {
         if !session.restarts.take(1, now) {
             return Restarted::Often;
         }
-        let before = session.peer.credentials().0.to_owned();
+        let before = session.peer.credentials().map(|(ours, _)| ours.to_owned());
         let restarted = guarded(&self.counts, session, |session| {
-            session.peer.restart(now, ufrag, password)
+            let peer = session.peer.rtc()?;
+            Some(peer.restart(now, ufrag, password))
         });
-        let lines = match restarted {
+        let lines = match restarted.flatten() {
             Some(Ok(lines)) => lines,
             Some(Err(error)) => return Restarted::Refused(error.to_string()),
             None => return Restarted::Refused("something went wrong here".into()),
         };
-        let (ours, password) = session.peer.credentials();
+        let Some((ours, password)) = session.peer.credentials() else {
+            return Restarted::Refused("it has no ICE".into());
+        };
         let (ours, password) = (ours.to_owned(), password.to_owned());
         session.paths.restart(&password);
-        self.by_ufrag.remove(&before);
+        if let Some(before) = before {
+            self.by_ufrag.remove(&before);
+        }
         self.by_ufrag.insert(ours.clone(), index);
         self.stir(index);
         Restarted::Done { lines, ufrag: ours }

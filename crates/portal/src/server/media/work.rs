@@ -171,7 +171,7 @@ impl Media {
                     };
                     if let Some(Some(session)) = self.peers.get_mut(index) {
                         guarded(&self.counts, session, |session| {
-                            session.peer.send_video(now, packet, again);
+                            session.peer.any().send_video(now, packet, again);
                         });
                     }
                     self.stir(index);
@@ -199,7 +199,9 @@ impl Media {
                     };
                     if let Some(Some(session)) = self.peers.get_mut(index) {
                         guarded(&self.counts, session, |session| {
-                            session.peer.ask_keyframe(now, ssrc);
+                            if let Some(peer) = session.peer.rtc() {
+                                peer.ask_keyframe(now, ssrc);
+                            }
                         });
                     }
                     self.stir(index);
@@ -273,11 +275,9 @@ impl Media {
         for index in host.peers.values().copied().collect::<Vec<_>>() {
             if let Some(Some(session)) = self.peers.get_mut(index)
                 && session.in_room
-                && session.line.is_some()
+                && let Some(page) = session.peer.page()
             {
-                guarded(&self.counts, session, |session| {
-                    session.peer.tell(text.to_owned());
-                });
+                page.tell(text.to_owned());
                 self.stir(index);
             }
         }
@@ -289,7 +289,9 @@ impl Media {
             guarded(&self.counts, session, Session::flush_page);
         }
         loop {
-            let transmit = guarded(&self.counts, session, |session| session.peer.transmit());
+            let transmit = guarded(&self.counts, session, |session| {
+                session.peer.rtc()?.transmit()
+            });
             let Some(Some(transmit)) = transmit else {
                 return self.send(now);
             };
@@ -362,7 +364,9 @@ impl Media {
                 self.by_path.remove(path);
             }
         }
-        self.by_ufrag.remove(session.peer.credentials().0);
+        if let Some((ours, _)) = session.peer.credentials() {
+            self.by_ufrag.remove(ours);
+        }
         self.by_session.remove(&session.info.session);
         self.free.push(index);
         let key = session.room;

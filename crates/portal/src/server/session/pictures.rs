@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::channel::video;
-use crate::peer::{Channel, Message, Peer};
+use crate::peer::{Channel, Message, RtcPeer};
 use crate::rate::Rate;
 use crate::video::Jpeg;
 
@@ -71,7 +71,7 @@ impl Pictures {
     }
 
     /// Sends the peer a picture, unless those before it are on their way still. Whether it was sent.
-    pub(super) fn show(&mut self, now: Instant, peer: &mut dyn Peer, jpeg: &Jpeg) -> bool {
+    pub(super) fn show(&mut self, now: Instant, peer: &mut dyn RtcPeer, jpeg: &Jpeg) -> bool {
         let Some(channel) = self.channel else {
             return false;
         };
