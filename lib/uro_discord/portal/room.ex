@@ -7,10 +7,13 @@ defmodule UroDiscord.Portal.Room do
   @enforce_keys [:row]
   defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, on_air: nil, stats: nil, users: []]
 
+  @type speaker :: {id :: String.t(), peer :: non_neg_integer() | nil}
+
   @typedoc """
     * `phase`: `:down` (no bridge has it), `:opening`, `:open`: whether peers can come;
     * `state` and `reason`: as `t:UroDiscord.Portal.status/0` has them, once they were told;
-    * `speaking`: who speaks, by the id of the participant; one who has just ended does so for a moment more;
+    * `speaking`: who speaks, by the id of the participant and the number of its peer, since two peers may have one token; one who has just ended does so for a
+      moment more;
     * `on_air`: the number of the peer whose camera is;
     * `users`: who is in the voice channel.
   """
@@ -20,7 +23,7 @@ defmodule UroDiscord.Portal.Room do
           state: UroDiscord.Portal.state() | nil,
           reason: String.t() | nil,
           peers: %{non_neg_integer() => UroDiscord.Portal.peer()},
-          speaking: %{String.t() => map()},
+          speaking: %{speaker() => map()},
           on_air: non_neg_integer() | nil,
           stats: map() | nil,
           users: [UroDiscord.Snowflake.t()]
@@ -69,17 +72,19 @@ defmodule UroDiscord.Portal.Room do
     end
   end
 
-  def fact(room, :speaking, %{"id" => id} = info) do
-    who = speaker(info)
-    {[{:speaking, Map.delete(who, :silent?)}], put_in(room.speaking[id], who)}
+  def fact(room, :speaking, info) do
+    who = person(info)
+    {[{:speaking, Map.delete(who, :silent?)}], put_in(room.speaking[speaker(info)], who)}
   end
 
   # `faded/2` comes later.
-  def fact(room, :silent, %{"id" => id} = info) do
-    who = speaker(info)
+  def fact(room, :silent, info) do
+    {speaker, who} = {speaker(info), person(info)}
 
     speaking =
-      if is_map_key(room.speaking, id), do: Map.put(room.speaking, id, %{who | silent?: true}), else: room.speaking
+      if is_map_key(room.speaking, speaker),
+        do: Map.put(room.speaking, speaker, %{who | silent?: true}),
+        else: room.speaking
 
     {[{:silent, Map.delete(who, :silent?)}], %{room | speaking: speaking}}
   end
@@ -89,15 +94,21 @@ defmodule UroDiscord.Portal.Room do
 
   def fact(room, :stats, info), do: {[], %{room | stats: stats(info)}}
 
+  @doc "Of whom the bridge says that he speaks, or does not any more."
+  @spec speaker(info :: map()) :: speaker()
+  def speaker(info), do: {info["id"], info["peer"]}
+
   @doc "The moment is over in which one who ended to speak is shown still."
-  @spec faded(t(), String.t()) :: t()
-  def faded(room, id) do
-    if match?(%{silent?: true}, room.speaking[id]), do: %{room | speaking: Map.delete(room.speaking, id)}, else: room
+  @spec faded(t(), speaker()) :: t()
+  def faded(room, speaker) do
+    if match?(%{silent?: true}, room.speaking[speaker]),
+      do: %{room | speaking: Map.delete(room.speaking, speaker)},
+      else: room
   end
 
   @doc "It is so for all of them."
   @spec faded(t()) :: t()
-  def faded(room), do: %{room | speaking: Map.reject(room.speaking, fn {_id, who} -> who.silent? end)}
+  def faded(room), do: %{room | speaking: Map.reject(room.speaking, fn {_speaker, who} -> who.silent? end)}
 
   # The next stats are up to five seconds away.
   defp gone(nil, _number), do: nil
@@ -109,9 +120,9 @@ defmodule UroDiscord.Portal.Room do
   end
 
   # Nor do those speak any more whom a peer forwarded.
-  defp without(speaking, number), do: Map.reject(speaking, fn {_id, who} -> who.peer == number end)
+  defp without(speaking, number), do: Map.reject(speaking, fn {{_id, peer}, _who} -> peer == number end)
 
-  defp speaker(info), do: %{id: info["id"], side: side(info), peer: info["peer"], name: info["name"], silent?: false}
+  defp person(info), do: %{id: info["id"], side: side(info), peer: info["peer"], name: info["name"], silent?: false}
 
   defp side(%{"side" => "world"}), do: :world
   defp side(_info), do: :discord
@@ -184,13 +195,19 @@ defmodule UroDiscord.Portal.Room do
       reason: room.reason,
       peers: Enum.uniq(for({_number, peer} <- Enum.sort(room.peers), do: peer.name) ++ forwarded(room.stats)),
       members: for({_id, name} <- members, do: name),
-      speakers: for({_id, %{side: :world, name: name}} <- Enum.sort(room.speaking), do: name)
+      speakers: speakers(room.speaking)
     }
   end
 
   # The players of a world whose voices one of its peers brings.
   defp forwarded(nil), do: []
   defp forwarded(%{participants: all}), do: for(%{side: :world, name: name} when is_binary(name) <- all, do: name)
+
+  # Who has two peers is one.
+  defp speakers(speaking) do
+    world = for {{id, _peer}, %{side: :world, name: name}} <- Enum.sort(speaking), uniq: true, do: {id, name}
+    for {_id, name} <- world, do: name
+  end
 
   # People may have moved the bot.
   defp channel_id(_room, {:ok, %{state: state, channel_id: id}}) when state in [:joined, :resuming], do: id

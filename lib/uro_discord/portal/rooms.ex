@@ -167,7 +167,7 @@ defmodule UroDiscord.Portal.Rooms do
     end
 
     if fact == :open, do: measure(id, :open, 0)
-    if fact == :silent, do: Process.send_after(self(), {:fade, id, info["id"]}, @fade_ms)
+    if fact == :silent, do: Process.send_after(self(), {:fade, id, Room.speaker(info)}, @fade_ms)
     if fact == :stats, do: measure_stats(id, now.stats)
     now
   end

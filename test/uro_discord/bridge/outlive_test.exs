@@ -24,6 +24,14 @@ defmodule UroDiscord.Bridge.OutliveTest do
   defp portal(uro), do: Peer.call(uro, Portal, :status, ["stage"])
   defp open?(uro), do: eventually(fn -> match?({:ok, %{state: :open}}, portal(uro)) end)
 
+  # Uro's answer; where it is away, the bridge says so itself.
+  defp answer(port) do
+    case HttpClient.call("http://127.0.0.1:#{port}", "GET", "/discord/nothing") do
+      {404, _headers, _body} -> :uro
+      {503, _headers, body} -> if body =~ "Uro is away", do: :away, else: body
+    end
+  end
+
   # Where the bot's call and the peers' media are, and what Discord was told.
   defp place(sim, uro) do
     {:ok, status} = Peer.call(uro, UroDiscord, :status, [])
@@ -48,12 +56,13 @@ defmodule UroDiscord.Bridge.OutliveTest do
     refute status(b).gateway.lease.held
 
     :ok = Peer.call(a, Supervisor, :stop, [UroDiscord])
-    # Nobody answers for a moment, and the bridge says so itself.
-    assert {_status, _headers, _body} = HttpClient.call("http://127.0.0.1:#{web}", "GET", "/discord/nothing")
+    # Nobody else has an answer, until the next one has.
+    assert answer(web) in [:away, :uro]
     up(b)
     active(b)
     assert open?(b)
     assert eventually(fn -> match?(%{state: :listening}, status(b).web) end)
+    assert answer(web) == :uro
     assert place(sim, b) == before
     assert DiscordSim.get(sim, "/gateway")["resumes"] == 1
     # And it is as ever: what it closes is closed.
@@ -61,7 +70,8 @@ defmodule UroDiscord.Bridge.OutliveTest do
     assert eventually(fn -> DiscordSim.get(sim, "/voice")["channels"] |> Enum.all?(&(&1["users"] == [])) end)
   end
 
-  test "a Uro that is killed is followed by one that finds everything there", %{sim: sim, bridge: name, config: config} do
+  test "a Uro that is killed is followed by one that finds everything there",
+       %{sim: sim, bridge: name, config: config, web: web} do
     port = free_port()
     a = uro!(port, config)
     bridge!(port, name)
@@ -69,8 +79,10 @@ defmodule UroDiscord.Bridge.OutliveTest do
     active(a)
     assert {:ok, "stage"} = Peer.call(a, Portal, :open, [:stage])
     assert open?(a)
-    before = place(sim, a)
+    assert {[_udp], 1, 1} = before = place(sim, a)
+    assert eventually(fn -> answer(web) == :uro end)
     Peer.kill!(a)
+    assert eventually(fn -> answer(web) == :away end)
     b = uro!(port, config)
     up(b)
     # As soon as the lease of the one before is over.

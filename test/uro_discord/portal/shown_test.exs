@@ -207,8 +207,13 @@ defmodule UroDiscord.Portal.ShownTest do
     assert {:ok, %{board: boards}} = UroDiscord.status()
     assert Enum.any?(boards, &match?(%{kind: :voice_status, channel_id: ^world}, &1))
 
-    speaks("world", :speaking, 0, "ada", "Ada")
+    # Of two peers with one token each speaks for itself, and both are one name.
+    joins("world", 2, "ada", "Ada")
+    for number <- [0, 2], do: speaks("world", :speaking, number, "ada", "Ada")
     %{"number" => again} = wait_for_status(sim, world, "speaking: Ada", none)
+    Portal.heard({:portal, "world", :peer_left, %{"peer" => 0, "reason" => "gone"}})
+    assert {:ok, %{peers: [_bob, %{peer: 2}]}} = Portal.status("world")
+    assert {:ok, %{portal: %{open: [%{speakers: ["Ada"]}]}}} = UroDiscord.status()
     :ok = Portal.close("world")
     wait_for_status(sim, world, nil, again)
     assert eventually(fn -> not Enum.any?(boards(), &match?(%{kind: :voice_status}, &1)) end)
