@@ -214,6 +214,22 @@ defmodule UroDiscord.Web.ListenerTest do
     end)
   end
 
+  test "one that has crashed and is answered before its body has come has that answer", %{url: url, auth: auth} do
+    socket = HttpClient.connect!(url)
+    HttpClient.send!(socket, HttpClient.request("POST", "/discord/notify/builds", [auth, {"content-length", "5"}]))
+
+    capture_log(fn ->
+      assert eventually(fn -> length(requests()) == 1 end)
+      for pid <- requests(), do: Process.exit(pid, :kill)
+      assert eventually(fn -> :sys.get_state(Web.Listener.Desk).requests == %{} end)
+      # What the bridge was told before this it has heard.
+      assert {:ok, "heard"} = UroDiscord.Bridge.ping("heard")
+      HttpClient.send!(socket, "hello")
+      assert {500, _, body} = HttpClient.receive_response(socket)
+      assert %{"error" => "internal"} = decoded(body)
+    end)
+  end
+
   test "what is no request is refused as JSON, too", %{url: url} do
     long = String.duplicate("a", 20_000)
 
