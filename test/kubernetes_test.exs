@@ -1,14 +1,15 @@
 defmodule UroDiscord.KubernetesTest do
   # docs/kubernetes.md and its manifests: what Kubernetes takes, what the bridge takes, and what the configuration takes.
   use ExUnit.Case, async: true
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
-  alias UroDiscord.{Case, DiscordSim, JSON, Peer, RemoteBridge, VoiceClient}
+  alias UroDiscord.{Case, Clients, DiscordSim, JSON, Peer, RemoteBridge}
 
   @folder "docs/kubernetes"
   @files Path.wildcard(Path.join(@folder, "*.yaml"))
   @as_json "import json, sys, yaml; print(json.dumps([d for f in sys.argv[1:] for d in yaml.safe_load_all(open(f))]))"
 
-  defp python(arguments), do: System.cmd(VoiceClient.python(), arguments, stderr_to_stdout: true)
+  defp python(arguments), do: System.cmd(Clients.python(), arguments, stderr_to_stdout: true)
   defp validate(files), do: python(["-m", "kubernetes_validate", "--strict" | files])
 
   defp all do

@@ -1,5 +1,5 @@
 # Tests print what they assert, not what the library logs on the way; `capture_log` shows it where a test fails.
-missing = if UroDiscord.VoiceClient.installed?(), do: [], else: [needs: :clients]
+missing = if UroDiscord.Clients.installed?(), do: [], else: [needs: :clients]
 
 if missing != [],
   do: IO.puts("the clients are not installed (test/clients/install): what is held against them is left out")

@@ -84,9 +84,9 @@ defmodule UroDiscord.Hooks do
 
   @doc "Everything that GitHub publishes: `{event, payload}` (npm: @octokit/webhooks-examples, installed by test/clients/install)."
   def examples do
-    # Where bin/test installs it.
-    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
-    json = File.read!(Path.join(modules, "@octokit/webhooks-examples/api.github.com/index.json"))
+    json =
+      File.read!(Path.join(UroDiscord.Clients.node_modules(), "@octokit/webhooks-examples/api.github.com/index.json"))
+
     {:ok, examples} = UroDiscord.JSON.decode(json)
     for %{"name" => name, "examples" => payloads} <- examples, payload <- payloads, do: {name, payload}
   end

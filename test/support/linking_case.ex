@@ -5,6 +5,7 @@ defmodule UroDiscord.LinkingCase do
 
   use ExUnit.CaseTemplate
   import UroDiscord.Case
+  import UroDiscord.FreePort
 
   alias UroDiscord.{Browser, DiscordSim, Runtime, Store, Stores, TestDirectory, TestHost}
 
@@ -12,6 +13,7 @@ defmodule UroDiscord.LinkingCase do
     quote do
       import ExUnit.CaptureLog
       import UroDiscord.Case
+      import UroDiscord.FreePort
       import UroDiscord.LinkingCase
       alias UroDiscord.{Accounts, Browser, DiscordSim, Peer, TestDirectory, TestHost}
       alias UroDiscord.Accounts.Link
@@ -52,14 +54,6 @@ defmodule UroDiscord.LinkingCase do
     ]
 
     [web: [port: port], accounts: Keyword.merge(ours, more)]
-  end
-
-  @doc "A port that nobody has just now."
-  def free_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :ok = :gen_tcp.close(socket)
-    port
   end
 
   @doc "A browser in which somebody is logged in at Uro."

@@ -25,13 +25,6 @@ defmodule UroDiscord.NodeCase do
 
   def name(alive), do: :"#{alive}-#{System.unique_integer([:positive])}@127.0.0.1"
 
-  def free_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :gen_tcp.close(socket)
-    port
-  end
-
   # Of Uro at this port, or at each of several.
   def bridge!(ports, name, options \\ []) do
     uro = Enum.flat_map(List.wrap(ports), &["--uro", "127.0.0.1:#{&1}"])

@@ -4,7 +4,7 @@ defmodule UroDiscord.PortalClient do
   the process that started it.
   """
 
-  alias UroDiscord.JSON
+  alias UroDiscord.{Clients, JSON}
 
   @program Path.expand("../clients/portal_aiortc.py", __DIR__)
   @pictures Path.expand("../clients/portal_video.py", __DIR__)
@@ -18,8 +18,7 @@ defmodule UroDiscord.PortalClient do
   def pictures!, do: run(args: [@pictures])
 
   defp run(options) do
-    python = System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
-    Port.open({:spawn_executable, python}, [:binary, :exit_status, {:line, 1_000_000}] ++ options)
+    Port.open({:spawn_executable, Clients.python()}, [:binary, :exit_status, {:line, 1_000_000}] ++ options)
   end
 
   @doc "Publishes pictures of one colour, in VP8 or H264."

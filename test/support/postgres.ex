@@ -18,7 +18,8 @@ defmodule UroDiscord.Postgres do
   $as "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C >"$folder/log" 2>&1 || { cat "$folder/log"; exit 1; }
   $as "$bin/postgres" -D "$folder/data" -h 127.0.0.1 -p "$port" -k "$folder" -c max_connections=200 -c deadlock_timeout=20ms >>"$folder/log" 2>&1 </dev/null &
   server=$!
-  until "$bin/pg_isready" -q -h 127.0.0.1 -p "$port"; do
+  # By its own socket: at the port somebody else's may be ready.
+  until "$bin/pg_isready" -q -h "$folder" -p "$port"; do
     kill -0 $server 2>/dev/null || { cat "$folder/log"; exit 1; }
     sleep 0.05
   done
@@ -84,7 +85,7 @@ defmodule UroDiscord.Postgres do
 
   @impl true
   def init(nil) do
-    port = free_port()
+    port = UroDiscord.FreePort.free_port()
     folder = Path.join(System.tmp_dir!(), "uro_discord_postgres_#{port}")
 
     with {:ok, bin} <- binaries() do
@@ -140,12 +141,5 @@ defmodule UroDiscord.Postgres do
     else
       [] -> {:error, "it is not installed: apt-get install postgresql erlang-p1-pgsql"}
     end
-  end
-
-  defp free_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :ok = :gen_tcp.close(socket)
-    port
   end
 end

@@ -4,9 +4,7 @@ defmodule UroDiscord.TcpProxy do
   there are end.
   """
   use GenServer
-
-  # Below the ports that the system gives out, so that nobody else has ours when it opens again.
-  @ports 20_000..30_000
+  import UroDiscord.FreePort
 
   @doc "Leads to `port`. Ends with whoever started it."
   @spec start_link(:inet.port_number(), :inet.ip4_address()) :: GenServer.on_start()
@@ -83,14 +81,5 @@ defmodule UroDiscord.TcpProxy do
 
   defp forward(to, data, client, server) do
     with :ok <- :gen_tcp.send(to, data), do: pump(client, server)
-  end
-
-  defp free_port(ip) do
-    port = Enum.random(@ports)
-
-    case :gen_tcp.listen(port, ip: ip) do
-      {:ok, socket} -> :gen_tcp.close(socket) && port
-      {:error, :eaddrinuse} -> free_port(ip)
-    end
   end
 end

@@ -4,7 +4,7 @@ defmodule UroDiscord.VoiceClient do
   privacy code. It ends with the process that started it. It wants wss, so discord-sim must run with `--tls-beside`.
   """
 
-  alias UroDiscord.JSON
+  alias UroDiscord.{Clients, JSON}
 
   @enforce_keys [:port, :os_pid, :user]
   defstruct @enforce_keys
@@ -15,12 +15,6 @@ defmodule UroDiscord.VoiceClient do
   # What ends a frame that is encrypted end to end, and is not decrypted.
   @encrypted <<0xFA, 0xFA>>
   @rate 48_000
-
-  @doc "Whether test/clients/install has been there; it has where bin/test runs."
-  def installed?, do: File.exists?(python())
-
-  @doc "The Python that has them."
-  def python, do: System.get_env("URO_DISCORD_PYTHON", Path.expand("~/.cache/uro_discord/clients/venv/bin/python"))
 
   @doc "Logs in as one of the simulator's bots."
   def start!(sim, bot) do
@@ -37,7 +31,7 @@ defmodule UroDiscord.VoiceClient do
           do: {to_charlist(name), to_charlist(value)}
 
     options = [:binary, :exit_status, {:line, 1_000_000}, args: [@program], env: env]
-    port = Port.open({:spawn_executable, python()}, options)
+    port = Port.open({:spawn_executable, Clients.python()}, options)
     {:os_pid, os_pid} = Port.info(port, :os_pid)
     client = %__MODULE__{port: port, os_pid: os_pid, user: info["users"][bot]["id"]}
     wait(client, "ready")

