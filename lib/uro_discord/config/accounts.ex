@@ -116,7 +116,7 @@ defmodule UroDiscord.Config.Accounts do
         allowed: "the text as Discord shows it, 16 bytes or more",
         example: ~s|accounts: [client_secret: System.get_env("DISCORD_CLIENT_SECRET")]|
       ),
-      option(:public_url, &public_url/1,
+      option(:public_url, &base_url(&1, "/link"),
         doc:
           "where browsers find the routes of `docs/http.md`; what stands on the OAuth2 page of the Discord developer portal as a redirect is this " <>
             "with /link/callback behind it",
@@ -303,20 +303,6 @@ defmodule UroDiscord.Config.Accounts do
 
   defp token_keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
   defp token_keys(_value), do: {:error, "is not a list (not shown)"}
-
-  defp public_url(value) do
-    with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]) do
-      case URI.parse(url) do
-        %URI{query: nil, fragment: nil, path: path} ->
-          if String.ends_with?(path || "", "/link"),
-            do: is_not(value, "a URL without /link at its end"),
-            else: {:ok, url}
-
-        _ ->
-          is_not(value, "a URL without ? and #")
-      end
-    end
-  end
 
   defp oauth_url(nil), do: is_not(nil, "a http or https URL")
   defp oauth_url(value), do: url(value, ["https", "http"])

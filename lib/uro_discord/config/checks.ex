@@ -182,6 +182,22 @@ defmodule UroDiscord.Config.Checks do
 
   def file(value), do: is_not(value, "a string")
 
+  @doc "A URL to which `ending` is added, or nil."
+  @spec base_url(term(), String.t()) :: result()
+  def base_url(value, ending) do
+    with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]) do
+      case URI.parse(url) do
+        %URI{query: nil, fragment: nil, path: path} ->
+          if String.ends_with?(path || "", ending),
+            do: is_not(value, "a URL without #{ending} at its end"),
+            else: {:ok, url}
+
+        _ ->
+          is_not(value, "a URL without ? and #")
+      end
+    end
+  end
+
   def restart({first, longest})
       when is_integer(first) and is_integer(longest) and first > 0 and longest >= first,
       do: {:ok, {first, longest}}

@@ -78,7 +78,7 @@ defmodule UroDiscord.Config.Portal do
         allowed: "a list of at most #{@most_keys} texts of #{@least_key} bytes or more",
         example: ~s|portal: [keys: [System.get_env("URO_DISCORD_PORTAL_OLD_KEY")]]|
       ),
-      option(:public_url, &public_url/1,
+      option(:public_url, &base_url(&1, "/portal"),
         doc:
           "where peers find the HTTP that `web:` serves, without /portal; unless said, its own address, which is good on this machine only",
         allowed: "a http or https URL, to which peers' clients add /portal and more",
@@ -211,21 +211,6 @@ defmodule UroDiscord.Config.Portal do
 
   defp keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
   defp keys(_value), do: {:error, "is not a list (not shown)"}
-
-  # `UroDiscord.Portal.url/2` adds /portal.
-  defp public_url(value) do
-    with {:ok, url} when is_binary(url) <- url(value, ["https", "http"]) do
-      case URI.parse(url) do
-        %URI{query: nil, fragment: nil, path: path} ->
-          if String.ends_with?(path || "", "/portal"),
-            do: is_not(value, "a URL without /portal at its end"),
-            else: {:ok, url}
-
-        _ ->
-          is_not(value, "a URL without ? and #")
-      end
-    end
-  end
 
   defp ips(value) when is_binary(value), do: ips([value])
   defp ips([_ | _] = value), do: each(value, &ip/1)
