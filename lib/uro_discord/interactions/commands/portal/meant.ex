@@ -5,7 +5,7 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   alias UroDiscord.{Error, Interaction, Portal}
   alias UroDiscord.Interactions.Choices
   alias UroDiscord.Interactions.Commands.Share
-  alias UroDiscord.Portal.Members
+  alias UroDiscord.Portal.{Members, Visitors}
   alias UroDiscord.Shards.Text
 
   @name 48
@@ -44,8 +44,7 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   @spec participant(Portal.status(), String.t()) :: {:ok, who()} | {:error, String.t()}
   def participant(portal, wanted) do
     known = known(portal)
-
-    named = Enum.filter(known, &(String.downcase(&1.name) == String.downcase(wanted)))
+    named = Enum.filter(known, &(shown(&1.name) == shown(wanted)))
 
     case {Enum.find(known, &(&1.id == wanted)), named} do
       {nil, []} -> {:error, "Nobody of that name is there. `/portal who` tells who is."}
@@ -56,26 +55,35 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
     end
   end
 
-  @doc "One who publishes, or did, as his tokens are good still; or an account of Discord, of whom it is not known."
-  @spec publisher(Portal.status(), String.t()) :: {:ok, who()} | {:error, String.t() | Error.t()}
+  # As others read it: `/portal who` shows no more of a name.
+  defp shown(name), do: name |> Text.plain(@name) |> String.downcase()
+
+  @doc "One who publishes, or did, as his tokens are good still, by all the names that he publishes under; or an account of Discord, of whom it is not known."
+  @spec publisher(Portal.status(), String.t()) :: {:ok, who(), ids :: [String.t()]} | {:error, String.t() | Error.t()}
   def publisher(portal, wanted) do
-    case with(:error <- account(wanted), do: camera(portal, wanted)) do
-      {:ok, who} -> {:ok, who}
-      {:error, %Error{} = error} -> {:error, error}
-      {:error, "That one" <> _} -> {:error, "That one publishes nothing here."}
-      {:error, why} -> {:error, why}
+    case Regex.run(~r/\A<@!?(\d{17,20})>\z/, wanted) do
+      # `@user`, as Discord writes it.
+      [_all, user_id] ->
+        account(portal, user_id)
+
+      nil ->
+        case camera(portal, wanted) do
+          {:ok, who} -> {:ok, who, [who.id]}
+          {:error, "That one" <> _} -> {:error, "That one publishes nothing here."}
+          {:error, why} -> {:error, why}
+        end
     end
   end
 
-  # `@user`, as Discord writes it.
-  defp account(wanted) do
-    with [_all, user_id] <- Regex.run(~r/\A<@!?(\d{17,20})>\z/, wanted),
-         {:ok, who} <- Share.who(user_id) do
-      id = "world:" <> who
-      {:ok, %{id: id, name: id, mention: "<@#{user_id}>"}}
-    else
-      nil -> :error
-      other -> other
+  # As whom he would share now, and as whom he may share still: as a guest, since before he was linked, or before everybody had to be.
+  defp account(portal, user_id) do
+    guest = "world:" <> Visitors.who(user_id)
+    now = Share.who(user_id)
+    before = if Enum.any?(known(portal), &(&1.id == guest)), do: [guest], else: []
+
+    case {before ++ for({:ok, who} <- [now], do: "world:" <> who), now} do
+      {[], {:error, why}} -> {:error, why}
+      {[id | _] = ids, _now} -> {:ok, %{id: id, name: id, mention: "<@#{user_id}>"}, Enum.uniq(ids)}
     end
   end
 
