@@ -170,7 +170,10 @@ config :uro_discord,
     activity: false,
     # Who in a portal's voice channel may share camera or screen by `/share`: those who have linked a Uro account
     # (`accounts:`), all (:members), or nobody (false).
-    share: :linked
+    share: :linked,
+    # Whether a message in the chat of an open portal's channel says that people are heard in the world, with buttons to
+    # watch and to share.
+    message: true
   ],
   # By which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`.
   accounts: [

@@ -11,7 +11,8 @@ defmodule UroDiscord.Voice do
   `join/3` says what is wanted, and returns at once. From then on the bot is kept there: a session that breaks is resumed or joined
   anew, and a bridge that was killed is replaced by one that joins again. What somebody in Discord decides is left alone: a bot that
   was moved stays where it was put, and one that was thrown out comes again only when `join/3` is called again. A
-  restart of Uro forgets what was wanted; a crash of a process of ours does not. Of several nodes, the one that holds the gateway is in voice.
+  restart of Uro forgets what was wanted; a crash of a process of ours does not. Of several nodes, the one that holds the gateway is in voice; while none
+  does, what is wanted is `:down` (docs/portal.md, "Without the gateway").
 
   A portal (`UroDiscord.Portal`) wants the bot in a channel too. While one is open, `join/3` takes no other channel of that guild, and `play/3` plays
   nothing there (`:conflict`); `leave/1` ends what the host wanted, and the bot stays for the portal. The other way round, a portal waits

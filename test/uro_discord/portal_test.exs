@@ -206,7 +206,7 @@ defmodule UroDiscord.PortalTest do
     {:ok, page} = Portal.url("lobby", {:page, token})
     assert page == String.replace_suffix(url, "peer", "#" <> token)
     assert Portal.url("lobby", :still) == {:ok, String.replace_suffix(url, "peer", "still.jpg")}
-    refute inspect(DiscordSim.get(sim, "/events")) =~ token
+    refute inspect(DiscordSim.get(sim, "/events"), limit: :infinity, printable_limit: :infinity) =~ token
   end
 
   test "what happens there is told, to subscribers and to :telemetry", %{sim: sim} do
@@ -351,7 +351,7 @@ defmodule UroDiscord.PortalTest do
 
     refute :io_lib.format("~p", [:ets.tab2list(Runtime)]) |> IO.iodata_to_binary() =~ @key
     {:ok, status} = UroDiscord.status()
-    refute inspect(status, limit: :infinity) =~ @key
+    refute inspect(status, limit: :infinity, printable_limit: :infinity) =~ @key
   end
 
   describe "what the configuration opens" do

@@ -59,7 +59,8 @@ defmodule UroDiscord.Config.Portal do
           open: [Open.t()],
           close_after: non_neg_integer(),
           activity: boolean(),
-          share: :linked | :members | false
+          share: :linked | :members | false,
+          message: boolean()
         }
 
   @doc false
@@ -126,6 +127,13 @@ defmodule UroDiscord.Config.Portal do
           "who in a portal's voice channel may share camera or screen by `/share` (docs/portal.md): those who have linked a Uro account (`accounts:`), all, or nobody",
         allowed: ":linked, :members or false",
         example: "portal: [share: :linked]"
+      ),
+      option(:message, &boolean/1,
+        default: true,
+        doc:
+          "whether a message in the chat of an open portal's channel says that people are heard in the world, with buttons to watch and to share (docs/portal.md)",
+        allowed: "true or false",
+        example: "portal: [message: true]"
       )
     ]
   end

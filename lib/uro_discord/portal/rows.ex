@@ -1,9 +1,10 @@
 defmodule UroDiscord.Portal.Rows do
   @moduledoc false
-  # Which portals there shall be, as the store has them: for `Portal.Rooms`, which opens and closes them, and for whoever looks.
+  # Which portals there shall be, as the store has them: for `Portal.Rooms`, which opens and closes them, and for whoever looks. The
+  # topic `:portal_rows` tells of changes.
 
+  alias UroDiscord.{Events, Runtime}
   alias UroDiscord.Portal.{Rooms, Store}
-  alias UroDiscord.Runtime
   alias UroDiscord.Store.Watch
 
   @spec child_spec(term()) :: Supervisor.child_spec()
@@ -27,6 +28,7 @@ defmodule UroDiscord.Portal.Rows do
 
   defp pass_on(rows) do
     :ok = Runtime.put(:portal_rows, rows)
+    Events.publish(:portal_rows, :changed)
     Rooms.put(rows)
   end
 end

@@ -342,16 +342,18 @@ defmodule UroDiscord.Store.Schema do
           lease_until <integer> NOT NULL
         )<strict>
         """, "DROP TABLE IF EXISTS uro_discord_account_locks"},
-       # The messages by which people take roles, and the delivery by which each came. hash: of what it says.
+       # The messages that are there once and are edited (UroDiscord.Notify.Kept): whose, and the delivery by which each came. hash: of what it says.
        {"""
-        CREATE TABLE IF NOT EXISTS uro_discord_self_role_messages (
-          name TEXT NOT NULL PRIMARY KEY,
+        CREATE TABLE IF NOT EXISTS uro_discord_kept_messages (
+          kind TEXT NOT NULL,
+          name TEXT NOT NULL,
           channel_id TEXT NOT NULL,
           delivery_id TEXT NOT NULL,
           message_id TEXT,
-          hash TEXT NOT NULL
+          hash TEXT NOT NULL,
+          PRIMARY KEY (kind, name)
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_self_role_messages"},
+        """, "DROP TABLE IF EXISTS uro_discord_kept_messages"},
        # Whose camera is on air in a portal, where somebody has chosen that.
        {"ALTER TABLE uro_discord_portals ADD COLUMN <if not exists> camera TEXT",
         "ALTER TABLE uro_discord_portals DROP COLUMN IF EXISTS camera"},

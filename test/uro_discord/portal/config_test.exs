@@ -26,7 +26,7 @@ defmodule UroDiscord.Portal.ConfigTest do
     assert {:ok, %{portal: %{key: nil, open: []}}} = Config.new(token: @token)
     assert {:ok, %{portal: portal}} = config(key: @key)
     assert %{udp: %{ip: [{0, 0, 0, 0}], port: 7_882}, origins: [], public_addresses: [], public_url: nil} = portal
-    assert portal.share == :linked
+    assert portal.share == :linked and portal.message
 
     assert portal.limits == %{
              portal_peers: 64,
@@ -102,6 +102,7 @@ defmodule UroDiscord.Portal.ConfigTest do
           {[key: @key, limits: [bits: 5_000_000_000]], "portal.limits.bits",
            "is 5000000000; it may be an integer from 200000 to 4000000000"},
           {[key: @key, share: true], "portal.share", "is true; it may be :linked or :members or false"},
+          {[key: @key, message: :lobby], "portal.message", "is :lobby; it may be true or false"},
           {[key: @key, close_after: -1], "portal.close_after", "is -1; it may be an integer from 0 to 86400000"},
           {[key: @key, open: [[id: "Lobby", channel: :lobby]]], "portal.open",
            ~s(id: is "Lobby"; it may be 1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit)},
@@ -129,6 +130,9 @@ defmodule UroDiscord.Portal.ConfigTest do
 
     apart = [{:local, roles: [:http]}, {:node, :m@h, roles: [:gateway]}]
     assert {:bridges, "gives :gateway and :http to two bridges" <> _} = problem([key: @key], bridges: apart)
+    # Voice and portals come by the gateway.
+    assert problem([key: @key], gateway: false) == {:gateway, "is false; it may be a keyword list"}
+    assert problem([key: @key], bridges: [{:local, roles: [:http]}]) |> elem(1) =~ "no bridge with the role :gateway"
     assert problem([key: @key], intents: [:guilds]) == {:intents, "lacks :guild_voice_states, which portals need"}
     {:error, %{problems: [%{example: example}]}} = config([key: @key], intents: [:guilds])
     assert example =~ ":guild_voice_states"

@@ -118,7 +118,7 @@ defmodule UroDiscord.Portal.PicturesTest do
     :ok = PortalClient.show_jpeg(client, url, token, @red)
     assert {:on_air, %{who: "shard-7", kind: :peer}} = on_air()
     assert eventually(fn -> match?({:ok, %{cameras: [%{codec: "JPEG"}]}}, Portal.status("stage")) end, 200)
-    refute Enum.any?(DiscordSim.get(sim, "/events"), pictured?)
+    refute Enum.any?(DiscordSim.get(sim, "/events")["events"], pictured?)
 
     dispatch(sim, "alice", sim.info["channels"]["stage"])
     %{"message" => message, "number" => shown} = DiscordSim.wait_for(sim, "message_update", pictured?)
@@ -134,7 +134,8 @@ defmodule UroDiscord.Portal.PicturesTest do
     assert {200, _headers, ^jpeg} = get(still, [{"authorization", "Bearer " <> token}])
 
     dispatch(sim, "alice", nil)
-    gone = DiscordSim.wait_for(sim, "message_update", &(not pictured?.(&1)), after: shown)
+    board? = &match?(%{"message" => %{"embeds" => [_]}}, &1)
+    gone = DiscordSim.wait_for(sim, "message_update", &(board?.(&1) and not pictured?.(&1)), after: shown)
     assert gone["message"]["attachments"] == []
     Port.close(client)
   end

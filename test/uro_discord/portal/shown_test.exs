@@ -6,7 +6,13 @@ defmodule UroDiscord.Portal.ShownTest do
 
   setup context do
     sim = start_sim!()
+    database = Path.join(DiscordSim.scratch(), "shown-#{System.unique_integer([:positive])}.sqlite3")
+    context = Map.put(context, :database, database)
+    start!(sim, context)
+    %{sim: sim, world: sim.info["channels"]["world"], guild: sim.info["guild_id"], database: database}
+  end
 
+  defp start!(sim, context) do
     start_connected!(
       sim,
       Keyword.merge(
@@ -14,13 +20,12 @@ defmodule UroDiscord.Portal.ShownTest do
           intents: [:guilds, :guild_voice_states],
           web: [port: 0],
           portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: 0]],
-          board: [channels: [:status], interval: 1_000]
+          board: [channels: [:status], interval: 1_000],
+          database: context.database
         ],
         context[:options] || []
       )
     )
-
-    %{sim: sim, world: sim.info["channels"]["world"], guild: sim.info["guild_id"]}
   end
 
   defp use_command(sim, path, options \\ %{}, user \\ "alice") do
@@ -164,6 +169,111 @@ defmodule UroDiscord.Portal.ShownTest do
     end
   end
 
+  # What the chat of a channel says, the oldest message first.
+  defp chat(sim, channel) do
+    for message <- DiscordSim.get(sim, "/messages?channel=#{channel}"),
+        do: {message["id"], message["content"], message["components"]}
+  end
+
+  defp says?(sim, channel, text), do: eventually(fn -> match?([{_id, ^text, _}], chat(sim, channel)) end)
+
+  @heard "who speaks here is heard there, and who speaks there is heard here."
+  @closed "This channel is not open to a world any more: who speaks here is heard here only."
+
+  describe "the message in the chat of the voice channel" do
+    test "is one, however often the portal opens, and says that it is closed", %{sim: sim, world: world} do
+      :ok = Shards.put(id: 7, name: "Plaza *", players: 3)
+      assert use_command(sim, ["open"], %{channel: world}) =~ "A portal is open"
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+      assert use_command(sim, ["open"], %{channel: world, world: "plaza *"}) =~ "A portal is open"
+      assert says?(sim, world, "This channel is open to **Plaza \\*\**: " <> @heard)
+      assert [{id, _text, [%{"components" => [_watch]}]}] = chat(sim, world)
+      :ok = Portal.close("world")
+      assert says?(sim, world, @closed)
+      assert [{^id, _text, []}] = chat(sim, world)
+      # What is opened another time is said where people see it now.
+      {:ok, "world"} = Portal.open(:world)
+
+      assert eventually(fn ->
+               match?([{^id, @closed, []}, {_new, "This channel is open" <> _, [_]}], chat(sim, world))
+             end)
+    end
+
+    test "follows the portal into another channel", %{sim: sim, world: world} do
+      {:ok, "p"} = Portal.open(:world, id: "p")
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+      :ok = Portal.close("p")
+      {:ok, "p"} = Portal.open(:lobby, id: "p")
+      lobby = sim.info["channels"]["lobby"]
+      assert says?(sim, lobby, "This channel is open to the worlds: " <> @heard)
+      assert eventually(fn -> Enum.all?(chat(sim, world), &match?({_id, @closed, []}, &1)) end)
+    end
+
+    test "that somebody deleted is posted when the portal is opened anew", %{sim: sim, world: world} do
+      {:ok, "world"} = Portal.open(:world)
+      assert eventually(fn -> match?([_], chat(sim, world)) end)
+      [{id, _text, _components}] = chat(sim, world)
+      {:ok, %{rest: rest}} = UroDiscord.Runtime.fetch()
+      {:ok, _} = UroDiscord.Rest.call(rest, {:delete_message, world, id})
+      assert eventually(fn -> chat(sim, world) == [] end)
+      {:ok, "world"} = Portal.open(:world)
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+    end
+
+    @tag options: [
+           portal: [
+             key: String.duplicate("key", 11),
+             udp: [ip: "127.0.0.1", port: 0],
+             open: [[id: "round", channel: :world, when: :people]],
+             close_after: 0
+           ],
+           board: [channels: []]
+         ]
+    test "is there for portals of the configuration, and is the same when they open again and after a restart",
+         context do
+      %{sim: sim, world: world} = context
+      :ok = Shards.put(id: 7, name: "Plaza", players: 3)
+      enters(sim, world)
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+      [{id, _text, _components}] = chat(sim, world)
+      enters(sim, nil)
+      assert says?(sim, world, @closed)
+      enters(sim, world)
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+
+      UroDiscord.unsubscribe(:status)
+      :ok = stop_supervised(UroDiscord)
+      start!(sim, context)
+      # Who played before is not known any more, so it closes.
+      assert says?(sim, world, @closed)
+      assert [{^id, _text, []}] = chat(sim, world)
+    end
+
+    @tag options: [
+           portal: [key: String.duplicate("key", 11), udp: [ip: "127.0.0.1", port: 0], message: false]
+         ]
+    test "is none where it is turned off, and the one before is taken away", %{sim: sim, world: world} do
+      {:ok, %{store: store}} = UroDiscord.Runtime.fetch()
+      {:ok, delivery} = UroDiscord.notify(world, "This channel is open to the worlds")
+      {:ok, %{message_id: message_id}} = UroDiscord.await(delivery)
+
+      # As a UroDiscord without the option has left it.
+      kept = "INSERT INTO uro_discord_kept_messages VALUES ('portal', 'world', $1, $2, $3, 'hash')"
+      {:ok, _} = UroDiscord.Store.run(store, [{kept, [world, delivery.id, message_id]}], :write)
+      {:ok, "world"} = Portal.open(:world)
+      assert eventually(fn -> open?("world") end)
+      assert eventually(fn -> chat(sim, world) == [] end)
+      assert {:ok, []} = UroDiscord.Notify.Kept.all(store, "portal")
+    end
+  end
+
+  defp enters(sim, channel) do
+    user = %{id: sim.info["users"]["alice"]["id"], username: "alice", global_name: nil}
+    data = %{guild_id: sim.info["guild_id"], channel_id: channel, user_id: user.id, session_id: "a"}
+    member = %{member: %{user: user, nick: nil, roles: []}}
+    DiscordSim.post(sim, "/dispatch", %{type: "VOICE_STATE_UPDATE", data: Map.merge(data, member)})
+  end
+
   describe "without a key" do
     @describetag options: [portal: []]
 
@@ -257,7 +367,8 @@ defmodule UroDiscord.Portal.ShownTest do
 
     mark = DiscordSim.now(sim)
     :ok = Portal.close("world")
-    %{"message" => message} = DiscordSim.wait_for(sim, "message_update", fn _any -> true end, after: mark)
+    board? = &match?(%{"message" => %{"embeds" => [_]}}, &1)
+    %{"message" => message} = DiscordSim.wait_for(sim, "message_update", board?, after: mark)
     assert message["attachments"] == []
     refute Map.has_key?(hd(message["embeds"]), "image")
   end

@@ -3,7 +3,7 @@ defmodule UroDiscord.Accounts.SelfRoles.Content do
   # What such a message says and is clicked on. A click names the message and the role, or what was chosen in its menu.
 
   alias UroDiscord.Config.Accounts.SelfRoles, as: Config
-  alias UroDiscord.{JSON, Snowflake}
+  alias UroDiscord.Snowflake
 
   # The first part of the custom ids, by which clicks find UroDiscord.Accounts.SelfRoles.Clicks.
   @prefix "self-role"
@@ -60,14 +60,6 @@ defmodule UroDiscord.Accounts.SelfRoles.Content do
   end
 
   defp row(components), do: %{"type" => @row, "components" => components}
-
-  @spec hash(map()) :: String.t()
-  def hash(body) do
-    {:ok, json} = JSON.encode(body)
-    # Keys of a map have no order that lasts.
-    {:ok, term} = JSON.decode(json)
-    :crypto.hash(:sha256, :erlang.term_to_binary(term, [:deterministic])) |> Base.encode16(case: :lower)
-  end
 
   @doc "Which message was clicked on, and what of it."
   @spec clicked(String.t(), [String.t()]) :: {name :: String.t(), roles :: [String.t()]} | :error

@@ -6,8 +6,9 @@ defmodule UroDiscord.Accounts.SelfRoles.Leftovers do
   require Logger
 
   alias UroDiscord.{Backoff, Events, Runtime}
-  alias UroDiscord.Accounts.SelfRoles.{Keeper, Store}
+  alias UroDiscord.Accounts.SelfRoles.Keeper
   alias UroDiscord.Gateway.Leader
+  alias UroDiscord.Notify.Kept
 
   @retry_ms {5_000, 600_000}
 
@@ -30,17 +31,13 @@ defmodule UroDiscord.Accounts.SelfRoles.Leftovers do
   def handle_info(:delete, state), do: {:noreply, delete(state)}
 
   defp delete(%{runtime: runtime} = state) do
-    with true <- Leader.held?(), {:ok, all} <- Store.all(runtime.store) do
-      failed = for kept <- all, kept.name not in state.names, {:error, error} <- [delete(kept, runtime)], do: error
+    with true <- Leader.held?(), {:ok, all} <- Kept.all(runtime.store, Keeper.kind()) do
+      failed = for kept <- all, kept.name not in state.names, {:error, error} <- [Kept.delete(kept, runtime)], do: error
       if failed == [], do: %{state | failures: 0}, else: again(state, hd(failed))
     else
       false -> state
       {:error, error} -> again(state, error)
     end
-  end
-
-  defp delete(kept, runtime) do
-    with :ok <- Keeper.remove(kept, runtime), do: Store.delete(runtime.store, kept)
   end
 
   defp again(state, error) do

@@ -4,11 +4,8 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   @behaviour UroDiscord.Command
 
-  require Logger
-
-  alias UroDiscord.{Error, Interaction, Length, Notify, Portal, Runtime}
+  alias UroDiscord.{Error, Interaction, Length, Portal}
   alias UroDiscord.Interactions.Admins
-  alias UroDiscord.Interactions.Commands.{Share, Watch}
   alias __MODULE__.Meant
   alias UroDiscord.Shards.Text
 
@@ -114,7 +111,6 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     with {:ok, world} <- Meant.world(options["world"]),
          {:ok, id} <- Portal.open(channel_id, world: world && world.id) do
       between = if world, do: "**#{Text.markdown(world.name, @name)}**", else: "the worlds"
-      announce(channel_id, between)
       {:ok, "A portal is open between <##{channel_id}> and #{between} (`#{id}`). `/portal who` tells who is there."}
     end
   end
@@ -187,21 +183,6 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   defp answer(_other, _options, _interaction),
     do: {:error, "I do not know this any more. Please try the command again."}
-
-  # People are told that they are heard, where they are, and find there what they can do.
-  defp announce(channel_id, between) do
-    {:ok, %{config: config}} = Runtime.fetch()
-    buttons = [Watch.button()] ++ if(Share.on?(config), do: [Share.button()], else: [])
-
-    message = [
-      content:
-        "This channel is open to #{between}: who speaks here is heard there, and who speaks there is heard here.",
-      components: [%{type: 1, components: buttons}]
-    ]
-
-    with {:error, error} <- Notify.notify(channel_id, message, producer: :worlds),
-         do: Logger.warning("<##{channel_id}> is not told that its portal is open: #{Exception.message(error)}")
-  end
 
   defp stop(portal, ids, stopped?),
     do:

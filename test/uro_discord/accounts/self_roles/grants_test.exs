@@ -3,6 +3,7 @@ defmodule UroDiscord.Accounts.SelfRoles.GrantsTest do
 
   alias UroDiscord.Accounts.Guild
   alias UroDiscord.Accounts.SelfRoles.{Content, Grants}
+  alias UroDiscord.Notify.Kept
 
   @guild "1300000000000000100"
   @bot "1300000000000000001"
@@ -99,8 +100,8 @@ defmodule UroDiscord.Accounts.SelfRoles.GrantsTest do
       message = message(roles, %{style: style, rule: rule})
       body = Content.body(message, roles)
       assert {:ok, _} = UroDiscord.Notify.Message.new(content: body["content"], components: body["components"])
-      assert Content.hash(body) == Content.hash(Content.body(message, roles))
-      refute Content.hash(body) == Content.hash(Content.body(%{message | text: "Take"}, roles))
+      assert Kept.hash(body) == Kept.hash(Content.body(message, roles))
+      refute Kept.hash(body) == Kept.hash(Content.body(%{message | text: "Take"}, roles))
     end
 
     assert Content.clicked("self-role:colour:#{@red}", []) == {"colour", [@red]}
