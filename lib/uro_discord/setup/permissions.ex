@@ -100,6 +100,7 @@ defmodule UroDiscord.Setup.Permissions do
          embed_links: {:role, "the board is an embed"},
          read_message_history: {:role, "finds the board again"}
        ]},
+    board_picture: {"the picture on the status board", [attach_files: {:role, "the picture is a file"}]},
     voice_status:
       {"the status of a voice channel",
        [
@@ -137,6 +138,13 @@ defmodule UroDiscord.Setup.Permissions do
          connect: {:role, "joins"},
          speak: {:role, "the world is heard"},
          set_voice_channel_status: {:maybe, "shows who of the world speaks"}
+       ]},
+    portal_message:
+      {"the message of a portal",
+       [
+         view_channel: {:role, "sees the channel"},
+         send_messages: {:role, "says in the channel's chat that people are heard in the world"},
+         read_message_history: {:role, "finds its own message again after everything had stopped"}
        ]},
     voice_chat: {"any voice channel", [connect: {:role, "without it Discord denies the rest in a voice channel"}]},
     stage: {"a portal on a stage", [mute_members: {:there, "makes itself a speaker"}]},
@@ -198,7 +206,8 @@ defmodule UroDiscord.Setup.Permissions do
         channels(:voice_status, config.board.voice_channels) ++
         channels(:announcements, List.wrap(config.announcements.channel)) ++
         channels(:feeds, for({_name, feed} <- config.feeds, rule <- feed.rules, do: rule.channel)) ++
-        channels(:portal, Enum.map(config.portal.open, & &1.channel))
+        channels(:board_picture, if(config.board.picture, do: config.board.channels, else: [])) ++
+        portals(config.portal)
 
     # An alias that nothing else names is there for `UroDiscord.notify/2`, or for `UroDiscord.Voice`, as its kind says.
     named = for {_feature, {:channel, id}} <- placed, do: id
@@ -207,6 +216,14 @@ defmodule UroDiscord.Setup.Permissions do
   end
 
   defp channels(feature, ids), do: for(id <- Enum.sort(ids), do: {feature, {:channel, id}})
+
+  # With a key they can be opened in any voice channel.
+  defp portals(portal) do
+    channels = for %{channel: id} <- portal.open, do: {:channel, id}
+    anywhere = if Config.Portal.keys_of(portal) == [], do: [], else: [nil]
+    features = [:portal] ++ if(portal.message, do: [:portal_message], else: [])
+    for feature <- features, place <- Enum.sort(channels) ++ anywhere, do: {feature, place}
+  end
 
   defp accounts(%{accounts: %{directory: nil}}), do: []
 

@@ -655,6 +655,20 @@ defmodule UroDiscord.Setup.DoctorTest do
       assert said =~ "a thread called status: the bot lacks Send Messages in Threads"
     end
 
+    test "a portal posts in the chat of its voice channel", %{sim: sim} do
+      id = channel(sim, "world")
+      portal = [key: String.duplicate("k", 32), open: [[id: "world", channel: id]]]
+      options = [portal: portal, web: [port: 0], intents: [:guilds, :guild_voice_states]]
+      assert {[:ok], _said} = channels(sim, options)
+      deny = Permissions.bits([:send_messages])
+      everyone = DiscordSim.get(sim, "/guild")["id"]
+      overwrite = %{"id" => everyone, "type" => 0, "allow" => "0", "deny" => "#{deny}"}
+      Wrong.answer(sim, "/channels/#{id}", &%{&1 | "permission_overwrites" => [overwrite]})
+      assert {[:wrong], said} = channels(sim, options)
+      assert said =~ "Send Messages (the message of a portal: says in the channel's chat that people are heard"
+      assert {[:ok], _said} = channels(sim, Keyword.update!(options, :portal, &(&1 ++ [message: false])))
+    end
+
     test "a portal on a stage wants Mute Members there", %{sim: sim} do
       key = String.duplicate("k", 32)
       portal = [key: key, open: [[id: "stage", channel: channel(sim, "stage")]]]

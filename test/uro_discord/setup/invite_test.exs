@@ -35,11 +35,20 @@ defmodule UroDiscord.Setup.InviteTest do
     assert asked(channels: [news: @channel]) == [10, 11, 14, 15, 16]
     assert asked(board: [channels: [@channel]]) == [10, 11, 14, 16]
     assert asked(announcements: [channel: @channel]) == [10, 11, 16]
+    assert asked(board: [channels: [@channel], picture: 60_000]) == [10, 11, 14, 15, 16]
     assert asked(board: [voice_channels: [@voice]]) == [10, 20, 48]
     assert asked(intents: [:guild_voice_states]) == [10, 20, 21]
     assert asked(accounts([])) == [0]
     assert asked(accounts(roles: [{:linked, @channel}])) == [0, 28]
     assert asked(accounts(nickname: "{display_name}")) == [0, 27]
+  end
+
+  test "a portal says in the chat of its channel that it is open, wherever somebody opens it" do
+    key = String.duplicate("key", 11)
+    on = [intents: [:guilds, :guild_voice_states], web: [port: 4001]]
+    assert asked(on ++ [portal: [key: key]]) == [10, 11, 16, 20, 21, 48]
+    assert asked(on ++ [portal: [key: key, message: false]]) == [10, 20, 21, 48]
+    assert asked(on ++ [portal: [key: key, open: [[id: "lobby", channel: @voice]]]]) == [10, 11, 16, 20, 21, 48]
   end
 
   test "an alias that another feature names is not for notifications too" do

@@ -37,8 +37,10 @@ defmodule UroDiscord.Setup.Doctor.Channels do
     feeds: @text,
     self_roles: @text,
     voice: @voice,
+    board_picture: @text,
     voice_status: [2],
-    portal: @voice
+    portal: @voice,
+    portal_message: @voice
   }
 
   @spec look(Facts.t()) :: [Finding.t()]
