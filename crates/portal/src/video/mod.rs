@@ -250,9 +250,14 @@ impl Stage {
         let Some(camera) = self.cameras.get_mut(&peer) else {
             return;
         };
+        let first = camera.still(now).is_none();
         camera.picture(now, jpeg);
         if self.on_air == Some(peer) {
             self.show_all(now);
+            if first {
+                // Those who see no such pictures see nothing more of the camera before.
+                self.aim_all(now);
+            }
         }
     }
 
@@ -401,9 +406,12 @@ impl Stage {
         // Nobody is sent his own picture.
         let on_air = self.on_air.filter(|on_air| *on_air != id);
         match on_air.and_then(|on_air| self.cameras.get_key_value(&on_air)) {
-            Some((peer, camera)) => viewer.choose(now, *peer, &camera.sent(now), |packet| {
-                put(output, sent(id, packet, false));
-            }),
+            Some((peer, camera)) => match &*camera.sent(now) {
+                [] if camera.still(now).is_some() => viewer.nothing(),
+                layers => viewer.choose(now, *peer, layers, |packet| {
+                    put(output, sent(id, packet, false));
+                }),
+            },
             None => viewer.nothing(),
         }
         if let Some((camera, ssrc)) = viewer.needs() {

@@ -375,6 +375,54 @@ fn a_room_that_turns_to_another_camera_waits_for_its_keyframe() {
 }
 
 #[test]
+fn who_cannot_take_the_camera_on_air_sees_the_one_before_no_more() {
+    // The other one sends what this viewer was not offered, or whole pictures only.
+    for whole in [false, true] {
+        let mut scene = Scene::new();
+        let mut one = Source::new(1, VideoCodec::H264);
+        let mut other = Source::new(2, VideoCodec::Vp8);
+        scene.stage.watch(scene.now, PeerId(9), BOTH[1..].to_vec());
+        scene.watch(8);
+        scene.publish(&one, "one");
+        scene.publish(&other, "other");
+        scene.frame(&mut one, true);
+        assert_eq!(pictures(&scene.seen(9)).len(), 1);
+        scene.pass(FRAME);
+        scene.stage.want(scene.now, Some("other".into()));
+        scene.drain();
+        // Nothing is known of the other one: what was seen before goes on until then.
+        scene.frame(&mut one, false);
+        assert_eq!(pictures(&scene.seen(9)).len(), 1);
+        scene.seen.clear();
+        scene.pass(FRAME);
+        match whole {
+            true => scene.jpeg(2, b"whole"),
+            false => scene.frame(&mut other, true),
+        }
+        scene.frame(&mut one, false);
+        scene.frame(&mut one, true);
+        assert_eq!(scene.seen(9), [], "whole: {whole}");
+        let (_, viewers) = scene.stage.health(scene.now);
+        let camera = viewers.iter().find(|it| it.peer == PeerId(9)).unwrap();
+        assert_eq!(camera.camera, None);
+        // It is so while the other one stands still, too.
+        scene.pass(Duration::from_secs(15));
+        scene.frame(&mut one, true);
+        assert_eq!(scene.seen(9), [], "whole: {whole}");
+        assert_eq!(scene.seen(8).is_empty(), whole);
+        // The first one is on air again: from a keyframe on, which is asked for.
+        scene.asked.clear();
+        scene.stage.want(scene.now, Some("one".into()));
+        scene.drain();
+        scene.frame(&mut one, false);
+        assert_eq!(scene.seen(9), []);
+        assert_eq!(scene.asked, [(one.peer, one.ssrc)]);
+        scene.frame(&mut one, true);
+        assert_eq!(pictures(&scene.seen(9)).len(), 1);
+    }
+}
+
+#[test]
 fn nobody_sees_his_own_picture() {
     let mut scene = Scene::new();
     let [mut one, mut other] = [1, 2].map(|peer| Source::new(peer, VideoCodec::Vp8));

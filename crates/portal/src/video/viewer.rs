@@ -109,7 +109,7 @@ impl Viewer {
             .filter(|aim| self.waiting || self.sees() != Some(*aim))
     }
 
-    /// Chooses among the layers of the camera that is on air, the largest first. One that has seen nothing yet is sent what is kept since
+    /// Chooses among the layers of the camera that is on air, the largest first; of one whose layers it cannot be sent it sees nothing. One that has seen nothing yet is sent what is kept since
     /// a keyframe, if that is all there; others are if that is but the packet that came.
     pub(super) fn choose(
         &mut self,
@@ -119,6 +119,10 @@ impl Viewer {
         send: impl FnMut(VideoPacket),
     ) {
         let taken: Vec<&&Layer> = layers.iter().filter(|it| self.takes(it.format)).collect();
+        if taken.is_empty() && !layers.is_empty() {
+            // No keyframe will take the place of what it sees.
+            return self.nothing();
+        }
         self.layers = taken.len();
         if self.pace.paused() {
             self.waiting = true;
