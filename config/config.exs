@@ -173,7 +173,10 @@ config :uro_discord,
     share: :linked,
     # Whether a message in the chat of an open portal's channel says that people are heard in the world, with buttons to
     # watch and to share.
-    message: true
+    message: true,
+    # Whether the picture on air is sent over the bot's voice connection too, for the day on which Discord shows bots'
+    # video: today it shows it to nobody.
+    discord_video: false
   ],
   # By which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`.
   accounts: [

@@ -118,8 +118,22 @@ defmodule UroDiscord.Portal do
         }
 
   @typedoc """
+  The picture on air as it is sent over the bot's voice connection (`portal: [discord_video: true]`): the `codec` that Discord's voice server wants, the peer whose `camera` is sent (nil: none is,
+  as `reason` says), the `frames` that were sent or `dropped`, the `keyframes` that were asked for. `note` says that Discord shows it to nobody today.
+  """
+  @type discord_video :: %{
+          note: String.t(),
+          reason: String.t() | nil,
+          codec: String.t() | nil,
+          camera: non_neg_integer() | nil,
+          frames: non_neg_integer(),
+          keyframes: non_neg_integer(),
+          dropped: non_neg_integer()
+        }
+
+  @typedoc """
   `users` are the people in the voice channel. `camera` is whose picture viewers are to see, if somebody was chosen by `camera/2`. `participants`, `cameras`, `viewers` and the frames `to_discord`, `from_discord` and `dropped` are renewed every five seconds. `stopped` are those whose publishing `stop/3` has ended. `origin` is `:config`
-  for one that the configuration has opened.
+  for one that the configuration has opened. `discord_video` is nil unless `portal: [discord_video: true]`.
   """
   @type status :: %{
           id: String.t(),
@@ -137,6 +151,7 @@ defmodule UroDiscord.Portal do
           camera: String.t() | nil,
           cameras: [camera()],
           viewers: [viewer()],
+          discord_video: discord_video() | nil,
           to_discord: non_neg_integer(),
           from_discord: non_neg_integer(),
           dropped: non_neg_integer(),

@@ -128,6 +128,19 @@ class Stream:
         self.asked = 0
         self.lose, self.packets, self.again = 0, 0, 0
         self.frames, self.failed = [], 0
+        self.decoders, self.decoded, self.colour = {}, 0, None
+
+    def decode(self):
+        """Decodes what has come since: the colour in the middle of the newest picture."""
+        frames = self.frames[self.decoded :]
+        self.decoded += len(frames)
+        for codec, _, frame in frames:
+            if codec not in self.decoders:
+                self.decoders[codec] = av.CodecContext.create(LIBRARIES[codec][1], "r")
+            for picture in self.decoders[codec].decode(av.Packet(frame)):
+                plane = picture.reformat(format="rgb24").planes[0]
+                middle = picture.height // 2 * plane.line_size + picture.width // 2 * 3
+                self.colour = list(bytes(plane)[middle : middle + 3])
 
 
 class Call(disnake.VoiceClient):
@@ -304,6 +317,13 @@ class Judge(disnake.Client):
             for stream in self.call.streams.values()
         ]
         tell("seen", streams=streams, reports=self.call.reports)
+
+    async def colours(self):
+        """Of each who sends, in the middle of his newest picture; null before there is one."""
+        streams = list(self.call.streams.values())
+        for stream in streams:
+            await asyncio.to_thread(stream.decode)
+        tell("colours", colours=[stream.colour for stream in streams], failed=[stream.failed for stream in streams])
 
     async def frames(self):
         """Those of all who send."""

@@ -312,6 +312,30 @@ defmodule UroDiscord.PortalTest do
     refute log =~ "waits: the bot is joining"
   end
 
+  # crates/bridge/tests/portal_clients.rs has who sees it.
+  test "the picture on air is sent to Discord's voice server where that is wanted, and it is said that nobody sees it",
+       context do
+    %{sim: sim, guild: guild} = context
+    {:ok, "stage"} = Portal.open(:stage)
+    open!("stage")
+    assert in_voice(sim)["video"] == nil
+    assert {:ok, %{discord_video: nil}} = Portal.status("stage")
+    stop!()
+
+    log =
+      capture_log(fn ->
+        start!(Map.put(context, :portal, discord_video: true))
+        open!("stage")
+      end)
+
+    assert log =~ "portal: [discord_video: true] is on. Discord itself does not show bots' video today"
+    assert {:ok, %{discord_video: %{note: note, reason: "no picture is on air"}}} = Portal.status("stage")
+    assert note =~ "Discord itself does not show bots' video today"
+    assert %{"voice" => %{"channels" => [%{"guild" => ^guild, "video" => true}]}} = UroDiscord.Desired.fetch(["voice"])
+    # The bot's session has said that it can, and sends none.
+    assert %{"sending" => false} = in_voice(sim)["video"]
+  end
+
   @doc false
   def tell(event, measurements, metadata, test), do: send(test, {:telemetry, event, measurements, metadata})
 

@@ -138,8 +138,8 @@ impl Core {
                 sender: sender.clone(),
                 states: states.clone(),
                 calls: in_calls,
-                begin: Arc::new(move |info, scheme, play| {
-                    ActiveSession::begin(&media, info, scheme, play)
+                begin: Arc::new(move |info, scheme, order| {
+                    ActiveSession::begin(&media, info, scheme, order)
                 }),
             },
         ));

@@ -1,6 +1,6 @@
 use tokio::runtime::{EnterGuard, Handle};
 use tokio::task::{JoinHandle, JoinSet};
-use uro_discord_voice::{Config, ConfigError, Scheme, Tls};
+use uro_discord_voice::{Config, ConfigError, Scheme, Tls, VideoConfig};
 
 /// What rooms' media runs with: its workers, on which frames wait neither for the gateway nor for Elixir, nor these for media; and
 /// whom TLS trusts, which is made once for all sessions.
@@ -21,11 +21,12 @@ impl Media {
         Ok(Self { workers, tls })
     }
 
-    /// The settings of a session in which nobody listens until a portal does.
-    pub(crate) fn config(&self, scheme: Scheme) -> Config {
+    /// The settings of a session in which nobody listens until a portal does, and that can send video if it is to.
+    pub(crate) fn config(&self, scheme: Scheme, video: bool) -> Config {
         Config {
             scheme,
             receive: false,
+            video: video.then(VideoConfig::default),
             ..Config::with_tls(self.tls.clone())
         }
     }

@@ -1,5 +1,5 @@
 //! @discordjs/voice and disnake with libdave, which know nothing of us, in a call that a portal joins to a world on a bad network:
-//! they and the world hear each other's tones, encrypted end to end.
+//! they and the world hear each other's tones, encrypted end to end. And one sees the picture that is on air, as if Discord showed it.
 //!
 //! `test/clients/install` makes the folders that the environment names, see crates/sim/tests/voice_clients.rs.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -22,16 +22,17 @@ use client::{Client, programs, variable};
 use discord_sim::TlsMode;
 use ear::{Ears, MENDED};
 use relay::{Conditions, Relay};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use support::sim::Discord;
 use support::{Bridge, patiently};
 use tokio::process::Command;
-use uro_discord_wire::{FromBridge, PortalState, Side, VoiceState};
+use uro_discord_wire::{DiscordVideoStats, FromBridge, PortalState, PortalStats, Side, VoiceState};
 use uro_portal_peer::codec::Encoder;
 use uro_portal_peer::signal::Signal;
-use world::{World, desired, portal, ready};
+use world::{World, desired, portal, ready, token};
 
 /// An address of this machine too.
 const DETOUR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
@@ -247,5 +248,166 @@ async fn they_and_a_world_hear_each_other() {
         member.client.succeeds().await;
     }
     drop(relay);
+    bridge.close().await;
+}
+
+/// What cameras show: red, green, blue.
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// Codecs do not leave colours quite as they are.
+const NEAR: u8 = 40;
+
+/// aiortc shows a colour by WHIP, in H264 (libx264).
+async fn shows(discord: &Discord, http: &str, colour: [u8; 3]) -> Client {
+    let mut python = Command::new(variable("URO_DISCORD_PYTHON"));
+    python.arg(programs().join("portal_video.py"));
+    let mut camera = Client::start(discord, "bot-2", python);
+    let whip = format!("{http}/portal/lobby/whip");
+    let token = token();
+    camera
+        .tell(json!({"do": "show", "url": whip, "token": token.expose_secret(), "codec": "H264", "colour": colour}))
+        .await;
+    camera.wait_for("shown").await;
+    camera
+}
+
+/// Waits until the newest picture that a client has decoded is of this colour.
+async fn sees(client: &mut Client, colour: [u8; 3]) {
+    let what = format!("{colour:?} in the call");
+    patiently(&what, async {
+        loop {
+            client.tell(json!({"do": "colours"})).await;
+            let said = client.wait_for("colours").await;
+            let seen: Vec<Option<[u8; 3]>> =
+                serde_json::from_value(said["colours"].clone()).unwrap();
+            let near = |seen: &[u8; 3]| {
+                seen.iter()
+                    .zip(colour)
+                    .all(|(one, other)| one.abs_diff(other) < NEAR)
+            };
+            if seen.iter().flatten().any(near) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+async fn video(
+    bridge: &mut Bridge,
+    wanted: impl Fn(&DiscordVideoStats, &PortalStats) -> bool,
+) -> DiscordVideoStats {
+    portal(bridge, |state| match state {
+        PortalState::Stats(stats) => {
+            let video = stats.discord_video.clone()?;
+            wanted(&video, &stats).then_some(video)
+        }
+        _ => None,
+    })
+    .await
+}
+
+/// What the voice server saw of the bot's video.
+async fn at_server(discord: &Discord) -> Value {
+    let seen = discord.get("voice").await;
+    assert_eq!(seen["violations"], json!({}), "{seen:#}");
+    let channels = seen["channels"].as_array().unwrap().clone();
+    let mut users = channels
+        .iter()
+        .flat_map(|channel| channel["users"].as_array().unwrap());
+    let found = users.find(|user| user["name"] == "uro");
+    found.unwrap_or_else(|| panic!("the bot is in no channel: {seen:#}"))["video"].clone()
+}
+
+#[tokio::test]
+#[ignore = "needs the clients; bin/test installs them"]
+async fn the_picture_on_air_is_seen_in_the_call_where_that_is_wanted() {
+    let discord = Discord::start_with(TlsMode::Beside, 2).await;
+    let settings = json!({"dave_transition_timeout_ms": 30_000});
+    discord.post("settings", settings).await;
+    let mut bridge = Bridge::greeted().await;
+    let mut wanted = desired(&discord, &[]);
+    wanted["voice"]["channels"][0]["video"] = json!(true);
+    bridge.desire(wanted.clone()).await;
+    let ready = ready(&mut bridge).await;
+    let camera = shows(&discord, &ready.http, RED).await;
+    // For nobody nothing is done.
+    let alone = video(&mut bridge, |video, stats| {
+        video.codec.is_some() && stats.cameras.iter().any(|camera| camera.packets > 0)
+    });
+    let alone = alone.await;
+    assert_eq!(
+        (alone.watched, alone.camera, alone.frames, alone.dropped),
+        (false, None, 0, 0)
+    );
+
+    // Discord's own library decrypts, and FFmpeg decodes.
+    let mut python = Command::new(variable("URO_DISCORD_PYTHON"));
+    python.arg(programs().join("voice_video.py"));
+    let mut watcher = Client::start(&discord, "bot-1", python);
+    watcher.wait_for("ready").await;
+    let channel = discord.channel("world");
+    watcher
+        .tell(json!({"do": "join", "channel": channel}))
+        .await;
+    watcher.wait_for("joined").await;
+    sees(&mut watcher, RED).await;
+
+    // The call asks for a keyframe, and the camera is asked.
+    let before = video(&mut bridge, |video, _| video.frames > 0).await;
+    assert_eq!(before.codec.as_deref(), Some("H264"));
+    watcher.tell(json!({"do": "keyframe"})).await;
+    watcher.wait_for("asked").await;
+    video(&mut bridge, |video, stats| {
+        let camera = stats.cameras.iter().find(|camera| camera.on_air);
+        video.keyframes > before.keyframes
+            && video.camera.is_some()
+            && camera.is_some_and(|camera| camera.asked > 0 && camera.keyframes > 1)
+    })
+    .await;
+
+    // Another camera comes on air.
+    let other = shows(&discord, &ready.http, BLUE).await;
+    camera.succeeds().await;
+    sees(&mut watcher, BLUE).await;
+    let seen = at_server(&discord).await;
+    assert_eq!(
+        (&seen["sending"], &seen["counts"]["without_dave"]),
+        (&json!(true), &json!(0)),
+        "{seen:#}"
+    );
+
+    // It goes, and no picture of it stays.
+    other.succeeds().await;
+    patiently("the end of the video", async {
+        while at_server(&discord).await["sending"] != json!(false) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+
+    // Switched off, the session has no video any more.
+    wanted["voice"]["channels"][0]
+        .as_object_mut()
+        .unwrap()
+        .remove("video");
+    bridge.desire(json!({"voice": wanted["voice"]})).await;
+    let joined = bridge.until(|message| match message {
+        FromBridge::Voice {
+            state: VoiceState::Joined(_),
+            ..
+        } => Some(()),
+        _ => None,
+    });
+    patiently("the call anew", joined).await;
+    portal(&mut bridge, |state| match state {
+        PortalState::Stats(stats) => stats.discord_video.is_none().then_some(()),
+        _ => None,
+    })
+    .await;
+    assert_eq!(at_server(&discord).await, Value::Null);
+    watcher.succeeds().await;
     bridge.close().await;
 }

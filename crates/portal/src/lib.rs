@@ -26,4 +26,4 @@ pub use server::{
     Portal, PortalEvent, Portals,
 };
 pub use uro_discord_media::VideoCodec;
-pub use video::{CameraHealth, ViewerHealth};
+pub use video::{CameraHealth, Picture, ViewerHealth};

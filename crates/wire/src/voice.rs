@@ -31,6 +31,9 @@ pub struct VoiceChannel {
     /// What is played there.
     #[serde(default)]
     pub play: Option<Play>,
+    /// Whether the session can send video, which is nobody's but a portal's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub video: bool,
 }
 
 /// A file to play.

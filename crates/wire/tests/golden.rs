@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Answer, Bridge, CameraStats, Closed, Encryption, Ended, FromBridge, Gateway,
-    GatewayState, Http, HttpState, InChannel, Level, Library, Listening, Media, MediaListening,
-    MediaState, Panicked, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir, PortalSpeaker,
-    PortalState, PortalStats, Portals, RequestHead, Secret, Session, Side, Snowflake, Stats,
-    Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceState, Waiting,
+    Active, Answer, Bridge, CameraStats, Closed, DiscordVideoStats, Encryption, Ended, FromBridge,
+    Gateway, GatewayState, Http, HttpState, InChannel, Level, Library, Listening, Media,
+    MediaListening, MediaState, Panicked, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir,
+    PortalSpeaker, PortalState, PortalStats, Portals, RequestHead, Secret, Session, Side,
+    Snowflake, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceState, Waiting,
 };
 
 /// Every `.etf` file of a folder, by name.
@@ -48,6 +48,7 @@ fn desired_voice() -> Value {
             "self_mute": false,
             "self_deaf": true,
             "play": {"path": "/srv/uro/welcome.opus", "loop": false, "attempt": 2},
+            "video": true,
         }],
     })
 }
@@ -232,6 +233,12 @@ fn what_clients_send_and_get_is_in_no_debug_output() {
 fn the_desired_voice_has_a_type() {
     let voice: Voice = serde_json::from_value(desired_voice()).unwrap();
     assert_eq!(serde_json::to_value(voice).unwrap(), desired_voice());
+    // Off unless it is said, and left out then: a bridge of another version may not know it.
+    let mut off = desired_voice();
+    off["channels"][0].as_object_mut().unwrap().remove("video");
+    let voice: Voice = serde_json::from_value(off.clone()).unwrap();
+    assert!(!voice.channels[0].video);
+    assert_eq!(serde_json::to_value(voice).unwrap(), off);
 }
 
 #[test]
@@ -628,6 +635,14 @@ fn every_message_from_the_bridge() {
                     again: 4,
                     congested: 1,
                 }],
+                discord_video: Some(DiscordVideoStats {
+                    codec: Some("H264".into()),
+                    watched: true,
+                    camera: Some(7),
+                    frames: 150,
+                    keyframes: 3,
+                    dropped: 2,
+                }),
             })),
         ),
         (

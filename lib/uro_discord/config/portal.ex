@@ -60,7 +60,8 @@ defmodule UroDiscord.Config.Portal do
           close_after: non_neg_integer(),
           activity: boolean(),
           share: :linked | :members | false,
-          message: boolean()
+          message: boolean(),
+          discord_video: boolean()
         }
 
   @doc false
@@ -134,6 +135,13 @@ defmodule UroDiscord.Config.Portal do
           "whether a message in the chat of an open portal's channel says that people are heard in the world, with buttons to watch and to share (docs/portal.md)",
         allowed: "true or false",
         example: "portal: [message: true]"
+      ),
+      option(:discord_video, &boolean/1,
+        default: false,
+        doc:
+          "whether the picture on air is sent over the bot's voice connection too, for the day on which Discord shows bots' video: today it shows it to nobody",
+        allowed: "true or false",
+        example: "portal: [discord_video: false]"
       )
     ]
   end

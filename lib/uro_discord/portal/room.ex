@@ -2,7 +2,7 @@ defmodule UroDiscord.Portal.Room do
   @moduledoc false
   # One portal, as the store has it and as the bridge says it is. Pure: what has happened comes back as events, for whoever has subscribed.
 
-  alias UroDiscord.Portal.Store
+  alias UroDiscord.Portal.{DiscordVideo, Store}
 
   @enforce_keys [:row]
   defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, on_air: nil, stats: nil, users: []]
@@ -134,7 +134,8 @@ defmodule UroDiscord.Portal.Room do
       viewers: for(given when is_map(given) <- List.wrap(info["viewers"]), do: known(given, @viewer)),
       to_discord: info["to_discord"] || 0,
       from_discord: info["from_discord"] || 0,
-      dropped: info["dropped"] || 0
+      dropped: info["dropped"] || 0,
+      discord_video: DiscordVideo.known(info)
     }
   end
 
@@ -213,9 +214,9 @@ defmodule UroDiscord.Portal.Room do
   defp channel_id(_room, {:ok, %{state: state, channel_id: id}}) when state in [:joined, :resuming], do: id
   defp channel_id(room, _call), do: room.row.channel_id
 
-  @doc "For `UroDiscord.Portal.status/1`."
-  @spec status(t(), term()) :: UroDiscord.Portal.status()
-  def status(room, call) do
+  @doc "For `UroDiscord.Portal.status/1`; `video?`: whether the picture on air is sent to Discord's voice server, too."
+  @spec status(t(), term(), boolean()) :: UroDiscord.Portal.status()
+  def status(room, call, video?) do
     stats = room.stats || %{participants: [], cameras: [], viewers: [], to_discord: 0, from_discord: 0, dropped: 0}
     cameras = for camera <- stats.cameras, do: Map.put(camera, :on_air?, camera.peer == room.on_air)
 
@@ -226,6 +227,7 @@ defmodule UroDiscord.Portal.Room do
       channel_id: channel_id(room, call),
       state: room.state,
       reason: room.reason,
+      discord_video: if(video?, do: DiscordVideo.status(room)),
       peers: for({_number, peer} <- Enum.sort(room.peers), do: peer),
       users: room.users,
       stopped: for({who, until} <- Enum.sort(room.row.stopped), do: %{who: "world:" <> who, until: until}),

@@ -8,7 +8,7 @@ defmodule UroDiscord.Portal.Rooms do
 
   alias UroDiscord.{Config, Desired, Events, Runtime, Secret, Server, Telemetry}
   alias UroDiscord.Gateway.Leader
-  alias UroDiscord.Portal.{Members, Room, Store}
+  alias UroDiscord.Portal.{DiscordVideo, Members, Room, Store}
   alias UroDiscord.Voice.Calls
 
   # For so long somebody is shown who has ended to speak.
@@ -38,7 +38,8 @@ defmodule UroDiscord.Portal.Rooms do
   @spec summaries() :: [map()]
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
-  # `told`: what the bridge was told of each. `still`: how often the board shows their pictures, in ms; nil: it shows none.
+  # `told`: what the bridge was told of each. `still`: how often the board shows their pictures, in ms; nil: it shows none. `video?`: whether the picture on air goes to
+  # Discord's voice server.
   @impl true
   def init(config) do
     for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
@@ -46,7 +47,9 @@ defmodule UroDiscord.Portal.Rooms do
     # Who was about to fade has done so. What was told before us may be of another lease, so it is stated in any case.
     rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, Room.faded(room)} end)
     media = Runtime.lookup(:media) || endpoint(:starting, %{})
-    {:ok, desire(%{rooms: rooms, told: nil, media: media, still: still(config.board)})}
+    video? = config.portal.discord_video
+    if video?, do: Logger.warning("portal: [discord_video: true] is on. #{DiscordVideo.note()}")
+    {:ok, desire(%{rooms: rooms, told: nil, media: media, still: still(config.board), video?: video?})}
   end
 
   defp still(%{channels: []}), do: nil
@@ -78,13 +81,14 @@ defmodule UroDiscord.Portal.Rooms do
 
   def handle_call({:status, id}, _from, state) do
     case state.rooms do
-      %{^id => room} -> {:reply, {:ok, Room.status(room, call(room))}, state}
+      %{^id => room} -> {:reply, {:ok, Room.status(room, call(room), state.video?)}, state}
       _ -> {:reply, {:error, Store.unknown(id)}, state}
     end
   end
 
   def handle_call(:list, _from, state) do
-    {:reply, {:ok, for({_id, room} <- Enum.sort(state.rooms), do: Room.status(room, call(room)))}, state}
+    all = for {_id, room} <- Enum.sort(state.rooms), do: Room.status(room, call(room), state.video?)
+    {:reply, {:ok, all}, state}
   end
 
   @impl true
@@ -169,8 +173,14 @@ defmodule UroDiscord.Portal.Rooms do
     if fact == :open, do: measure(id, :open, 0)
     if fact == :silent, do: Process.send_after(self(), {:fade, id, Room.speaker(info)}, @fade_ms)
     if fact == :stats, do: measure_stats(id, now.stats)
+    unsent(id, DiscordVideo.obstacle(room), DiscordVideo.obstacle(now))
     now
   end
+
+  # Once for each camera of which it is so.
+  defp unsent(_id, same, same), do: :ok
+  defp unsent(_id, _before, nil), do: :ok
+  defp unsent(id, _before, why), do: Logger.warning("portal #{id}: its picture is not sent to Discord: #{why}")
 
   defp shown(id, picture) do
     key = {:portal_still, id}
@@ -234,7 +244,7 @@ defmodule UroDiscord.Portal.Rooms do
   defp desire(state) do
     Calls.hold(
       Map.new(state.rooms, fn {id, %{row: row}} ->
-        {row.guild_id, %{id: id, channel_id: row.channel_id, attempt: {id, row.attempt}}}
+        {row.guild_id, %{id: id, channel_id: row.channel_id, attempt: {id, row.attempt}, video?: state.video?}}
       end)
     )
 

@@ -19,8 +19,8 @@ defmodule UroDiscord.Voice.Calls do
   @spec fact(Snowflake.t(), atom(), map()) :: :ok
   def fact(guild_id, fact, info), do: GenServer.cast(__MODULE__, {:fact, guild_id, fact, info})
 
-  @typedoc "A portal that wants its guild's voice session. Another attempt is another wish, as when the host joins again."
-  @type hold :: %{id: String.t(), channel_id: Snowflake.t(), attempt: term()}
+  @typedoc "A portal that wants its guild's voice session, with video or without. Another attempt is another wish, as when the host joins again."
+  @type hold :: %{id: String.t(), channel_id: Snowflake.t(), attempt: term(), video?: boolean()}
 
   @doc "All the channels that portals hold, by guild. A fact of `UroDiscord.Runtime`, so it holds also while this process is not there."
   @spec hold(%{Snowflake.t() => hold()}) :: :ok
@@ -311,9 +311,11 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   defp wanted(state) do
+    holds = holds()
+
     channels =
       for {guild_id, call} <- state.calls, call.over != :before do
-        %{
+        wish = %{
           "guild" => guild_id,
           "channel" => call.channel_id,
           "attempt" => call.attempt,
@@ -321,6 +323,8 @@ defmodule UroDiscord.Voice.Calls do
           "self_deaf" => call.shown.self_deaf,
           "play" => call.play
         }
+
+        if call.held != nil and match?(%{video?: true}, holds[guild_id]), do: Map.put(wish, "video", true), else: wish
       end
 
     %{"user" => state.bot_id, "channels" => channels, "left" => Map.keys(state.left)}

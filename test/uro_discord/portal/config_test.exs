@@ -27,6 +27,7 @@ defmodule UroDiscord.Portal.ConfigTest do
     assert {:ok, %{portal: portal}} = config(key: @key)
     assert %{udp: %{ip: [{0, 0, 0, 0}], port: 7_882}, origins: [], public_addresses: [], public_url: nil} = portal
     assert portal.share == :linked and portal.message
+    assert portal.discord_video == false
 
     assert portal.limits == %{
              portal_peers: 64,
@@ -103,6 +104,7 @@ defmodule UroDiscord.Portal.ConfigTest do
            "is 5000000000; it may be an integer from 200000 to 4000000000"},
           {[key: @key, share: true], "portal.share", "is true; it may be :linked or :members or false"},
           {[key: @key, message: :lobby], "portal.message", "is :lobby; it may be true or false"},
+          {[key: @key, discord_video: :on], "portal.discord_video", "is :on; it may be true or false"},
           {[key: @key, close_after: -1], "portal.close_after", "is -1; it may be an integer from 0 to 86400000"},
           {[key: @key, open: [[id: "Lobby", channel: :lobby]]], "portal.open",
            ~s(id: is "Lobby"; it may be 1 to 64 of a to z, 0 to 9, _ and -, the first a letter or a digit)},

@@ -67,6 +67,7 @@ pub fn stats(status: Status, dropped: u64, peers: &BTreeMap<PeerId, Peer>) -> Po
             .into_iter()
             .map(|it| viewer(&it, peers))
             .collect(),
+        discord_video: None,
     }
 }
 

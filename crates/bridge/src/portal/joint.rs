@@ -3,6 +3,7 @@
 use super::facts::{self, Peer};
 use super::hearing::Hearing;
 use super::settings::settings;
+use super::showing::Showing;
 use super::still::Still;
 use crate::panics;
 use crate::sender::FrameSender;
@@ -44,6 +45,13 @@ pub struct Joint {
     pub sender: FrameSender,
 }
 
+/// What a room has of the call.
+#[derive(Default)]
+struct Ends {
+    hearing: Hearing,
+    showing: Showing,
+}
+
 /// Why a room is over.
 enum Over {
     /// It is not wanted any more.
@@ -65,10 +73,11 @@ impl Joint {
                 self.tell(PortalState::Closed);
                 break;
             };
-            let mut hearing = Hearing::default();
+            let mut ends = Ends::default();
             backoff.up(Instant::now().into_std());
-            let over = panics::caught(self.keep(order, &mut hearing)).await;
-            hearing.turn_away().await;
+            let over = panics::caught(self.keep(order, &mut ends)).await;
+            ends.hearing.turn_away().await;
+            ends.showing.turn_away().await;
             let reason = match over {
                 Ok(Over::Ordered) => continue,
                 Ok(Over::Bridge) => break,
@@ -97,7 +106,7 @@ impl Joint {
     }
 
     /// Opens the room, and keeps it.
-    async fn keep(&mut self, order: Arc<wire::Portal>, hearing: &mut Hearing) -> Over {
+    async fn keep(&mut self, order: Arc<wire::Portal>, ends: &mut Ends) -> Over {
         let options = options(&order);
         let portal = match self.portals.open(&self.id, options) {
             Ok(portal) => portal,
@@ -110,20 +119,21 @@ impl Joint {
         let mut room = Room::new(portal, order, options);
         room.adjust();
         room.still.look_soon();
-        self.follow(&mut call, &mut room, hearing).await;
+        self.follow(&mut call, &mut room, ends).await;
         let mut stats = interval_at(Instant::now() + STATS, STATS);
         stats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 happened = room.portal.next() => match happened {
-                    Some(Happened::Frame(frame)) => room.dropped += hearing.say(frame),
-                    Some(Happened::Event(event)) => self.event(event, &mut room).await,
+                    Some(Happened::Frame(frame)) => room.dropped += ends.hearing.say(frame),
+                    Some(Happened::Event(event)) => self.event(event, &mut room, ends).await,
                     Some(Happened::Panicked) => return Over::Panicked,
                     Some(_) => {}
                     None => return Over::Stopped("its media loop has ended".into()),
                 },
-                received = hearing.next() => room.heard(received),
-                Ok(()) = call.changed() => self.follow(&mut call, &mut room, hearing).await,
+                received = ends.hearing.next() => room.heard(received),
+                picture = ends.showing.next() => ends.showing.show(picture, &room.portal),
+                Ok(()) = call.changed() => self.follow(&mut call, &mut room, ends).await,
                 changed = self.orders.changed() => {
                     if changed.is_err() {
                         return Over::Bridge;
@@ -140,10 +150,13 @@ impl Joint {
                     if moved {
                         call = self.calls.follow(room.order.guild);
                     }
-                    self.follow(&mut call, &mut room, hearing).await;
+                    self.follow(&mut call, &mut room, ends).await;
                 }
                 _ = stats.tick() => if let Some(status) = room.status().await {
-                    let stats = facts::stats(status, room.dropped, &room.peers);
+                    ends.showing.look().await;
+                    let video = ends.showing.stats(&status).await;
+                    let mut stats = facts::stats(status, room.dropped, &room.peers);
+                    stats.discord_video = video;
                     self.offer(&self.fact(PortalState::Stats(stats)));
                 },
                 () = room.still.due() => {
@@ -163,22 +176,15 @@ impl Joint {
     }
 
     /// Sees who is in the call, and whether it is another one.
-    async fn follow(
-        &self,
-        call: &mut watch::Receiver<InCall>,
-        room: &mut Room,
-        hearing: &mut Hearing,
-    ) {
-        let live = {
-            let call = call.borrow_and_update();
-            room.meet(&call);
-            room.call_hears(call.live.is_some() && !call.users.is_empty());
-            call.live.clone()
-        };
-        hearing.turn_to(live).await;
+    async fn follow(&self, call: &mut watch::Receiver<InCall>, room: &mut Room, ends: &mut Ends) {
+        let call = call.borrow_and_update().clone();
+        room.meet(&call);
+        room.call_hears(call.live.is_some() && !call.users.is_empty());
+        ends.showing.turn_to(&call, &room.portal).await;
+        ends.hearing.turn_to(call.live).await;
     }
 
-    async fn event(&self, event: PortalEvent, room: &mut Room) {
+    async fn event(&self, event: PortalEvent, room: &mut Room, ends: &mut Ends) {
         match event {
             PortalEvent::PeerJoined {
                 peer,
@@ -223,6 +229,9 @@ impl Joint {
                     peer: peer.map(|peer| peer.0),
                 }));
                 room.still.look_soon();
+                if peer.is_none() {
+                    ends.showing.dark().await;
+                }
             }
             // For peers.
             _ => {}

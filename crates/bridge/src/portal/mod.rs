@@ -7,6 +7,7 @@ mod facts;
 mod hearing;
 mod joint;
 mod settings;
+mod showing;
 mod still;
 #[cfg(test)]
 mod tests;

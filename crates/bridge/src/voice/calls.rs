@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
-use uro_discord_voice::{Frames, Session};
+use uro_discord_voice::{Frames, Session, VideoCodec};
 use uro_discord_wire::Snowflake;
 
 /// A handle to all of them.
@@ -17,6 +17,30 @@ pub struct InCall {
     pub live: Option<Live>,
     /// Whoever else is in the channel.
     pub users: BTreeSet<u64>,
+    /// What is wanted of our video; `None`: the session can send none.
+    pub video: Option<WantedVideo>,
+}
+
+/// What Discord's voice server, and those who see us, want of our video.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedVideo {
+    /// `None`: it has named none that we have.
+    pub codec: Option<VideoCodec>,
+    /// It is to be sent at all.
+    pub watched: bool,
+    /// Keyframes that were asked for.
+    pub keyframes: u64,
+}
+
+impl Default for WantedVideo {
+    fn default() -> Self {
+        Self {
+            codec: None,
+            // Until it says otherwise.
+            watched: true,
+            keyframes: 0,
+        }
+    }
 }
 
 /// A running session. It is not kept: its call ends it.

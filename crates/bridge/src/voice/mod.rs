@@ -22,7 +22,7 @@ use tokio::task::{JoinError, JoinSet};
 use uro_discord_wire::{Snowflake, VoiceChannel};
 
 pub use call::ActiveSession;
-pub use calls::{Calls, InCall, Live};
+pub use calls::{Calls, InCall, Live, WantedVideo};
 pub use desired::{Changes, DesiredVoiceState, DesiredVoiceStates};
 
 /// Updates that may wait for a guild's session. It takes them at once.

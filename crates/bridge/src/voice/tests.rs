@@ -80,19 +80,24 @@ async fn let_in(updates: &mpsc::Sender<Addressed>, guild: u64, beginning: u64, s
 /// Sessions of the one room panic: as they are made, then as they run. The third is sound, as is the other room's only one.
 fn begin(begun: Arc<[AtomicU32; 2]>) -> Begin {
     let media = Media::new(Handle::current()).unwrap();
-    Arc::new(move |info, _, play| {
+    Arc::new(move |info, _, order| {
         let [of_this, of_other] = &*begun;
         let breaks = info.guild_id == BREAKS;
         let number = if breaks { of_this } else { of_other }.fetch_add(1, Ordering::SeqCst);
         assert!(number > 0 || !breaks, "on purpose, as a session is made");
-        let config = media.config(Scheme::Ws);
+        let config = media.config(Scheme::Ws, false);
         let (session, connection, events, frames) = Session::join(info, config)?;
         let running = tokio::spawn(async move {
             assert!(number != 1, "on purpose, as a session runs");
             connection.await;
         });
         Ok(ActiveSession::new(
-            &media, session, running, events, frames, play,
+            &media,
+            session,
+            running,
+            events,
+            frames,
+            order.play.as_ref(),
         ))
     })
 }

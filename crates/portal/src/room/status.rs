@@ -36,6 +36,7 @@ impl Room {
         Status {
             cameras: Vec::new(),
             viewers: Vec::new(),
+            call: None,
             participants: participants.collect(),
             to_discord: self.counts.to_discord,
             from_discord: self.counts.from_discord,

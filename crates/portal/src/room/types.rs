@@ -308,6 +308,8 @@ pub struct Status {
     pub cameras: Vec<CameraHealth>,
     /// Those who see one.
     pub viewers: Vec<ViewerHealth>,
+    /// The call, while it is to see one.
+    pub call: Option<ViewerHealth>,
 }
 
 /// How one participant's voice is.

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
+use uro_discord_media::VideoCodec;
 
 use super::media::Command;
 use super::queue::{Queue, Worth};
@@ -15,6 +16,7 @@ use super::stopped::Stopped;
 use super::{Kind, Shared};
 use crate::room::{DiscordMember, Options, Packet, Participant, PeerId, Setting, Status};
 use crate::token::Role;
+use crate::video::Picture;
 
 /// What happened in a portal.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +93,8 @@ pub(super) enum Input {
     Options(Options),
     CallHears(bool),
     Camera(Option<String>),
+    CallSees(Option<(VideoCodec, mpsc::Sender<Picture>)>),
+    CallNeedsKeyframe,
     Stopped(Stopped),
 }
 
@@ -167,6 +171,17 @@ impl Portal {
     /// Whose camera is to be on air, as his token calls him (`sub`). While he has none, and if nobody is named, the first that came is.
     pub fn camera(&self, subject: Option<String>) {
         self.put(Worth::Fact, Input::Camera(subject));
+    }
+
+    /// The call sees the picture that is on air, if it is in this codec: from a keyframe on its frames go here. What finds no room is lost, with all up to the next keyframe.
+    /// `None`, which it is unless this is said: the call sees nothing, and nothing is done for it.
+    pub fn call_sees(&self, sees: Option<(VideoCodec, mpsc::Sender<Picture>)>) {
+        self.put(Worth::Fact, Input::CallSees(sees));
+    }
+
+    /// Who sees the picture in the call cannot go on without a keyframe: the camera is asked for one.
+    pub fn call_needs_keyframe(&self) {
+        self.put(Worth::Fact, Input::CallNeedsKeyframe);
     }
 
     /// Whose publishing is ended, by the subject of tokens, and until when in seconds since 1970. Those who do it now are sent away.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::sync::mpsc;
+use uro_discord_media::VideoCodec;
 
 use super::handle::{Happened, Input, PortalEvent, RoomLink};
 use super::queue::Worth;
@@ -14,7 +16,9 @@ use super::stopped::Stopped;
 use crate::channel::control::{self, Speaker};
 use crate::room::{Event, Output, Participant, PeerId, Room, Status};
 use crate::tv::people::People;
-use crate::video::{Jpeg, Stage, VideoFormat, VideoOutput, VideoPacket};
+use crate::video::{
+    CALL, Feedback, Jpeg, Picture, Screen, Stage, VideoFormat, VideoOutput, VideoPacket,
+};
 
 /// Between two times that pages are told who is there.
 const PEOPLE: Duration = Duration::from_millis(250);
@@ -24,6 +28,8 @@ pub(super) struct Host {
     room: Room,
     /// While somebody shows or sees a picture.
     stage: Option<Box<Stage>>,
+    /// While the call sees the picture.
+    screen: Option<Box<Screen>>,
     /// Whose camera is wanted on air.
     camera: Option<String>,
     /// Whose publishing is ended, and whether those who are there have been looked at.
@@ -65,6 +71,7 @@ impl Host {
             room: Room::new(link.options, now),
             link,
             stage: None,
+            screen: None,
             camera: None,
             stopped: (Stopped::default(), true),
             peers: HashMap::new(),
@@ -163,6 +170,7 @@ impl Host {
         if self.stage.is_some() {
             self.with_stage(now, |stage| stage.timeout(now))?;
         }
+        self.with_screen(now, |screen| screen.timeout(now))?;
         self.with(|room| room.timeout(now))
     }
 
@@ -180,6 +188,17 @@ impl Host {
                 }
                 continue;
             }
+            match input {
+                Input::CallSees(sees) => {
+                    self.call_sees(now, sees)?;
+                    continue;
+                }
+                Input::CallNeedsKeyframe => {
+                    self.with_screen(now, |_| true)?;
+                    continue;
+                }
+                _ => {}
+            }
             self.with(|room| match input {
                 Input::Voice(user, packet) => room.from_discord(now, user, packet),
                 Input::Joined(user, who) => room.discord_joined(now, user, who),
@@ -187,19 +206,55 @@ impl Host {
                 Input::Set(participant, setting) => room.set(participant, setting),
                 Input::Options(options) => room.options(options),
                 Input::CallHears(hears) => room.call_hears(hears),
-                Input::Camera(_) | Input::Stopped(_) => {}
+                Input::Camera(_)
+                | Input::Stopped(_)
+                | Input::CallSees(_)
+                | Input::CallNeedsKeyframe => {}
             })?;
         }
         Ok(())
     }
 
+    fn call_sees(
+        &mut self,
+        now: Instant,
+        sees: Option<(VideoCodec, mpsc::Sender<Picture>)>,
+    ) -> Result<(), Broken> {
+        let Some((codec, pictures)) = sees else {
+            self.screen = None;
+            return match self.stage {
+                Some(_) => self.with_stage(now, |stage| stage.leave(now, CALL)),
+                None => Ok(()),
+            };
+        };
+        self.screen = Some(Box::new(Screen::new(pictures)));
+        // Whatever the profile: packets go as they are.
+        let format = VideoFormat { codec, profile: 0 };
+        self.with_stage(now, |stage| stage.watch(now, CALL, vec![format]))
+    }
+
+    /// Works with the call's screen, if it has one, and has the stage ask for the keyframe that this needs. A panic costs the room, as above.
+    fn with_screen(
+        &mut self,
+        now: Instant,
+        work: impl FnOnce(&mut Screen) -> bool,
+    ) -> Result<(), Broken> {
+        let Some(screen) = &mut self.screen else {
+            return Ok(());
+        };
+        if catch_unwind(AssertUnwindSafe(|| work(screen))).map_err(|_| Broken)? {
+            self.with_stage(now, |stage| stage.feedback(now, CALL, Feedback::Keyframe))?;
+        }
+        Ok(())
+    }
+
     /// The next of what the room gives.
-    pub(super) fn output(&mut self) -> Result<Option<Outward>, Broken> {
+    pub(super) fn output(&mut self, now: Instant) -> Result<Option<Outward>, Broken> {
         loop {
             let room = &mut self.room;
             let output = catch_unwind(AssertUnwindSafe(|| room.poll())).map_err(|_| Broken)?;
             match output {
-                None => return self.video_output(),
+                None => return self.video_output(now),
                 Some(Output::ToDiscord(frame)) => {
                     self.link.outbox.push(Worth::Frame, Happened::Frame(frame));
                 }
@@ -229,10 +284,15 @@ impl Host {
         }
     }
 
-    fn video_output(&mut self) -> Result<Option<Outward>, Broken> {
+    fn video_output(&mut self, now: Instant) -> Result<Option<Outward>, Broken> {
         while let Some(stage) = &mut self.stage {
             let output = catch_unwind(AssertUnwindSafe(|| stage.poll())).map_err(|_| Broken)?;
             match output {
+                Some(VideoOutput::Packet {
+                    viewer: CALL,
+                    packet,
+                    ..
+                }) => self.with_screen(now, |screen| screen.packet(now, packet))?,
                 Some(VideoOutput::Packet {
                     viewer,
                     packet,
@@ -332,8 +392,9 @@ impl Host {
         let room = &self.room;
         let next = catch_unwind(AssertUnwindSafe(|| room.deadline())).map_err(|_| Broken)?;
         let stage = self.stage.as_ref().and_then(|stage| stage.deadline());
+        let screen = self.screen.as_ref().and_then(|screen| screen.deadline());
         let people = self.people.0;
-        Ok([next, stage, people].into_iter().flatten().min())
+        Ok([next, stage, screen, people].into_iter().flatten().min())
     }
 
     /// Whether viewers see this peer's picture, and how many.
@@ -348,6 +409,8 @@ impl Host {
         let mut status = self.with(|room| room.status(now))?;
         if self.stage.is_some() {
             (status.cameras, status.viewers) = self.with_stage(now, |stage| stage.health(now))?;
+            let call = status.viewers.iter().position(|viewer| viewer.peer == CALL);
+            status.call = call.map(|place| status.viewers.remove(place));
         }
         // What never came so far.
         let before = self

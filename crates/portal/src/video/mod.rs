@@ -4,6 +4,7 @@ mod camera;
 mod jpeg;
 mod onlooker;
 mod pace;
+mod screen;
 mod viewer;
 
 use std::collections::VecDeque;
@@ -19,7 +20,12 @@ pub(crate) use jpeg::Jpeg;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use jpeg::PIXELS;
 use onlooker::Onlooker;
+pub use screen::Picture;
+pub(crate) use screen::Screen;
 use viewer::Viewer;
+
+/// The call as a viewer: peers are numbered from 1 on.
+pub(crate) const CALL: PeerId = PeerId(0);
 
 /// How often it is looked whether layers have ended, and what viewers can take.
 const TICK: Duration = Duration::from_millis(500);
@@ -377,10 +383,10 @@ impl Stage {
         )
     }
 
-    /// Whether a camera is on air, and how many see it.
+    /// Whether a camera is on air, and how many peers see it.
     pub(crate) fn air(&self, camera: PeerId) -> (bool, usize) {
-        let viewers = self.viewers.values();
-        let seen = viewers.filter(|viewer| viewer.camera() == Some(camera));
+        let viewers = self.viewers.iter();
+        let seen = viewers.filter(|(id, it)| **id != CALL && it.camera() == Some(camera));
         (self.on_air == Some(camera), seen.count())
     }
 

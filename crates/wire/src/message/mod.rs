@@ -16,8 +16,8 @@ pub use gateway_state::{Active, Closed, GatewayState};
 pub use level::Level;
 pub use panicked::Panicked;
 pub use portal_state::{
-    CameraStats, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir, PortalSpeaker, PortalState,
-    PortalStats, Side, ViewerStats,
+    CameraStats, DiscordVideoStats, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir,
+    PortalSpeaker, PortalState, PortalStats, Side, ViewerStats,
 };
 pub use request::{Answer, RequestHead, Verdict};
 pub use serving::{HttpState, Listening, MediaListening, MediaState, Serving, Waiting};

@@ -99,6 +99,26 @@ pub struct PortalStats {
     /// Those who see one.
     #[serde(default)]
     pub viewers: Vec<ViewerStats>,
+    /// The picture on air in the call, where its voice session can send video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discord_video: Option<DiscordVideoStats>,
+}
+
+/// How the picture on air goes to Discord's voice server. Counts are from the voice session's beginning.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct DiscordVideoStats {
+    /// The codec that the voice server wants, `VP8` or `H264`; `None`: it has named none of these.
+    pub codec: Option<String>,
+    /// Somebody else is in the call, and the voice server wants our video.
+    pub watched: bool,
+    /// The peer whose camera is sent.
+    pub camera: Option<u32>,
+    /// Frames that were sent.
+    pub frames: u64,
+    /// Keyframes that the call asked for.
+    pub keyframes: u64,
+    /// Frames that were not sent: there was no key, nobody watched, one before them was lost, or they were too many.
+    pub dropped: u64,
 }
 
 /// How a camera does.

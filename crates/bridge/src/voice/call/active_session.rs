@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use uro_discord_voice::{ConfigError, Event, Events, Frames, JoinInfo, Scheme, Session};
-use uro_discord_wire::{Play, Played};
+use uro_discord_wire::{Play, Played, VoiceChannel};
 
 /// How often Elixir hears how a session does.
 const STATS: Duration = Duration::from_secs(5);
@@ -32,15 +32,17 @@ pub struct ActiveSession {
 }
 
 impl ActiveSession {
-    /// Begins a session, in which this is played as soon as it can be.
+    /// Begins a session as it is ordered, in which what is to be played is as soon as it can be.
     pub fn begin(
         media: &Media,
         info: JoinInfo,
         scheme: Scheme,
-        play: Option<&Play>,
+        order: &VoiceChannel,
     ) -> Result<Self, ConfigError> {
-        let (session, connection, events, frames) = Session::join(info, media.config(scheme))?;
+        let config = media.config(scheme, order.video);
+        let (session, connection, events, frames) = Session::join(info, config)?;
         let connection = media.spawn(connection);
+        let play = order.play.as_ref();
         Ok(Self::new(media, session, connection, events, frames, play))
     }
 

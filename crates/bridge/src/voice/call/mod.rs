@@ -4,7 +4,7 @@ mod active_session;
 mod facts;
 mod retry;
 
-use super::calls::Calls;
+use super::calls::{Calls, WantedVideo};
 use super::desired::{DesiredVoiceState, DesiredVoiceStates};
 use super::{Order, Surroundings, Update};
 use crate::panics;
@@ -23,14 +23,14 @@ use uro_discord_voice::{
     Step,
 };
 use uro_discord_wire::{
-    Ended, FromBridge, InChannel, Panicked, Play, Snowflake, Suppressed, VoiceChannel, VoiceState,
+    Ended, FromBridge, InChannel, Panicked, Snowflake, Suppressed, VoiceChannel, VoiceState,
 };
 
 pub use active_session::ActiveSession;
 
-/// Makes a session, which plays this as soon as it can.
+/// Makes a session as it is ordered.
 pub type Begin = Arc<
-    dyn Fn(JoinInfo, Scheme, Option<&Play>) -> Result<ActiveSession, ConfigError> + Send + Sync,
+    dyn Fn(JoinInfo, Scheme, &VoiceChannel) -> Result<ActiveSession, ConfigError> + Send + Sync,
 >;
 
 /// The voice session of one guild: joins, joins again, and leaves.
@@ -186,6 +186,10 @@ impl Call {
                     if other.channel.get() != channel {
                         return Over::Ordered;
                     }
+                    if active.is_some() && other.video != order.video {
+                        let reason = "its video was switched on or off";
+                        return Over::Session(Next::Rejoin, reason.into());
+                    }
                     if let (Some(active), true) = (&mut active, other.play != order.play) {
                         active.play(other.play.as_ref());
                     }
@@ -275,9 +279,18 @@ impl Call {
         match active {
             Some(active) => active.session.update_server(info).await,
             None => {
-                let begun = (self.begin)(info, self.scheme, order.play.as_ref())?;
+                let begun = (self.begin)(info, self.scheme, order)?;
+                if order.video {
+                    // Nobody takes others' here.
+                    if let Err(error) = begun.session.want_video(None, 0).await {
+                        tracing::debug!(guild = %self.guild, %error, "others' video");
+                    }
+                }
                 let live = begun.live();
-                self.calls.change(self.guild, |call| call.live = Some(live));
+                self.calls.change(self.guild, |call| {
+                    call.live = Some(live);
+                    call.video = order.video.then(WantedVideo::default);
+                });
                 *active = Some(begun);
                 Ok(())
             }
@@ -307,7 +320,15 @@ impl Call {
                     && let Some(status) = active.session.status().await
                 {
                     let users = status.users.into_iter().collect();
-                    self.calls.change(self.guild, |call| call.users = users);
+                    self.calls.change(self.guild, |call| {
+                        call.users = users;
+                        if let (Some(wanted), Some(video)) = (&mut call.video, status.video) {
+                            wanted.codec = video.codec;
+                            wanted.watched = video.wanted != Some(0);
+                            // One may have been asked for.
+                            wanted.keyframes = wanted.keyframes.saturating_add(1);
+                        }
+                    });
                 }
             }
             Some(event) => {
@@ -326,6 +347,13 @@ impl Call {
                     Event::UserLeft { user_id } => self.calls.change(self.guild, |call| {
                         call.users.remove(&user_id);
                     }),
+                    Event::VideoCodec(codec) => self.video(|video| video.codec = codec),
+                    // Another voice server may say otherwise.
+                    Event::Joined { .. } => self.video(|video| video.watched = true),
+                    Event::VideoWanted(quality) => self.video(|video| video.watched = quality > 0),
+                    Event::KeyframeWanted => {
+                        self.video(|video| video.keyframes = video.keyframes.saturating_add(1));
+                    }
                     _ => {}
                 }
                 if let Some(state) = fact(event, channel) {
@@ -334,6 +362,15 @@ impl Call {
             }
         }
         None
+    }
+
+    /// What is wanted of our video has changed, in a session that can send it.
+    fn video(&self, change: impl FnOnce(&mut WantedVideo)) {
+        self.calls.change(self.guild, |call| {
+            if let Some(video) = &mut call.video {
+                change(video);
+            }
+        });
     }
 
     /// Whoever joins where the session is already may know nothing of it: a leave just before may not have come here.

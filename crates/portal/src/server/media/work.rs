@@ -148,7 +148,7 @@ impl Media {
             let Some(host) = self.rooms.get_mut(&key) else {
                 return;
             };
-            let outward = match host.output() {
+            let outward = match host.output(now) {
                 Ok(Some(outward)) => outward,
                 Ok(None) => break,
                 Err(_) => return self.break_room(key),
