@@ -1,41 +1,28 @@
 // The portal's page: joins the call with the microphone, or to listen only. The token is in the address, behind "#", which is
 // sent to nobody.
-import { Session } from './session.js';
 import { Level } from './level.js';
+import { People } from './people.js';
+import { reason } from './reasons.js';
+import { Session } from './session.js';
+import { ticket } from './ticket.js';
 
 const $ = (id) => document.getElementById(id);
 
 let session = null;
 let microphone = null;
-let people = [];
+let there = [];
 const speaking = new Set();
+const people = new People();
+/** Which attempt to join it is: one that was given up goes no further. */
+let turn = 0;
 /** Why the last connection ended, until there is another. */
 let trouble = '';
+/** Nothing can be done with this address. */
+let fatal = false;
 const sent = new Level();
 const heard = new Level();
 
-/** What a token says of itself; it is the portal that checks it. */
-function claims(token) {
-  const [, body] = token.split('.');
-  const bytes = Uint8Array.from(atob(body.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(bytes));
-}
-
-/** The token of the address and what it says; throws what is wrong with it, for people. */
-function ticket() {
-  const token = decodeURIComponent(location.hash.slice(1));
-  if (!token) throw new Error('This address has no token. Open the whole link that you were given, with what comes after “#”.');
-  let said;
-  try {
-    said = claims(token);
-  } catch {
-    throw new Error('The token in this address is damaged. Open the whole link that you were given.');
-  }
-  if (said.exp * 1000 < Date.now()) {
-    throw new Error(`This link expired on ${new Date(said.exp * 1000).toLocaleString()}. Ask for a new one.`);
-  }
-  return { token, said };
-}
+const ANEW = 'Ask whoever gave it to you for a new one.';
 
 const MICROPHONE_ERRORS = {
   NotAllowedError: 'This page may not use the microphone. Allow it beside the address, and join again; or listen only.',
@@ -55,60 +42,67 @@ async function openMicrophone() {
 
 async function join(withMicrophone) {
   leave();
-  show('joining');
+  const mine = turn;
+  show('joining', 'leave');
   try {
-    const { token } = ticket();
-    microphone = withMicrophone ? await openMicrophone() : null;
+    const { token } = ticket(ANEW);
+    const opened = withMicrophone ? await openMicrophone() : null;
+    if (mine !== turn) return opened?.stop();
+    microphone = opened;
     if (microphone) {
       sent.follow(new MediaStream([microphone]));
       microphone.onended = () => fail('The microphone was unplugged. Join again with another one, or listen only.');
     }
     session = new Session(token, microphone, hear);
   } catch (error) {
-    fail(error.message);
+    if (mine === turn) fail(error.message);
   }
+  return undefined;
 }
 
-function leave() {
+function leave(focus) {
+  turn += 1;
   session?.leave();
   session = null;
   microphone?.stop();
   microphone = null;
   sent.stop();
   heard.stop();
-  people = [];
+  there = [];
   speaking.clear();
   trouble = '';
   $('mute').setAttribute('aria-pressed', 'false');
   $('voices').srcObject = null;
-  show('idle');
+  show('idle', focus);
 }
 
-function fail(message) {
+function fail(message, focus = 'join') {
   leave();
   trouble = message;
-  show('failed');
+  show('failed', focus);
 }
 
 /** What happens in the session. */
 function hear(what, value) {
   switch (what) {
     case 'joined': trouble = ''; show('joined'); break;
-    case 'people': people = value; show(); break;
-    case 'speaking': speaking[value.speaking ? 'add' : 'delete'](value.id); show(); break;
+    case 'people': there = value; show(); break;
+    case 'speaking':
+      speaking[value.speaking ? 'add' : 'delete'](value.id);
+      people.speaks(value.id, value.speaking);
+      break;
     case 'stream':
       $('voices').srcObject = value;
-      $('voices').play().catch((error) => fail(`The browser plays no sound: ${error.message}`));
+      $('voices').play().catch((error) => fail(`The browser plays no sound: ${error.message}. Join again.`));
       heard.follow(value);
       break;
     case 'lost':
       speaking.clear();
-      trouble = value;
+      people.quiet();
+      trouble = typeof value === 'string' ? value : reason(value, ANEW);
       show('lost');
       break;
-    case 'refused':
-      fail([401, 403].includes(value.status) ? `The portal does not accept this link (${value.message}). Ask for a new one.` : value.message);
-      break;
+    case 'refused': fail(reason(value, ANEW)); break;
   }
 }
 
@@ -127,41 +121,39 @@ const STATES = {
   lost: 'Connecting again …',
 };
 
-function show(state = document.body.dataset.state) {
+/** Text that did not change is not read out again. */
+function write(id, text) {
+  if ($(id).textContent !== text) $(id).textContent = text;
+}
+
+function show(state = document.body.dataset.state, focus = null) {
   const inside = !['idle', 'failed'].includes(state);
   document.body.dataset.state = state;
   const how = state === 'joined' && !microphone ? ', listening' : state === 'joined' && !microphone.enabled ? ', muted' : '';
-  $('state').textContent = STATES[state] + how;
-  $('error').textContent = trouble;
+  write('state', STATES[state] + how);
+  write('error', trouble);
   $('error').hidden = trouble === '';
-  for (const id of ['join', 'listen']) $(id).hidden = inside;
+  for (const id of ['join', 'listen']) $(id).hidden = inside || fatal;
   for (const id of ['leave', 'sound']) $(id).hidden = !inside;
   for (const id of ['mute', 'own']) $(id).hidden = !inside || !microphone;
   $('call').hidden = state !== 'joined';
-  $('nobody').hidden = people.length > 0;
-  $('people').replaceChildren(...people.map(person));
-}
-
-function person({ id, name }) {
-  const row = document.createElement('li');
-  const called = document.createElement('span');
-  const doing = document.createElement('span');
-  called.textContent = name;
-  doing.textContent = speaking.has(id) ? 'speaks' : '';
-  row.classList.toggle('speaking', speaking.has(id));
-  row.append(called, doing);
-  return row;
+  $('nobody').hidden = there.length > 0;
+  people.show([[$('people'), there.map((person) => ({ ...person, speaking: speaking.has(person.id) }))]]);
+  // The button that was pressed is gone.
+  if (focus) $(focus).focus();
 }
 
 /** Whose call this is, and as whom one joins it. */
 function greet() {
+  fatal = false;
   leave();
   try {
-    const { said } = ticket();
+    const { said } = ticket(ANEW);
     $('portal').textContent = said.name ? `${said.portal}, as ${said.name}` : said.portal;
     document.title = `${said.portal} | Portal`;
   } catch (error) {
-    fail(error.message);
+    fatal = true;
+    fail(error.message, null);
   }
 }
 
@@ -173,13 +165,13 @@ function measure() {
 
 $('join').addEventListener('click', () => join(true));
 $('listen').addEventListener('click', () => join(false));
-$('leave').addEventListener('click', leave);
+$('leave').addEventListener('click', () => leave('join'));
 $('mute').addEventListener('click', mute);
 $('volume').addEventListener('input', () => { $('voices').volume = $('volume').value / 100; });
 addEventListener('keydown', (event) => {
   if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey) mute();
 });
 addEventListener('hashchange', greet);
-addEventListener('pagehide', leave);
+addEventListener('pagehide', () => leave());
 greet();
 measure();

@@ -1,10 +1,9 @@
 // One browser in a portal's call: its microphone goes there and the call's mix comes back, by WebRTC; a data channel tells who is
 // there. It is set up by one request to `peer`, beside this page. Whoever makes a Session hears of everything by `tell(what, value)`:
-// "joined" | "people" Array | "speaking" {id, speaking} | "stream" MediaStream | "lost" reason | "refused" {status, message}
+// "joined" | "people" Array | "speaking" {id, speaking} | "stream" MediaStream | "lost" reason, which is words or the portal's {error, message} | "refused" {error, message}
+import { Connection } from './connection.js';
 
 const SETUP_MS = 20_000;
-/** A path that is interrupted may come back by itself. */
-const INTERRUPTION_MS = 5_000;
 /** How often the portal is asked whether it is there. */
 const PULSE_MS = 500;
 /** At first it is tried at once, but not by all pages in the same moment. */
@@ -46,12 +45,12 @@ export class Session {
     this.#attempt = attempt;
   }
 
-  #refused(attempt, { status, message, wait }) {
+  #refused(attempt, { status, error, message, wait }) {
     // A portal that is not open may be so later, and one that is full has room later.
-    if (status >= 500 || [404, 408, 409, 429].includes(status)) this.#again(attempt, message, wait);
+    if (status >= 500 || [404, 408, 409, 429].includes(status)) this.#again(attempt, { error, message }, wait);
     else {
       this.leave();
-      this.#tell('refused', { status, message });
+      this.#tell('refused', { error, message });
     }
   }
 
@@ -69,36 +68,26 @@ export class Session {
   }
 }
 
-class Attempt {
-  #headers;
+class Attempt extends Connection {
   #tell;
-  #peer = new RTCPeerConnection();
-  #control = this.#peer.createDataChannel('vsk-control');
-  /** Where the portal ends this session. */
-  #location = null;
-  #aborted = new AbortController();
-  #setup;
-  #interruption;
+  #control = this.peer.createDataChannel('vsk-control');
   #pulse;
   #answered = true;
   #asking = false;
   #joined = null;
 
   constructor(token, track, tell) {
-    this.#headers = { authorization: `Bearer ${token}` };
+    super(token, SETUP_MS, (what, value) => (what === 'lost' || what === 'refused') && tell(what, value));
     this.#tell = tell;
-    this.#setup = setTimeout(() => this.#tell('lost', 'The portal did not welcome this page.'), SETUP_MS);
-    const peer = this.#peer;
-    if (track) peer.addTrack(track, new MediaStream([track]));
-    else peer.addTransceiver('audio', { direction: 'recvonly' });
-    peer.ontrack = ({ track: heard }) => this.#tell('stream', new MediaStream([heard]));
-    peer.onconnectionstatechange = () => this.#watch();
+    if (track) this.peer.addTrack(track, new MediaStream([track]));
+    else this.peer.addTransceiver('audio', { direction: 'recvonly' });
+    this.peer.ontrack = ({ track: heard }) => this.#tell('stream', new MediaStream([heard]));
     this.#control.onopen = () => this.#say({
       type: 'hello', proto: 1, role: 'listener', voice: { codec: 'opus', frame_ms: 20, channels: 1, rate: 48000 }, listens: 'mix',
     });
     this.#control.onmessage = ({ data }) => this.#hear(JSON.parse(data));
     this.#control.onclose = () => this.#tell('lost', 'The connection was lost.');
-    this.#offer().catch((error) => this.#tell('lost', error instanceof TypeError ? 'The portal does not answer.' : error.message));
+    this.offer('peer');
   }
 
   lasted() {
@@ -106,41 +95,9 @@ class Attempt {
   }
 
   end() {
-    clearTimeout(this.#setup);
-    clearTimeout(this.#interruption);
     clearInterval(this.#pulse);
-    this.#aborted.abort();
     this.#say({ type: 'bye' });
-    // Also when the page is being left.
-    if (this.#location) fetch(this.#location, { method: 'DELETE', headers: this.#headers, keepalive: true }).catch(() => {});
-    this.#location = null;
-    this.#peer.close();
-  }
-
-  async #offer() {
-    await this.#peer.setLocalDescription();
-    // Our candidates need not be in it: the portal sees where the checks come from.
-    const answer = await fetch('peer', {
-      method: 'POST',
-      headers: { ...this.#headers, 'content-type': 'application/sdp' },
-      body: this.#peer.localDescription.sdp,
-      signal: this.#aborted.signal,
-    });
-    if (answer.status !== 201) {
-      const { message } = await answer.json().catch(() => ({}));
-      const wait = 1000 * (Number(answer.headers.get('retry-after')) || 0);
-      this.#tell('refused', { status: answer.status, message: message ?? `The portal answered ${answer.status}.`, wait });
-      return;
-    }
-    this.#location = new URL(answer.headers.get('location'), answer.url).href;
-    await this.#peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-  }
-
-  #watch() {
-    clearTimeout(this.#interruption);
-    const state = this.#peer.connectionState;
-    if (state === 'failed') this.#tell('lost', 'There is no way to the portal: its UDP port may be closed on the way.');
-    if (state === 'disconnected') this.#interruption = setTimeout(() => this.#tell('lost', 'The connection was lost.'), INTERRUPTION_MS);
+    super.end();
   }
 
   /** A portal that is killed says good-bye to nobody, and WebRTC takes long to notice. One that has no answer is asked by HTTP whom it knows. */
@@ -152,12 +109,8 @@ class Attempt {
     }
     if (this.#asking) return;
     this.#asking = true;
-    fetch(this.#location, {
-      method: 'PATCH',
-      headers: { ...this.#headers, 'content-type': 'application/trickle-ice-sdpfrag' },
-      body: 'a=end-of-candidates',
-      signal: this.#aborted.signal,
-    }).then(async (answer) => {
+    const fragment = { 'content-type': 'application/trickle-ice-sdpfrag' };
+    this.ask(this.location, { method: 'PATCH', headers: fragment, body: 'a=end-of-candidates' }).then(async (answer) => {
       // A 404 of a proxy says nothing of the session.
       const { error } = answer.status === 404 ? await answer.json() : {};
       if (error === 'no_session' || error === 'no_portal') this.#tell('lost', 'The portal has begun anew.');
@@ -171,7 +124,7 @@ class Attempt {
   #hear(message) {
     switch (message.type) {
       case 'welcome':
-        clearTimeout(this.#setup);
+        this.ready();
         this.#joined = performance.now();
         this.#pulse = setInterval(() => this.#beat(), PULSE_MS);
         this.#tell('joined');

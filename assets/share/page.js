@@ -1,4 +1,6 @@
 // Shares camera or screen in a portal. The token is in the address, behind "#", which is sent to nobody. Nothing is sent before "Go on air".
+import { reason } from './reasons.js';
+import { ticket } from './ticket.js';
 import { Whip } from './whip.js';
 
 const $ = (id) => document.getElementById(id);
@@ -9,32 +11,26 @@ let kind = 'camera';
 let whip = null;
 let air = { on_air: false, viewers: 0 };
 let trouble = '';
+/** A camera that comes when it is wanted no longer is of another turn. */
+let turn = 0;
 let said = { portal: 'the portal' };
 
+const ANEW = 'Ask for a new one in Discord, with /share.';
+
 /** The token of the address; throws what is wrong with it, for people. */
-function ticket() {
-  const token = decodeURIComponent(location.hash.slice(1));
-  if (!token) throw new Error('This address has no token. Open the whole link that you were given, with what comes after “#”.');
-  try {
-    const [, body] = token.split('.');
-    const bytes = Uint8Array.from(atob(body.replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
-    said = JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    throw new Error('The token in this address is damaged. Open the whole link that you were given.');
-  }
-  if (said.exp * 1000 < Date.now()) throw new Error('This link is over. Ask for a new one in Discord: /share');
+function pass() {
+  const { token, said: claims } = ticket(ANEW);
+  said = claims;
   return token;
 }
-
-const WORDS = { camera: 'camera', screen: 'screen', microphone: 'microphone' };
 
 function refusal(what, error) {
   switch (error.name) {
     case 'NotAllowedError':
-      return what === 'screen' ? 'No screen was chosen, or this page may not have it.' : `This page may not use the ${WORDS[what]}. Allow it beside the address, and try again.`;
-    case 'NotFoundError': return `There is no ${WORDS[what]}.`;
-    case 'NotReadableError': return `The ${WORDS[what]} is in use by another program. Close that, and try again.`;
-    default: return `The ${WORDS[what]} cannot be used: ${error.message}`;
+      return what === 'screen' ? 'No screen was chosen. Choose again; if your browser asks nothing, allow it beside the address.' : `This page may not use the ${what}. Allow it beside the address, and try again.`;
+    case 'NotFoundError': return `There is no ${what}. Plug one in, and try again.`;
+    case 'NotReadableError': return `The ${what} is in use by another program. Close that, and try again.`;
+    default: return `The ${what} cannot be used: ${error.message}`;
   }
 }
 
@@ -56,23 +52,33 @@ const screen = (audio) => open('screen', () => devices.getDisplayMedia({ video: 
 async function choose(what) {
   const sound = document.querySelector('[name="sound"]:checked').value;
   close();
+  const mine = turn;
   trouble = '';
   show('asking');
   try {
-    stream = what === 'screen' ? await screen(sound === 'screen') : await camera({ facingMode: 'user' });
+    const opened = what === 'screen' ? await screen(sound === 'screen') : await camera({ facingMode: 'user' });
+    if (mine !== turn) return end(opened);
+    stream = opened;
     kind = what;
-    if (sound === 'microphone') for (const track of (await microphone()).getTracks()) stream.addTrack(track);
+    if (sound === 'microphone') {
+      const voice = await microphone();
+      if (mine !== turn) return end(voice);
+      for (const track of voice.getTracks()) stream.addTrack(track);
+    }
     const [picture] = stream.getVideoTracks();
     picture.contentHint = what === 'screen' ? 'detail' : 'motion';
     stream.getTracks().forEach(follow);
     await list(picture);
+    if (mine !== turn) return undefined;
     $('preview').srcObject = stream;
     show('preview', 'go');
   } catch (error) {
+    if (mine !== turn) return undefined;
     close();
     trouble = error.message;
     show('choose', what);
   }
+  return undefined;
 }
 
 /** The browser ends tracks too: a screen's by a button of its own, a camera's when it is unplugged. */
@@ -96,21 +102,25 @@ async function change() {
   // Phones open one at a time.
   before.onended = before.onmute = null;
   before.stop();
+  const mine = turn;
   try {
-    const [picture] = (await camera({ deviceId: { exact: $('which').value } })).getVideoTracks();
+    const opened = await camera({ deviceId: { exact: $('which').value } });
+    if (mine !== turn) return end(opened);
+    const [picture] = opened.getVideoTracks();
     stream.removeTrack(before);
     stream.addTrack(picture);
     follow(picture);
     whip?.replace(picture);
     $('preview').srcObject = stream;
   } catch (error) {
-    over(error.message);
+    if (mine === turn) over(error.message);
   }
+  return undefined;
 }
 
 function go() {
   try {
-    const token = ticket();
+    const token = pass();
     trouble = '';
     air = { on_air: false, viewers: 0 };
     whip = new Whip(token, stream, kind, hear);
@@ -124,29 +134,37 @@ function go() {
 function hear(what, value) {
   switch (what) {
     case 'air': air = value; trouble = ''; show('live'); break;
-    case 'lost': air = { on_air: false, viewers: 0 }; trouble = value; show('lost'); break;
+    case 'lost':
+      air = { on_air: false, viewers: 0 };
+      trouble = typeof value === 'string' ? value : reason(value, ANEW);
+      show('lost');
+      break;
     case 'over': over(why(value)); break;
   }
 }
 
 function why({ error, message }) {
   switch (error) {
-    case 'stopped': return 'A moderator has ended this. Nobody sees you.';
+    case 'stopped': return 'A moderator has ended this. Nobody sees you. Ask one to allow it again.';
     case 'no_portal': return 'The portal is closed. Nobody sees you.';
     case 'gave_up': return `The portal could not be reached for two minutes (${message}). Nobody sees you.`;
-    case 'token_expired': return 'This link is over. Ask for a new one in Discord: /share';
-    default: return `The portal does not take this: ${message}`;
+    default: return reason({ error, message }, ANEW);
+  }
+}
+
+function end(opened) {
+  for (const track of opened?.getTracks() ?? []) {
+    track.onended = track.onmute = track.onunmute = null;
+    track.stop();
   }
 }
 
 /** Camera and microphone are off after it. */
 function close() {
+  turn += 1;
   whip?.stop();
   whip = null;
-  for (const track of stream?.getTracks() ?? []) {
-    track.onended = track.onmute = track.onunmute = null;
-    track.stop();
-  }
+  end(stream);
   stream = null;
   $('preview').srcObject = null;
   air = { on_air: false, viewers: 0 };
@@ -231,7 +249,7 @@ function greet() {
   trouble = '';
   fatal = false;
   try {
-    ticket();
+    pass();
     if (!devices) throw new Error('Browsers give camera and screen only to pages by https, or from this machine.');
   } catch (error) {
     fatal = true;

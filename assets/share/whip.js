@@ -1,19 +1,17 @@
 // One browser that publishes to a portal by WHIP, and comes again by itself when the connection is lost. The portal is asked every second how that is, which also
 // gives a token for the next time. Whoever makes one hears of everything by `tell(what, value)`:
-// "air" {on_air, viewers} | "lost" reason | "over" {error, message}, after which nothing comes.
+// "air" {on_air, viewers} | "lost" reason, which is words or the portal's {error, message} | "over" {error, message}, after which nothing comes.
+import { Connection } from './connection.js';
 
 const ASK_MS = 1_000;
 /** How long one may take to be connected. */
 const SETUP_MS = 20_000;
-/** A path that is interrupted may come back by itself. */
-const INTERRUPTION_MS = 5_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8_000;
 /** Nobody is on air again, unaware, long after he was seen last. */
 const GIVE_UP_MS = 120_000;
 /** A portal that begins anew is there again by then; else it was closed. */
 const CLOSED_MS = 5_000;
-const FAREWELL_MS = 2_000;
 
 /** Whoever cannot take the camera whole gets the small one. Of a screen nothing could be read there. */
 const ENCODINGS = {
@@ -72,7 +70,7 @@ export class Whip {
   #refused({ status, error, message, wait }) {
     const anew = status === 404 && this.#seen !== null && performance.now() - this.#seen < CLOSED_MS;
     if (anew) this.#again('The portal begins anew.');
-    else if (status >= 500 || [408, 429].includes(status)) this.#again(message, wait);
+    else if (status >= 500 || [408, 429].includes(status)) this.#again({ error, message }, wait);
     else this.#over(error, message);
   }
 
@@ -84,7 +82,7 @@ export class Whip {
   async #again(reason, atLeast = 0) {
     const attempt = this.#attempt;
     const since = this.#seen ?? attempt.born;
-    if (performance.now() - since > GIVE_UP_MS) return this.#over('gave_up', reason);
+    if (performance.now() - since > GIVE_UP_MS) return this.#over('gave_up', reason.message ?? reason);
     this.#attempt = null;
     this.#tell('lost', reason);
     clearTimeout(this.#timer);
@@ -96,29 +94,24 @@ export class Whip {
   }
 }
 
-class Attempt {
-  born = performance.now();
-  #token;
+class Attempt extends Connection {
   #tell;
-  #peer = new RTCPeerConnection();
   #video;
-  /** Where the portal has this session. */
-  #location = null;
-  #aborted = new AbortController();
-  #timers = {};
+  #asks;
 
   constructor(token, stream, encodings, tell) {
-    this.#token = token;
+    super(token, SETUP_MS, (what, value) => {
+      // The portal has ended it, and says why when it is asked.
+      if (what === 'closed') this.#air();
+      else if (what !== 'connected') tell(what, value);
+    });
     this.#tell = tell;
-    const peer = this.#peer;
     for (const track of stream.getTracks()) {
       const more = track.kind === 'video' ? { sendEncodings: encodings } : {};
-      const { sender } = peer.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...more });
+      const { sender } = this.peer.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...more });
       if (track.kind === 'video') this.#video = sender;
     }
-    peer.onconnectionstatechange = () => this.#watch();
-    this.#timers.setup = setTimeout(() => this.#lost('The connection does not come up: UDP may be closed on the way to the portal.'), SETUP_MS);
-    this.#offer().catch((error) => this.#lost(error instanceof TypeError ? 'The portal does not answer.' : error.message));
+    this.offer('../whip').then(() => this.location && this.#air());
   }
 
   replace(track) {
@@ -126,72 +119,30 @@ class Attempt {
   }
 
   end() {
-    for (const timer of Object.values(this.#timers)) clearTimeout(timer);
-    this.#aborted.abort();
-    // Also when the page is being left.
-    if (this.#location) {
-      fetch(this.#location, { method: 'DELETE', headers: this.#headers(), keepalive: true, signal: AbortSignal.timeout(FAREWELL_MS) }).catch(() => {});
-    }
-    this.#location = null;
-    this.#peer.close();
-  }
-
-  #headers() {
-    return { authorization: `Bearer ${this.#token}` };
-  }
-
-  #lost(reason) {
-    this.#tell('lost', reason);
-  }
-
-  async #refused(answer) {
-    const { error, message } = await answer.json().catch(() => ({}));
-    const wait = 1000 * (Number(answer.headers.get('retry-after')) || 0);
-    this.#tell('refused', { status: answer.status, error, message: message ?? `The portal answered ${answer.status}.`, wait });
-  }
-
-  async #offer() {
-    await this.#peer.setLocalDescription();
-    const answer = await fetch('../whip', {
-      method: 'POST',
-      headers: { ...this.#headers(), 'content-type': 'application/sdp' },
-      body: this.#peer.localDescription.sdp,
-      signal: this.#aborted.signal,
-    });
-    if (answer.status !== 201) return this.#refused(answer);
-    this.#location = new URL(answer.headers.get('location'), answer.url).href;
-    await this.#peer.setRemoteDescription({ type: 'answer', sdp: await answer.text() });
-    this.#ask();
-  }
-
-  #watch() {
-    clearTimeout(this.#timers.interruption);
-    const state = this.#peer.connectionState;
-    if (state === 'failed') this.#lost('The connection was lost.');
-    if (state === 'disconnected') this.#timers.interruption = setTimeout(() => this.#lost('The connection was lost.'), INTERRUPTION_MS);
-    // The portal has ended it, and says why when it is asked.
-    if (state === 'closed') this.#ask();
+    clearTimeout(this.#asks);
+    super.end();
   }
 
   /** Asks how it is, and again a second later. */
-  async #ask() {
-    clearTimeout(this.#timers.ask);
+  async #air() {
+    clearTimeout(this.#asks);
     try {
-      const answer = await fetch(`${this.#location}/air`, { headers: this.#headers(), signal: this.#aborted.signal });
+      const answer = await this.ask(`${this.location}/air`);
       const { error } = answer.ok ? {} : await answer.clone().json().catch(() => ({}));
       if (answer.ok) this.#hear(await answer.json());
       // Why it has ended is said to the next offer.
-      else if (error === 'no_session') return this.#lost('The connection has ended.');
-      else if (error === 'no_portal' || [401, 403].includes(answer.status)) return await this.#refused(answer);
+      else if (error === 'no_session') return this.#tell('lost', 'The connection has ended.');
+      else if (error === 'no_portal' || [401, 403].includes(answer.status)) return await this.refuse(answer);
     } catch {
       // It, or the network, is away: it is asked again, and WebRTC notices too.
     }
-    if (!this.#aborted.signal.aborted) this.#timers.ask = setTimeout(() => this.#ask(), ASK_MS);
+    if (!this.over) this.#asks = setTimeout(() => this.#air(), ASK_MS);
+    return undefined;
   }
 
   #hear(air) {
-    this.#token = air.token ?? this.#token;
-    if (air.connected) clearTimeout(this.#timers.setup);
+    this.token = air.token ?? this.token;
+    if (air.connected) this.ready();
     this.#tell('air', air);
   }
 }

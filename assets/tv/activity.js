@@ -18,10 +18,17 @@ async function ask(body) {
     method: body ? 'POST' : 'GET',
     headers: body ? { 'content-type': 'application/json' } : {},
     body: body && JSON.stringify(body),
-  });
+  }).catch(() => { throw new Error('The server does not answer. Check your network, and try again.'); });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.message ?? `The server answered ${response.status}.`);
-  return answer;
+  if (response.ok) return answer;
+  // What is no answer of Uro's comes from a mapping that leads elsewhere.
+  throw new Error(answer.message ?? `World TV is not set up right here: the server answered ${response.status}. Tell whoever runs this server to look at the Activity’s URL mappings.`);
+}
+
+/** What Discord calls the application. Its client shows an Activity at a host of that name, so nobody has to be asked. */
+async function application() {
+  const [, id] = /^(\d+)\.discordsays\.com$/.exec(location.hostname) ?? [];
+  return id ?? (await ask(null)).client_id;
 }
 
 export class Activity {
@@ -30,9 +37,9 @@ export class Activity {
   #pass = null;
 
   static async begin() {
-    const { client_id: client } = await ask(null);
+    const client = await application();
     const sdk = new DiscordSDK(client);
-    await within(READY, sdk.ready(), 'Discord does not answer. Close the activity and open it again.');
+    await within(READY, sdk.ready(), 'Discord does not answer. Close the Activity and open it again.');
     return new Activity(sdk, client);
   }
 
@@ -41,20 +48,29 @@ export class Activity {
     this.#client = client;
   }
 
-  /** `{portal, token}`, good for a while yet. */
-  async pass(again = false) {
-    if (!again && this.#pass && this.#pass.until - Date.now() > SOON) return this.#pass;
+  /** `{portal, token}`, good for a while yet. Those who want it at the same time get the same. */
+  pass(again = false) {
+    const { until = Infinity } = this.#pass ?? {};
+    if (again || !this.#pass || until - Date.now() < SOON) {
+      const wanted = this.#ask();
+      this.#pass = wanted;
+      wanted.then(({ seconds }) => { wanted.until = Date.now() + seconds * 1000; }, () => {
+        if (this.#pass === wanted) this.#pass = null;
+      });
+    }
+    return this.#pass;
+  }
+
+  async #ask() {
     const { code } = await this.#sdk.commands.authorize({
       client_id: this.#client,
       response_type: 'code',
       state: '',
       prompt: 'none',
       scope: ['identify'],
-    });
-    const { instanceId: instance } = this.#sdk;
-    const { portal, token, expires_in: seconds } = await ask({ code, instance });
-    this.#pass = { portal, token, until: Date.now() + seconds * 1000 };
-    return this.#pass;
+    }).catch((error) => { throw new Error(`Discord does not say who you are (${error?.message ?? error}). Close the Activity, open it again, and allow it.`); });
+    const { portal, token, expires_in: seconds } = await ask({ code });
+    return { portal, token, seconds };
   }
 
   /** `changed(small)`: whether it is shown as a small picture beside something else. */

@@ -1,9 +1,11 @@
 // World TV: the world's picture, its sound, and who is there. In Discord it is an Activity, where there is no WebRTC: all comes by one WebSocket. Elsewhere
 // it is a page with a token behind "#" of its address, which plays by WebRTC if it can, and else as in Discord.
-import * as people from './people.js';
+import { People } from './people.js';
 import { Picture } from './picture.js';
+import { reason } from './reasons.js';
 import { Socket } from './socket.js';
 import { Sound } from './sound.js';
+import { ticket } from './ticket.js';
 import { Whep } from './whep.js';
 
 const $ = (id) => document.getElementById(id);
@@ -13,44 +15,54 @@ const inDiscord = query.has('frame_id');
 /** Without a new picture for so long, it is said that it stands still. Milliseconds. */
 const STILL = 3_000;
 
+/** Discord may give another token for one that is over; not without end. Milliseconds. */
+const RENEWED = 60_000;
+
+const ANEW = 'Ask for a new one in Discord, with /watch.';
+
 const STATES = {
-  connecting: 'Connecting …',
-  waiting: 'Nobody shows a picture of the world. You see it here as soon as somebody does.',
-  still: 'The picture stands still. It goes on by itself.',
-  live: 'Live',
-  lost: 'Connecting again …',
-  refused: 'World TV cannot be shown.',
+  connecting: () => 'Connecting …',
+  waiting: () => {
+    if (!air) return 'Nobody shows a picture of the world just now. It appears here as soon as somebody does.';
+    if (takes().includes(air)) return 'The picture is on its way …';
+    return `The picture is ${NAMES[air] ?? air}, which ${inDiscord ? 'Discord does not show on this device. Try it on a computer' : 'this browser does not show. Try Chrome, Edge or Safari'}.`;
+  },
+  still: () => 'The picture stands still. It goes on by itself.',
+  live: () => 'Live',
+  lost: () => 'Connecting again …',
+  refused: () => 'World TV cannot be shown.',
 };
 
-/** What programs call it, for people. */
-const REASONS = {
-  token_expired: 'This link has expired. Ask for a new one.',
-  bad_token: 'This link is not accepted. Ask for a new one.',
-  other_role: 'This link is not for watching. Ask for another one.',
-  other_portal: 'This link is for another portal. Ask for another one.',
-  no_portal: 'The portal is not open. It is tried again by itself.',
-  portal_full: 'There are as many viewers as there may be. It is tried again by itself.',
-  token_in_use: 'This link is open too often already. Close it elsewhere; it is tried again by itself.',
-  too_many_of_yours: 'You are here as often as one may be. Close it elsewhere; it is tried again by itself.',
-  too_many_peers: 'There are too many viewers from your network. It is tried again by itself.',
-  too_often: 'That was too often. It is tried again by itself.',
-};
+const NAMES = { H264: 'H.264 video', VP8: 'VP8 video', JPEG: 'JPEG' };
 
 let state = 'connecting';
+/** Which beginning it is: one that is no longer the newest goes no further. */
+let turn = 0;
 let socket = null;
 let whep = null;
+/** In Discord: what speaks with it, once that is there. The SDK is loaded beside everything else, and nowhere but there. */
 let activity = null;
+let entering = null;
 let renewed = -Infinity;
+/** How often the connection was lost since it was there. */
+let losses = 0;
 /** Where what is seen comes from: 'webrtc' or 'socket'. */
 let way = 'socket';
 let shownAt = null;
 let drawnAt = null;
 let soundOn = false;
 let codecs = [];
+/** Of what kind the picture is that is on air, as the portal calls it; null: nobody shows one. */
+let air = null;
 
+const people = new People();
 const sound = new Sound();
-const picture = new Picture($('canvas'), () => sound.now(), (what) => {
+const picture = new Picture($('canvas'), () => sound.now(), (what, codec) => {
   if (what === 'key') socket?.say({ op: 'key' });
+  if (what === 'unable') {
+    codecs = codecs.filter((it) => it !== codec);
+    socket?.again();
+  }
   if (what === 'shown') {
     drawnAt = performance.now();
     face('canvas');
@@ -63,15 +75,18 @@ function face(shown) {
   for (const id of ['canvas', 'video']) $(id).hidden = id !== shown;
 }
 
-function show(next, error = '') {
-  if (next !== state) {
-    state = next;
-    document.body.dataset.state = next;
-    $('state').textContent = STATES[next];
+/** `again`: whether trying again may help. */
+function show(next, error = '', again = next === 'lost') {
+  state = next;
+  document.body.dataset.state = next;
+  for (const [id, text] of [['state', STATES[next]()], ['error', error]]) {
+    // Text that did not change is not read out again.
+    if ($(id).textContent !== text) $(id).textContent = text;
   }
-  if ($('error').textContent !== error) $('error').textContent = error;
   $('error').hidden = error === '';
-  $('again').hidden = !['refused', 'lost'].includes(next);
+  // The button that was pressed is gone.
+  if (!again && document.activeElement === $('again')) $('stage').focus();
+  $('again').hidden = !again;
 }
 
 /** A picture was shown. */
@@ -80,24 +95,11 @@ function seen() {
   if (['connecting', 'waiting', 'still', 'lost'].includes(state)) show('live');
 }
 
-/** What a token says of itself; it is the portal that checks it. */
-function claims(token) {
-  const bytes = Uint8Array.from(atob(token.split('.')[1].replace(/-/g, '+').replace(/_/g, '/')), (letter) => letter.charCodeAt(0));
-  return JSON.parse(new TextDecoder().decode(bytes));
-}
-
-/** The token of the address; throws what is wrong with it, for people. */
-function ticket() {
-  const token = decodeURIComponent(location.hash.slice(1));
-  if (!token) throw new Error('This address has no token. Open the whole link that you were given, with what comes after “#”.');
-  let said;
-  try {
-    said = claims(token);
-  } catch {
-    throw new Error('The token in this address is damaged. Open the whole link that you were given.');
-  }
-  if (said.exp * 1000 < Date.now()) throw new Error(REASONS.token_expired);
-  return { token, portal: said.portal };
+/** What can be shown, whichever way it comes. */
+function takes() {
+  if (way === 'socket') return [...codecs, 'JPEG'];
+  const known = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  return [...known.map(({ mimeType }) => mimeType.replace('video/', '')), 'JPEG'];
 }
 
 function address(path) {
@@ -112,24 +114,20 @@ function listen(url, pass) {
     const { token } = await pass();
     const bySocket = way === 'socket';
     // WebRTC has no whole pictures, of which Godot's worlds are.
-    return { token, video: [...(bySocket ? codecs : []), 'JPEG'], audio: bySocket && soundOn };
+    return { token, video: bySocket ? takes() : ['JPEG'], audio: bySocket && soundOn };
   };
   socket = new Socket(url, hello, heard);
-}
-
-/** What this browser cannot do, for people. */
-function unable() {
-  return way === 'socket' && codecs.length === 0 ? 'This browser decodes no video here. You see who is there, and worlds that send single pictures.' : '';
 }
 
 /** What the socket tells. */
 function heard(what, value) {
   switch (what) {
     case 'open':
+      losses = 0;
+      air = null;
       picture.flush();
       sound.flush();
       if (document.hidden) socket.say({ op: 'pause' });
-      if (state !== 'live') show('waiting', unable());
       break;
     case 'word': word(value); break;
     case 'frame':
@@ -138,46 +136,64 @@ function heard(what, value) {
       if (value.kind === 3) picture.whole(value);
       break;
     case 'lost':
+      losses += 1;
       people.quiet();
-      if (way === 'socket' || state !== 'live') show('lost', reason(value.error));
+      if (way === 'socket' || state !== 'live') show('lost', why(value) || (losses > 1 ? 'The portal does not answer. This page goes on by itself when it does.' : ''));
       break;
     case 'refused':
       // In Discord there may be another token. One that is refused again at once would be asked for without end.
-      if (activity && value.code === 4401 && performance.now() - renewed > 60_000) {
+      if (activity && value.code === 4401 && performance.now() - renewed > RENEWED) {
         renewed = performance.now();
-        activity.pass(true).then(begin, (error) => show('refused', error.message));
+        begin(true);
         break;
       }
-      stop();
-      show('refused', reason(value.error) || `The portal ended the conversation (${value.code}).`);
+      refuse(why(value) || `The portal has ended it (${value.code}).`);
       break;
   }
 }
 
-function reason(error) {
-  return error ? (REASONS[error.error] ?? error.message ?? '') : '';
+function why({ error }) {
+  return error ? reason(error, ANEW) : '';
+}
+
+/** It is over until somebody does something about it: in Discord, or on a page that was loaded, that may be to try again. */
+function refuse(error, again = inDiscord) {
+  stop();
+  show('refused', error, again);
 }
 
 function word(value) {
   switch (value.op) {
     case 'video': picture.codec = value.codec; break;
-    case 'people': people.show(value); break;
+    case 'air':
+      air = value.picture;
+      if (state === 'waiting' || (air === null && ['live', 'still'].includes(state))) show('waiting');
+      break;
+    case 'people':
+      who(value);
+      // It comes behind `air` at first.
+      if (['connecting', 'lost'].includes(state)) show('waiting');
+      break;
     case 'speaking': people.speaks(value.id, value.speaking); break;
   }
 }
 
+/** Who is there. */
+function who({ world, call, more }) {
+  document.body.classList.add('known');
+  people.show([[$('world'), world], [$('call'), call]]);
+  $('no-world').hidden = world.length > 0;
+  $('no-call').hidden = call.length > 0;
+  $('more').hidden = more === 0;
+  $('more').textContent = more ? `and ${more} more` : '';
+  $('count').textContent = String(world.length + call.length + more);
+}
+
 /** By WebRTC, or not at all. */
-async function webrtc(url, token) {
-  const player = new Whep(token);
-  const back = () => {
+function webrtc(url, token) {
+  const player = new Whep(token, url, $('video'), (what) => {
     if (whep !== player) return;
-    whep = null;
-    player.close();
-    bySocket();
-  };
-  whep = player;
-  try {
-    await player.play(url, $('video'), back);
+    if (what === 'ended') return bySocket();
     face('video');
     const each = () => {
       if (whep !== player) return;
@@ -186,45 +202,47 @@ async function webrtc(url, token) {
       $('video').requestVideoFrameCallback(each);
     };
     $('video').requestVideoFrameCallback(each);
-  } catch {
-    back();
-  }
+  });
+  whep = player;
 }
 
 /** From now on all comes by the socket. */
 function bySocket() {
+  whep?.end();
+  whep = null;
   way = 'socket';
   $('video').srcObject = null;
   face('canvas');
+  if (soundOn) sound.start().catch(silent);
   socket?.again();
 }
 
 function stop() {
+  turn += 1;
   socket?.close();
   socket = null;
-  whep?.close();
+  whep?.end();
   whep = null;
+  air = null;
+  losses = 0;
   picture.flush();
   sound.flush();
   people.quiet();
 }
 
-async function begin() {
+async function begin(anew = false) {
   stop();
+  const mine = turn;
   show('connecting');
-  codecs = await Picture.codecs();
   try {
-    if (inDiscord) {
+    const [known, discord] = await Promise.all([Picture.codecs(), inDiscord ? join(anew) : null]);
+    if (mine !== turn) return;
+    codecs = known;
+    if (discord) {
       way = 'socket';
-      if (!activity) {
-        const { Activity } = await import('./activity.js');
-        activity = await Activity.begin();
-        await activity.follow((small) => document.body.classList.toggle('small', small));
-      }
-      const { portal } = await activity.pass();
-      listen(address(`${portal}/tv`), () => activity.pass());
+      listen(address(`${discord.portal}/tv`), () => activity.pass());
     } else {
-      const { token, portal } = ticket();
+      const { token, said: { portal } } = ticket(ANEW);
       document.title = `${portal} | World TV`;
       const able = 'RTCPeerConnection' in globalThis && 'requestVideoFrameCallback' in HTMLVideoElement.prototype;
       way = able && query.get('by') !== 'websocket' ? 'webrtc' : 'socket';
@@ -232,9 +250,35 @@ async function begin() {
       if (way === 'webrtc') webrtc(address('../whep'), token);
     }
   } catch (error) {
-    stop();
-    show('refused', error.message);
+    if (mine === turn) refuse(error.message);
   }
+}
+
+/** What Discord gives: `{portal, token}`. */
+async function join(anew) {
+  // Of two SDKs in a page each would hear the other's answers.
+  entering ??= enter();
+  try {
+    activity = await entering;
+  } catch (error) {
+    entering = null;
+    throw error;
+  }
+  return activity.pass(anew);
+}
+
+async function enter() {
+  const { Activity } = await import('./activity.js');
+  const came = await Activity.begin();
+  came.follow((small) => document.body.classList.toggle('small', small));
+  return came;
+}
+
+function silent(error) {
+  soundOn = false;
+  $('note').textContent = `The browser plays no sound (${error.message}). Press “Sound” again.`;
+  $('sound').setAttribute('aria-pressed', 'false');
+  $('loud').hidden = true;
 }
 
 async function turnSound() {
@@ -251,11 +295,11 @@ async function turnSound() {
       socket?.again();
     }
   } catch (error) {
-    soundOn = false;
-    $('note').textContent = `The browser plays no sound: ${error.message}`;
+    return silent(error);
   }
   $('sound').setAttribute('aria-pressed', String(soundOn));
   $('loud').hidden = !soundOn;
+  return undefined;
 }
 
 function turnPeople(there = !document.body.classList.contains('with-people')) {
@@ -286,8 +330,12 @@ document.addEventListener('visibilitychange', () => {
   if (document.hidden) {
     picture.flush();
     sound.flush();
+    socket?.say({ op: 'pause' });
+  } else {
+    shownAt = performance.now();
+    socket?.say({ op: 'start' });
+    socket?.wake();
   }
-  socket?.say({ op: document.hidden ? 'pause' : 'start' });
 });
 addEventListener('keydown', (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
@@ -296,7 +344,7 @@ addEventListener('keydown', (event) => {
   if (event.key === 'f') turnFull();
 });
 addEventListener('online', () => socket?.hurry());
-addEventListener('hashchange', begin);
+addEventListener('hashchange', () => begin());
 addEventListener('pagehide', stop);
 addEventListener('pageshow', ({ persisted }) => {
   if (persisted) begin();

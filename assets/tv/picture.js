@@ -21,6 +21,9 @@ const APART = 2_000_000;
 /** Between two requests for a keyframe. Milliseconds. */
 const ASKED = 1_000;
 
+/** A decoder that fails so often, and shows nothing meanwhile, is none for these pictures, whatever it says of itself. */
+const FAILURES = 3;
+
 export class Picture {
   #canvas;
   #context;
@@ -36,10 +39,12 @@ export class Picture {
   #next = null;
   #asked = 0;
   #running = true;
+  /** How often the decoder failed since something was drawn. */
+  #failures = 0;
   drawn = 0;
   dropped = 0;
 
-  /** `clock()` is what is heard now, or null; `tell(what)` hears of `key` (one is needed) and `shown`. */
+  /** `clock()` is what is heard now, or null; `tell(what, value)` hears of `key` (one is needed), `shown`, and `unable` with the name of a codec. */
   constructor(canvas, clock, tell) {
     this.#canvas = canvas;
     this.#context = canvas.getContext('2d', { alpha: false });
@@ -186,6 +191,11 @@ export class Picture {
   #broken(decoder) {
     if (decoder && decoder !== this.#decoder) return;
     this.#close();
+    this.#failures += 1;
+    if (this.#failures >= FAILURES) {
+      this.#failures = 0;
+      this.#tell('unable', this.#codec.startsWith('avc1') ? 'H264' : 'VP8');
+    }
     this.#need();
   }
 
@@ -209,6 +219,7 @@ export class Picture {
     }
     this.#context.drawImage(frame.bitmap ?? frame, 0, 0, width, height);
     frame.close();
+    this.#failures = 0;
     this.drawn += 1;
     this.#tell('shown');
   }

@@ -1,11 +1,13 @@
 // The conversation with a portal, by one WebSocket (docs/portal.md, "World TV"). It is kept up: when it breaks there is another one, later and
-// later, until the portal says that it is no use.
+// later, until the portal says that it is no use. While the page is hidden none is begun, but as soon as it is seen.
 
 /** What comes in front of a frame. */
 const HEADER = 12;
 
-/** After so long without an answer to a ping, the connection is given up. Milliseconds. */
+/** A connection is given up that has said nothing for so long since a ping. Milliseconds. */
 const SILENCE = 9_000;
+/** The same when the page is seen again: whoever looks at a dead one does not wait so long. */
+const AWAKE = 3_000;
 const PING = 2_500;
 
 /** How often the portal is told what came: it holds back by that, as nothing else shows what waits on the way. */
@@ -30,7 +32,8 @@ export class Socket {
   #again = null;
   #count = 0;
   #acked = 0;
-  #heard = 0;
+  /** Since when an answer of the portal is waited for; null: it has answered. */
+  #asked = null;
   #error = null;
   #over = false;
 
@@ -51,9 +54,16 @@ export class Socket {
 
   /** At once, and not when the pause is over: the network is back, or somebody asks for it. */
   hurry() {
-    if (this.#again === null || this.#over) return;
+    if (this.#socket || this.#over || document.hidden) return;
     this.#pause = PAUSE[0];
     this.#connect();
+  }
+
+  /** The page is seen again. A connection may have died meanwhile without a word. */
+  wake() {
+    this.hurry();
+    this.#ping();
+    this.#timers.push(setTimeout(() => this.#listen(AWAKE), AWAKE));
   }
 
   /** Anew, because what is to be said first is something else. */
@@ -73,19 +83,20 @@ export class Socket {
 
   #rest() {
     clearTimeout(this.#again);
-    this.#again = null;
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  async #connect() {
+  #connect() {
     this.#rest();
     const socket = new WebSocket(this.#url);
     socket.binaryType = 'arraybuffer';
     this.#socket = socket;
     this.#count = this.#acked = 0;
     this.#error = null;
-    this.#heard = performance.now();
+    this.#asked = performance.now();
+    this.#timers.push(setInterval(() => this.#listen(SILENCE), PING));
     socket.onopen = async () => {
+      this.#asked = null;
       let hello;
       try {
         hello = await this.#hello();
@@ -100,7 +111,7 @@ export class Socket {
     };
     socket.onmessage = ({ data }) => {
       if (socket !== this.#socket) return;
-      this.#heard = performance.now();
+      this.#asked = null;
       if (typeof data === 'string') this.#word(JSON.parse(data));
       else this.#frame(data);
     };
@@ -110,14 +121,18 @@ export class Socket {
   }
 
   #ping() {
-    if (performance.now() - this.#heard > SILENCE) {
-      // A connection that is dead closes by itself only much later.
-      const socket = this.#socket;
-      this.#closed(1006);
-      socket.close();
-      return;
-    }
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#asked ??= performance.now();
     this.say({ op: 'ping', t: performance.now() });
+  }
+
+  /** Timers of a hidden page run once a minute: what counts is how long ago it was asked, and not heard. */
+  #listen(silence) {
+    if (this.#asked === null || performance.now() - this.#asked < silence) return;
+    // A connection that is dead closes by itself only much later.
+    const socket = this.#socket;
+    this.#closed(1006);
+    socket?.close();
   }
 
   #ack() {
@@ -158,9 +173,9 @@ export class Socket {
       return;
     }
     this.#tell('lost', why);
-    const least = LATER.has(code) ? PAUSE[1] / 2 : 0;
+    const least = LATER.has(code) || this.#error ? PAUSE[1] / 2 : 0;
     const pause = Math.max(this.#pause, least) * (0.75 + Math.random() / 2);
     this.#pause = Math.min(this.#pause * 2, PAUSE[1]);
-    this.#again = setTimeout(() => this.#connect(), pause);
+    this.#again = setTimeout(() => document.hidden || this.#connect(), pause);
   }
 }

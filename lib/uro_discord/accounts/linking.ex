@@ -291,7 +291,7 @@ defmodule UroDiscord.Accounts.Linking do
   # What is wrong with the application is for the log, where its owner looks.
   defp failed(%Error{status: status, message: message} = error) do
     cond do
-      message =~ "invalid_client" or message =~ "redirect_uri" ->
+      OAuth.misconfigured?(error) ->
         Logger.error(
           "accounts: Discord does not know this application, its secret or its redirect: compare client_id, client_secret and public_url of " <>
             "`config :uro_discord, accounts:` with the OAuth2 page of the Discord developer portal (#{message})"

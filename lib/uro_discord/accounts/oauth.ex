@@ -88,6 +88,10 @@ defmodule UroDiscord.Accounts.OAuth do
   @spec grant_over?(Error.t()) :: boolean()
   def grant_over?(%Error{status: status, message: message}), do: status == 400 and message =~ "invalid_grant"
 
+  @doc "Whether Discord does not know the application as it is configured here: its id, its secret, or where it sends people back to. Only its admin mends that."
+  @spec misconfigured?(Error.t()) :: boolean()
+  def misconfigured?(%Error{message: message}), do: message =~ "invalid_client" or message =~ "redirect_uri"
+
   @doc "The same of the access token that a request was made with."
   @spec token_over?(Error.t()) :: boolean()
   def token_over?(%Error{code: code}) when code in [@invalid_token | @refused], do: true

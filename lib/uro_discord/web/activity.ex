@@ -86,12 +86,25 @@ defmodule UroDiscord.Web.Activity do
 
   # It is read by people.
   defp refused(%Error{} = error) do
-    # Whatever Discord says of a code that is none: a wrong secret of ours would be 401.
-    if error.status == 400 do
-      Response.error(400, "bad_code", "Discord does not say who you are. Close the activity and open it again.")
-    else
-      Logger.warning("somebody could not be let in to World TV: #{Exception.message(error)}")
-      Response.later("Discord does not answer just now. Try again in a moment.")
+    cond do
+      OAuth.misconfigured?(error) ->
+        Logger.error(
+          "portal: [activity:]: Discord does not know this application or its secret: compare client_id and client_secret of `accounts:` with the OAuth2 page of the Developer Portal, " <>
+            "which has to have any one redirect (#{Exception.message(error)})"
+        )
+
+        message =
+          "World TV is not set up right on this server, so nobody can watch it here. Tell whoever runs the bot; its log says what to change."
+
+        Response.error(500, "not_set_up", message)
+
+      # Whatever else Discord says of a code.
+      error.status == 400 ->
+        Response.error(400, "bad_code", "Discord does not say who you are. Close the Activity and open it again.")
+
+      true ->
+        Logger.warning("somebody could not be let in to World TV: #{Exception.message(error)}")
+        Response.later("Discord does not answer just now. Try again in a moment.")
     end
   end
 end

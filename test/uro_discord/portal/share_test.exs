@@ -197,7 +197,7 @@ defmodule UroDiscord.Portal.ShareTest do
 
     assert use_command(sim, ["portal", "stop"], %{who: "bob"}) =~ "What **Bob** publishes is ended"
     assert %{"good" => true, "error" => error, "tracks" => []} = ended = ask(browser, "wait ended")
-    assert error == "A moderator has ended this. Nobody sees you."
+    assert error == "A moderator has ended this. Nobody sees you. Ask one to allow it again."
     assert ended["wrong"] == []
     assert {:peer_left, %{who: ^who}, "stopped"} = heard(&match?({:peer_left, %{who: ^who}, "stopped"}, &1))
     assert use_command(sim, ["portal", "who"]) =~ "Stopped: <@#{person(sim, "bob")}> until <t:"

@@ -18,7 +18,7 @@ defmodule UroDiscord.Portal.TvTest do
         # The simulator's page is where Discord's client would be.
         origins: [sim.info["page"] |> URI.merge("/") |> to_string() |> String.trim_trailing("/")]
       ],
-      accounts: [client_secret: sim.info["client_secret"]]
+      accounts: [client_secret: Map.get(context, :client_secret, sim.info["client_secret"])]
     )
 
     {:ok, "world"} = Portal.open(:world)
@@ -106,6 +106,22 @@ defmodule UroDiscord.Portal.TvTest do
     assert {400, %{"error" => "bad_request"}} = post(base, [])
     enters(sim, "alice", nil)
     assert {403, %{"error" => "not_in_call"}} = pass(sim, base, "alice")
+  end
+
+  @tag client_secret: "not-the-secret-of-this-application"
+  test "a wrong secret is told as what it is, and is in no log", %{sim: sim, base: base} do
+    enters(sim, "alice")
+
+    log =
+      ExUnit.CaptureLog.capture_log(fn ->
+        for _twice <- 1..2,
+            do:
+              assert({500, %{"error" => "not_set_up", "message" => said}} = pass(sim, base, "alice")) &&
+                assert(said =~ "Tell whoever runs the bot")
+      end)
+
+    assert log =~ "compare client_id and client_secret"
+    refute log =~ "not-the-secret"
   end
 
   @tag needs: :clients

@@ -22,11 +22,15 @@ macro_rules! files {
     };
 }
 
+/// What all pages have beside them.
+const COMMON: [File; 5] =
+    files!["common", "base.css" "connection.js" "people.js" "reasons.js" "ticket.js"];
+
 const JOIN: [File; 5] = files!["portal", "index.html" "page.css" "page.js" "session.js" "level.js"];
 
-const TV: [File; 11] = files![
-    "tv", "index.html" "page.css" "page.js" "people.js" "picture.js" "ring.js" "socket.js" "sound.js"
-    "whep.js" "activity.js" "sdk.js"
+const TV: [File; 10] = files![
+    "tv", "index.html" "page.css" "page.js" "picture.js" "ring.js" "socket.js" "sound.js" "whep.js"
+    "activity.js" "sdk.js"
 ];
 
 const SHARE: [File; 4] = files!["share", "index.html" "page.css" "page.js" "whip.js"];
@@ -87,7 +91,8 @@ fn moved(last: &str) -> Option<Response<Body>> {
 
 fn file(files: &[File], name: &str, frames: &str) -> Option<Response<Body>> {
     let name = if name.is_empty() { "index.html" } else { name };
-    let (_, content) = files.iter().find(|(file, _)| *file == name)?;
+    let mut there = files.iter().chain(&COMMON);
+    let (_, content) = there.find(|(file, _)| *file == name)?;
     let kind = match name.rsplit_once('.') {
         Some((_, "html")) => HTML,
         Some((_, "css")) => CSS,
@@ -143,6 +148,14 @@ mod tests {
         assert_eq!(kind("/portal/lobby/share/whip.js"), JAVASCRIPT);
         assert_eq!(kind("/portal/"), HTML);
         assert_eq!(kind("/portal/sdk.js"), JAVASCRIPT);
+        for folder in [
+            "/portal",
+            "/portal/lobby",
+            "/portal/lobby/tv",
+            "/portal/lobby/share",
+        ] {
+            assert_eq!(kind(&format!("{folder}/base.css")), CSS);
+        }
         for other in [
             "/portal/lobby/whep",
             "/portal/a.b/",

@@ -28,7 +28,7 @@ use super::{
 };
 
 const KEY: &str = "a key of the tests, of 32 bytes at least";
-const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/portal");
+const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets");
 const PAGE: &str = include_str!("page.html");
 
 /// It ends when it is dropped.
@@ -169,6 +169,8 @@ async fn page(request: Request, next: Next) -> Response {
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    let file = std::fs::read(format!("{ASSETS}/{name}")).unwrap();
+    let own = std::fs::read(format!("{ASSETS}/portal/{name}"));
+    let file = own.or_else(|_| std::fs::read(format!("{ASSETS}/common/{name}")));
+    let file = file.unwrap();
     ([(CONTENT_TYPE, kind)], file).into_response()
 }

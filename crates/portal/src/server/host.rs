@@ -63,6 +63,8 @@ pub(super) enum Outward {
     Jpeg(PeerId, Jpeg),
     /// A peer is to send a keyframe of this stream.
     Keyframe(PeerId, u32),
+    /// The picture that is on air is of another kind: pages are told.
+    Kind(Option<&'static str>),
 }
 
 impl Host {
@@ -150,6 +152,11 @@ impl Host {
     pub(super) fn still(&self, now: Instant) -> Option<Bytes> {
         let jpeg = self.stage.as_ref()?.still(now)?;
         Some(jpeg.bytes.clone())
+    }
+
+    /// Of what kind the picture is that is on air.
+    pub(super) fn picture_kind(&self) -> Option<&'static str> {
+        self.stage.as_ref()?.kind()
     }
 
     /// Whose camera is on air.
@@ -309,6 +316,7 @@ impl Host {
                     let text = control::on_air(peer.map(|peer| peer.0));
                     return Ok(Some(Outward::Say(text)));
                 }
+                Some(VideoOutput::Kind(kind)) => return Ok(Some(Outward::Kind(kind))),
                 None if stage.is_empty() => self.stage = None,
                 None => break,
             }

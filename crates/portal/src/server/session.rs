@@ -511,13 +511,14 @@ impl Session {
     }
 
     /// The room has taken a page.
-    pub(super) fn greet(&mut self, people: &People) {
+    pub(super) fn greet(&mut self, picture: Option<&str>, people: &People) {
         let hello = Said::Hello {
             name: &self.name,
             audio: self.wants.hears,
         };
         if let Some(page) = self.peer.page() {
             page.tell(hello.text());
+            page.tell(Said::Air { picture }.text());
             page.tell(Said::People(people).text());
         }
     }

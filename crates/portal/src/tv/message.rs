@@ -16,7 +16,7 @@ pub(crate) const VOICE: u8 = 2;
 pub(crate) const WHOLE: u8 = 3;
 
 /// What a page calls whole pictures, among codecs.
-const JPEG: &str = "JPEG";
+pub(crate) const JPEG: &str = "JPEG";
 
 /// Its second byte: it can be decoded without others; something before it is missing.
 pub(crate) const KEY: u8 = 1;
@@ -105,6 +105,8 @@ pub(crate) enum Said<'a> {
     Hello { name: &'a str, audio: bool },
     /// How the pictures are encoded that come next, as WebCodecs calls it.
     Video { codec: &'a str },
+    /// Of what kind the picture is that is on air, as a hello names what a page takes; none: nobody shows one.
+    Air { picture: Option<&'a str> },
     /// The answer to a ping, and what time it is for frames.
     Pong { t: f64, pts: i64 },
     /// Somebody began to speak, or ended.
@@ -193,6 +195,9 @@ mod tests {
         };
         let text = r#"{"op":"error","error":"no_portal","message":"it is \"not\" there"}"#;
         assert_eq!(error.text(), text);
+        let air = |picture| Said::Air { picture }.text();
+        assert_eq!(air(Some("VP8")), r#"{"op":"air","picture":"VP8"}"#);
+        assert_eq!(air(None), r#"{"op":"air","picture":null}"#);
         let pong = Said::Pong { t: 1.5, pts: -3 }.text();
         assert_eq!(pong, r#"{"op":"pong","t":1.5,"pts":-3}"#);
     }

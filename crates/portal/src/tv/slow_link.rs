@@ -87,7 +87,7 @@ fn a_slow_link_gets_the_smaller_layer() {
                         let asked = layers.iter_mut().find(|layer| layer.ssrc == ssrc);
                         asked.unwrap().key = true;
                     }
-                    VideoOutput::OnAir(_) | VideoOutput::Jpeg { .. } => {}
+                    VideoOutput::OnAir(_) | VideoOutput::Kind(_) | VideoOutput::Jpeg { .. } => {}
                 }
             }
             match tv.event() {

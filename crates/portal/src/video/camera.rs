@@ -8,6 +8,7 @@ use uro_discord_media::vp8;
 use super::pace::Meter;
 use super::{CameraHealth, Jpeg, LARGEST, VideoFormat, VideoPacket};
 use crate::room::PeerId;
+use crate::tv::message::JPEG;
 
 /// Layers of a camera. Browsers have three; a camera that begins anew has another stream.
 const LAYERS: usize = 6;
@@ -130,6 +131,15 @@ impl Camera {
     pub(super) fn still(&self, now: Instant) -> Option<&Jpeg> {
         let (jpeg, came) = self.still.as_ref()?;
         (now.saturating_duration_since(*came) < OLD).then_some(jpeg)
+    }
+
+    /// Of what kind its picture is, as pages call it: how it is encoded, or [`JPEG`] of whole pictures. Packets that come only now and then are of one that stands still.
+    pub(super) fn kind(&self, now: Instant) -> Option<&'static str> {
+        let newest = self.layers.iter().filter(|layer| layer.lives(now));
+        match newest.max_by_key(|layer| layer.heard) {
+            Some(layer) => Some(layer.format.codec.name()),
+            None => self.still(now).map(|_| JPEG),
+        }
     }
 
     /// The layers that it sends now, the largest first.

@@ -90,6 +90,8 @@ pub(crate) enum VideoOutput {
     Keyframe { camera: PeerId, ssrc: u32 },
     /// Another camera is on air, or none.
     OnAir(Option<PeerId>),
+    /// What is on air is of another kind now, as [`Camera::kind`] says.
+    Kind(Option<&'static str>),
 }
 
 /// How a camera is.
@@ -144,6 +146,8 @@ pub(crate) struct Stage {
     /// Whose camera is wanted on air, as tokens call him; `None`: the first that came.
     wanted: Option<String>,
     on_air: Option<PeerId>,
+    /// Of what kind the picture is that is on air, as was told.
+    kind: Option<&'static str>,
     tick: Option<Instant>,
     output: VecDeque<VideoOutput>,
 }
@@ -156,6 +160,7 @@ impl Stage {
             onlookers: BTreeMap::new(),
             wanted: None,
             on_air: None,
+            kind: None,
             tick: None,
             output: VecDeque::new(),
         }
@@ -169,6 +174,20 @@ impl Stage {
     /// Whose camera viewers see.
     pub(crate) fn on_air(&self) -> Option<PeerId> {
         self.on_air
+    }
+
+    /// Of what kind the picture is that viewers see, if any comes.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        self.kind
+    }
+
+    fn tell_kind(&mut self, now: Instant) {
+        let on_air = self.on_air.and_then(|on_air| self.cameras.get(&on_air));
+        let kind = on_air.and_then(|camera| camera.kind(now));
+        if kind != self.kind {
+            self.kind = kind;
+            put(&mut self.output, VideoOutput::Kind(kind));
+        }
     }
 
     /// A camera comes, or is there already. `subject` is who sends it, as his token has it.
@@ -225,6 +244,7 @@ impl Stage {
             put(&mut self.output, VideoOutput::OnAir(chosen));
             self.show_all(now);
         }
+        self.tell_kind(now);
         self.aim_all(now);
         self.wake(now);
     }
@@ -238,6 +258,7 @@ impl Stage {
         };
         let Some((number, new)) = taken else { return };
         if new && self.on_air == Some(peer) {
+            self.tell_kind(now);
             // Perhaps it is the one that is wanted, and then this packet is seen already.
             return self.aim_all(now);
         }
@@ -259,6 +280,7 @@ impl Stage {
         let first = camera.still(now).is_none();
         camera.picture(now, jpeg);
         if self.on_air == Some(peer) {
+            self.tell_kind(now);
             self.show_all(now);
             if first {
                 // Those who see no such pictures see nothing more of the camera before.
@@ -360,6 +382,7 @@ impl Stage {
                 onlooker.camera = None;
             }
         }
+        self.tell_kind(now);
         self.aim_all(now);
         self.wake(now);
     }
@@ -523,7 +546,8 @@ pub(crate) mod fuzzing {
                         assert!((8..12).contains(&viewer.0));
                         stage.shown(now, viewer, 1, what & 1 == 0);
                     }
-                    VideoOutput::Keyframe { .. } | VideoOutput::OnAir(_) => {}
+                    VideoOutput::Keyframe { .. } | VideoOutput::OnAir(_) | VideoOutput::Kind(_) => {
+                    }
                 }
             }
         }

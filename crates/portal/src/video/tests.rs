@@ -76,6 +76,8 @@ struct Scene {
     shown: Vec<(PeerId, Bytes)>,
     asked: Vec<(PeerId, u32)>,
     on_air: Option<PeerId>,
+    /// Of what kind the picture is, as was told.
+    kinds: Vec<Option<&'static str>>,
 }
 
 const BOTH: [VideoFormat; 2] = [
@@ -99,6 +101,7 @@ impl Scene {
             shown: Vec::new(),
             asked: Vec::new(),
             on_air: None,
+            kinds: Vec::new(),
         }
     }
 
@@ -117,6 +120,7 @@ impl Scene {
                 }
                 VideoOutput::Keyframe { camera, ssrc } => self.asked.push((camera, ssrc)),
                 VideoOutput::OnAir(peer) => self.on_air = peer,
+                VideoOutput::Kind(kind) => self.kinds.push(kind),
             }
         }
     }
@@ -701,4 +705,32 @@ fn a_whole_picture_does_not_stay_for_ever() {
     scene.shown();
     scene.look(8, true);
     assert_eq!(scene.shown(), []);
+}
+
+#[test]
+fn it_is_told_of_what_kind_the_picture_is() {
+    let mut show = Scene::new();
+    let mut first = Source::new(1, VideoCodec::H264);
+    let mut second = Source::new(2, VideoCodec::Vp8);
+    show.publish(&first, "a");
+    assert!(show.kinds.is_empty(), "nothing came of it yet");
+    show.frame(&mut first, true);
+    show.frame(&mut first, false);
+    assert_eq!(show.kinds, [Some("H264")]);
+    // Another one is not on air, until it is wanted.
+    show.publish(&second, "b");
+    show.frame(&mut second, true);
+    assert_eq!(show.kinds.len(), 1);
+    show.stage.want(show.now, Some("b".into()));
+    show.drain();
+    assert_eq!(show.kinds, [Some("H264"), Some("VP8")]);
+    // It sends no more, and then it sends whole pictures.
+    show.pass(Duration::from_secs(4));
+    assert_eq!(show.kinds.last(), Some(&None));
+    show.jpeg(2, b"jpeg");
+    assert_eq!(show.kinds.last(), Some(&Some("JPEG")));
+    show.stage.leave(show.now, PeerId(2));
+    show.drain();
+    assert_eq!(show.kinds.last(), Some(&None));
+    assert_eq!(show.kinds.len(), 5);
 }

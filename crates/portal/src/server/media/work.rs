@@ -129,7 +129,8 @@ impl Media {
             session.say(now, control::on_air(Some(peer)));
         }
         if session.line.is_some() {
-            session.greet(&host.people()?);
+            let picture = host.picture_kind();
+            session.greet(picture, &host.people()?);
         }
         host.people_change(now);
         host.picture(now, session.id, session.shows(), session.sees())?;
@@ -224,6 +225,7 @@ impl Media {
                     self.say_all(key, &roster, now);
                 }
                 Outward::Say(text) => self.say_all(key, &text, now),
+                Outward::Kind(picture) => self.tell_pages(key, &Said::Air { picture }.text()),
             }
         }
         let changed = match self.rooms.get_mut(&key) {

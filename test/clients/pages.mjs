@@ -1,0 +1,593 @@
+// The pages of a portal in Chromium, in every state that they have, against a portal that is none: it says what the state needs. Of each state it is looked whether everybody can use
+// it: by axe, and by the keyboard, by touch, at 200 % and on a small phone; and of some, whether the page does what it is to do when it is hidden, started twice, or cannot decode.
+// Says by lines of JSON {state, wrong: [what is wrong, for people]}. With SHOTS=folder it leaves pictures there, of a phone and a desktop, dark and light.
+// usage: pages.mjs ASSETS [STATE…]     (the folder of the pages; only states whose name begins so)
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { launch, serve } from './browser.mjs';
+
+const modules = createRequire(`${process.env.NODE_MODULES}/`);
+const axe = readFileSync(modules.resolve('axe-core/axe.min.js'), 'utf8');
+const [, , assets, ...only] = process.argv;
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+const SIZES = { desktop: { width: 1280, height: 800 }, phone: { width: 390, height: 844 } };
+/** A desktop at 200 %, and the smallest of phones. */
+const NARROW = { zoomed: { width: 640, height: 400 }, small: { width: 320, height: 568 } };
+/** Of a side of what is touched. */
+const LEAST = 44;
+const TYPES = { html: 'text/html; charset=utf-8', css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8' };
+/** As the bridge has it (crates/bridge/src/http/pages.rs). */
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const browser = await launch();
+
+/** The files as the bridge has them: those of a page beside its path, with those of all pages. */
+const served = await serve((path) => {
+  const parts = path.split('/').slice(2);
+  const file = parts.pop() || 'index.html';
+  // An Activity is asked for without a portal.
+  const page = parts.length === 0 ? 'tv' : parts[1] ?? 'portal';
+  for (const there of [page, 'common']) {
+    try {
+      const body = readFileSync(`${assets}/${there}/${file}`);
+      return { body, type: TYPES[file.split('.').at(-1)], headers: { 'content-security-policy': POLICY } };
+    } catch { /* Then it is one of all pages. */ }
+  }
+  return null;
+});
+const ORIGIN = served.origin;
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+function token(more = {}) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  return `${part({ alg: 'HS256' })}.${part({ portal: 'lobby', name: 'Ada', exp: Date.now() / 1000 + 600, ...more })}.signature`;
+}
+
+const PEOPLE = {
+  world: [{ id: 'w1', name: 'Lin', speaking: true }, { id: 'w2', name: 'Somebody whose name is as long as names may be', speaking: false }],
+  call: [{ id: 'c1', name: 'Ann', speaking: false }, { id: 'c2', name: 'Bob', speaking: true }],
+};
+
+const settle = async (of, test, argument) => {
+  for (const end = Date.now() + 8_000; Date.now() < end; await pause(20)) {
+    if (await of.evaluate(test, argument)) return;
+  }
+  throw new Error(`it does not come to that: ${test} ${argument ?? ''}`);
+};
+const state = (page, wanted) => settle(page, (it) => document.body.dataset.state === it, wanted);
+
+/** A whole picture, which needs no encoder of this browser's. */
+let jpeg = null;
+async function picture(page) {
+  jpeg ??= Buffer.from(await page.evaluate(async () => {
+    const canvas = new OffscreenCanvas(640, 360);
+    const context = canvas.getContext('2d');
+    for (const [colour, y, height] of [['#6ea8d8', 0, 200], ['#3d6b35', 200, 160]]) {
+      context.fillStyle = colour;
+      context.fillRect(0, y, 640, height);
+    }
+    const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/jpeg' })).arrayBuffer());
+    return [...bytes];
+  }));
+  const header = Buffer.alloc(12);
+  header.writeUInt8(3, 0);
+  header.writeUInt8(1, 1);
+  return Buffer.concat([header, jpeg]);
+}
+
+/** A portal's side of World TV's WebSocket. `says(said, page's message)` answers; what it knows of the page is in it. */
+class Portal {
+  hellos = [];
+  said = [];
+  open = 0;
+  socket = null;
+  silent = false;
+  refuses = null;
+
+  /** `air`: of what kind the picture is. */
+  constructor(air = null) {
+    this.air = air;
+  }
+
+  take(socket) {
+    this.open += 1;
+    this.socket = socket;
+    const word = (value) => socket.send(JSON.stringify(value));
+    socket.onClose(() => { this.open -= 1; });
+    socket.onMessage((text) => {
+      const said = JSON.parse(text);
+      this.said.push(said);
+      if (this.silent) return;
+      if (said.op === 'ping') word({ op: 'pong', t: said.t, pts: 0 });
+      if (said.op !== 'hello') return;
+      this.hellos.push(said);
+      if (this.refuses) {
+        word({ op: 'error', error: this.refuses.error, message: 'words for programs' });
+        socket.close({ code: this.refuses.code });
+        this.open -= 1;
+        return;
+      }
+      word({ op: 'hello', name: 'lobby', audio: said.audio });
+      word({ op: 'air', picture: this.air });
+      word({ op: 'people', ...PEOPLE, more: 0 });
+    });
+  }
+
+  say(value) {
+    this.socket.send(JSON.stringify(value));
+  }
+
+  /** The page is told of nothing any more, and comes to nobody. */
+  close(code = 4404) {
+    this.open -= 1;
+    this.socket.close({ code });
+  }
+}
+
+/** WebRTC's side of a portal: another page of this browser. Gives an answer, and speaks on `vsk-control`. */
+const far = await (await browser.newContext()).newPage();
+await far.goto('about:blank');
+await far.evaluate(() => {
+  globalThis.peers = [];
+  globalThis.answer = async (sdp) => {
+    const peer = new RTCPeerConnection();
+    globalThis.peers.push(peer);
+    peer.ondatachannel = ({ channel }) => {
+      globalThis.control = channel;
+      channel.onmessage = ({ data }) => {
+        const { type } = JSON.parse(data);
+        const word = (value) => channel.send(JSON.stringify(value));
+        if (type === 'ping') word({ type: 'pong' });
+        if (type !== 'hello') return;
+        word({ type: 'welcome' });
+        word({ type: 'roster', speakers: [{ id: 1, name: 'Ann' }, { id: 2, name: 'Somebody whose name is as long as names may be' }] });
+        word({ type: 'speaking', id: 1, speaking: true });
+      };
+    };
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    await peer.setLocalDescription();
+    if (peer.iceGatheringState !== 'complete') await new Promise((resolve) => { peer.onicegatheringstatechange = () => peer.iceGatheringState === 'complete' && resolve(); });
+    return peer.localDescription.sdp;
+  };
+  globalThis.gone = () => { for (const peer of globalThis.peers.splice(0)) peer.close(); };
+});
+
+/** What a portal answers by HTTP, unless a state says otherwise. */
+const HTTP = {
+  offer: async (request) => ({ status: 201, headers: { location: 'session' }, body: await far.evaluate((sdp) => globalThis.answer(sdp), request.postData()) }),
+  air: () => ({ json: { connected: true, on_air: true, viewers: 3 } }),
+};
+const never = () => new Promise(() => {});
+const refuses = (status, error) => () => ({ status, json: { error, message: 'words for programs' } });
+
+/** A page at an address of ORIGIN. `tv` is a `Portal`; `http` replaces answers of HTTP; `before` runs in the page before everything else. */
+async function open(path, { tv = new Portal(), http = {}, before = null, colorScheme = 'dark', clock = false } = {}) {
+  const context = await browser.newContext({ viewport: SIZES.desktop, colorScheme, permissions: ['camera', 'microphone'] });
+  const page = await context.newPage();
+  if (clock) await page.clock.install();
+  page.on('console', (line) => process.env.LOUD && process.stderr.write(`${line.text()}\n`));
+  page.wrong = [];
+  page.on('pageerror', (error) => page.wrong.push(String(error)));
+  page.on('console', (line) => /Content Security Policy|\[Violation\]/.test(line.text()) && page.wrong.push(line.text()));
+  if (before) await page.addInitScript(before);
+  const answers = { ...HTTP, ...http };
+  await page.routeWebSocket(/\/tv$/, (socket) => tv.take(socket));
+  await page.route(`${ORIGIN}/**`, async (route, request) => {
+    const { pathname } = new URL(request.url());
+    const [, name] = /([^/]*)$/.exec(pathname);
+    const answer = async (what) => route.fulfill(await what(request)).catch(() => {});
+    if (pathname === '/discord/activity') return answer(answers.activity);
+    if (request.method() === 'POST') return answer(answers.offer);
+    if (name === 'air') return answer(answers.air);
+    if (request.method() !== 'GET') return route.fulfill({ status: 200, body: '' });
+    return route.continue();
+  });
+  await page.goto(`${ORIGIN}${path}`);
+  return page;
+}
+
+const TV = `/portal/lobby/tv/?by=websocket#${token()}`;
+const SHARE = `/portal/lobby/share/#${token()}`;
+const JOIN = `/portal/lobby/#${token()}`;
+
+/** World TV, with a picture. */
+async function live(more = {}) {
+  const tv = new Portal('JPEG');
+  const page = await open(TV, { tv, ...more });
+  await state(page, 'waiting');
+  tv.socket.send(await picture(page));
+  await state(page, 'live');
+  return { page, tv };
+}
+
+/** Shown as live until it is looked at: a picture every second. */
+async function watched() {
+  const { page, tv } = await live();
+  const frame = await picture(page);
+  const timer = setInterval(() => tv.socket.send(frame), 500);
+  page.on('close', () => clearInterval(timer));
+  return { page, tv };
+}
+
+async function sharing(more) {
+  const page = await open(SHARE, more);
+  await page.click('#camera');
+  await state(page, 'preview');
+  return page;
+}
+
+async function shared(wanted, more) {
+  const page = await sharing(more);
+  await page.click('#go');
+  await state(page, wanted);
+  return page;
+}
+
+async function joined(button, more) {
+  const page = await open(JOIN, more);
+  await page.click(button);
+  await state(page, 'joined');
+  await settle(page, () => document.querySelectorAll('#people li').length === 2);
+  return page;
+}
+
+/** Every state of every page: the page in that state, and what is to be read there. */
+const STATES = {
+  'tv-connecting': async () => {
+    const tv = new Portal();
+    tv.silent = true;
+    return [await open(TV, { tv }), 'Connecting'];
+  },
+  'tv-waiting': async () => {
+    const page = await open(TV);
+    await state(page, 'waiting');
+    return [page, 'Nobody shows a picture of the world just now.'];
+  },
+  'tv-codec': async () => {
+    const page = await open(TV, { tv: new Portal('H264'), before: () => { delete globalThis.VideoDecoder; } });
+    await state(page, 'waiting');
+    return [page, 'The picture is H.264 video, which this browser does not show. Try Chrome, Edge or Safari.'];
+  },
+  'tv-live': async () => [(await watched()).page, 'Lin'],
+  'tv-sound': async () => {
+    const { page, tv } = await watched();
+    await page.click('#sound');
+    await settle(page, () => !document.getElementById('loud').hidden);
+    for (const end = Date.now() + 5_000; tv.hellos.at(-1).audio !== true && Date.now() < end;) await pause(20);
+    if (tv.hellos.at(-1).audio !== true) throw new Error('the portal is not asked for sound');
+    return [page, 'Sound'];
+  },
+  'tv-alone': async () => {
+    const { page } = await watched();
+    await page.click('#who');
+    return [page, 'People'];
+  },
+  'tv-small': async () => {
+    const { page } = await watched();
+    await page.evaluate(() => document.body.classList.add('small'));
+    return [page, null];
+  },
+  'tv-still': async () => {
+    const { page } = await live();
+    await state(page, 'still');
+    return [page, 'The picture stands still. It goes on by itself.'];
+  },
+  'tv-lost': async () => {
+    const { page, tv } = await live();
+    tv.refuses = { code: 4404, error: 'no_portal' };
+    tv.close();
+    await settle(page, () => document.getElementById('error').textContent !== '');
+    return [page, 'The portal is not open. This page goes on by itself when somebody opens it.'];
+  },
+  'tv-full': async () => {
+    const tv = new Portal();
+    tv.refuses = { code: 4429, error: 'portal_full' };
+    const page = await open(TV, { tv });
+    await state(page, 'lost');
+    return [page, 'The portal is full.'];
+  },
+  'tv-no-token': async () => {
+    const page = await open('/portal/lobby/tv/');
+    await state(page, 'refused');
+    return [page, 'Open the whole link that you were given'];
+  },
+  'tv-expired': async () => {
+    const page = await open(`/portal/lobby/tv/#${token({ exp: 1_700_000_000 })}`);
+    await state(page, 'refused');
+    return [page, 'Ask for a new one in Discord, with /watch.'];
+  },
+  'tv-other-portal': async () => {
+    const tv = new Portal();
+    tv.refuses = { code: 4403, error: 'other_portal' };
+    const page = await open(TV, { tv });
+    await state(page, 'refused');
+    return [page, 'This link is for another portal.'];
+  },
+  'activity-refused': async () => {
+    const page = await open('/portal/?frame_id=x&instance_id=i&platform=desktop', { http: { activity: refuses(404, 'not_configured') } });
+    await state(page, 'refused');
+    return [page, 'Try again'];
+  },
+  'share-choose': async () => [await open(SHARE), 'Nobody sees you.'],
+  'share-no-token': async () => [await open('/portal/lobby/share/'), 'Open the whole link that you were given'],
+  'share-asking': async () => {
+    const page = await open(SHARE, { before: () => { navigator.mediaDevices.getUserMedia = () => new Promise(() => {}); } });
+    await page.click('#camera');
+    return [page, 'Your browser asks you'];
+  },
+  'share-no-camera': async () => {
+    const page = await open(SHARE, { before: () => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotFoundError'); }; } });
+    await page.click('#camera');
+    await settle(page, () => !document.getElementById('error').hidden);
+    return [page, 'There is no camera. Plug one in, and try again.'];
+  },
+  'share-preview': async () => [await sharing(), 'Nobody sees you yet.'],
+  'share-joining': async () => [await shared('joining', { http: { offer: never } }), 'Connecting'],
+  'share-live': async () => [await shared('live'), 'You are on air in lobby.'],
+  'share-not-on-air': async () => [await shared('live', { http: { air: () => ({ json: { connected: true, on_air: false, viewers: 0 } }) } }), 'Somebody else is on air in lobby.'],
+  'share-lost': async () => [await shared('lost', { http: { offer: refuses(503, 'unavailable') } }), 'The portal has too much to do just now.'],
+  'share-ended': async () => {
+    const page = await shared('live');
+    await page.click('#stop');
+    await state(page, 'ended');
+    return [page, 'Camera and microphone are off.'];
+  },
+  'share-stopped': async () => [await shared('ended', { http: { offer: refuses(403, 'stopped') } }), 'A moderator has ended this.'],
+  'join-idle': async () => [await open(JOIN), 'lobby, as Ada'],
+  'join-no-token': async () => [await open('/portal/lobby/'), 'Open the whole link that you were given'],
+  'join-joining': async () => {
+    const page = await open(JOIN, { http: { offer: never } });
+    await page.click('#join');
+    await state(page, 'joining');
+    return [page, 'Connecting'];
+  },
+  'join-joined': async () => [await joined('#join'), 'Ann'],
+  'join-muted': async () => {
+    const page = await joined('#join');
+    await page.click('#mute');
+    return [page, 'In the call, muted'];
+  },
+  'join-listening': async () => [await joined('#listen'), 'In the call, listening'],
+  'join-lost': async () => {
+    let offers = 0;
+    const offer = (request) => (offers++ ? refuses(429, 'portal_full')(request) : HTTP.offer(request));
+    const page = await joined('#listen', { http: { offer } });
+    await far.evaluate(() => globalThis.gone());
+    await state(page, 'lost');
+    await settle(page, () => document.getElementById('error').textContent.startsWith('The portal is full.'));
+    return [page, 'Connecting again'];
+  },
+  'join-refused': async () => {
+    const page = await open(JOIN, { http: { offer: refuses(401, 'bad_token') } });
+    await page.click('#listen');
+    await state(page, 'failed');
+    return [page, 'The portal does not accept this link. Ask whoever gave it to you for a new one.'];
+  },
+};
+
+/** What is not to be operated, or not to be seen, at this size. */
+const sized = (least) => {
+  const wrong = [];
+  const { scrollWidth, clientWidth, scrollHeight, clientHeight } = document.documentElement;
+  if (scrollWidth > clientWidth) wrong.push(`it is ${scrollWidth} px wide in ${clientWidth}`);
+  // What shows a picture is as high as the window; pages to read are as long as they are.
+  if (document.getElementById('stage') && scrollHeight > clientHeight) wrong.push(`it is ${scrollHeight} px high in ${clientHeight}`);
+  for (const it of document.querySelectorAll('button, input, select')) {
+    const target = it.type === 'radio' ? it.closest('label') : it;
+    if (!target.checkVisibility()) continue;
+    const { width, height, left, right } = target.getBoundingClientRect();
+    if (Math.min(width, height) < least) wrong.push(`#${it.id || it.value} is ${Math.round(width)} × ${Math.round(height)}`);
+    if (left < 0 || right > clientWidth) wrong.push(`#${it.id || it.value} is cut off`);
+  }
+  if (document.getAnimations().length > 0) wrong.push('something moves by itself');
+  return wrong;
+};
+
+/** Tab from control to control: each is reached, and seen to be. */
+async function keyboard(page) {
+  const all = await page.evaluate(() => {
+    document.activeElement?.blur();
+    const groups = new Set();
+    return [...document.querySelectorAll('button, input, select')].filter((it) => {
+      if (!it.checkVisibility() || it.disabled) return false;
+      if (it.type !== 'radio') return true;
+      const first = !groups.has(it.name);
+      groups.add(it.name);
+      return first;
+    }).length;
+  });
+  const reached = new Set();
+  const wrong = [];
+  for (let presses = 0; presses < all + 6 && reached.size < all; presses += 1) {
+    await page.keyboard.press('Tab');
+    const on = await page.evaluate(() => {
+      const it = document.activeElement;
+      const { outlineStyle, outlineWidth } = getComputedStyle(it);
+      return { tag: it.localName, name: it.id || it.name, seen: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 };
+    });
+    if (on.tag !== 'body' && !on.seen) wrong.push(`the focus is not to be seen on #${on.name}`);
+    if (['button', 'input', 'select'].includes(on.tag)) reached.add(on.name);
+  }
+  if (reached.size < all) wrong.push(`of ${all} controls Tab reaches ${[...reached]}`);
+  return wrong;
+}
+
+const judge = async (rules) => {
+  const { violations } = await globalThis.axe.run({ resultTypes: ['violations'], ...rules });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`);
+};
+
+async function look(name, page, text) {
+  const wrong = [];
+  const read = await page.evaluate(() => document.body.innerText);
+  if (text && !read.includes(text)) wrong.push(`“${text}” is not to be read: ${read}`);
+  await page.evaluate(axe);
+  for (const [device, size] of Object.entries(SIZES)) {
+    await page.setViewportSize(size);
+    for (const colorScheme of ['dark', 'light']) {
+      await page.emulateMedia({ colorScheme });
+      // In the other colours everything else is as it was.
+      const rules = colorScheme === 'dark' ? {} : { runOnly: ['color-contrast'] };
+      const violations = await page.evaluate(judge, rules);
+      wrong.push(...violations.map((it) => `${device} ${colorScheme} axe ${it}`));
+      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}-${device}-${colorScheme}.png` });
+    }
+    wrong.push(...(await page.evaluate(sized, LEAST)).map((it) => `${device}: ${it}`));
+  }
+  for (const [device, size] of Object.entries(NARROW)) {
+    await page.setViewportSize(size);
+    if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/${name}-${device}.png` });
+    wrong.push(...(await page.evaluate(sized, LEAST)).map((it) => `${device}: ${it}`));
+  }
+  await page.setViewportSize(SIZES.desktop);
+  wrong.push(...await keyboard(page), ...page.wrong);
+  return wrong;
+}
+
+/** Seen or not, as a browser tells a page. */
+const hide = (page, hidden) => page.evaluate((it) => {
+  Object.defineProperty(document, 'hidden', { value: it, configurable: true });
+  document.dispatchEvent(new Event('visibilitychange'));
+}, hidden);
+
+/** What pages do; each gives what is wrong. */
+const DEEDS = {
+  'a page that was hidden for long comes back when it is seen, and dials nobody meanwhile': async () => {
+    const { page, tv } = await live({ clock: true });
+    await hide(page, true);
+    // Timers of a page that is hidden run once a minute.
+    for (let minute = 0; minute < 5; minute += 1) {
+      await page.clock.fastForward(60_000);
+      await pause(50);
+    }
+    const wrong = tv.hellos.length === 1 ? [] : [`a connection that is good was begun anew ${tv.hellos.length - 1} times`];
+    tv.close(1006);
+    for (let minute = 0; minute < 5; minute += 1) {
+      await page.clock.fastForward(60_000);
+      await pause(50);
+    }
+    const before = tv.hellos.length;
+    if (before !== 1) wrong.push(`hidden, it dialled ${before - 1} times`);
+    await hide(page, false);
+    await state(page, 'waiting');
+    return [page, wrong];
+  },
+  'a connection that died while the page was hidden is found out soon': async () => {
+    const { page, tv } = await live({ clock: true });
+    await hide(page, true);
+    tv.silent = true;
+    await hide(page, false);
+    tv.silent = false;
+    // What was asked is not answered: it was said to the silence.
+    await page.clock.runFor(3_500);
+    await pause(50);
+    await page.clock.runFor(1_000);
+    for (const end = Date.now() + 5_000; tv.hellos.length < 2 && Date.now() < end;) await pause(20);
+    return [page, tv.hellos.length === 2 ? [] : [`it dialled ${tv.hellos.length - 1} times`]];
+  },
+  'a page that is begun twice has one connection': async () => {
+    const { page, tv } = await live();
+    await page.evaluate(() => { for (let times = 0; times < 3; times += 1) dispatchEvent(new Event('hashchange')); });
+    await state(page, 'waiting');
+    await pause(300);
+    return [page, tv.open === 1 ? [] : [`it has ${tv.open}`]];
+  },
+  'a codec that is not decoded after all is not asked for again': async () => {
+    const tv = new Portal('H264');
+    const page = await open(TV, {
+      tv,
+      before: () => {
+        globalThis.VideoDecoder = class {
+          static async isConfigSupported() { return { supported: true }; }
+          state = 'unconfigured';
+          constructor({ error }) { this.error = error; }
+          configure() { this.state = 'configured'; }
+          decode() { setTimeout(() => this.error(new DOMException('no'))); }
+          close() { this.state = 'closed'; }
+        };
+      },
+    });
+    await state(page, 'waiting');
+    const asked = [tv.hellos[0].video];
+    tv.say({ op: 'video', codec: 'avc1.42e01f' });
+    const frame = Buffer.alloc(40);
+    frame.writeUInt8(1, 0);
+    frame.writeUInt8(1, 1);
+    const end = Date.now() + 8_000;
+    for (; tv.hellos.length < 2 && Date.now() < end; await pause(50)) tv.socket.send(frame);
+    asked.push(tv.hellos[1]?.video);
+    await settle(page, () => document.getElementById('state').textContent.startsWith('The picture is H.264 video'));
+    return [page, JSON.stringify(asked) === '[["H264","VP8","JPEG"],["VP8","JPEG"]]' ? [] : [`it asked for ${JSON.stringify(asked)}`]];
+  },
+  'a screen reader is not told of everybody who speaks': async () => {
+    const { page, tv } = await watched();
+    await page.evaluate(() => {
+      globalThis.changes = 0;
+      const observer = new MutationObserver((changes) => { globalThis.changes += changes.length; });
+      for (const it of document.querySelectorAll('[role="status"], [role="alert"], [aria-live]')) observer.observe(it, { childList: true, characterData: true, subtree: true });
+    });
+    for (let times = 0; times < 20; times += 1) tv.say({ op: 'speaking', id: 'c1', speaking: times % 2 === 0 });
+    tv.say({ op: 'speaking', id: 'c1', speaking: true });
+    await settle(page, () => document.querySelectorAll('#call .speaking').length === 2);
+    const changes = await page.evaluate(() => globalThis.changes);
+    return [page, changes === 0 ? [] : [`it was told of ${changes} changes`]];
+  },
+  'whoever leaves while the browser asks for the microphone is not joined by its answer': async () => {
+    let offers = 0;
+    const offer = (request) => {
+      offers += 1;
+      return HTTP.offer(request);
+    };
+    const page = await open(JOIN, {
+      http: { offer },
+      before: () => {
+        const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+        navigator.mediaDevices.getUserMedia = async (wanted) => {
+          await new Promise((resolve) => { globalThis.allow = resolve; });
+          globalThis.given = await ask(wanted);
+          return globalThis.given;
+        };
+      },
+    });
+    await page.click('#join');
+    await page.click('#leave');
+    await page.evaluate(() => globalThis.allow());
+    await settle(page, () => globalThis.given?.getTracks().every((track) => track.readyState === 'ended'));
+    return [page, offers === 0 && await page.evaluate(() => document.body.dataset.state) === 'idle' ? [] : ['it joined']];
+  },
+  'Enter presses what was chosen, and the focus is where it goes on': async () => {
+    const page = await open(JOIN);
+    await page.focus('#listen');
+    await page.keyboard.press('Enter');
+    await state(page, 'joined');
+    const focus = () => page.evaluate(() => document.activeElement.id);
+    const inside = await focus();
+    await page.keyboard.press('Enter');
+    await state(page, 'idle');
+    const seen = [inside, await focus()];
+    return [page, `${seen}` === 'leave,join' ? [] : [`the focus was on ${seen}`]];
+  },
+};
+
+const wanted = ([name]) => only.length === 0 || only.some((it) => name.startsWith(it));
+for (const [name, make] of Object.entries(STATES).filter(wanted)) {
+  try {
+    const [page, text] = await make();
+    say({ state: name, wrong: await look(name, page, text) });
+    await page.context().close();
+  } catch (error) {
+    say({ state: name, wrong: [String(error.stack)] });
+  }
+}
+for (const [name, make] of Object.entries(DEEDS).filter(wanted)) {
+  try {
+    const [page, wrong] = await make();
+    say({ state: name, wrong: [...wrong, ...page.wrong] });
+    await page.context().close();
+  } catch (error) {
+    say({ state: name, wrong: [String(error.stack)] });
+  }
+}
+served.close();
+await browser.close();
