@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use uro_discord_media::assembler::{Assembler, Packet, Taken};
 use uro_discord_media::rtp::Header;
 use uro_discord_media::window::{Arrival, Window};
-use uro_discord_media::{VideoCodec, feedback, h264, rtcp, rtx, vp8};
+use uro_discord_media::{VideoCodec, feedback, h264, rtcp, rtx, sps, vp8};
 
 pub(crate) const TARGETS: &[(&str, Target)] = &[
     ("media-rtp", rtp),
@@ -96,6 +96,9 @@ fn payloads(mut data: &[u8]) -> Vec<&[u8]> {
 
 /// Payloads to a frame; and a frame to payloads and back, with nothing changed.
 fn h264(data: &[u8]) {
+    if let Some(picture) = sps::read(data) {
+        assert!(picture.width > 0 && picture.height > 0);
+    }
     let _ = h264::depacketize(payloads(data).into_iter(), &mut Vec::new());
     if h264::check(data).is_ok() {
         let payloads = h264::packetize(data, 40);

@@ -1,5 +1,6 @@
-"""aiortc at a portal's pictures: shows a colour by WHIP, or as Godot does by vsk-video, and says what colour it sees by WHEP."""
+"""aiortc at a portal's pictures: shows a colour by WHIP, or as Godot does by vsk-video, and says what colour it sees by WHEP, or in a clip."""
 
+import array
 import asyncio
 import fractions
 import json
@@ -10,34 +11,91 @@ import aiohttp
 import av
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
-from voice_common import obey, tell
+from voice_common import FRAME, obey, pcm, tell
 
 WIDTH, HEIGHT, RATE = 320, 240, 15
 NEAR = 40
 VOICE = {"codec": "opus", "frame_ms": 20, "channels": 1, "rate": 48_000}
 
 
+BLACK = 16, 128, 128
+TONE = 440
+
+
+class Clock:
+    """When pictures and tones began: when the first of them was asked for."""
+
+    def __init__(self):
+        self.began = None
+
+    async def wait(self, passed):
+        self.began = self.began or time.monotonic()
+        await asyncio.sleep(max(0, self.began + passed - time.monotonic()))
+
+
+def beats(passed):
+    """One second on, one second off."""
+    return passed % 2 < 1
+
+
 class Colour(MediaStreamTrack):
     kind = "video"
 
-    def __init__(self, colour):
+    def __init__(self, colour, clock, beat):
         super().__init__()
         # BT.601, as codecs have it.
         red, green, blue = (part / 255 for part in colour)
         luma = 0.299 * red + 0.587 * green + 0.114 * blue
         parts = 16 + 219 * luma, 128 + 112 * (blue - luma) / 0.886, 128 + 112 * (red - luma) / 0.701
         self.parts = [round(part) for part in parts]
-        self.sent, self.began = 0, None
+        self.sent, self.clock, self.beat = 0, clock, beat
 
     async def recv(self):
-        self.began = self.began or time.monotonic()
-        await asyncio.sleep(max(0, self.began + self.sent / RATE - time.monotonic()))
+        await self.clock.wait(self.sent / RATE)
         frame = av.VideoFrame(WIDTH, HEIGHT, "yuv420p")
-        for plane, part in zip(frame.planes, self.parts):
+        parts = self.parts if beats(self.sent / RATE) or not self.beat else BLACK
+        for plane, part in zip(frame.planes, parts):
             plane.update(bytes([part]) * plane.buffer_size)
         frame.pts, frame.time_base = self.sent * 90_000 // RATE, fractions.Fraction(1, 90_000)
         self.sent += 1
         return frame
+
+
+class Tone(MediaStreamTrack):
+    kind = "audio"
+
+    def __init__(self, clock):
+        super().__init__()
+        self.tone = pcm(TONE)
+        self.sent, self.clock = 0, clock
+
+    async def recv(self):
+        await self.clock.wait(self.sent / VOICE["rate"])
+        frame = av.AudioFrame(format="s16", layout="stereo", samples=FRAME)
+        frame.planes[0].update(self.tone if beats(self.sent / VOICE["rate"]) else bytes(len(self.tone)))
+        frame.sample_rate, frame.pts, frame.time_base = VOICE["rate"], self.sent, fractions.Fraction(1, VOICE["rate"])
+        self.sent += FRAME
+        return frame
+
+
+def middle(frame):
+    picture = frame.reformat(format="rgb24").planes[0]
+    at = frame.height // 2 * picture.line_size + frame.width // 2 * 3
+    return bytes(picture)[at : at + 3]
+
+
+def near(one, other):
+    return max(abs(one - other) for one, other in zip(one, other)) < NEAR
+
+
+def begins(times):
+    """When something begins, of times at which it is or is not."""
+    before, begun = True, []
+    for at, there in times:
+        if there and not before:
+            begun.append(at)
+        before = there
+    return begun
 
 
 def jpeg(colour):
@@ -74,13 +132,17 @@ class Guest:
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         await connected.wait()
 
-    async def show(self, url, token, codec, colour):
+    async def show(self, url, token, codec, colour, beat=False):
+        """With `beat` the colour and a tone are there for a second, and not for the next one."""
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        connection.addTrack(Colour(colour))
+        clock = Clock()
+        connection.addTrack(Colour(colour, clock, beat))
         codecs = RTCRtpSender.getCapabilities("video").codecs
         (transceiver,) = connection.getTransceivers()
         transceiver.direction = "sendonly"
         transceiver.setCodecPreferences([it for it in codecs if it.mimeType == f"video/{codec}"])
+        if beat:
+            connection.addTrack(Tone(clock))
         await self.connect(connection, url, token)
         tell("shown")
 
@@ -127,11 +189,27 @@ class Guest:
         """Waits until this colour is seen."""
         while True:
             frame = await self.track.recv()
-            picture = frame.reformat(format="rgb24").planes[0]
-            middle = frame.height // 2 * picture.line_size + frame.width // 2 * 3
-            pixel = bytes(picture)[middle : middle + 3]
-            if max(abs(one - other) for one, other in zip(pixel, colour)) < NEAR:
+            if near(middle(frame), colour):
                 return tell("seen", width=frame.width)
+
+    async def decode(self, path, colour):
+        """Says what is in a file: when the colour begins in it, and when the tone does."""
+        with av.open(path) as file:
+            video = file.streams.video[0]
+            pictures = [(frame.time, near(middle(frame), colour)) for frame in file.decode(video)]
+            said = {"codec": video.codec_context.name, "width": video.width, "height": video.height}
+            said["duration"] = float(video.duration * video.time_base)
+        waves = 0
+        with av.open(path) as file:
+            loud = []
+            for frame in file.decode(file.streams.audio[0]):
+                assert (frame.sample_rate, frame.layout.name) == (VOICE["rate"], "stereo"), frame
+                wave = array.array("f", bytes(frame.planes[0])[: 4 * frame.samples])
+                loud.append((frame.time, max(map(abs, wave)) > 0.1))
+                if loud[-1][1] and frame.samples == FRAME:
+                    waves = max(waves, sum(a < 0 <= b for a, b in zip(wave, wave[1:])))
+        said |= {"pictures": len(pictures), "voice": len(loud), "hertz": waves * 50}
+        tell("decoded", lit=begins(pictures), heard=begins(loud), last=pictures[-1][0], **said)
 
     async def quit(self):
         for connection in self.connections:

@@ -17,6 +17,19 @@ pub fn is_keyframe(frame: &[u8]) -> bool {
     frame.first().is_some_and(|first| first & 1 == 0)
 }
 
+/// Width and height, which a keyframe says.
+#[must_use]
+pub fn size(frame: &[u8]) -> Option<(u16, u16)> {
+    let header = frame.first_chunk::<KEYFRAME_HEADER>()?;
+    let [_, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = *header else {
+        return None;
+    };
+    // The two upper bits of each say how it is to be scaled.
+    let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    let size = (side(w0, w1), side(h0, h1));
+    (is_keyframe(frame) && size.0 > 0 && size.1 > 0).then_some(size)
+}
+
 /// Whether its header is whole. davey, which encrypts frames for Discord, panics where it is not.
 ///
 /// # Errors

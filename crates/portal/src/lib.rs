@@ -3,6 +3,7 @@
 
 mod audio;
 mod channel;
+mod clip;
 mod codec;
 mod endpoint;
 #[cfg(feature = "fuzzing")]
@@ -15,6 +16,7 @@ pub mod token;
 mod tv;
 mod video;
 
+pub use clip::{Clip, NoClip};
 pub use endpoint::{ClientAddress, Held};
 pub use room::{
     Codec, DiscordMember, Event, Format, Health, JoinError, Listens, MAX_GAIN, MAX_PEERS,

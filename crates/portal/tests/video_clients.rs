@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uro_discord_portal::token::Role;
-use uro_discord_portal::{Limits, PeerId, PortalEvent, VideoCodec};
+use uro_discord_portal::{Limits, NoClip, PeerId, PortalEvent, VideoCodec};
 
 /// One step of a client takes at most so long, on however busy a machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -28,6 +28,9 @@ const OTHER: [&str; 4] = ["#ffff00", "#00ffff", "#ff00ff", "#000000"];
 
 /// A picture that stands still for longer is frozen.
 const FREEZE_MS: f64 = 1_000.0;
+
+/// So far a tone may be from its picture, in seconds: jitter buffers, and pictures of 15 a second, on a busy machine.
+const IN_STEP: f64 = 0.2;
 
 /// A client, which says what it sees in lines of JSON.
 struct Client {
@@ -255,6 +258,74 @@ async fn aiortc_and_chromium_see_each_other() {
     aiortc
         .ask(json!({"do": "see", "colour": [0, 0, 255]}), "seen")
         .await;
+}
+
+/// A clip of what aiortc shows and says, which FFmpeg decodes: the colour and the tone come and go together.
+#[tokio::test]
+#[ignore = "wants aiortc and FFmpeg: bin/test"]
+async fn a_clip_has_what_was_shown_and_said_in_step() {
+    let folder = tempfile::tempdir().unwrap();
+    for (codec, name) in [("VP8", "vp8"), ("H264", "h264")] {
+        let mut theatre = Theatre::open().await;
+        let portals = theatre.world.portals.clone();
+        let longest = Duration::from_secs(30);
+        let clip = || portals.clip("lobby", longest);
+        assert_eq!(clip().await, Err(NoClip::Off));
+        theatre.world.portal.clips(Some(longest));
+        assert_eq!(clip().await, Err(NoClip::Nothing));
+        let mut aiortc = Client::aiortc();
+        let show = json!({"codec": codec, "colour": [0, 255, 0], "beat": true});
+        aiortc.ask(with(theatre.whip("one"), &show), "shown").await;
+        assert!(theatre.on_air().await.is_some());
+        // So much has to pass.
+        let made = timeout(PATIENCE, async {
+            loop {
+                match clip().await {
+                    Ok(clip) if clip.length > Duration::from_secs(8) => return clip,
+                    Ok(_) | Err(NoClip::Nothing) => sleep(Duration::from_millis(200)).await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        let clip = made.await.expect("a clip of eight seconds");
+        assert!(!clip.cut);
+        // Nobody sees the recorder.
+        let status = theatre.world.portal.status().await.unwrap();
+        assert!(status.viewers.is_empty(), "{:?}", status.viewers);
+        let path = folder.path().join(format!("{name}.mp4"));
+        std::fs::write(&path, &clip.mp4).unwrap();
+        let decode = json!({"do": "decode", "path": path, "colour": [0, 255, 0]});
+        let found = aiortc.ask(decode, "decoded").await;
+        eprintln!("{codec}: {} bytes, {found}", clip.mp4.len());
+        assert_eq!(found["codec"], name);
+        assert_eq!(
+            (&found["width"], &found["height"]),
+            (&json!(320), &json!(240))
+        );
+        assert!((found["duration"].as_f64().unwrap() - clip.length.as_secs_f64()).abs() < 0.1);
+        // 15 a second, and 50 of voice.
+        let seconds = clip.length.as_secs_f64();
+        assert!(found["pictures"].as_f64().unwrap() > seconds * 12.0);
+        assert!((found["voice"].as_f64().unwrap() / 50.0 - seconds).abs() < 0.2);
+        assert!((found["hertz"].as_f64().unwrap() - 440.0).abs() <= 50.0);
+        let times = |of: &str| -> Vec<f64> {
+            let times = found[of].as_array().unwrap().iter();
+            times.map(|at| at.as_f64().unwrap()).collect()
+        };
+        let (lit, heard) = (times("lit"), times("heard"));
+        assert!(lit.len() >= 3, "{lit:?}");
+        for at in &lit[1..] {
+            let apart = |heard: &f64| (heard - at).abs() < IN_STEP;
+            assert!(heard.iter().any(apart), "{lit:?} {heard:?}");
+        }
+        theatre.world.portal.clips(None);
+        let off = timeout(PATIENCE, async {
+            while portals.clip("lobby", longest).await != Err(NoClip::Off) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        off.await.expect("nothing is kept any more");
+    }
 }
 
 /// FFmpeg's own WHIP muxer.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -96,6 +96,7 @@ pub(super) enum Input {
     CallSees(Option<(VideoCodec, mpsc::Sender<Picture>)>),
     CallNeedsKeyframe,
     Stopped(Stopped),
+    Clips(Option<Duration>),
 }
 
 /// What the handle and the loop of a room share.
@@ -189,6 +190,11 @@ impl Portal {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH);
         let stopped = Stopped::new(until, unix.unwrap_or_default(), Instant::now());
         self.put(Worth::Fact, Input::Stopped(stopped));
+    }
+
+    /// Of how much clips may be made from now on: so much of what is on air is kept. `None`, as at first: nothing is.
+    pub fn clips(&self, longest: Option<Duration>) {
+        self.put(Worth::Fact, Input::Clips(longest));
     }
 
     /// How the room is from now on.

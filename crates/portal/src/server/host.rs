@@ -11,10 +11,11 @@ use uro_discord_media::VideoCodec;
 
 use super::handle::{Happened, Input, PortalEvent, RoomLink};
 use super::queue::Worth;
-use super::session::VoicePacket;
+use super::session::{TRACK, VoicePacket};
 use super::stopped::Stopped;
 use crate::channel::control::{self, Speaker};
-use crate::room::{Event, Output, Participant, PeerId, Room, Status};
+use crate::clip::{Cut, NoClip, Recorder};
+use crate::room::{Event, Listens, Member, Output, Participant, PeerId, Room, Status};
 use crate::tv::people::People;
 use crate::video::{
     CALL, Feedback, Jpeg, Picture, Screen, Stage, VideoFormat, VideoOutput, VideoPacket,
@@ -34,6 +35,8 @@ pub(super) struct Host {
     camera: Option<String>,
     /// Whose publishing is ended, and whether those who are there have been looked at.
     pub(super) stopped: (Stopped, bool),
+    /// While clips are wanted: who sees and hears for them.
+    recorder: Option<(PeerId, Box<Recorder>)>,
     /// Its peers' places in the loop, joined or not.
     pub(super) peers: HashMap<PeerId, usize>,
     next: u32,
@@ -76,6 +79,7 @@ impl Host {
             screen: None,
             camera: None,
             stopped: (Stopped::default(), true),
+            recorder: None,
             peers: HashMap::new(),
             next: 0,
             roster: Vec::new(),
@@ -148,6 +152,63 @@ impl Host {
         })
     }
 
+    /// Clips of so much may be wanted from now on, or none.
+    fn clips(&mut self, now: Instant, longest: Option<Duration>) -> Result<(), Broken> {
+        if let Some((id, _)) = self.recorder.take() {
+            self.leave(now, id)?;
+        }
+        let Some(longest) = longest else {
+            return Ok(());
+        };
+        let id = self.number();
+        let member = Member {
+            name: String::new(),
+            listens: Listens::Mix(TRACK),
+            speaks: None,
+        };
+        if let Err(error) = self.with(|room| room.join(now, id, member))? {
+            tracing::warn!(portal = self.link.id, %error, "clips have no sound");
+        }
+        self.recorder = Some((id, Box::new(Recorder::new(now, longest))));
+        self.picture(now, id, None, Recorder::formats())
+    }
+
+    fn recorder(&self) -> Option<PeerId> {
+        self.recorder.as_ref().map(|(id, _)| *id)
+    }
+
+    /// Works with the recorder. A panic costs the room, as above.
+    fn record(&mut self, now: Instant, work: impl FnOnce(&mut Recorder)) -> Result<(), Broken> {
+        let Some((id, recorder)) = &mut self.recorder else {
+            return Ok(());
+        };
+        let id = *id;
+        let asks = catch_unwind(AssertUnwindSafe(|| {
+            work(recorder);
+            recorder.asks()
+        }));
+        if asks.map_err(|_| Broken)? {
+            self.with_stage(now, |stage| stage.feedback(now, id, Feedback::Keyframe))?;
+        }
+        Ok(())
+    }
+
+    /// What was on air lately.
+    pub(super) fn clip(
+        &self,
+        now: Instant,
+        length: Duration,
+    ) -> Result<Result<Cut, NoClip>, Broken> {
+        let Some((_, recorder)) = &self.recorder else {
+            return Ok(Err(NoClip::Off));
+        };
+        let cut = catch_unwind(AssertUnwindSafe(|| recorder.take(now, length)));
+        Ok(cut.map_err(|_| Broken)?.ok_or(match self.still(now) {
+            Some(_) => NoClip::Jpeg,
+            None => NoClip::Nothing,
+        }))
+    }
+
     /// The newest whole picture of the camera that is on air.
     pub(super) fn still(&self, now: Instant) -> Option<Bytes> {
         let jpeg = self.stage.as_ref()?.still(now)?;
@@ -174,6 +235,7 @@ impl Host {
 
     /// Time has passed.
     pub(super) fn timeout(&mut self, now: Instant) -> Result<(), Broken> {
+        self.record(now, |recorder| recorder.timeout(now))?;
         if self.stage.is_some() {
             self.with_stage(now, |stage| stage.timeout(now))?;
         }
@@ -204,6 +266,10 @@ impl Host {
                     self.with_screen(now, |_| true)?;
                     continue;
                 }
+                Input::Clips(longest) => {
+                    self.clips(now, longest)?;
+                    continue;
+                }
                 _ => {}
             }
             self.with(|room| match input {
@@ -216,7 +282,8 @@ impl Host {
                 Input::Camera(_)
                 | Input::Stopped(_)
                 | Input::CallSees(_)
-                | Input::CallNeedsKeyframe => {}
+                | Input::CallNeedsKeyframe
+                | Input::Clips(_) => {}
             })?;
         }
         Ok(())
@@ -267,6 +334,14 @@ impl Host {
                 }
                 Some(Output::ToPeer {
                     peer,
+                    time,
+                    payload,
+                    ..
+                }) if self.recorder() == Some(peer) => {
+                    self.record(now, |recorder| recorder.voice(now, time, payload))?;
+                }
+                Some(Output::ToPeer {
+                    peer,
                     speaker,
                     sequence,
                     time,
@@ -292,9 +367,13 @@ impl Host {
     }
 
     fn video_output(&mut self, now: Instant) -> Result<Option<Outward>, Broken> {
+        let recorder = self.recorder();
         while let Some(stage) = &mut self.stage {
             let output = catch_unwind(AssertUnwindSafe(|| stage.poll())).map_err(|_| Broken)?;
             match output {
+                Some(VideoOutput::Packet { viewer, packet, .. }) if recorder == Some(viewer) => {
+                    self.record(now, |recorder| recorder.video(now, packet))?;
+                }
                 Some(VideoOutput::Packet {
                     viewer: CALL,
                     packet,
@@ -402,7 +481,9 @@ impl Host {
         let stage = self.stage.as_ref().and_then(|stage| stage.deadline());
         let screen = self.screen.as_ref().and_then(|screen| screen.deadline());
         let people = self.people.0;
-        Ok([next, stage, screen, people].into_iter().flatten().min())
+        let recorder = self.recorder.as_ref();
+        let recorder = recorder.and_then(|(_, recorder)| recorder.deadline());
+        Ok([next, stage, screen, people, recorder].into_iter().flatten().min())
     }
 
     /// Whether viewers see this peer's picture, and how many.
@@ -410,7 +491,8 @@ impl Host {
         if self.stage.is_none() {
             return Ok((false, 0));
         }
-        self.with_stage(now, |stage| stage.air(peer))
+        let recorder = self.recorder();
+        self.with_stage(now, |stage| stage.air(peer, recorder))
     }
 
     pub(super) fn status(&mut self, now: Instant) -> Result<Status, Broken> {
@@ -419,6 +501,10 @@ impl Host {
             (status.cameras, status.viewers) = self.with_stage(now, |stage| stage.health(now))?;
             let call = status.viewers.iter().position(|viewer| viewer.peer == CALL);
             status.call = call.map(|place| status.viewers.remove(place));
+            let recorder = self.recorder();
+            status
+                .viewers
+                .retain(|viewer| Some(viewer.peer) != recorder);
         }
         // What never came so far.
         let before = self

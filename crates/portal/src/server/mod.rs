@@ -25,11 +25,13 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
+use crate::clip::{Clip, NoClip};
 use crate::peer::{Identity, PeerError};
 use crate::room::Options;
 use crate::token::Keys;
@@ -240,6 +242,25 @@ impl Portals {
         links.insert(id.to_owned(), link.clone());
         drop(links);
         Ok(Portal::new(link, self.0.clone()))
+    }
+
+    /// A file of what was on air of late in a portal, as far as [`Portal::clips`] has it kept: so long, or as far as the keyframe before that.
+    ///
+    /// # Errors
+    ///
+    /// See [`NoClip`].
+    pub async fn clip(&self, id: &str, length: Duration) -> Result<Clip, NoClip> {
+        let link = self.0.link(id).ok_or(NoClip::Closed)?;
+        let handle = self.0.media_loop(&link).ok_or(NoClip::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Clip {
+            link,
+            length,
+            reply,
+        };
+        let asked = handle.commands.send(command).await;
+        asked.map_err(|_| NoClip::Closed)?;
+        answer.await.map_err(|_| NoClip::Closed)??.clip()
     }
 
     /// What was counted since the sockets were bound.

@@ -52,7 +52,7 @@ const CONTROL_UNSENT: usize = 256 * 1024;
 const EARLY: usize = 16;
 
 /// How voice on tracks is.
-const TRACK: Format = Format {
+pub(super) const TRACK: Format = Format {
     codec: Codec::Opus,
     frame_ms: 20,
     channels: 2,

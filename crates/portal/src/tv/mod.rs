@@ -7,7 +7,7 @@ pub(crate) mod people;
 mod slow_link;
 #[cfg(test)]
 mod tests;
-mod timeline;
+pub(crate) mod timeline;
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -22,9 +22,9 @@ use message::{FromPage, GAP, KEY, Said, ToPage, VIDEO, VOICE, WHOLE, frame};
 use timeline::Timeline;
 
 /// Ticks of a second, of pictures, of whole pictures and of voice.
-const PICTURES: u32 = 90_000;
+pub(crate) const PICTURES: u32 = 90_000;
 const WHOLES: u32 = 1_000;
-const SAMPLES: u32 = 48_000;
+pub(crate) const SAMPLES: u32 = 48_000;
 
 /// Between two requests of one viewer for a keyframe.
 const ASKED: Duration = Duration::from_millis(500);

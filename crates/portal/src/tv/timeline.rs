@@ -1,4 +1,4 @@
-//! When something is to be shown: times of one stream's own clock, on the clock of those who look.
+//! When something is to be shown: times of one stream's own clock, on the clock of those who look, or of a clip.
 
 /// Further than this from where it should be, a stream has begun anew. In microseconds.
 const JUMP: i64 = 500_000;
@@ -6,11 +6,11 @@ const JUMP: i64 = 500_000;
 /// How much a clock may be slower than it says: a thousandth is far more than crystals are.
 const SLACK: i64 = 1_000;
 
-/// One stream's times, as microseconds since the viewer came.
+/// One stream's times, as microseconds since the viewer came, or the recorder.
 ///
 /// What comes is never later than its time, as the fastest on its way says when all should be there.
 #[derive(Debug)]
-pub(super) struct Timeline {
+pub(crate) struct Timeline {
     hertz: i64,
     /// A time, counted on beyond 32 bits, and when it is.
     base: Option<(i64, i64)>,
@@ -19,7 +19,7 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
-    pub(super) fn new(hertz: u32) -> Self {
+    pub(crate) fn new(hertz: u32) -> Self {
         Self {
             hertz: hertz.into(),
             base: None,
@@ -28,7 +28,7 @@ impl Timeline {
     }
 
     /// When that is to be shown which has this time and came `at`. Each is after the one before.
-    pub(super) fn place(&mut self, at: i64, time: u32) -> i64 {
+    pub(crate) fn place(&mut self, at: i64, time: u32) -> i64 {
         let Some((base, due)) = self.base else {
             self.base = Some((time.into(), at));
             self.newest = (time.into(), at);

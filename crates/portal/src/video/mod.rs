@@ -406,10 +406,13 @@ impl Stage {
         )
     }
 
-    /// Whether a camera is on air, and how many peers see it.
-    pub(crate) fn air(&self, camera: PeerId) -> (bool, usize) {
-        let viewers = self.viewers.iter();
-        let seen = viewers.filter(|(id, it)| **id != CALL && it.camera() == Some(camera));
+    /// Whether a camera is on air, and how many peers see it: neither the call nor the recorder is one.
+    pub(crate) fn air(&self, camera: PeerId, recorder: Option<PeerId>) -> (bool, usize) {
+        let peers = self
+            .viewers
+            .iter()
+            .filter(|(id, _)| **id != CALL && Some(**id) != recorder);
+        let seen = peers.filter(|(_, viewer)| viewer.camera() == Some(camera));
         (self.on_air == Some(camera), seen.count())
     }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
@@ -14,6 +14,7 @@ use super::super::paths::PeerPaths;
 use super::super::session::{Connection, Left, PeerInfo, Session, Wants};
 use super::super::{Kind, count};
 use super::{Media, guarded};
+use crate::clip::{Cut, NoClip};
 use crate::peer::{Offer, OfferError, Rtc, RtcPeer as _};
 use crate::room::Status;
 use crate::tv::Tv;
@@ -65,6 +66,12 @@ pub(crate) enum Command {
     Still {
         link: Arc<RoomLink>,
         reply: oneshot::Sender<Option<Bytes>>,
+    },
+    /// What was on air lately.
+    Clip {
+        link: Arc<RoomLink>,
+        length: Duration,
+        reply: oneshot::Sender<Result<Cut, NoClip>>,
     },
 }
 
@@ -189,6 +196,20 @@ impl Media {
                     Err(_) => self.break_room(room),
                 }
                 self.stir_room(room);
+            }
+            Command::Clip {
+                link,
+                length,
+                reply,
+            } => {
+                self.look(now);
+                let Some(host) = self.rooms.get(&link.key) else {
+                    return;
+                };
+                match host.clip(now, length) {
+                    Ok(cut) => _ = reply.send(cut),
+                    Err(_) => self.break_room(link.key),
+                }
             }
             Command::Still { link, reply } => {
                 // The room may be so new that nobody looked.
