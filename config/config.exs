@@ -176,7 +176,9 @@ config :uro_discord,
     message: true,
     # Whether the picture on air is sent over the bot's voice connection too, for the day on which Discord shows bots'
     # video: today it shows it to nobody.
-    discord_video: false
+    discord_video: false,
+    # Seconds that /clip posts at most; so much is kept.
+    clips: false
   ],
   # By which a Uro user and a Discord account belong together, see `UroDiscord.Config.Accounts`.
   accounts: [

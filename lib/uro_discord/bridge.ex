@@ -58,6 +58,8 @@ defmodule UroDiscord.Bridge do
       :transport,
       :os_pid,
       :last_end,
+      # Which messages that want an answer it knows, as its hello says.
+      knows: [],
       phase: :starting,
       run: 0,
       buffer: Protocol.empty(),
@@ -190,6 +192,13 @@ defmodule UroDiscord.Bridge do
   @spec ping(term()) :: {:ok, term()} | {:error, :down}
   def ping(term), do: ping(holder(:gateway), term)
 
+  @doc """
+  Wants a clip of the bridge that has the portals. Its answer comes to the part `:portal`. `{:error, :unknown}`: it is of a version without clips.
+  """
+  @spec clip({:clip, pos_integer(), String.t(), pos_integer()}) ::
+          :ok | {:error, :down | :unknown | UroDiscord.Error.t()}
+  def clip(wanted), do: Server.call(server(holder(:gateway)), wanted)
+
   @impl true
   def init({config, options}) do
     # To end the bridge before we end, and since what ends a transport must not end us.
@@ -231,6 +240,12 @@ defmodule UroDiscord.Bridge do
   end
 
   def handle_call({:ping, _term}, _from, state), do: {:reply, {:error, :down}, state}
+
+  def handle_call({:clip, _id, _portal, _ms} = wanted, _from, %{phase: :up} = state) do
+    if "clip" in state.knows, do: {:reply, :ok, tell(state, wanted)}, else: {:reply, {:error, :unknown}, state}
+  end
+
+  def handle_call({:clip, _id, _portal, _ms}, _from, state), do: {:reply, {:error, :down}, state}
 
   @impl true
   # A request of a bridge that has ended has a number that no other one knows.
@@ -310,7 +325,7 @@ defmodule UroDiscord.Bridge do
   ## One run of the bridge
 
   defp start(state) do
-    state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}, unknown: []}
+    state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}, unknown: [], knows: []}
 
     case state.open.() do
       {:ok, transport} ->
@@ -477,7 +492,7 @@ defmodule UroDiscord.Bridge do
 
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
     if Protocol.understood?(version) do
-      state = %{state | backoff: Backoff.well(state.backoff)}
+      state = %{state | backoff: Backoff.well(state.backoff), knows: known(info)}
       Logger.info("#{title(state)} is up (version #{info["bridge"]}, process #{info["os_pid"]})")
       if version != Protocol.version(), do: Logger.warning(apart(version, state))
 
@@ -504,7 +519,7 @@ defmodule UroDiscord.Bridge do
   defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
     do: heard(http, message, state)
 
-  defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal, :still],
+  defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal, :still, :clip],
     do: heard(portal, message, state)
 
   # What it has ended says so itself, and its log says why.
@@ -544,6 +559,10 @@ defmodule UroDiscord.Bridge do
     Logger.error("#{title(state)} sent #{elem(other, 0)} out of turn")
     state
   end
+
+  # Bridges of before said nothing of this.
+  defp known(%{"knows" => knows}) when is_list(knows), do: knows
+  defp known(_info), do: []
 
   defp pong(:desired, _term, state), do: tell_changed(%{state | changes: Changes.read(state.changes)})
   defp pong(owner, _term, state) when owner in [nil, :alive], do: state

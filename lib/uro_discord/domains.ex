@@ -68,7 +68,7 @@ defmodule UroDiscord.Domains do
 
   defp portal(config) do
     if portals?(config),
-      do: [{Portal.Rooms, config}, Portal.Rows, {Portal.Automatic, config}, {Portal.Notices, config}],
+      do: [{Portal.Rooms, config}, Portal.Clips, Portal.Rows, {Portal.Automatic, config}, {Portal.Notices, config}],
       else: []
   end
 

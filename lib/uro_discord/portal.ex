@@ -32,7 +32,7 @@ defmodule UroDiscord.Portal do
   @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.{Channels, Config, Error, Runtime, Snowflake}
-  alias UroDiscord.Portal.{Address, Arguments, Rooms, Rows, Store, Token}
+  alias UroDiscord.Portal.{Address, Arguments, Clips, Rooms, Rows, Store, Token}
   alias UroDiscord.Voice.Calls
 
   @typedoc """
@@ -328,6 +328,11 @@ defmodule UroDiscord.Portal do
 
   @doc false
   @impl UroDiscord.Bridge.Part
+  def heard({:clip, _id, _info, _mp4} = clip) do
+    Clips.made(clip)
+    []
+  end
+
   def heard(fact) do
     Rooms.fact(fact)
     []
@@ -335,7 +340,10 @@ defmodule UroDiscord.Portal do
 
   @doc false
   @impl UroDiscord.Bridge.Part
-  def ended, do: Rooms.bridge_ended()
+  def ended do
+    Clips.bridge_ended()
+    Rooms.bridge_ended()
+  end
 
   ## What is asked
 

@@ -25,6 +25,13 @@ defmodule UroDiscord.PortalClient do
   def show(client, url, token, codec, colour),
     do: ask(client, %{do: "show", url: url, token: token, codec: codec, colour: colour}, "shown")
 
+  @doc "The same, with a tone: both are there for a second, and not for the next one."
+  def beat(client, url, token, codec, colour),
+    do: ask(client, %{do: "show", url: url, token: token, codec: codec, colour: colour, beat: true}, "shown")
+
+  @doc "What is in a file."
+  def decode(client, path, colour), do: said(client, %{do: "decode", path: path, colour: colour}, "decoded")
+
   @doc "Shows pictures of one colour as a Godot world does: JPEG on `vsk-video`."
   def show_jpeg(client, url, token, colour),
     do: ask(client, %{do: "show_jpeg", url: url, token: token, colour: colour}, "shown")
@@ -42,13 +49,18 @@ defmodule UroDiscord.PortalClient do
   def leave(client), do: ask(client, %{do: "leave"}, "left")
 
   defp ask(client, command, answer) do
+    %{} = said(client, command, answer)
+    :ok
+  end
+
+  defp said(client, command, answer) do
     {:ok, json} = JSON.encode(command)
     true = Port.command(client, [json, "\n"])
 
     receive do
       {^client, {:data, {:eol, line}}} ->
         case JSON.decode(line) do
-          {:ok, %{"event" => ^answer}} -> :ok
+          {:ok, %{"event" => ^answer} = said} -> said
           {:ok, said} -> raise "aiortc said #{inspect(said)}, where #{answer} was to come"
         end
 

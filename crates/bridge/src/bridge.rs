@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use crate::gateway;
 use crate::http::{self, Exchange};
 use crate::media::Media;
-use crate::portal::{self, Served};
+use crate::portal::{self, Clips, Served};
 use crate::sender::FrameSender;
 use crate::transport::Transport;
 use crate::voice::{self, ActiveSession, Calls, DesiredVoiceStates};
@@ -87,6 +87,7 @@ fn hello() -> FromBridge<'static> {
         bridge: Bridge {
             bridge: env!("CARGO_PKG_VERSION").into(),
             os_pid: std::process::id(),
+            knows: vec!["clip".into()],
         },
     }
 }
@@ -118,6 +119,7 @@ impl Core {
         let states = DesiredVoiceStates::default();
         let (updates, updated) = mpsc::channel(VOICE_UPDATES);
         let (served, serves) = watch::channel(Served::default());
+        let clips = Clips::new(sender.clone(), media.clone(), serves.clone());
         let in_calls = Calls::default();
         let mut portals = JoinSet::new();
         portals.spawn(portal::run(
@@ -169,6 +171,7 @@ impl Core {
                 desired,
                 http,
                 exchange,
+                clips,
             },
             tasks: Tasks {
                 forward,
@@ -313,6 +316,7 @@ struct Owner {
     desired: watch::Sender<Desired>,
     http: watch::Sender<Option<Arc<Http>>>,
     exchange: Exchange,
+    clips: Clips,
 }
 
 impl Owner {
@@ -386,6 +390,11 @@ impl Owner {
             }
             ToBridge::Identify(shard) => {
                 self.desired.send_modify(|desired| desired.identify(shard));
+                Ok(true)
+            }
+            ToBridge::Clip { id, portal, length } => {
+                let length = Duration::from_millis(length.into());
+                self.clips.make(id, portal, length);
                 Ok(true)
             }
             ToBridge::Read { id, verdict } => {

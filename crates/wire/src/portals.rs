@@ -39,6 +39,9 @@ pub struct Portal {
     /// How often Elixir hears the picture that is on air, in ms, if there is another one; `None`: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still: Option<NonZeroU32>,
+    /// Of how many seconds clips may be wanted; `None`: of none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clips: Option<NonZeroU32>,
     /// Whose publishing is ended, as tokens call them, and until when, in seconds since 1970.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stopped: BTreeMap<String, u64>,

@@ -6,9 +6,9 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Answer, Bridge, CameraStats, Closed, DiscordVideoStats, Encryption, Ended, FromBridge,
-    Gateway, GatewayState, Http, HttpState, InChannel, Level, Library, Listening, Media,
-    MediaListening, MediaState, Panicked, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir,
+    Active, Answer, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended, FromBridge, Gateway,
+    GatewayState, Http, HttpState, InChannel, Level, Library, Listening, Media, MediaListening,
+    MediaState, NoClip, Panicked, ParticipantStats, PeerJoined, PeerLeft, PortalOnAir,
     PortalSpeaker, PortalState, PortalStats, Portals, RequestHead, Secret, Session, Side,
     Snowflake, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceState, Waiting,
 };
@@ -89,6 +89,7 @@ fn desired_portals() -> Value {
             ],
             "camera": "shard-7",
             "still": 60_000,
+            "clips": 30,
             "stopped": {"42": 1_795_000_000_u64},
         }],
     })
@@ -99,6 +100,7 @@ fn snowflake(number: u64) -> Snowflake {
 }
 
 const REQUEST: u64 = 1_795_000_000_000_001;
+const CLIP: u64 = 1_795_000_000_000_002;
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
 const KEY: &str = "GOLDEN-not-a-real-key-of-32-bytes";
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
@@ -180,6 +182,14 @@ fn every_message_to_the_bridge() {
                     limit: 524_288,
                     known: true,
                 },
+            },
+        ),
+        (
+            "clip",
+            ToBridge::Clip {
+                id: CLIP,
+                portal: "lobby",
+                length: 30_000,
             },
         ),
         (
@@ -403,6 +413,7 @@ fn every_message_from_the_bridge() {
                 bridge: Bridge {
                     bridge: "0.1.0".into(),
                     os_pid: 4_194_303,
+                    knows: vec!["clip".into()],
                 },
             },
         ),
@@ -654,6 +665,29 @@ fn every_message_from_the_bridge() {
             FromBridge::Still {
                 portal: "lobby".into(),
                 picture: b"\xFF\xD8\xFF\xD9".into(),
+            },
+        ),
+        (
+            "clip",
+            FromBridge::Clip {
+                id: CLIP,
+                info: ClipInfo {
+                    length: 29_960,
+                    cut: true,
+                    reason: None,
+                },
+                mp4: b"\0\0\0 ftyp".into(),
+            },
+        ),
+        (
+            "clip_none",
+            FromBridge::Clip {
+                id: CLIP,
+                info: ClipInfo {
+                    reason: Some(NoClip::Jpeg),
+                    ..ClipInfo::default()
+                },
+                mp4: b"".into(),
             },
         ),
         (

@@ -33,6 +33,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:identify, non_neg_integer()}
           | {:read, pos_integer(), limit :: non_neg_integer(), known :: boolean()}
           | {:answer, pos_integer(), status :: pos_integer(), [[String.t()]], binary()}
+          | {:clip, pos_integer(), portal :: String.t(), ms :: pos_integer()}
           | {:ping, term()}
           | {:stop}
 
@@ -47,6 +48,7 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:media, :listening | :waiting | :closed, map()}
           | {:portal, String.t(), atom(), map()}
           | {:still, String.t(), binary()}
+          | {:clip, pos_integer(), map(), mp4 :: binary()}
           | {:request, pos_integer(), map()}
           | {:body, pos_integer(), binary()}
           | {:gone, pos_integer()}
@@ -176,6 +178,8 @@ defmodule UroDiscord.Bridge.Protocol do
        do: {:ok, fact}
 
   defp message({:still, id, picture} = still) when is_binary(id) and is_binary(picture), do: {:ok, still}
+
+  defp message({:clip, id, info, mp4} = clip) when is_integer(id) and is_map(info) and is_binary(mp4), do: {:ok, clip}
 
   defp message({:request, id, %{}} = request) when is_integer(id), do: {:ok, request}
   defp message({:body, id, body} = message) when is_integer(id) and is_binary(body), do: {:ok, message}

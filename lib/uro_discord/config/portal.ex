@@ -61,7 +61,8 @@ defmodule UroDiscord.Config.Portal do
           activity: boolean(),
           share: :linked | :members | false,
           message: boolean(),
-          discord_video: boolean()
+          discord_video: boolean(),
+          clips: false | 5..60
         }
 
   @doc false
@@ -142,6 +143,13 @@ defmodule UroDiscord.Config.Portal do
           "whether the picture on air is sent over the bot's voice connection too, for the day on which Discord shows bots' video: today it shows it to nobody",
         allowed: "true or false",
         example: "portal: [discord_video: false]"
+      ),
+      option(:clips, &clips/1,
+        default: false,
+        doc:
+          "of how many seconds of a portal's picture and voices `/clip` posts a file at most; so much is kept in memory while a portal is open. Tell people of it (docs/portal.md, \"Clips\")",
+        allowed: "an integer from 5 to 60, or false",
+        example: "portal: [clips: 30]"
       )
     ]
   end
@@ -227,6 +235,9 @@ defmodule UroDiscord.Config.Portal do
 
   defp keys(value) when is_list(value), do: {:error, "has #{length(value)} (not shown)"}
   defp keys(_value), do: {:error, "is not a list (not shown)"}
+
+  defp clips(false), do: {:ok, false}
+  defp clips(value), do: integer(value, 5..60)
 
   defp ips(value) when is_binary(value), do: ips([value])
   defp ips([_ | _] = value), do: each(value, &ip/1)

@@ -44,9 +44,10 @@ defmodule UroDiscord.Interactions.Commands do
 
   defp built_in(config) do
     portal = if Config.Portal.keys_of(config.portal) == [], do: [], else: [__MODULE__.Portal, __MODULE__.Watch]
+    clip = if __MODULE__.Clip.on?(config), do: [__MODULE__.Clip], else: []
     share = if __MODULE__.Share.on?(config), do: [__MODULE__.Share], else: []
     accounts = if Config.Accounts.on?(config), do: [__MODULE__.Link, __MODULE__.Unlink, SelfRoles.Clicks], else: []
-    [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal ++ share ++ accounts
+    [__MODULE__.Worlds, __MODULE__.Who, __MODULE__.Uro] ++ portal ++ clip ++ share ++ accounts
   end
 
   defp named(definition), do: {to_string(definition[:name] || definition["name"]), definition}

@@ -9,7 +9,7 @@ defmodule UroDiscord.Portal.Notices do
 
   alias UroDiscord.{Config, Error, Events, Runtime, Shards}
   alias UroDiscord.Gateway.Leader
-  alias UroDiscord.Interactions.Commands.{Share, Watch}
+  alias UroDiscord.Interactions.Commands.{Clip, Share, Watch}
   alias UroDiscord.Notify.Kept
   alias UroDiscord.Portal.Rows
   alias UroDiscord.Shards.Text
@@ -80,7 +80,7 @@ defmodule UroDiscord.Portal.Notices do
 
   defp wanted(config, %{wanted?: true} = row, _kept) do
     # Not of what the world is called, which nobody may know after a start.
-    hash = Kept.hash([row.attempt, row.channel_id, row.world, Share.on?(config)])
+    hash = Kept.hash([row.attempt, row.channel_id, row.world, Share.on?(config), Clip.notice(config)])
     %{what: :open, channel_id: row.channel_id, body: open(config, row), hash: hash, world: row.world}
   end
 
@@ -148,7 +148,8 @@ defmodule UroDiscord.Portal.Notices do
 
     %{
       "content" =>
-        "This channel is open to #{world(row.world)}: who speaks here is heard there, and who speaks there is heard here.",
+        "This channel is open to #{world(row.world)}: who speaks here is heard there, and who speaks there is heard here." <>
+          Clip.notice(config),
       "components" => [%{type: 1, components: buttons}],
       "allowed_mentions" => %{"parse" => []}
     }

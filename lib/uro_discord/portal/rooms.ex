@@ -39,7 +39,7 @@ defmodule UroDiscord.Portal.Rooms do
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
   # `told`: what the bridge was told of each. `still`: how often the board shows their pictures, in ms; nil: it shows none. `video?`: whether the picture on air goes to
-  # Discord's voice server.
+  # Discord's voice server. `clips`: of how many seconds clips may be made; false: of none.
   @impl true
   def init(config) do
     for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
@@ -49,7 +49,16 @@ defmodule UroDiscord.Portal.Rooms do
     media = Runtime.lookup(:media) || endpoint(:starting, %{})
     video? = config.portal.discord_video
     if video?, do: Logger.warning("portal: [discord_video: true] is on. #{DiscordVideo.note()}")
-    {:ok, desire(%{rooms: rooms, told: nil, media: media, still: still(config.board), video?: video?})}
+
+    {:ok,
+     desire(%{
+       rooms: rooms,
+       told: nil,
+       media: media,
+       still: still(config.board),
+       video?: video?,
+       clips: config.portal.clips
+     })}
   end
 
   defp still(%{channels: []}), do: nil
@@ -270,10 +279,15 @@ defmodule UroDiscord.Portal.Rooms do
     call = call(room)
     users = with {:ok, %{users: users}} <- call, do: users, else: (_ -> [])
     desired = Room.desired(room, call, Members.fetch(row.guild_id, users))
-    if state.still && somebody?(desired, users), do: Map.put(desired, "still", state.still), else: desired
+
+    also =
+      for {key, value} when value not in [nil, false] <- [{"still", state.still}, {"clips", state.clips}],
+          do: {key, value}
+
+    if also != [] and somebody?(desired, users), do: Map.merge(desired, Map.new(also)), else: desired
   end
 
-  # For nobody no picture is shown anew. The gateway tells who is there; after a start at which it was told nothing anew, the voice server does.
+  # For nobody no picture is shown anew, and nothing is kept. The gateway tells who is there; after a start at which it was told nothing anew, the voice server does.
   defp somebody?(%{"guild" => guild_id, "channel" => channel_id}, users) do
     {:ok, there} = with :unknown <- Members.in_channel(guild_id, channel_id), do: {:ok, users}
     Members.people?(guild_id, there)

@@ -30,6 +30,9 @@ const BITS: u32 = 4_000_000_000;
 /// The least time between two pictures of which Elixir hears, in ms.
 const STILL: u32 = 1_000;
 
+/// The longest clip, in seconds.
+const CLIPS: u32 = 60;
+
 /// Portals of one bridge.
 const PORTALS: usize = 10_000;
 
@@ -129,6 +132,11 @@ fn portal(portal: &Portal) -> Result<(), String> {
     if let Some(still) = portal.still.filter(|still| still.get() < STILL) {
         return Err(format!(
             "still: {still} ms is too often; {STILL} ms is the least"
+        ));
+    }
+    if let Some(clips) = portal.clips.filter(|clips| clips.get() > CLIPS) {
+        return Err(format!(
+            "clips: {clips} s is too long; {CLIPS} s is the most"
         ));
     }
     if let Some(camera) = &portal.camera {
@@ -312,6 +320,11 @@ mod tests {
                 "/open/0/still",
                 json!(999),
                 "open[0].still: 999 ms is too often",
+            ),
+            (
+                "/open/0/clips",
+                json!(61),
+                "open[0].clips: 61 s is too long",
             ),
             (
                 "/open",

@@ -9,6 +9,7 @@ use crate::panics;
 use crate::sender::FrameSender;
 use crate::voice::{Calls, InCall};
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -287,6 +288,8 @@ struct Room {
     /// Whose camera is on air, as the room was told.
     camera: Option<String>,
     still: Still,
+    /// Of how many seconds clips may be wanted, as the room was told.
+    clips: Option<NonZeroU32>,
     /// Whose publishing is ended, as the room was told.
     stopped: BTreeMap<String, u64>,
     /// Frames for Discord that found no way there.
@@ -306,6 +309,7 @@ impl Room {
             settings: BTreeMap::new(),
             camera: None,
             still: Still::default(),
+            clips: None,
             stopped: BTreeMap::new(),
             dropped: 0,
         }
@@ -321,6 +325,11 @@ impl Room {
         if self.camera != self.order.camera {
             self.camera.clone_from(&self.order.camera);
             self.portal.camera(self.camera.clone());
+        }
+        if self.clips != self.order.clips {
+            self.clips = self.order.clips;
+            let longest = self.clips.map(|seconds| u64::from(seconds.get()));
+            self.portal.clips(longest.map(Duration::from_secs));
         }
         if self.stopped != self.order.stopped {
             self.stopped.clone_from(&self.order.stopped);

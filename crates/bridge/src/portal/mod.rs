@@ -2,6 +2,7 @@
 //!
 //! The keeper runs beside the gateway; the endpoint's loops and the rooms' joints, by which every frame passes, on the media workers.
 
+mod clips;
 mod endpoint;
 mod facts;
 mod hearing;
@@ -17,6 +18,7 @@ use crate::media::Media;
 use crate::sender::FrameSender;
 use crate::voice::Calls;
 use axum::Router;
+pub use clips::Clips;
 use endpoint::Bound;
 use std::future::pending;
 use std::sync::Arc;

@@ -100,6 +100,15 @@ pub enum FromBridge<'a> {
         /// Empty: there is none.
         picture: Cow<'a, [u8]>,
     },
+    /// What was on air lately, or why it cannot be had.
+    Clip {
+        /// By which it was wanted.
+        id: u64,
+        /// What it is like.
+        info: ClipInfo,
+        /// The file (MP4), of 10 MiB at most; empty where there is none.
+        mp4: Cow<'a, [u8]>,
+    },
     /// An HTTP request, of which only the head is there. It is answered once, whatever becomes of it.
     Request {
         /// Its number. No bridge of the same node uses it again.
@@ -127,6 +136,37 @@ pub struct Bridge {
     pub bridge: String,
     /// Its process id.
     pub os_pid: u32,
+    /// Which messages it knows that want an answer, and that bridges of this version did not always know.
+    #[serde(default)]
+    pub knows: Vec<String>,
+}
+
+/// What a clip is like.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ClipInfo {
+    /// How long it is, in ms.
+    pub length: u64,
+    /// More of what was wanted did not fit.
+    pub cut: bool,
+    /// Why there is none.
+    pub reason: Option<NoClip>,
+}
+
+/// Why there is no clip.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoClip {
+    /// The portal is not open, or keeps nothing.
+    Off,
+    /// Nobody showed a picture.
+    Nothing,
+    /// The picture is JPEG.
+    Jpeg,
+    /// Too many are made.
+    Busy,
+    /// A fault of the bridge, which its log has.
+    Fault,
 }
 
 impl<'a> FromBridge<'a> {
@@ -187,6 +227,11 @@ impl<'a> FromBridge<'a> {
             ("still", 3) => Self::Still {
                 portal: Cow::Borrowed(term.value()?),
                 picture: Cow::Borrowed(term.binary()?),
+            },
+            ("clip", 4) => Self::Clip {
+                id: term.value()?,
+                info: term.value()?,
+                mp4: Cow::Borrowed(term.binary()?),
             },
             ("request", 3) => Self::Request {
                 id: term.value()?,
@@ -307,6 +352,13 @@ impl<'a> FromBridge<'a> {
                 term.atom("still")?;
                 term.value(portal)?;
                 term.binary(picture)
+            }
+            Self::Clip { id, info, mp4 } => {
+                term.tuple(4);
+                term.atom("clip")?;
+                term.value(id)?;
+                term.value(info)?;
+                term.binary(mp4)
             }
             Self::Request { id, head } => {
                 term.tuple(3);

@@ -11,7 +11,7 @@ mod state;
 mod to_bridge;
 mod voice_state;
 
-pub use from_bridge::{Bridge, FromBridge};
+pub use from_bridge::{Bridge, ClipInfo, FromBridge, NoClip};
 pub use gateway_state::{Active, Closed, GatewayState};
 pub use level::Level;
 pub use panicked::Panicked;

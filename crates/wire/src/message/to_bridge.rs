@@ -41,6 +41,15 @@ pub enum ToBridge<'a> {
         /// What its client gets.
         answer: Answer<'a>,
     },
+    /// A clip is wanted. It is [answered](crate::FromBridge::Clip) once, unless the portal's bridge ends.
+    Clip {
+        /// What the answer is known by.
+        id: u64,
+        /// The portal's id.
+        portal: &'a str,
+        /// How long it is to be, in ms.
+        length: u32,
+    },
     /// Is the bridge alive? Any encoded term, without the version byte.
     Ping(&'a [u8]),
 }
@@ -86,6 +95,11 @@ impl<'a> ToBridge<'a> {
                     headers: term.value()?,
                     body: term.binary()?,
                 },
+            },
+            ("clip", 4) => Self::Clip {
+                id: term.value()?,
+                portal: term.value()?,
+                length: term.value()?,
             },
             ("ping", 2) => Self::Ping(term.raw()?),
             (name, arity) => return Err(Error::Message(name.into(), arity)),
@@ -147,6 +161,13 @@ impl<'a> ToBridge<'a> {
                 term.value(&answer.headers)?;
                 term.binary(answer.body)
             }
+            Self::Clip { id, portal, length } => {
+                term.tuple(4);
+                term.atom("clip")?;
+                term.value(id)?;
+                term.value(portal)?;
+                term.value(length)
+            }
             Self::Ping(any) => {
                 term.tuple(2);
                 term.atom("ping")?;
@@ -185,6 +206,12 @@ impl fmt::Debug for ToBridge<'_> {
                 .debug_struct("Answer")
                 .field("id", id)
                 .field("answer", answer)
+                .finish(),
+            Self::Clip { id, portal, length } => formatter
+                .debug_struct("Clip")
+                .field("id", id)
+                .field("portal", portal)
+                .field("length", length)
                 .finish(),
             Self::Ping(any) => formatter.debug_tuple("Ping").field(any).finish(),
         }

@@ -1,0 +1,108 @@
+defmodule UroDiscord.Portal.Clips do
+  @moduledoc false
+  # Clips of portals, which the bridge makes: one at a time of each portal, two in all, and of one portal not sooner than half a minute after the one before. A clip is
+  # 10 MiB at most, and goes to whoever asked: nothing of it stays here.
+
+  use UroDiscord.Server
+
+  alias UroDiscord.{Bridge, Server}
+
+  @at_once 2
+  @pause_ms 30_000
+  # The bridge needs some milliseconds; a slow link to one elsewhere needs longer.
+  @late_ms 60_000
+  # An id is known by no other bridge or node, as far as chance goes.
+  @ids 2 ** 62
+
+  @type clip :: %{mp4: binary(), ms: non_neg_integer(), cut?: boolean()}
+
+  @typedoc """
+  Why there is none: nothing is kept (`:off`), nobody showed a picture (`:nothing`), it is JPEG (`:jpeg`), others are made (`:busy`), one was made just now (`:soon`), there is no
+  bridge (`:down`) or one without clips (`:unknown`), it took too long (`:late`), or a fault, which the log has (`:fault`).
+  """
+  @type reason ::
+          :off | :nothing | :jpeg | :busy | {:soon, seconds :: pos_integer()} | :down | :unknown | :late | :fault
+
+  @spec start_link(term()) :: GenServer.on_start()
+  def start_link(_options), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)
+
+  @doc "A clip of the last so many seconds of this portal."
+  @spec make(String.t(), pos_integer()) :: {:ok, clip()} | {:error, reason() | UroDiscord.Error.t()}
+  def make(portal, seconds), do: Server.call(__MODULE__, {:make, portal, seconds}, @late_ms + 20_000)
+
+  @doc "What the bridge answers."
+  @spec made(tuple()) :: :ok
+  def made(clip), do: GenServer.cast(__MODULE__, clip)
+
+  @spec bridge_ended() :: :ok
+  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+
+  # `waiting`: who waits for what, by the id of what the bridge was asked. `last`: when the last clip of each portal was there.
+  @impl true
+  def init(nil), do: {:ok, %{waiting: %{}, last: %{}}}
+
+  @impl true
+  def handle_call({:make, portal, seconds}, from, state) do
+    state = %{state | last: Map.filter(state.last, fn {_portal, at} -> left(at) > 0 end)}
+    id = :rand.uniform(@ids)
+
+    with :ok <- free(portal, state), :ok <- Bridge.clip({:clip, id, portal, seconds * 1_000}) do
+      timer = Process.send_after(self(), {:late, id}, @late_ms)
+      {:noreply, put_in(state.waiting[id], %{from: from, portal: portal, timer: timer})}
+    else
+      {:error, reason} -> {:reply, {:error, reason}, state}
+    end
+  end
+
+  @impl true
+  def handle_cast({:clip, id, %{"reason" => nil} = info, mp4}, state) do
+    {waits, state} = answer(id, {:ok, %{mp4: mp4, ms: info["length"], cut?: info["cut"]}}, state)
+    state = if waits, do: put_in(state.last[waits.portal], now()), else: state
+    # What was said of the file is not kept until the next message.
+    {:noreply, state, :hibernate}
+  end
+
+  def handle_cast({:clip, id, info, _none}, state) do
+    {_waits, state} = answer(id, {:error, reason(info["reason"])}, state)
+    {:noreply, state}
+  end
+
+  def handle_cast(:bridge_ended, state) do
+    {:noreply,
+     Enum.reduce(Map.keys(state.waiting), state, fn id, state -> elem(answer(id, {:error, :down}, state), 1) end)}
+  end
+
+  @impl true
+  def handle_info({:late, id}, state), do: {:noreply, elem(answer(id, {:error, :late}, state), 1)}
+
+  defp free(portal, %{waiting: waiting, last: last}) do
+    cond do
+      map_size(waiting) >= @at_once -> {:error, :busy}
+      Enum.any?(waiting, fn {_id, waits} -> waits.portal == portal end) -> {:error, :busy}
+      at = last[portal] -> {:error, {:soon, ceil(left(at) / 1_000)}}
+      true -> :ok
+    end
+  end
+
+  # One that nobody waits for any more came too late, or is of another session of the bridge.
+  defp answer(id, answer, state) do
+    case Map.pop(state.waiting, id) do
+      {nil, _waiting} ->
+        {nil, state}
+
+      {waits, waiting} ->
+        Process.cancel_timer(waits.timer)
+        GenServer.reply(waits.from, answer)
+        {waits, %{state | waiting: waiting}}
+    end
+  end
+
+  defp reason("off"), do: :off
+  defp reason("nothing"), do: :nothing
+  defp reason("jpeg"), do: :jpeg
+  defp reason("busy"), do: :busy
+  defp reason(_fault), do: :fault
+
+  defp left(at), do: at + @pause_ms - now()
+  defp now, do: System.monotonic_time(:millisecond)
+end
