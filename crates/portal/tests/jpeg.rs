@@ -9,12 +9,16 @@ use bytes::{Buf as _, Bytes};
 use common::client::{Client, Plan, Seen};
 use common::{BAD, PATIENCE, World, behind, fetch, open, token};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use uro_discord_portal::token::Role;
 use uro_discord_portal::{Limits, PeerId, PortalEvent};
 
 /// Colour bars of 160 x 96.
 const BARS: &[u8] = include_bytes!("fixtures/bars.jpg");
+
+/// What has not come after so long does not come.
+const LOST: Duration = Duration::from_secs(3);
 
 const STILL: &str = "/portal/lobby/still.jpg";
 
@@ -221,22 +225,32 @@ async fn pictures_go_on_over_a_network_that_loses_some() {
     // What was not sent for a busy machine is not sent all at once later.
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut sent, mut came) = (0, 0);
+    // So few are on their way that none is left out for those before it, however busy the machine is.
+    let mut on_the_way = VecDeque::new();
     let deadline = Instant::now() + PATIENCE;
     while came < 30 {
         assert!(Instant::now() < deadline, "{came} of {sent} came");
         tokio::select! {
             _ = pace.tick() => {
+                while on_the_way.front().is_some_and(|then: &Instant| then.elapsed() > LOST) {
+                    on_the_way.pop_front();
+                }
+                if on_the_way.len() >= 8 {
+                    continue;
+                }
+                on_the_way.push_back(Instant::now());
                 sent += 1;
                 camera.picture(chunks(sent, &large, 16_000).remove(0));
             }
             seen = message(&mut viewer) => {
                 assert!(seen[16..] == large);
+                on_the_way.pop_front();
                 came += 1;
             }
         }
     }
-    // Some are left out, where one before is on its way still.
-    assert!(sent < 90, "{came} of {sent} came");
+    // Without anything that is sent again 70 of 100 would come.
+    assert!(sent < 60, "{came} of {sent} came");
 }
 
 #[tokio::test]

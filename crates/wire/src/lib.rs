@@ -15,11 +15,11 @@ pub use gateway::{Gateway, Session};
 pub use http::{Http, Tls};
 pub use media::{Media, MediaLimits};
 pub use message::{
-    Active, Answer, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended, FromBridge,
-    GatewayState, HttpState, InChannel, Level, Library, Listening, MediaListening, MediaState,
-    NoClip, Panicked, ParticipantStats, PeerJoined, PeerLeft, Played, PortalOnAir, PortalSpeaker,
-    PortalState, PortalStats, RequestHead, Serving, Side, Stats, Suppressed, ToBridge, User,
-    Verdict, ViewerStats, VoiceState, Waiting,
+    Active, Answer, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended,
+    FromBridge, GatewayState, HttpState, InChannel, Level, Library, Listening, MediaListening,
+    MediaState, NoClip, Panicked, ParticipantStats, PeerJoined, PeerLeft, Played, PortalOnAir,
+    PortalSpeaker, PortalState, PortalStats, RequestHead, Serving, Side, Stats, Suppressed,
+    ToBridge, User, Verdict, ViewerStats, VoiceState, Waiting,
 };
 pub use portals::{Portal, PortalParticipant, PortalSetting, Portals};
 pub use secret::Secret;

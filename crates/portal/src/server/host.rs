@@ -483,7 +483,10 @@ impl Host {
         let people = self.people.0;
         let recorder = self.recorder.as_ref();
         let recorder = recorder.and_then(|(_, recorder)| recorder.deadline());
-        Ok([next, stage, screen, people, recorder].into_iter().flatten().min())
+        Ok([next, stage, screen, people, recorder]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     /// Whether viewers see this peer's picture, and how many.

@@ -116,7 +116,9 @@ fn a_slow_link_gets_the_smaller_layer() {
         }
     }
     let worst = came.iter().map(|(_, took, _)| *took).max().unwrap();
-    assert!(worst < Duration::from_millis(1_500), "{worst:?}");
+    // It is seen to be full when 0.6 s wait, of a picture that is 1.7 times too large: then as much again is behind them. All of this is by the
+    // clock of the test, so that a busy machine changes nothing.
+    assert!(worst < Duration::from_millis(1_200), "{worst:?}");
     // From the third second until more is tried it is the smaller layer, whole and in time.
     let later = came.iter().filter(|(ms, ..)| *ms >= 3_000);
     let (mut frames, mut late) = (0, 0);
