@@ -104,7 +104,8 @@ config :uro_discord,
   # and voice trust Mozilla's only. Behind a proxy that opens TLS they cannot connect. HTTPS_PROXY and its like are
   # not read: see rest_proxy.
   # ca_file: "/etc/uro/ca.pem",
-  # Which bridges there are; docs/scaling.md has how one runs on another machine.
+  # Which bridges there are; docs/scaling.md has how one runs on another machine, and how several share the work: each with roles: (:gateway, :media, :http),
+  # and those with :media with weight:, url:, web:, udp: and public_addresses:.
   # bridges: [{:node, :"media1@10.0.0.5"}],
   # The bridge, when it is not the one that was built into priv/native.
   # bridge_executable: "/usr/lib/uro/uro-discord-bridge",

@@ -38,7 +38,9 @@ export class Connection {
       await this.peer.setLocalDescription();
       // Our candidates need not be in it: the portal sees where the checks come from.
       const headers = { 'content-type': 'application/sdp', ...this.#headers() };
-      const answer = await fetch(url, { method: 'POST', headers, body: this.peer.localDescription.sdp });
+      const answer = await fetch(url, { method: 'POST', headers, body: this.peer.localDescription.sdp, redirect: 'manual' });
+      // Another bridge has the portal by now: this page's address leads there.
+      if (answer.type === 'opaqueredirect') return window.location.reload();
       if (answer.status !== 201) return await this.refuse(answer);
       const location = new URL(answer.headers.get('location'), answer.url).href;
       // It was ended meanwhile, and the portal has made a place for nobody.

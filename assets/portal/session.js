@@ -110,7 +110,8 @@ class Attempt extends Connection {
     if (this.#asking) return;
     this.#asking = true;
     const fragment = { 'content-type': 'application/trickle-ice-sdpfrag' };
-    this.ask(this.location, { method: 'PATCH', headers: fragment, body: 'a=end-of-candidates' }).then(async (answer) => {
+    this.ask(this.location, { method: 'PATCH', headers: fragment, body: 'a=end-of-candidates', redirect: 'manual' }).then(async (answer) => {
+      if (answer.type === 'opaqueredirect') return this.#tell('lost', 'The portal is on another bridge.');
       // A 404 of a proxy says nothing of the session.
       const { error } = answer.status === 404 ? await answer.json() : {};
       if (error === 'no_session' || error === 'no_portal') this.#tell('lost', 'The portal has begun anew.');

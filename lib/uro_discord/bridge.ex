@@ -3,15 +3,17 @@ defmodule UroDiscord.Bridge do
   # The owner of a bridge. It keeps the bridge running: one that ended, however, is started again after a pause that doubles, is
   # given the whole desired state (`UroDiscord.Desired`), and converges. There is no other recovery code.
   #
-  # There may be several, each with a name and roles (`bridges:` of the configuration). A role is held by one bridge of a node, and says which parts
-  # of the desired state it has; whoever has :gateway holds Discord's gateway too.
+  # There may be several, each with a name and roles (`bridges:` of the configuration), which say what of the desired state it has
+  # (`UroDiscord.Bridges.Share`). The roles :gateway and :http are held by one bridge of a node; whoever has :gateway holds Discord's gateway too. Calls and
+  # portals are on those with the role :media (`UroDiscord.Bridges.Placement`).
 
   use UroDiscord.Server
   require Logger
 
-  alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Server, Telemetry}
+  alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Secret, Server, Telemetry}
   alias UroDiscord.Bridge.{Changes, GatewayState, Log, Pings, Protocol, Status, Transport}
-  alias UroDiscord.Gateway.Sessions
+  alias UroDiscord.Bridges.{Placement, Share}
+  alias UroDiscord.Gateway.{Leader, Sessions}
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -23,28 +25,49 @@ defmodule UroDiscord.Bridge do
   @full_interval 50
   # Of what a newer bridge says, and is not known here, so many kinds are told in the log.
   @unknown 8
+  # How often one that waits for the gateway's lease looks whether this node has it.
+  @lease_interval 200
+  @without_lease "this node has not the gateway, and who has it is served"
   # How long one that runs elsewhere and is of another version is left alone.
   @incompatible_pause 30_000
   # The bridge's exit status for "your version of the protocol is not mine" (EX_PROTOCOL of sysexits.h).
   @exit_incompatible 76
 
-  # The parts of the desired state that belong to a role.
-  @parts %{gateway: ["presence", "voice", "media", "portals"], http: ["http"]}
-
   # Who hears what a bridge with a role says.
-  @hearers %{gateway: [:voice, :portal], http: [:http]}
+  @hearers %{gateway: [], media: [:voice, :portal], http: [:http]}
+
+  # For so long a bridge may hold calls and portals without hearing from us; and where others could have them instead. It asks each half second.
+  @hold_ms 120_000
+  @lease_ms 2_000
 
   @type name :: atom()
-  @type role :: :gateway | :http
+  @type role :: :gateway | :media | :http
 
   defmodule State do
     @moduledoc false
-    @enforce_keys [:name, :roles, :parts, :open, :gateway, :desires, :since, :backoff]
+    @enforce_keys [
+      :name,
+      :roles,
+      :bridge,
+      :parts,
+      :open,
+      :gateway,
+      :desires,
+      :since,
+      :backoff,
+      :least_version,
+      :hold_ms
+    ]
     defstruct [
       :name,
       :roles,
+      # As the configuration has it.
+      :bridge,
       # nil for a process of ours.
       :node,
+      # Of the protocol, for what the other bridges are.
+      :least_version,
+      :hold_ms,
       # Who hears what it says of voice, of HTTP and of portals.
       :parts,
       # Opens its transport.
@@ -62,6 +85,15 @@ defmodule UroDiscord.Bridge do
       knows: [],
       phase: :starting,
       run: 0,
+      # That of the protocol which both know.
+      version: Protocol.version(),
+      # Until when it may hold calls and portals, and the number of its last question.
+      fence: nil,
+      renewed: nil,
+      # In which run it was told so.
+      held_in: nil,
+      # Its listener, where that is for portals' peers only.
+      web: nil,
       buffer: Protocol.empty(),
       pings: %Pings{},
       # What this bridge said that is not known here, by name.
@@ -78,16 +110,14 @@ defmodule UroDiscord.Bridge do
   end
 
   @typedoc """
-    * `name`: `:local` unless said;
-    * `roles`: all unless said;
-    * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice, of HTTP and of portals; nobody unless said;
-    * `node`: that of the bridge, which runs elsewhere and dials this one; without it the bridge is a process of ours.
+    * those of a bridge of the configuration (`t:UroDiscord.Config.Bridges.bridge/0`): one named `:local` with all roles unless said;
+    * `parts`: each a `UroDiscord.Bridge.Part`, which hears of voice, of HTTP and of portals; nobody unless said.
   """
   @type options :: [
           name: name(),
           roles: [role()],
-          parts: [voice: module(), http: module(), portal: module()],
-          node: node() | nil
+          node: node() | nil,
+          parts: [voice: module(), http: module(), portal: module()]
         ]
 
   @spec child_spec(Config.t() | {Config.t(), options()}) :: Supervisor.child_spec()
@@ -138,6 +168,10 @@ defmodule UroDiscord.Bridge do
   @spec identify(non_neg_integer()) :: :ok
   def identify(shard), do: tell_holder(:gateway, {:identify, shard})
 
+  @doc "What a bridge with the role :gateway has heard for a call, to the one that has that. It may have a secret in it."
+  @spec update(name(), Protocol.to_bridge()) :: :ok
+  def update(name, update), do: GenServer.cast(server(name), {:update, Secret.wrap(update)})
+
   @doc "Whether the bridge with this role runs elsewhere, so that it outlives this VM."
   @spec elsewhere?(role()) :: boolean()
   def elsewhere?(role) do
@@ -177,6 +211,7 @@ defmodule UroDiscord.Bridge do
       restarts: max(state.run - 1, 0),
       last_end: state.last_end,
       presence: if(state.gateway, do: state.gateway.presences, else: %{}),
+      web: state.web,
       panics: state.panics
     }
 
@@ -193,11 +228,11 @@ defmodule UroDiscord.Bridge do
   def ping(term), do: ping(holder(:gateway), term)
 
   @doc """
-  Wants a clip of the bridge that has the portals. Its answer comes to the part `:portal`. `{:error, :unknown}`: it is of a version without clips.
+  Wants a clip of the bridge that has the portal. Its answer comes to the part `:portal`. `{:error, :unknown}`: it is of a version without clips.
   """
-  @spec clip({:clip, pos_integer(), String.t(), pos_integer()}) ::
+  @spec clip(name(), {:clip, pos_integer(), String.t(), pos_integer()}) ::
           :ok | {:error, :down | :unknown | UroDiscord.Error.t()}
-  def clip(wanted), do: Server.call(server(holder(:gateway)), wanted)
+  def clip(bridge, wanted), do: Server.call(server(bridge), wanted)
 
   @impl true
   def init({config, options}) do
@@ -205,16 +240,21 @@ defmodule UroDiscord.Bridge do
     Process.flag(:trap_exit, true)
     Process.send_after(self(), :ping, @ping_interval)
 
-    roles = Keyword.get(options, :roles, Map.keys(@parts))
-    name = Keyword.get(options, :name, :local)
+    bridge = hd(Config.Bridges.default()) |> Map.merge(options |> Keyword.delete(:parts) |> Map.new())
+    %{name: name, node: node, roles: roles} = bridge
     for role <- roles, do: :ok = Runtime.put({:bridge_with, role}, name)
-    node = Keyword.get(options, :node)
-    desires = Enum.flat_map(roles, &Map.fetch!(@parts, &1))
+    desires = Share.keys(name, roles)
     :ok = Desired.follow(desires)
+    if node != nil and roles == [:media], do: :ok = Events.subscribe(:status)
+    apart? = Config.Bridges.apart?(config.bridges)
+    leased? = node != nil and :media in roles and Config.Bridges.several?(config.bridges)
 
     state = %State{
       name: name,
       roles: roles,
+      bridge: bridge,
+      least_version: if(apart? and roles != [:http], do: Share.apart(), else: 0),
+      hold_ms: if(leased?, do: @lease_ms, else: @hold_ms),
       parts:
         options |> Keyword.get(:parts, []) |> Keyword.take(Enum.flat_map(roles, &Map.fetch!(@hearers, &1))) |> Map.new(),
       node: node,
@@ -251,6 +291,8 @@ defmodule UroDiscord.Bridge do
   # A request of a bridge that has ended has a number that no other one knows.
   def handle_cast({:http, message}, state), do: {:noreply, tell(state, message)}
 
+  def handle_cast({:update, update}, state), do: {:noreply, tell(state, Secret.reveal(update))}
+
   def handle_cast(:subscribed, state),
     do: {:noreply, state.gateway |> GatewayState.subscribed() |> tell_all(state) |> follow()}
 
@@ -278,11 +320,30 @@ defmodule UroDiscord.Bridge do
   def handle_info({:start, run}, %{run: run, phase: phase} = state) when phase in [:waiting, :incompatible],
     do: {:noreply, start(state)}
 
+  def handle_info({:start, run}, %{run: run, phase: :absent, transport: nil} = state), do: {:noreply, start(state)}
+
+  # Whoever has it now is served by the bridge as soon as we are not.
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, %{transport: transport, roles: [:media]} = state)
+      when transport != nil do
+    let_go(state)
+    {:noreply, start(%{down(state) | phase: :waiting})}
+  end
+
+  def handle_info({:uro_discord, :status, _event}, state), do: {:noreply, state}
+
   def handle_info({:hello_timeout, run}, %{run: run, phase: :starting} = state) do
     {:noreply, stop(state, "the bridge did not say hello within #{@hello_timeout} ms")}
   end
 
   def handle_info({tag, _run}, state) when tag in [:start, :hello_timeout], do: {:noreply, state}
+
+  # By its own clock it has given up before.
+  def handle_info({:timeout, fence, :fence}, %{fence: fence} = state) do
+    if :media in state.roles, do: :ok = Placement.gone(state.name)
+    {:noreply, %{state | fence: nil}}
+  end
+
+  def handle_info({:timeout, _fence, :fence}, state), do: {:noreply, state}
 
   def handle_info(:ping, state) do
     Process.send_after(self(), :ping, @ping_interval)
@@ -317,14 +378,36 @@ defmodule UroDiscord.Bridge do
   @impl true
   def terminate(_reason, %{transport: nil}), do: :ok
 
-  def terminate(_reason, state) do
+  def terminate(_reason, state), do: let_go(state)
+
+  defp let_go(state) do
     {:ok, stop} = Protocol.encode({:stop})
-    Transport.finish(state.transport, stop)
+    Transport.finish(state.transport, [farewell(state), stop])
   end
+
+  # Whoever comes next finds calls and portals as they are.
+  defp farewell(%{phase: :up, renewed: number, node: node}) when number != nil and node != nil do
+    {:ok, hold} = Protocol.encode({:hold, number, @hold_ms})
+    hold
+  end
+
+  defp farewell(_state), do: []
 
   ## One run of the bridge
 
-  defp start(state) do
+  # One for calls and portals serves the node that decides where these are.
+  defp start(%{node: node, roles: [:media]} = state) when node != nil do
+    if Leader.held?() do
+      open(state)
+    else
+      Process.send_after(self(), {:start, state.run}, @lease_interval)
+      if state.phase == :absent, do: state, else: phase(%{state | last_end: @without_lease}, :absent)
+    end
+  end
+
+  defp start(state), do: open(state)
+
+  defp open(state) do
     state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}, unknown: [], knows: []}
 
     case state.open.() do
@@ -427,11 +510,14 @@ defmodule UroDiscord.Bridge do
 
   defp down(state) do
     for from <- Pings.waiting(state.pings), do: GenServer.reply(from, {:error, :down})
-    for {_part, module} <- state.parts, do: :ok = module.ended()
+    for {_part, module} <- state.parts, do: :ok = module.ended(state.name)
+    # The end of a process of ours is the end of all that it had.
+    if state.node == nil and :media in state.roles, do: :ok = Placement.gone(state.name)
 
     %{
       state
       | transport: nil,
+        web: nil,
         os_pid: nil,
         gateway: state.gateway && GatewayState.ended(state.gateway),
         pings: %Pings{},
@@ -491,12 +577,15 @@ defmodule UroDiscord.Bridge do
   end
 
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
-    if Protocol.understood?(version) do
+    if Protocol.understood?(version) and version >= state.least_version do
+      state = %{state | version: min(version, Protocol.version())}
       state = %{state | backoff: Backoff.well(state.backoff), knows: known(info)}
       Logger.info("#{title(state)} is up (version #{info["bridge"]}, process #{info["os_pid"]})")
       if version != Protocol.version(), do: Logger.warning(apart(version, state))
 
-      state |> phase(:up) |> tell({:hello, Protocol.version(), %{"library" => library_version()}}) |> begin()
+      state = state |> phase(:up) |> tell({:hello, Protocol.version(), %{"library" => library_version()}})
+      # Where others could have its calls and portals it gets none before it is told for how long.
+      if state.hold_ms == @lease_ms, do: state, else: begin(state)
     else
       Transport.kill(state.transport)
       incompatible(down(%{state | last_end: "speaks version #{version} of the protocol"}))
@@ -513,11 +602,37 @@ defmodule UroDiscord.Bridge do
     state
   end
 
+  defp handle({:voice_states, states}, %{roles: roles} = state) do
+    if :media in roles, do: :ok = Placement.said(state.name, states)
+    state
+  end
+
+  # Of a call that it has itself it knows already.
+  defp handle({:voice_update, guild, _what, _info} = update, state) do
+    name = Placement.of(guild)
+    if name not in [nil, state.name], do: :ok = update(name, update)
+    state
+  end
+
+  defp handle({:renew, number}, state) do
+    if state.fence, do: :erlang.cancel_timer(state.fence)
+    fence = :erlang.start_timer(state.hold_ms, self(), :fence)
+    first? = state.held_in != state.run
+    state = tell(%{state | fence: fence, renewed: number, held_in: state.run}, {:hold, number, state.hold_ms})
+    if first? and state.hold_ms == @lease_ms, do: begin(state), else: state
+  end
+
   defp handle(message, %{parts: %{voice: voice}} = state) when elem(message, 0) == :voice,
     do: heard(voice, message, state)
 
   defp handle(message, %{parts: %{http: http}} = state) when elem(message, 0) in [:http, :request, :body, :gone],
     do: heard(http, message, state)
+
+  # A listener that is for portals' peers only.
+  defp handle({:http, phase, info}, state) do
+    if phase == :listening, do: Logger.info("#{title(state)} serves portals at #{info["ip"]} port #{info["port"]}")
+    told(%{state | web: %{state: phase, ip: info["ip"], port: info["port"], reason: info["reason"]}})
+  end
 
   defp handle(message, %{parts: %{portal: portal}} = state) when elem(message, 0) in [:media, :portal, :still, :clip],
     do: heard(portal, message, state)
@@ -572,7 +687,7 @@ defmodule UroDiscord.Bridge do
     state
   end
 
-  defp heard(part, message, state), do: message |> part.heard() |> Enum.reduce(state, &tell(&2, &1))
+  defp heard(part, message, state), do: state.name |> part.heard(message) |> Enum.reduce(state, &tell(&2, &1))
 
   # The whole desired state, with the gateway as the lease has it.
   defp begin(%{gateway: nil} = state), do: tell_desired(state, Desired.fetch(state.desires))
@@ -582,7 +697,8 @@ defmodule UroDiscord.Bridge do
     tell_all(told, tell_desired(state, Map.put(Desired.fetch(state.desires), "gateway", gateway)))
   end
 
-  defp tell_changed(%{phase: :up} = state) do
+  defp tell_changed(%{phase: :up, hold_ms: hold_ms, run: run, held_in: held_in} = state)
+       when hold_ms != @lease_ms or held_in == run do
     case Changes.due(state.changes) do
       [] -> state
       parts -> tell_desired(state, Desired.fetch(parts))
@@ -594,7 +710,7 @@ defmodule UroDiscord.Bridge do
   # Its answer to the ping says that it has read them.
   defp tell_desired(state, parts) do
     state = %{state | changes: Changes.told(state.changes, Map.keys(parts))}
-    state |> tell({:desired, parts}) |> ping(:desired, nil)
+    state |> tell({:desired, Share.told(parts, state.bridge, state.version)}) |> ping(:desired, nil)
   end
 
   defp watch(%{gateway: nil} = state), do: state

@@ -249,7 +249,7 @@ defmodule UroDiscord.Config do
     if __MODULE__.Portal.keys_of(portal) == [],
       do:
         {config, if(portal.open == [], do: [], else: [within(:portal, :key, "is missing, and portal.open needs it")])},
-      else: {config, without_port(config) ++ without_voice(config) ++ apart(config) ++ without_secret(config)}
+      else: {config, without_port(config) ++ without_voice(config) ++ without_url(config) ++ without_secret(config)}
   end
 
   defp portal(config), do: {config, []}
@@ -266,15 +266,10 @@ defmodule UroDiscord.Config do
 
   defp without_port(_config), do: []
 
-  defp apart(%{bridges: bridges}) do
-    if __MODULE__.Bridges.together?(bridges) do
-      []
-    else
-      wrong =
-        "gives :gateway and :http to two bridges, and portals need both on one: their peers come by HTTP to where their media is"
-
-      [Schema.options() |> option(:bridges) |> problem(wrong)]
-    end
+  defp without_url(%{bridges: bridges, portal: portal}) do
+    if wrong = __MODULE__.Bridges.without_url(bridges, portal),
+      do: [Schema.options() |> option(:bridges) |> problem(wrong)],
+      else: []
   end
 
   defp without_voice(config) do

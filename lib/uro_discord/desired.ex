@@ -9,7 +9,8 @@ defmodule UroDiscord.Desired do
 
   alias UroDiscord.{Runtime, Secret}
 
-  @type part :: String.t()
+  @typedoc "A part, or one bridge's share of it."
+  @type part :: String.t() | {String.t(), bridge :: atom()}
 
   @spec start_link(term()) :: GenServer.on_start()
   def start_link(_options), do: GenServer.start_link(__MODULE__, nil, name: __MODULE__)

@@ -6,6 +6,7 @@ defmodule UroDiscord.Domains do
   alias UroDiscord.{
     Accounts,
     Bridge,
+    Bridges,
     Config,
     Desired,
     Domain,
@@ -54,6 +55,8 @@ defmodule UroDiscord.Domains do
       Store.Keeper,
       Notify,
       Desired,
+      {Bridges.Placement, config},
+      {Bridges.Drained, config},
       Domain.group_spec(:gateway, [{Gateway.Leader, config} | bridges(config)])
     ]
 

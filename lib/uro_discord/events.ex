@@ -40,9 +40,10 @@ defmodule UroDiscord.Events do
   @waits 100
 
   # What processes of ours tell each other: `:portal_members`, a guild of whose voice channels something else is known now;
-  # `:portal_shown`, a portal of which something else is to be shown; `:portal_rows`, that the store has other portals; `:accounts_queue`, that nobody is in
-  # it who was.
-  @typep inner :: {:delivery, String.t()} | :portal_members | :portal_shown | :portal_rows | :accounts_queue
+  # `:portal_shown`, a portal of which something else is to be shown; `:portal_rows`, that the store has other portals; `:placed`, guilds whose call is to be on
+  # another bridge than before; `:accounts_queue`, that nobody is in it who was.
+  @typep inner ::
+           {:delivery, String.t()} | :portal_members | :portal_shown | :portal_rows | :placed | :accounts_queue
 
   @doc "Subscribes a process of ours, which knows what it does."
   @spec subscribe(topic() | inner()) :: :ok | {:error, Error.t()}

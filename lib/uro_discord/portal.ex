@@ -32,6 +32,7 @@ defmodule UroDiscord.Portal do
   @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.{Channels, Config, Error, Runtime, Snowflake}
+  alias UroDiscord.Config.Bridges
   alias UroDiscord.Portal.{Address, Arguments, Clips, Rooms, Rows, Store, Token}
   alias UroDiscord.Voice.Calls
 
@@ -259,7 +260,7 @@ defmodule UroDiscord.Portal do
   def url(id, kind) do
     with {:ok, %{config: config}} <- runtime(),
          {:ok, id} <- Arguments.id(id),
-         do: Address.url(config.portal, id, kind)
+         do: Address.url(config, id, kind)
   end
 
   @doc ~S"""
@@ -324,25 +325,32 @@ defmodule UroDiscord.Portal do
   @doc false
   # For `UroDiscord.status/0`, which waits for nobody.
   @spec overview() :: %{media: map(), open: [map()]} | nil
-  def overview, do: with(%{} = media <- Runtime.lookup(:media), do: %{media: media, open: Rooms.summaries()})
+  def overview do
+    media = Runtime.all(:media)
+
+    with {:ok, %{config: config}} <- Runtime.fetch(),
+         first when first != nil <- Enum.find_value(Bridges.having(config.bridges, :media), &media[&1.name]),
+         do: %{media: first, open: Rooms.summaries()},
+         else: (_none -> nil)
+  end
 
   @doc false
   @impl UroDiscord.Bridge.Part
-  def heard({:clip, _id, _info, _mp4} = clip) do
+  def heard(_bridge, {:clip, _id, _info, _mp4} = clip) do
     Clips.made(clip)
     []
   end
 
-  def heard(fact) do
-    Rooms.fact(fact)
+  def heard(bridge, fact) do
+    Rooms.fact(bridge, fact)
     []
   end
 
   @doc false
   @impl UroDiscord.Bridge.Part
-  def ended do
-    Clips.bridge_ended()
-    Rooms.bridge_ended()
+  def ended(bridge) do
+    Clips.bridge_ended(bridge)
+    Rooms.bridge_ended(bridge)
   end
 
   ## What is asked

@@ -17,7 +17,7 @@ defmodule UroDiscord.Status do
            domains: Domain.status(),
            store: Store.Keeper.status(),
            bridge: bridge,
-           bridges: Map.new(config.bridges, &{&1.name, Map.put(Bridge.status(&1.name).bridge, :roles, &1.roles)}),
+           bridges: Map.new(config.bridges, &{&1.name, bridge(&1)}),
            gateway: Map.merge(gateway, Leader.status()),
            rest: Rest.status(rest),
            notifications: Notify.status(store),
@@ -32,6 +32,11 @@ defmodule UroDiscord.Status do
         {:ok, %{enabled: false}}
       end
     end
+  end
+
+  defp bridge(%{name: name, roles: roles}) do
+    said = Map.put(Bridge.status(name).bridge, :roles, roles)
+    if media = Runtime.lookup({:media, name}), do: Map.put(said, :media, media), else: said
   end
 
   defp accounts(config) do

@@ -41,6 +41,7 @@ defmodule UroDiscord.Voice do
   @behaviour UroDiscord.Bridge.Part
 
   alias UroDiscord.{Channels, Error, Runtime, Server, Snowflake}
+  alias UroDiscord.Bridges.Placement
   alias UroDiscord.Config.Bridges
   alias UroDiscord.Voice.Calls
 
@@ -138,15 +139,16 @@ defmodule UroDiscord.Voice do
 
   @doc false
   @impl UroDiscord.Bridge.Part
-  def heard({:voice, guild_id, fact, info}) do
-    Calls.fact(guild_id, fact, info)
+  def heard(bridge, {:voice, guild_id, fact, info}) do
+    # Of one that moved the bridge before has nothing to say any more; of one that is over it says that it has left.
+    if Placement.of(guild_id) in [bridge, nil], do: Calls.fact(guild_id, fact, info)
     []
   end
 
   # `Calls` hears of that among all else that is said of a bridge.
   @doc false
   @impl UroDiscord.Bridge.Part
-  def ended, do: :ok
+  def ended(_bridge), do: :ok
 
   ## What is asked
 
@@ -191,7 +193,7 @@ defmodule UroDiscord.Voice do
   defp file(path, options, config) when is_binary(path) do
     case Keyword.split(options, [:loop]) do
       {loop, []} ->
-        with {:ok, path} <- readable(path, Bridges.here?(config.bridges, :gateway)) do
+        with {:ok, path} <- readable(path, Bridges.here?(config.bridges, :media)) do
           if Keyword.get(loop, :loop, false) in [true, false],
             do: {:ok, %{"path" => path, "loop" => Keyword.get(loop, :loop, false)}},
             else: {:error, Error.invalid("loop", loop[:loop], "true or false")}

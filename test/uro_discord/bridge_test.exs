@@ -193,11 +193,11 @@ defmodule UroDiscord.BridgeTest do
       log =
         capture_log(fn ->
           :ok = Desired.follow(["after"])
-          Desired.put("portals", %{"open" => [String.duplicate("x", Bridge.Protocol.max_frame())]})
+          Desired.put({"portals", :local}, %{"open" => [String.duplicate("x", Bridge.Protocol.max_frame())]})
           Desired.put("after", nil)
           assert_receive {:desired, "after"}, 5_000
           assert {:ok, :said} = Bridge.ping(:said)
-          Desired.put("portals", nil)
+          Desired.put({"portals", :local}, nil)
         end)
 
       assert log =~ "the bridge is not told desired: a message of"

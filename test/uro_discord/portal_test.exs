@@ -195,7 +195,8 @@ defmodule UroDiscord.PortalTest do
     :ok = Portal.mute("stage", "world:ada/7", false)
     :ok = Portal.mute("stage", "discord:#{user}", false)
     assert settings.() == [%{participant: "discord:#{user}", gain: 1.5, muted: false}]
-    {:ok, %{"portals" => %{"open" => [%{"settings" => told}]}}} = {:ok, UroDiscord.Desired.fetch(["portals"])}
+    part = {"portals", :local}
+    %{^part => %{"open" => [%{"settings" => told}]}} = UroDiscord.Desired.fetch([part])
     assert told == [%{"participant" => "discord:#{user}", "gain" => 1.5, "muted" => false}]
   end
 
@@ -221,7 +222,7 @@ defmodule UroDiscord.PortalTest do
     assert_receive {:telemetry, [_, :portal, :open], %{count: 1, peers: 0}, %{portal: "stage"}}
 
     # As the bridge says it.
-    say = fn fact, info -> Portal.heard({:portal, "stage", fact, info}) end
+    say = fn fact, info -> Portal.heard(:local, {:portal, "stage", fact, info}) end
     say.(:peer_joined, %{"peer" => 3, "name" => "Ada", "role" => "publish", "subject" => "ada", "kind" => "whip"})
     ada = %{peer: 3, name: "Ada", who: "ada", role: :publish, kind: :whip, world?: false}
     assert {:peer_joined, ^ada} = heard(&match?({:peer_joined, _}, &1))
@@ -480,12 +481,12 @@ defmodule UroDiscord.PortalTest do
       voice_state(sim, "alice", stage)
       open!("round")
       # As the bridge says it.
-      Portal.heard({:portal, "round", :peer_joined, peer.(1, true)})
-      Portal.heard({:portal, "round", :peer_joined, peer.(2, false)})
+      Portal.heard(:local, {:portal, "round", :peer_joined, peer.(1, true)})
+      Portal.heard(:local, {:portal, "round", :peer_joined, peer.(2, false)})
       assert {:peer_joined, %{peer: 2, world?: false}} = heard(&match?({:peer_joined, %{peer: 2}}, &1))
       :ok = Shards.put(id: 7, name: "Plaza", players: 0)
       refute_receive {:uro_discord, :portal, {"round", :closed}}, 600
-      Portal.heard({:portal, "round", :peer_left, %{"peer" => 2, "reason" => "left"}})
+      Portal.heard(:local, {:portal, "round", :peer_left, %{"peer" => 2, "reason" => "left"}})
       assert :closed = heard(&(&1 == :closed))
     end
 

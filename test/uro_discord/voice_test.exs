@@ -274,7 +274,7 @@ defmodule UroDiscord.VoiceTest do
     # So that this is the next that is heard of the bridge, as it may have been on its way.
     :sys.suspend(UroDiscord.Bridge)
     assert :ok = Voice.join(guild, :lobby)
-    Voice.heard({:voice, guild, :joined, %{"channel" => world}})
+    Voice.heard(:local, {:voice, guild, :joined, %{"channel" => world}})
     assert {:ok, %{state: :joining, channel_id: ^lobby}} = Voice.status(guild)
     :sys.resume(UroDiscord.Bridge)
     assert :ok = Voice.join(guild, :lobby, wait: 20_000)

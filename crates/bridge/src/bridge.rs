@@ -9,8 +9,9 @@ use crate::media::Media;
 use crate::portal::{self, Clips, Served};
 use crate::sender::FrameSender;
 use crate::transport::Transport;
-use crate::voice::{self, ActiveSession, Calls, DesiredVoiceStates};
+use crate::voice::{self, ActiveSession, Address, Addressed, Calls, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
+use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until, timeout};
 use uro_discord_wire::frame::{self, AppendError};
 use uro_discord_wire::{Bridge, FromBridge, Http, ToBridge, VERSION, etf, understood};
 
@@ -33,6 +34,13 @@ const FLUSH: Duration = Duration::from_millis(100);
 
 /// Of what a newer library says, and is not known here, so many kinds are told in the log.
 const UNKNOWN: usize = 8;
+
+/// How often it is asked whether calls and portals may be held for longer, and how many such questions are remembered.
+const RENEW: Duration = Duration::from_millis(500);
+const RENEWALS: usize = 256;
+
+/// The first version of the library that answers that.
+const HOLDS: u32 = 5;
 
 /// How much one read may bring: what a pipe holds on Linux.
 const READ: usize = 64 * 1024;
@@ -103,6 +111,7 @@ pub struct Core {
 /// None ends before there is no owner any more.
 struct Tasks {
     forward: JoinSet<()>,
+    relay: JoinSet<Result<(), AppendError>>,
     calls: JoinSet<Result<(), JoinError>>,
     gateway: JoinSet<Result<(), JoinError>>,
     listener: JoinSet<Result<(), Fault>>,
@@ -116,7 +125,7 @@ impl Core {
         let (desired, wanted) = watch::channel(Desired::default());
         let mut forward = JoinSet::new();
         forward.spawn(events.clone().forward());
-        let states = DesiredVoiceStates::default();
+        let states = DesiredVoiceStates::new();
         let (updates, updated) = mpsc::channel(VOICE_UPDATES);
         let (served, serves) = watch::channel(Served::default());
         let clips = Clips::new(sender.clone(), media.clone(), serves.clone());
@@ -130,6 +139,12 @@ impl Core {
                 calls: in_calls.clone(),
                 served,
             },
+        ));
+        let mut relay = JoinSet::new();
+        relay.spawn(voice::relay::tell(
+            wanted.clone(),
+            states.clone(),
+            sender.clone(),
         ));
         let mut calls = JoinSet::new();
         let media = media.clone();
@@ -147,13 +162,21 @@ impl Core {
         ));
         let (http, wanted_http) = watch::channel(None);
         let exchange = Exchange::new(sender.clone());
-        let ended = http::spawn(wanted_http, sender.clone(), exchange.clone(), serves)?;
+        let ended = http::spawn(
+            wanted_http,
+            sender.clone(),
+            http::Serving {
+                exchange: exchange.clone(),
+                portals: serves,
+                wanted: wanted.clone(),
+            },
+        )?;
         let mut listener = JoinSet::new();
         listener.spawn(async { ended.await.unwrap_or(Err(Fault::Panic)) });
         let mut gateway = JoinSet::new();
         let voice = gateway::Voice {
             desired: states,
-            updates,
+            updates: updates.clone(),
         };
         let (open, connections) = watch::channel(0);
         gateway.spawn(gateway::run(gateway::Surroundings {
@@ -172,9 +195,11 @@ impl Core {
                 http,
                 exchange,
                 clips,
+                updates,
             },
             tasks: Tasks {
                 forward,
+                relay,
                 calls,
                 gateway,
                 listener,
@@ -251,6 +276,16 @@ impl Core {
         self.owner.desired.borrow().is_something()
     }
 
+    /// Until when calls and portals may be held, where that was said.
+    pub fn held(&self) -> Option<Instant> {
+        self.owner.desired.borrow().held
+    }
+
+    /// Ends the calls and portals.
+    pub fn lapse(&self) {
+        self.owner.desired.send_modify(Desired::lapse);
+    }
+
     /// Ends all that was kept.
     pub fn give_up(&self) {
         self.owner.desired.send_modify(Desired::nothing);
@@ -291,6 +326,7 @@ impl Tasks {
     async fn ended(&mut self) -> Result<(), Fault> {
         tokio::select! {
             Some(ended) = self.forward.join_next() => ended.map_err(panicked),
+            Some(ended) = self.relay.join_next() => ended.map_err(panicked)?.map_err(Fault::from),
             Some(ended) = self.calls.join_next() => ended.flatten().map_err(panicked),
             Some(ended) = self.gateway.join_next() => ended.flatten().map_err(panicked),
             Some(ended) = self.listener.join_next() => ended.map_err(panicked).flatten(),
@@ -317,6 +353,8 @@ struct Owner {
     http: watch::Sender<Option<Arc<Http>>>,
     exchange: Exchange,
     clips: Clips,
+    /// What other bridges hear for the calls here.
+    updates: mpsc::Sender<Addressed>,
 }
 
 impl Owner {
@@ -331,8 +369,24 @@ impl Owner {
         let mut buffer = BytesMut::with_capacity(READ);
         let mut keeps = keep.is_some();
         let mut kept = pin!(sleep(keep.unwrap_or_default()));
+        let mut renew = interval_at(Instant::now() + RENEW, RENEW);
+        renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut renewals = Renewals::default();
         loop {
+            let held = self.desired.borrow().held;
             let read = tokio::select! {
+                // Before what comes late is heard.
+                biased;
+                () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {
+                    self.desired.send_modify(Desired::lapse);
+                    return Err(Fault::Lapsed);
+                }
+                _ = renew.tick(), if greeted.is_some_and(|version| version >= HOLDS) => {
+                    let number = renewals.ask(Instant::now());
+                    // One that is left out is made up for by the next.
+                    self.sender.offer(&FromBridge::Renew(number))?;
+                    continue;
+                }
                 read = input.read_buf(&mut buffer) => read?,
                 () = &mut kept, if keeps => {
                     keeps = false;
@@ -347,6 +401,22 @@ impl Owner {
             let mut read = 0;
             while let Some(content) = frame::first(&buffer[read..])? {
                 match (ToBridge::decode(content), greeted) {
+                    (
+                        Ok(ToBridge::Hold {
+                            number,
+                            milliseconds,
+                        }),
+                        Some(_),
+                    ) => {
+                        if let Some(asked) = renewals.answered(number) {
+                            let held = asked + Duration::from_millis(milliseconds.into());
+                            // Nobody else goes by it.
+                            self.desired.send_if_modified(|desired| {
+                                desired.held = Some(held);
+                                false
+                            });
+                        }
+                    }
                     (Ok(message), Some(_)) => {
                         if !self.hear(message, closed).await? {
                             return Ok(());
@@ -377,6 +447,8 @@ impl Owner {
     ) -> Result<bool, Fault> {
         match message {
             ToBridge::Hello { .. } => Err(Fault::Hello),
+            // It is heard where the renewals are.
+            ToBridge::Hold { .. } => Ok(true),
             ToBridge::Ping(term) => self.say(&FromBridge::Pong(term), closed).await,
             ToBridge::Stop => Ok(false),
             ToBridge::Credit(more) => {
@@ -386,6 +458,14 @@ impl Owner {
             ToBridge::Lease(milliseconds) => {
                 self.desired
                     .send_modify(|desired| desired.lease(milliseconds));
+                Ok(true)
+            }
+            ToBridge::VoiceUpdate { guild, update } => {
+                let to = Address::Guild(guild);
+                let update = update.into();
+                if self.updates.try_send(Addressed { to, update }).is_err() {
+                    tracing::error!(%guild, "a voice session does not take what another bridge's gateway says");
+                }
                 Ok(true)
             }
             ToBridge::Identify(shard) => {
@@ -460,6 +540,32 @@ impl Owner {
     }
 }
 
+/// When it was asked whether calls and portals may be held for longer. What is allowed counts from then: Elixir heard the question later, so that by its clock
+/// it is over no sooner than by ours, however long the answer was on its way.
+#[derive(Default)]
+struct Renewals {
+    next: u64,
+    asked: VecDeque<(u64, Instant)>,
+}
+
+impl Renewals {
+    fn ask(&mut self, now: Instant) -> u64 {
+        if self.asked.len() == RENEWALS {
+            self.asked.pop_front();
+        }
+        self.next += 1;
+        self.asked.push_back((self.next, now));
+        self.next
+    }
+
+    /// When that was asked. The answer may come again, to the last one.
+    fn answered(&mut self, number: u64) -> Option<Instant> {
+        self.asked.retain(|(asked, _)| *asked >= number);
+        let (asked, at) = self.asked.front()?;
+        (*asked == number).then_some(*at)
+    }
+}
+
 /// Waits until the other side has closed, or nobody is left who would see it.
 async fn closed(mut closed: watch::Receiver<bool>) {
     let _ = closed.wait_for(|closed| *closed).await;
@@ -482,5 +588,31 @@ fn pass_over(name: String, unknown: &mut Vec<String>) {
     if unknown.len() < UNKNOWN && !unknown.contains(&name) {
         tracing::info!(name, "UroDiscord said what only its version knows");
         unknown.push(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_counts_from_when_it_was_asked_however_late_the_answer_is() {
+        let mut renewals = Renewals::default();
+        let begin = Instant::now();
+        let asked = |number: u64| begin + RENEW * u32::try_from(number).unwrap_or_default();
+        for number in 1..=3 {
+            assert_eq!(renewals.ask(asked(number)), number);
+        }
+        assert_eq!(renewals.answered(2), Some(asked(2)));
+        // It may be said again, for longer; what was asked before counts no more.
+        assert_eq!(renewals.answered(2), Some(asked(2)));
+        assert_eq!(renewals.answered(1), None);
+        assert_eq!(renewals.answered(3), Some(asked(3)));
+        assert_eq!(renewals.answered(4), None);
+        // Many without an answer are no more than so many.
+        for number in 4..1_000 {
+            renewals.ask(asked(number));
+        }
+        assert_eq!(renewals.asked.len(), RENEWALS);
     }
 }

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use uro_discord_voice::Scheme;
-use uro_discord_wire::{Gateway, Http, Media, Portal, Portals, Snowflake, Voice, VoiceChannel};
+use uro_discord_wire::{
+    Gateway, Http, Media, Portal, Portals, Snowflake, Voice, VoiceChannel, VoiceStates,
+};
 
 /// The most shards: each is a connection of this process, and serves 2,500 guilds.
 const SHARDS: u32 = 1_000;
@@ -27,15 +29,23 @@ pub struct Desired {
     pub era: u64,
     pub presence: Option<Presence>,
     pub voice: Option<DesiredVoice>,
+    /// What calls of other bridges desire, of whose guilds the shards may be here.
+    pub voice_states: Option<Arc<VoiceStates>>,
     pub http: Option<Arc<Http>>,
     pub media: Option<Arc<Media>>,
     pub portals: Option<DesiredPortals>,
+    /// Portals that other bridges have, and at which URL these are.
+    pub elsewhere: Arc<BTreeMap<String, String>>,
     /// Until when gateway connections may be held.
     pub lease: Option<Instant>,
+    /// Until when calls and portals may be held. While it was not said, as long as there is a Uro, and some time after.
+    pub held: Option<Instant>,
     /// How often each shard was allowed to identify.
     pub identifies: BTreeMap<u32, u64>,
     /// How often whoever desired it went, each time to be followed by another who desires it.
     pub attachment: u64,
+    /// How often somebody came.
+    pub session: u64,
     /// What the one before desired, as long as the one who came may not have come to speak of it.
     pub kept: Option<Kept>,
 }
@@ -47,6 +57,10 @@ pub struct DesiredVoice {
     pub channels: Arc<BTreeMap<Snowflake, Arc<VoiceChannel>>>,
     /// Guilds that were left of late.
     pub left: Arc<BTreeSet<Snowflake>>,
+    /// Whether voice servers are reached by TLS.
+    pub tls: Option<bool>,
+    /// Whether other bridges may have the calls' shards.
+    pub relay: bool,
 }
 
 impl DesiredVoice {
@@ -54,6 +68,8 @@ impl DesiredVoice {
         let channels = voice.channels.into_iter();
         Self {
             user: voice.user,
+            tls: voice.tls,
+            relay: voice.relay,
             left: Arc::new(voice.left.into_iter().collect()),
             channels: Arc::new(
                 channels
@@ -78,6 +94,11 @@ fn by_id(portals: Portals) -> DesiredPortals {
 impl Desired {
     /// How voice servers are reached: as the gateway is. Without TLS it is a simulator on this machine.
     pub fn voice_scheme(&self) -> Scheme {
+        match self.voice.as_ref().and_then(|voice| voice.tls) {
+            Some(true) => return Scheme::Wss,
+            Some(false) => return Scheme::Ws,
+            None => {}
+        }
         let url = self
             .gateway
             .as_ref()
@@ -125,6 +146,10 @@ impl Desired {
                     return Ok(kept.portals(&mut self.portals));
                 }
             }
+            "elsewhere" => {
+                self.elsewhere = parse(value, portals::elsewhere)?.unwrap_or_default().into();
+            }
+            "voice_states" => self.voice_states = parse(value, voice_states)?.map(Arc::new),
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }
@@ -150,6 +175,7 @@ impl Desired {
     /// Somebody came. A Uro that has just started desires nothing at first, and then bit by bit what the one before did.
     pub fn attached(&mut self) {
         self.kept = Some(Kept::new(self));
+        self.session += 1;
     }
 
     /// Whoever came has had time to speak of everything.
@@ -166,8 +192,17 @@ impl Desired {
         *self = Self {
             era: self.era + 1,
             attachment: self.attachment,
+            session: self.session,
             ..Self::default()
         };
+    }
+
+    /// Calls and portals may not be held any longer: another bridge may have them.
+    pub fn lapse(&mut self) {
+        self.held = None;
+        self.kept = None;
+        self.voice = None;
+        self.portals = None;
     }
 
     /// Whether there is something to keep for whoever comes.
@@ -234,6 +269,19 @@ fn voice(voice: &Voice) -> Result<(), String> {
             return Err(format!(
                 "channels[{index}]: Discord allows one voice channel of a guild, and guild {} has another",
                 channel.guild
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn voice_states(voice: &VoiceStates) -> Result<(), String> {
+    let mut guilds = BTreeSet::new();
+    for (index, state) in voice.states.iter().enumerate() {
+        if !guilds.insert(state.guild) {
+            return Err(format!(
+                "states[{index}]: guild {} has another one",
+                state.guild
             ));
         }
     }

@@ -34,6 +34,11 @@ pub enum Fault {
         "UroDiscord speaks version {0} of the bridge protocol, this bridge {VERSION}, and only those that are one apart understand each other: build both again"
     )]
     Version(u32),
+    /// Elixir did not say in time that calls and portals may be held for longer.
+    #[error(
+        "Uro has not said for too long that calls and portals may be held: they are closed here, since another bridge may have them by now"
+    )]
+    Lapsed,
     /// The transport failed.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -75,7 +80,7 @@ impl Fault {
         ExitCode::from(match self {
             Self::NotAPort(_) | Self::Usage(_) => 64,
             Self::Frame(_) | Self::CutShort(_) | Self::Message(_) | Self::Hello => 65,
-            Self::Io(_) | Self::Log(_) | Self::Media(_) | Self::Panic => 70,
+            Self::Io(_) | Self::Log(_) | Self::Media(_) | Self::Panic | Self::Lapsed => 70,
             Self::Version(_) => 76,
         })
     }

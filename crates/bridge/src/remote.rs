@@ -13,11 +13,11 @@ use crate::transport::Transport;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uro_discord_dist::{Address, Connection, Dialer, Seat, Session};
 use uro_discord_net::{Backoff, Pauses};
 
@@ -171,7 +171,7 @@ async fn keep(
         };
         match dialled {
             Ok(connection) => {
-                backoff.up(Instant::now());
+                backoff.up(Instant::now().into_std());
                 said.clear();
                 hold(connection, at, &shared).await;
             }
@@ -186,7 +186,7 @@ async fn keep(
         }
         tokio::select! {
             () = shared.over() => break,
-            () = sleep(backoff.failed(Instant::now())) => {}
+            () = sleep(backoff.failed(Instant::now().into_std())) => {}
         }
     }
     shared.kept().remove(&at);
@@ -215,8 +215,14 @@ async fn serve_sessions(
     let mut core = Core::start(&sender, &media, WINDOW).inspect_err(Fault::report)?;
     loop {
         let alone = core.is_busy();
+        let held = core.held();
         let session = tokio::select! {
             session = sessions.recv() => session,
+            () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {
+                tracing::warn!("no Uro came in the time for which calls and portals could be held: they are closed");
+                core.lapse();
+                continue;
+            }
             () = sleep(ALONE), if alone => {
                 tracing::warn!("no Uro has come for {ALONE:?}: its calls and portals are closed");
                 core.give_up();

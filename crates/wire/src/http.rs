@@ -14,6 +14,13 @@ pub struct Http {
     pub connections: usize,
     /// HTTPS, and no plain HTTP.
     pub tls: Option<Tls>,
+    /// Whether Elixir answers `/discord/…` here. Else another bridge's listener is for that.
+    #[serde(default = "always", skip_serializing_if = "Clone::clone")]
+    pub discord: bool,
+}
+
+fn always() -> bool {
+    true
 }
 
 /// Files in PEM, as an ACME client writes them.

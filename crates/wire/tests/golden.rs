@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Answer, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended,
+    Active, Answer, Asked, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended,
     FromBridge, Gateway, GatewayState, Http, HttpState, InChannel, Level, Library, Listening,
-    Media, MediaListening, MediaState, NoClip, Panicked, ParticipantStats, PeerJoined, PeerLeft,
+    Media, MediaListening, MediaState, NoClip, OwnVoiceState, Panicked, ParticipantStats, PeerJoined, PeerLeft,
     PortalOnAir, PortalSpeaker, PortalState, PortalStats, Portals, RequestHead, Secret, Session,
-    Side, Snowflake, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceState,
+    Side, Snowflake, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceServer, VoiceState, VoiceStates, VoiceUpdate,
     Waiting,
 };
 
@@ -52,6 +52,48 @@ fn desired_voice() -> Value {
             "video": true,
         }],
     })
+}
+
+fn desired_voice_states() -> Value {
+    json!({
+        "states": [{
+            "guild": "1300000000000000100",
+            "user": "1300000000000000001",
+            "channel": "1300000000000000206",
+            "self_mute": false,
+            "self_deaf": true,
+            "beginning": BEGINNING,
+        }],
+        "left": ["1300000000000000200"],
+    })
+}
+
+/// What a call hears, and what it is called in the files.
+fn voice_updates() -> [(&'static str, VoiceUpdate); 4] {
+    [
+        (
+            "voice_update_asked",
+            VoiceUpdate::Asked(Asked {
+                beginning: BEGINNING,
+            }),
+        ),
+        (
+            "voice_update_state",
+            VoiceUpdate::State(OwnVoiceState {
+                channel: None,
+                session: Secret::new("GOLDEN-not-a-real-session"),
+                suppressed: true,
+            }),
+        ),
+        (
+            "voice_update_server",
+            VoiceUpdate::Server(VoiceServer {
+                endpoint: Some("rotterdam1.discord.media:443".into()),
+                token: Secret::new("GOLDEN-not-a-real-token"),
+            }),
+        ),
+        ("voice_update_new_session", VoiceUpdate::NewSession),
+    ]
 }
 
 fn desired_http() -> Value {
@@ -100,6 +142,7 @@ fn snowflake(number: u64) -> Snowflake {
     Snowflake::new(number).unwrap()
 }
 
+const BEGINNING: u64 = 1_841_236_131_840_000_001;
 const REQUEST: u64 = 1_795_000_000_000_001;
 const CLIP: u64 = 1_795_000_000_000_002;
 const TOKEN: &str = "MTA0NzgwNDgwNDgwNDgwNDgw.GOLDEN.not-a-real-token";
@@ -120,11 +163,11 @@ fn every_message_to_the_bridge() {
     assert_eq!(any[..2], [104, 6], "a tuple of six");
 
     let desired = |parts: Value| ToBridge::Desired(parts.as_object().unwrap().clone());
-    let expected = BTreeMap::from([
+    let mut expected = BTreeMap::from([
         (
             "hello",
             ToBridge::Hello {
-                version: 4,
+                version: 5,
                 library: Library {
                     library: "0.1.0".into(),
                 },
@@ -168,6 +211,22 @@ fn every_message_to_the_bridge() {
             desired(json!({"gateway": null, "presence": null})),
         ),
         ("desired_unchanged", desired(json!({}))),
+        (
+            "desired_voice_apart",
+            desired(json!({
+                "voice": {"user": "1300000000000000001", "channels": [], "tls": false, "relay": true},
+                "voice_states": desired_voice_states(),
+                "http": {"ip": "0.0.0.0", "port": 8443, "connections": 512, "tls": null, "discord": false},
+                "elsewhere": {"lobby": "https://media2.uro.example"},
+            })),
+        ),
+        (
+            "hold",
+            ToBridge::Hold {
+                number: 7,
+                milliseconds: 2_000,
+            },
+        ),
         ("desired_voice", desired(json!({"voice": desired_voice()}))),
         ("desired_http", desired(json!({"http": desired_http()}))),
         ("desired_media", desired(json!({"media": desired_media()}))),
@@ -208,6 +267,11 @@ fn every_message_to_the_bridge() {
             },
         ),
     ]);
+
+    expected.extend(voice_updates().map(|(name, update)| {
+        let guild = snowflake(1_300_000_000_000_000_100);
+        (name, ToBridge::VoiceUpdate { guild, update })
+    }));
 
     assert!(
         golden.keys().eq(expected.keys()),
@@ -341,6 +405,9 @@ fn keys_that_only_the_next_version_knows_are_passed_over() {
     };
     passed::<Gateway>(parts["gateway"].clone());
     passed::<Voice>(desired_voice());
+    let mut whole = desired_voice_states();
+    whole["whole"] = false.into();
+    passed::<VoiceStates>(whole);
     passed::<Http>(desired_http());
     passed::<Media>(desired_media());
     passed::<Portals>(desired_portals());
@@ -349,8 +416,15 @@ fn keys_that_only_the_next_version_knows_are_passed_over() {
 #[test]
 fn the_token_is_in_no_debug_output() {
     let golden = golden("to_bridge");
-    let message = ToBridge::decode(&golden["desired"]).unwrap();
-    assert!(!format!("{message:?}").contains("GOLDEN"));
+    let mut shown = String::new();
+    for name in ["desired", "voice_update_state", "voice_update_server"] {
+        shown += &format!("{:?}", ToBridge::decode(&golden[name]).unwrap());
+    }
+    let golden = self::golden("from_bridge");
+    for name in ["voice_update_state", "voice_update_server"] {
+        shown += &format!("{:?}", FromBridge::decode(&golden[name]).unwrap());
+    }
+    assert!(!shown.contains("GOLDEN"), "{shown}");
     assert!(!format!("{:?}", Secret::new(TOKEN)).contains("GOLDEN"));
 }
 
@@ -406,11 +480,11 @@ fn every_message_from_the_bridge() {
         code,
         reason: reason.into(),
     };
-    let expected = BTreeMap::from([
+    let mut expected = BTreeMap::from([
         (
             "hello",
             FromBridge::Hello {
-                version: 4,
+                version: 5,
                 bridge: Bridge {
                     bridge: "0.1.0".into(),
                     os_pid: 4_194_303,
@@ -517,6 +591,14 @@ fn every_message_from_the_bridge() {
                 lost: 2,
                 undecryptable: 3,
             })),
+        ),
+        ("renew", FromBridge::Renew(7)),
+        (
+            "voice_states",
+            FromBridge::VoiceStates(VoiceStates {
+                whole: true,
+                ..serde_json::from_value(desired_voice_states()).unwrap()
+            }),
         ),
         (
             "panic_room",
@@ -739,6 +821,11 @@ fn every_message_from_the_bridge() {
         ),
         ("pong", FromBridge::Pong(&any)),
     ]);
+
+    expected.extend(voice_updates().map(|(name, update)| {
+        let guild = snowflake(1_300_000_000_000_000_100);
+        (name, FromBridge::VoiceUpdate { guild, update })
+    }));
 
     assert!(
         golden.keys().eq(expected.keys()),

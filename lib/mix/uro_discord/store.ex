@@ -9,7 +9,7 @@ defmodule Mix.UroDiscord.Store do
   def open! do
     Mix.Task.run("app.config")
     # What a task stores is none of Discord's business: the secrets of everything else may well be on another machine.
-    options = Keyword.take(Application.get_all_env(:uro_discord), [:repo, :database, :channels])
+    options = Keyword.take(Application.get_all_env(:uro_discord), [:repo, :database, :channels, :bridges])
     config = Config.new!([enabled: false] ++ options)
     %{store: config |> configured() |> Store.open() |> result!(), config: config}
   end

@@ -4,9 +4,9 @@ defmodule UroDiscord.Bridge.Part do
 
   alias UroDiscord.Bridge.Protocol
 
-  @doc "What a bridge said. What is returned is told to it. Called by the owner of the bridge, which waits."
-  @callback heard(Protocol.from_bridge()) :: [Protocol.to_bridge()]
+  @doc "What the bridge of this name said. What is returned is told to it. Called by the owner of the bridge, which waits."
+  @callback heard(bridge :: atom(), Protocol.from_bridge()) :: [Protocol.to_bridge()]
 
-  @doc "The bridge has ended."
-  @callback ended() :: :ok
+  @doc "The bridge of this name has ended."
+  @callback ended(bridge :: atom()) :: :ok
 end

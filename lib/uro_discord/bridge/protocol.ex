@@ -2,7 +2,7 @@ defmodule UroDiscord.Bridge.Protocol do
   @moduledoc false
   # docs/bridge-protocol.md, Elixir's side: pure functions between bytes and messages.
 
-  @version 4
+  @version 5
   @max_frame 16 * 1024 * 1024
   # The bytes of the length before a frame.
   @prefix 4
@@ -13,6 +13,9 @@ defmodule UroDiscord.Bridge.Protocol do
   # And of a voice session.
   @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left, :suppressed] ++
                   [:user_joined, :user_left, :speaking, :silent, :encryption, :stats, :played]
+
+  # And of what the gateway says to a call that another bridge has.
+  @voice_updates [:asked, :state, :server, :new_session]
 
   # What a panic may have ended.
   @panicked [:room, :shard, :portal, :connection]
@@ -31,6 +34,8 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:credit, pos_integer()}
           | {:lease, non_neg_integer()}
           | {:identify, non_neg_integer()}
+          | {:voice_update, String.t(), atom(), map()}
+          | {:hold, non_neg_integer(), milliseconds :: non_neg_integer()}
           | {:read, pos_integer(), limit :: non_neg_integer(), known :: boolean()}
           | {:answer, pos_integer(), status :: pos_integer(), [[String.t()]], binary()}
           | {:clip, pos_integer(), portal :: String.t(), ms :: pos_integer()}
@@ -44,6 +49,9 @@ defmodule UroDiscord.Bridge.Protocol do
           | {:sequence, non_neg_integer(), String.t(), non_neg_integer()}
           | {:presence, non_neg_integer(), map()}
           | {:voice, String.t(), atom(), map()}
+          | {:voice_states, map()}
+          | {:voice_update, String.t(), atom(), map()}
+          | {:renew, non_neg_integer()}
           | {:http, :listening | :waiting | :closed, map()}
           | {:media, :listening | :waiting | :closed, map()}
           | {:portal, String.t(), atom(), map()}
@@ -168,6 +176,18 @@ defmodule UroDiscord.Bridge.Protocol do
   defp message({:voice, guild, state, info} = fact)
        when is_binary(guild) and state in @voice_states and is_map(info),
        do: {:ok, fact}
+
+  defp message({:voice_states, states} = said) when is_map(states), do: {:ok, said}
+
+  defp message({:voice_update, guild, what, info} = update)
+       when is_binary(guild) and what in @voice_updates and is_map(info),
+       do: {:ok, update}
+
+  # It may have a secret in it.
+  defp message(update) when is_tuple(update) and elem(update, 0) == :voice_update,
+    do: {:error, :voice_update, "the bridge sent a voice_update that is not in the protocol (not shown)"}
+
+  defp message({:renew, number} = renew) when is_integer(number), do: {:ok, renew}
 
   defp message({kind, state, info} = fact)
        when kind in [:http, :media] and state in @endpoint_states and is_map(info),

@@ -44,6 +44,7 @@ defmodule UroDiscord.Bridge.Status do
       restarts: 0,
       last_end: "#{inspect(server)} is not running just now",
       presence: %{},
+      web: nil,
       panics: @no_panics
     }
 

@@ -2,28 +2,61 @@ defmodule UroDiscord.Config.Bridges do
   @moduledoc false
   # `bridges:`, which bridges there are, and what each is for.
 
-  import UroDiscord.Config.Checks, only: [is_not: 2]
+  import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
+  alias UroDiscord.Config.{Portal, Web}
 
-  @roles [:gateway, :http]
+  @roles [:gateway, :media, :http]
+  # These belong to one bridge.
+  @single [:gateway, :http]
+  @options [:roles, :weight, :url, :web, :udp, :public_addresses]
+  @most_weight 100
 
-  @typedoc "`node` is nil for the process of this VM's own, which is named `:local`; another one has its node's name."
-  @type bridge :: %{name: atom(), node: node() | nil, roles: [:gateway | :http]}
+  @type role :: :gateway | :media | :http
+
+  @typedoc """
+    * `node` is nil for the process of this VM's own, which is named `:local`; another one has its node's name;
+    * `weight`: how much of calls and portals it takes, beside others';
+    * `url`: where peers find the portals that it has, if not at `public_url:` of `portal:`;
+    * `web`, `udp`, `public_addresses`: what is otherwise on its machine than `web:` and `portal:` say.
+  """
+  @type bridge :: %{
+          name: atom(),
+          node: node() | nil,
+          roles: [role()],
+          weight: pos_integer(),
+          url: String.t() | nil,
+          web: map(),
+          udp: map(),
+          public_addresses: [String.t()] | nil
+        }
 
   @spec allowed() :: String.t()
   def allowed,
     do:
       ":local, or {:node, name} for a bridge that runs elsewhere and connects to this node; each with roles: " <>
-        "(#{Enum.map_join(@roles, ", ", &inspect/1)}), where there are several, and each role once"
+        "(#{Enum.map_join(@roles, ", ", &inspect/1)}) where there are several, of which :media may be several bridges', and with weight:, url:, web:, udp: and public_addresses: where it has :media"
 
-  @doc "A list of bridges that have each role once between them."
+  @doc "A list of bridges that have each role between them."
   @spec check(term()) :: {:ok, [bridge()]} | {:error, String.t()}
   def check([_ | _] = bridges) do
     with {:ok, bridges} <- all(bridges) do
+      bridges = with_media(bridges)
+
       cond do
-        twice = twice(Enum.map(bridges, & &1.name)) -> {:error, "names #{inspect(twice)} twice"}
-        twice = twice(Enum.flat_map(bridges, & &1.roles)) -> {:error, "has two bridges with the role #{inspect(twice)}"}
-        missing = Enum.find(@roles, fn role -> not Enum.any?(bridges, &(role in &1.roles)) end) -> missing(missing)
-        true -> {:ok, bridges}
+        twice = twice(Enum.map(bridges, & &1.name)) ->
+          {:error, "names #{inspect(twice)} twice"}
+
+        twice = twice_role(bridges) ->
+          {:error, "has two bridges with the role #{inspect(twice)}"}
+
+        missing = Enum.find(@roles, &(having(bridges, &1) == [])) ->
+          missing(missing)
+
+        idle = Enum.find(bridges, &idle?/1) ->
+          {:error, "gives #{inspect(idle.name)} options that are for the role :media"}
+
+        true ->
+          {:ok, bridges}
       end
     end
   end
@@ -32,40 +65,68 @@ defmodule UroDiscord.Config.Bridges do
 
   @doc "The only bridge there is unless said."
   @spec default() :: [bridge()]
-  def default, do: [%{name: :local, node: nil, roles: @roles}]
+  def default, do: [bridge(:local, nil, %{roles: @roles})]
 
-  @doc "Whether one bridge has both: portals' peers come by HTTP first, to where their media is."
-  @spec together?([bridge()]) :: boolean()
-  def together?(bridges), do: Enum.any?(bridges, &(@roles -- &1.roles == []))
+  @doc "Those that have a role."
+  @spec having([bridge()], role()) :: [bridge()]
+  def having(bridges, role), do: Enum.filter(bridges, &(role in &1.roles))
 
-  @doc "Whether the bridge with this role is a process of this VM's own, which has the files of this machine."
-  @spec here?([bridge()], :gateway | :http) :: boolean()
-  def here?(bridges, role), do: Enum.any?(bridges, &(role in &1.roles and &1.node == nil))
+  @doc "Whether calls and portals may be on one of several bridges."
+  @spec several?([bridge()]) :: boolean()
+  def several?(bridges), do: match?([_, _ | _], having(bridges, :media))
+
+  @doc "Whether the gateway of a call may be on another bridge than the call."
+  @spec apart?([bridge()]) :: boolean()
+  def apart?(bridges), do: having(bridges, :gateway) != having(bridges, :media)
+
+  @doc "Whether all bridges with this role are processes of this VM's own, which have the files of this machine."
+  @spec here?([bridge()], role()) :: boolean()
+  def here?(bridges, role), do: bridges |> having(role) |> Enum.all?(&(&1.node == nil))
+
+  @doc "What is wrong with the bridges where there are portals, whose peers come by HTTP to the bridge that has theirs."
+  @spec without_url([bridge()], Portal.t()) :: String.t() | nil
+  def without_url(bridges, portal) do
+    media = having(bridges, :media)
+    needed = if several?(bridges), do: media, else: Enum.reject(media, &(:http in &1.roles or portal.public_url != nil))
+
+    if bridge = Enum.find(needed, &(&1.url == nil)),
+      do:
+        "has portals on #{inspect(bridge.name)} without a url: for it: their peers come by HTTP to the bridge that has them, so each says where it is found"
+  end
+
+  # The gateway's bridge has media too where no other one does.
+  defp with_media(bridges) do
+    if having(bridges, :media) == [],
+      do: Enum.map(bridges, &if(:gateway in &1.roles, do: %{&1 | roles: &1.roles ++ [:media]}, else: &1)),
+      else: bridges
+  end
+
+  defp idle?(bridge),
+    do: :media not in bridge.roles and %{bridge(bridge.name, bridge.node, %{}) | roles: bridge.roles} != bridge
 
   defp missing(role), do: {:error, "has no bridge with the role #{inspect(role)}"}
 
+  defp twice_role(bridges), do: bridges |> Enum.flat_map(& &1.roles) |> Enum.filter(&(&1 in @single)) |> twice()
   defp twice(names), do: List.first(names -- Enum.uniq(names))
 
-  defp all(bridges) do
-    Enum.reduce_while(bridges, {:ok, []}, fn bridge, {:ok, before} ->
-      case one(bridge) do
-        {:ok, bridge} -> {:cont, {:ok, before ++ [bridge]}}
-        {:error, wrong} -> {:halt, {:error, wrong}}
-      end
-    end)
-  end
+  defp all(bridges), do: UroDiscord.Config.Checks.each(bridges, &one/1)
 
   defp one(:local), do: one({:local, []})
   defp one({:node, name}), do: one({:node, name, []})
-  defp one({:local, options}), do: with({:ok, roles} <- roles(options), do: {:ok, bridge(:local, nil, roles)})
+  defp one({:local, options}), do: with({:ok, options} <- options(options), do: {:ok, bridge(:local, nil, options)})
 
   defp one({:node, name, options}) do
-    with :ok <- name(name), {:ok, roles} <- roles(options), do: {:ok, bridge(name, name, roles)}
+    with :ok <- name(name), {:ok, options} <- options(options), do: {:ok, bridge(name, name, options)}
   end
 
   defp one(other), do: is_not(other, "a bridge")
 
-  defp bridge(name, node, roles), do: %{name: name, node: node, roles: roles}
+  defp bridge(name, node, options) do
+    Map.merge(
+      %{name: name, node: node, roles: @roles, weight: 1, url: nil, web: %{}, udp: %{}, public_addresses: nil},
+      options
+    )
+  end
 
   defp name(name) when is_atom(name) do
     case name |> Atom.to_string() |> String.split("@") do
@@ -76,13 +137,50 @@ defmodule UroDiscord.Config.Bridges do
 
   defp name(name), do: is_not(name, "a node's name, such as :\"media1@10.0.0.5\"")
 
-  defp roles(options) when is_list(options) do
-    if Keyword.keyword?(options) and Keyword.keys(options) -- [:roles] == [],
-      do: known(Keyword.get(options, :roles, @roles)),
-      else: is_not(options, "options of a bridge, of which there is roles:")
+  defp options(options) do
+    if is_list(options) and Keyword.keyword?(options) and Keyword.keys(options) -- @options == [],
+      do: checked(options, %{}),
+      else: is_not(options, "options of a bridge, of which there are #{Enum.map_join(@options, ", ", &"#{&1}:")}")
   end
 
-  defp roles(other), do: is_not(other, "options of a bridge, of which there is roles:")
+  defp checked([], checked), do: {:ok, checked}
+
+  defp checked([{key, value} | rest], checked) do
+    with {:ok, value} <- option(key, value), do: checked(rest, Map.put(checked, key, value))
+  end
+
+  defp option(:roles, roles), do: known(roles)
+  defp option(:weight, weight), do: named("weight", integer(weight, 1..@most_weight))
+  defp option(:url, url), do: named("url", within(Portal.options(), :public_url, url))
+
+  defp option(:public_addresses, given),
+    do: named("public_addresses", within(Portal.options(), :public_addresses, given))
+
+  defp option(:web, web), do: some("web", web, [:ip, :port, :tls], Web.options())
+
+  defp option(:udp, udp),
+    do: some("udp", udp, [:ip, :port], Enum.find(Portal.options(), &(&1.key == :udp)).options)
+
+  defp some(name, given, keys, options) do
+    if is_list(given) and Keyword.keyword?(given) and Keyword.keys(given) -- keys == [] do
+      Enum.reduce_while(given, {:ok, %{}}, fn {key, value}, {:ok, checked} ->
+        case within(options, key, value) do
+          {:ok, value} -> {:cont, {:ok, Map.put(checked, key, value)}}
+          {:error, wrong} -> {:halt, {:error, "has #{name}: [#{key}:] that #{wrong}"}}
+        end
+      end)
+    else
+      is_not(given, "a keyword list of #{Enum.join(keys, ", ")} as #{name}:")
+    end
+  end
+
+  defp within(options, key, value) do
+    %{check: check} = Enum.find(options, &(&1.key == key))
+    check.(value)
+  end
+
+  defp named(_name, {:ok, value}), do: {:ok, value}
+  defp named(name, {:error, wrong}), do: {:error, "has a #{name}: that #{wrong}"}
 
   defp known([_ | _] = roles) do
     if roles -- @roles == [], do: {:ok, roles}, else: is_not(roles, "roles, each once, of #{inspect(@roles)}")

@@ -115,7 +115,7 @@ defmodule UroDiscord.Config.Schema do
         default: Config.Bridges.default(),
         doc:
           "which bridges there are: a process of this VM's own, and those that run elsewhere and connect to this node over Erlang distribution " <>
-            "(docs/scaling.md); the role :gateway has voice and portals too, the role :http has the listener of web:",
+            "(docs/scaling.md); the role :media has voice and portals, and may be several bridges', the role :http has /discord/ of the listener of web:",
         allowed: Config.Bridges.allowed(),
         example: ~s|bridges: [{:node, :"media1@10.0.0.5"}]|
       ),

@@ -3,14 +3,15 @@ defmodule UroDiscord.Portal.Address do
   # Where peers come to a portal.
 
   alias UroDiscord.{Config, Error, Runtime}
+  alias UroDiscord.Config.Bridges
 
   @type kind :: :whip | :whep | :peer | :still | {:page | :tv | :share, token :: String.t()}
 
   @kinds ":whip, :whep, :peer, :still, {:page, token}, {:tv, token} or {:share, token}"
 
-  @spec url(Config.Portal.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
+  @spec url(Config.t(), String.t(), kind()) :: {:ok, String.t()} | {:error, Error.t()}
   def url(config, id, kind) do
-    with {:ok, path} <- path(kind), {:ok, base} <- base(config), do: {:ok, "#{base}/portal/#{id}/#{path}"}
+    with {:ok, path} <- path(kind), {:ok, base} <- base(config, id), do: {:ok, "#{base}/portal/#{id}/#{path}"}
   end
 
   defp path(kind) when kind in [:whip, :whep, :peer], do: {:ok, Atom.to_string(kind)}
@@ -23,9 +24,18 @@ defmodule UroDiscord.Portal.Address do
   defp path({_other, _token}), do: {:error, Error.invalid("kind", "may be #{@kinds}")}
   defp path(kind), do: {:error, Error.invalid("kind", kind, @kinds)}
 
-  defp base(%{public_url: url}) when is_binary(url), do: {:ok, url}
+  # Another bridge than the one that has it would send them there.
+  defp base(config, id) do
+    media = Bridges.having(config.bridges, :media)
+    bridge = Enum.find(media, hd(media), &(&1.name == Runtime.lookup({:portal_bridge, id})))
 
-  defp base(_portal) do
+    case bridge.url || config.portal.public_url do
+      nil -> own()
+      url -> {:ok, url}
+    end
+  end
+
+  defp own do
     case Runtime.lookup(:web) do
       %{url: url} when is_binary(url) ->
         {:ok, String.replace_suffix(url, "/discord", "")}

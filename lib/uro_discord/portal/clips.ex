@@ -5,7 +5,7 @@ defmodule UroDiscord.Portal.Clips do
 
   use UroDiscord.Server
 
-  alias UroDiscord.{Bridge, Server}
+  alias UroDiscord.{Bridge, Runtime, Server}
 
   @at_once 2
   @pause_ms 30_000
@@ -34,8 +34,8 @@ defmodule UroDiscord.Portal.Clips do
   @spec made(tuple()) :: :ok
   def made(clip), do: GenServer.cast(__MODULE__, clip)
 
-  @spec bridge_ended() :: :ok
-  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+  @spec bridge_ended(Bridge.name()) :: :ok
+  def bridge_ended(bridge), do: GenServer.cast(__MODULE__, {:bridge_ended, bridge})
 
   # `waiting`: who waits for what, by the id of what the bridge was asked. `last`: when the last clip of each portal was there.
   @impl true
@@ -46,9 +46,11 @@ defmodule UroDiscord.Portal.Clips do
     state = %{state | last: Map.filter(state.last, fn {_portal, at} -> left(at) > 0 end)}
     id = :rand.uniform(@ids)
 
-    with :ok <- free(portal, state), :ok <- Bridge.clip({:clip, id, portal, seconds * 1_000}) do
+    with :ok <- free(portal, state),
+         {:ok, bridge} <- bridge(portal),
+         :ok <- Bridge.clip(bridge, {:clip, id, portal, seconds * 1_000}) do
       timer = Process.send_after(self(), {:late, id}, @late_ms)
-      {:noreply, put_in(state.waiting[id], %{from: from, portal: portal, timer: timer})}
+      {:noreply, put_in(state.waiting[id], %{from: from, portal: portal, bridge: bridge, timer: timer})}
     else
       {:error, reason} -> {:reply, {:error, reason}, state}
     end
@@ -67,13 +69,21 @@ defmodule UroDiscord.Portal.Clips do
     {:noreply, state}
   end
 
-  def handle_cast(:bridge_ended, state) do
-    {:noreply,
-     Enum.reduce(Map.keys(state.waiting), state, fn id, state -> elem(answer(id, {:error, :down}, state), 1) end)}
+  def handle_cast({:bridge_ended, bridge}, state) do
+    ids = for {id, %{bridge: ^bridge}} <- state.waiting, do: id
+    {:noreply, Enum.reduce(ids, state, fn id, state -> elem(answer(id, {:error, :down}, state), 1) end)}
   end
 
   @impl true
   def handle_info({:late, id}, state), do: {:noreply, elem(answer(id, {:error, :late}, state), 1)}
+
+  # The one that has the portal.
+  defp bridge(portal) do
+    case Runtime.lookup({:portal_bridge, portal}) do
+      nil -> {:error, :down}
+      bridge -> {:ok, bridge}
+    end
+  end
 
   defp free(portal, %{waiting: waiting, last: last}) do
     cond do

@@ -7,6 +7,8 @@ defmodule UroDiscord.Portal.Rooms do
   require Logger
 
   alias UroDiscord.{Config, Desired, Events, Runtime, Secret, Server, Telemetry}
+  alias UroDiscord.Bridges.Placement
+  alias UroDiscord.Config.Bridges
   alias UroDiscord.Gateway.Leader
   alias UroDiscord.Portal.{DiscordVideo, Members, Room, Store}
   alias UroDiscord.Voice.Calls
@@ -21,12 +23,12 @@ defmodule UroDiscord.Portal.Rooms do
   @spec put(%{String.t() => Store.row()}) :: :ok | {:error, UroDiscord.Error.t()}
   def put(rows), do: Server.call(__MODULE__, {:put, rows})
 
-  @doc "What the bridge says."
-  @spec fact(tuple()) :: :ok
-  def fact(fact), do: GenServer.cast(__MODULE__, {:fact, fact})
+  @doc "What the bridge of this name says."
+  @spec fact(atom(), tuple()) :: :ok
+  def fact(bridge, fact), do: GenServer.cast(__MODULE__, {:fact, bridge, fact})
 
-  @spec bridge_ended() :: :ok
-  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+  @spec bridge_ended(atom()) :: :ok
+  def bridge_ended(bridge), do: GenServer.cast(__MODULE__, {:bridge_ended, bridge})
 
   @spec status(String.t()) :: {:ok, UroDiscord.Portal.status()} | {:error, UroDiscord.Error.t()}
   def status(id), do: Server.call(__MODULE__, {:status, id})
@@ -38,26 +40,30 @@ defmodule UroDiscord.Portal.Rooms do
   @spec summaries() :: [map()]
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
-  # `told`: what the bridge was told of each. `still`: how often the board shows their pictures, in ms; nil: it shows none. `video?`: whether the picture on air goes to
-  # Discord's voice server. `clips`: of how many seconds clips may be made; false: of none.
+  # `told`: what of each was told, and to which bridge. `shares`: what each bridge was told. `still`: how often the board shows their pictures, in ms; nil: it
+  # shows none. `video?`: whether the picture on air goes to Discord's voice server. `clips`: of how many seconds clips may be made; false: of none.
   @impl true
   def init(config) do
-    for topic <- [:status, :voice, :portal_members], do: :ok = Events.subscribe(topic)
+    for topic <- [:status, :voice, :portal_members, :placed], do: :ok = Events.subscribe(topic)
     Desired.put("media", media(config.portal))
     # Who was about to fade has done so. What was told before us may be of another lease, so it is stated in any case.
     rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, Room.faded(room)} end)
-    media = Runtime.lookup(:media) || endpoint(:starting, %{})
     video? = config.portal.discord_video
     if video?, do: Logger.warning("portal: [discord_video: true] is on. #{DiscordVideo.note()}")
+    bridges = Bridges.having(config.bridges, :media)
+    known = Runtime.all(:media)
+    media = Map.new(bridges, &{&1.name, known[&1.name] || endpoint(&1.name, :starting, %{})})
 
     {:ok,
      desire(%{
        rooms: rooms,
        told: nil,
+       shares: %{},
        media: media,
        still: still(config.board),
        video?: video?,
-       clips: config.portal.clips
+       clips: config.portal.clips,
+       config: config
      })}
   end
 
@@ -67,16 +73,14 @@ defmodule UroDiscord.Portal.Rooms do
   # It has the keys in it.
   defp media(portal) do
     Secret.wrap(%{
-      "addresses" => Enum.map(portal.udp.ip, &socket(&1, portal.udp.port)),
+      # The addresses are made of it for each bridge (`UroDiscord.Bridges.Share`).
+      :udp => portal.udp,
       "public" => portal.public_addresses,
       "keys" => portal |> Config.Portal.keys_of() |> Enum.map(&Secret.reveal/1),
       "origins" => portal.origins,
       "limits" => Map.new(portal.limits, fn {key, most} -> {Atom.to_string(key), most} end)
     })
   end
-
-  defp socket(ip, port) when tuple_size(ip) == 4, do: "#{:inet.ntoa(ip)}:#{port}"
-  defp socket(ip, port), do: "[#{:inet.ntoa(ip)}]:#{port}"
 
   @impl true
   def handle_call({:put, rows}, _from, state) do
@@ -101,28 +105,35 @@ defmodule UroDiscord.Portal.Rooms do
   end
 
   @impl true
-  def handle_cast({:fact, {:media, phase, info}}, state),
-    do: {:noreply, judge_all(%{state | media: endpoint(phase, info)})}
+  def handle_cast({:fact, bridge, {:media, phase, info}}, state),
+    do: {:noreply, judge_all(put_in(state.media[bridge], endpoint(bridge, phase, info)))}
 
-  def handle_cast({:fact, {:portal, id, fact, info}}, state) do
-    case state.rooms do
-      %{^id => room} -> {:noreply, judge(state, id, heard(room, id, fact, info))}
-      # It has just been closed.
-      _ -> {:noreply, state}
-    end
+  def handle_cast({:fact, bridge, {:portal, id, fact, info}}, state) do
+    # It may just have been closed, or be on another bridge by now.
+    if its?(state, id, bridge),
+      do: {:noreply, judge(state, id, heard(state.rooms[id], id, fact, info))},
+      else: {:noreply, state}
   end
 
   # Pictures are large: whoever shows them finds the newest one, and nobody else has it.
-  def handle_cast({:fact, {:still, id, picture}}, state) do
-    if is_map_key(state.rooms, id), do: shown(id, picture)
+  def handle_cast({:fact, bridge, {:still, id, picture}}, state) do
+    if its?(state, id, bridge), do: shown(id, picture)
     {:noreply, state}
   end
 
-  def handle_cast(:bridge_ended, state), do: {:noreply, down(%{state | media: endpoint(:starting, %{})})}
+  def handle_cast({:bridge_ended, bridge}, state) do
+    state = put_in(state.media[bridge], endpoint(bridge, :starting, %{}))
+    {:noreply, down(state, &(bridge_of(&1) == bridge), "the bridge has ended")}
+  end
 
   @impl true
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, desire(state)}
-  def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: {:noreply, state |> down() |> desire()}
+
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, state),
+    do: {:noreply, state |> down(fn _room -> true end, "the bridge has ended") |> desire()}
+
+  def handle_info({:uro_discord, :placed, guilds}, state),
+    do: {:noreply, state |> down(&(&1.row.guild_id in guilds), "the portal moves to another bridge") |> desire()}
 
   # Of the world's side too the bridge tells who speaks.
   def handle_info({:uro_discord, :voice, {_guild_id, {what, _user_id}}}, state) when what in [:speaking, :silent],
@@ -148,21 +159,29 @@ defmodule UroDiscord.Portal.Rooms do
   end
 
   # There is no bridge that has them. The endpoint of one that lost the gateway is as it was.
-  defp down(state) do
+  defp down(state, which?, reason) do
     rooms =
       Map.new(state.rooms, fn {id, room} ->
-        {events, down} = Room.down(room, :down, "the bridge has ended")
-        tell_all(id, room, events)
-        over(id, room)
-        shown(id, "")
-        {id, down}
+        if which?.(room) do
+          {events, down} = Room.down(room, :down, reason)
+          tell_all(id, room, events)
+          over(id, room)
+          shown(id, "")
+          {id, down}
+        else
+          {id, room}
+        end
       end)
 
     judge_all(%{state | rooms: rooms})
   end
 
+  defp bridge_of(room), do: Placement.of(room.row.guild_id)
+
+  defp its?(state, id, bridge), do: is_map_key(state.rooms, id) and bridge_of(state.rooms[id]) == bridge
+
   defp closed({id, room}) do
-    for key <- [:portal, :portal_room, :portal_still], do: :ok = Runtime.delete({key, id})
+    for key <- [:portal, :portal_room, :portal_still, :portal_bridge], do: :ok = Runtime.delete({key, id})
     {events, _down} = Room.down(room, :down, "the portal was closed")
     tell_all(id, room, events)
     over(id, room)
@@ -257,22 +276,50 @@ defmodule UroDiscord.Portal.Rooms do
       end)
     )
 
-    told = if Leader.held?(), do: Map.new(state.rooms, fn {id, room} -> {id, wanted(room, state)} end), else: %{}
+    rooms = if Leader.held?(), do: state.rooms, else: %{}
+    placed = Placement.place(:portals, for({_id, room} <- rooms, do: room.row.guild_id))
+
+    told =
+      for {id, room} <- rooms, name = placed[room.row.guild_id], into: %{} do
+        :ok = Runtime.put({:portal_bridge, id}, name)
+        {id, {name, wanted(room, state)}}
+      end
+
     state |> state_all(told) |> judge_all()
   end
 
   # What has changed of one.
-  defp restate(state, id) when is_map_key(state.told, id),
-    do: state_all(state, %{state.told | id => wanted(state.rooms[id], state)})
-
-  defp restate(state, _id), do: state
+  defp restate(state, id) do
+    case state.told do
+      %{^id => {name, _before}} -> state_all(state, %{state.told | id => {name, wanted(state.rooms[id], state)}})
+      _ -> state
+    end
+  end
 
   defp state_all(%{told: told} = state, told), do: state
 
+  # Each bridge its own; and where those are that others have, for whoever asks there.
   defp state_all(state, told) do
-    open = for {_id, wanted} <- Enum.sort(told), do: wanted
-    Desired.put("portals", if(open != [], do: %{"open" => open}))
-    %{state | told: told}
+    shares =
+      for bridge <- state.config.bridges, into: %{} do
+        open = for {_id, {name, wanted}} <- Enum.sort(told), name == bridge.name, do: wanted
+        {bridge.name, {open, elsewhere(told, bridge.name, state.config)}}
+      end
+
+    for {name, {open, elsewhere} = share} <- shares, state.shares[name] != share do
+      Desired.put({"portals", name}, if(open != [], do: %{"open" => open}))
+      Desired.put({"elsewhere", name}, if(elsewhere != %{}, do: elsewhere))
+    end
+
+    %{state | told: told, shares: shares}
+  end
+
+  defp elsewhere(told, name, config) do
+    for {id, {other, _wanted}} <- told,
+        other != name,
+        %{url: url} when url != nil <- [Enum.find(config.bridges, &(&1.name == other))],
+        into: %{},
+        do: {id, url}
   end
 
   defp wanted(%{row: row} = room, state) do
@@ -300,7 +347,8 @@ defmodule UroDiscord.Portal.Rooms do
 
   defp judge(state, id, room) do
     call = call(room)
-    judged = Room.judge(room, bridge(), call, state.media[:reason])
+    bridge = bridge_of(room)
+    judged = Room.judge(room, bridge(bridge), call, state.media[bridge][:reason])
     if {judged.state, judged.reason} != {room.state, room.reason}, do: tell(id, {:state, judged.state, judged.reason})
     summary = Room.summary(judged, call, Members.names(judged.row.guild_id, judged.users))
     :ok = Runtime.put({:portal_room, id}, judged)
@@ -313,18 +361,24 @@ defmodule UroDiscord.Portal.Rooms do
     put_in(state.rooms[id], judged)
   end
 
-  defp bridge do
-    if Leader.held?(),
-      do: :ok,
-      else:
+  defp bridge(name) do
+    cond do
+      not Leader.held?() ->
         {:down, "another node holds Discord's gateway, and has it, or none does just now (UroDiscord.status/0 tells)"}
+
+      name == nil ->
+        {:down, "no bridge with the role :media is there that could have it (UroDiscord.status/0 tells)"}
+
+      true ->
+        :ok
+    end
   end
 
-  defp endpoint(phase, info) do
+  defp endpoint(name, phase, info) do
     status = %{state: phase, since: DateTime.utc_now(), addresses: info["addresses"] || []}
     status = if reason = info["reason"], do: Map.put(status, :reason, reason), else: status
     if phase == :listening, do: Logger.info("portals' media is taken at UDP #{Enum.join(status.addresses, ", ")}")
-    :ok = Runtime.put(:media, status)
+    :ok = Runtime.put({:media, name}, status)
     Events.publish(:status, {:media, status})
     status
   end

@@ -365,7 +365,14 @@ defmodule UroDiscord.Store.Schema do
           until <integer> NOT NULL,
           PRIMARY KEY (portal_id, who)
         )<strict>
-        """, "DROP TABLE IF EXISTS uro_discord_portal_stops"}
+        """, "DROP TABLE IF EXISTS uro_discord_portal_stops"},
+       # The bridges that get no more calls and portals.
+       {"""
+        CREATE TABLE IF NOT EXISTS uro_discord_drained_bridges (
+          bridge TEXT NOT NULL PRIMARY KEY,
+          drained_at <integer> NOT NULL
+        )<strict>
+        """, "DROP TABLE IF EXISTS uro_discord_drained_bridges"}
      ]}
   ]
 

@@ -6,6 +6,8 @@ defmodule UroDiscord.Voice.Calls do
   use UroDiscord.Server
 
   alias UroDiscord.{Config, Desired, Error, Events, Rest, Runtime, Snowflake, Voice}
+  alias UroDiscord.Bridges.Placement
+  alias UroDiscord.Config.Bridges
   alias UroDiscord.Gateway.Leader
 
   # For so long every bridge is told that a guild was left, since the one before may have ended before it told Discord. At Discord's pace a
@@ -43,11 +45,14 @@ defmodule UroDiscord.Voice.Calls do
   # A call is `over` when it is not tried again unless it is wanted anew: false, true, or `:before`, of a bridge that is not there any
   # more, so that the next one need not know of it.
   @impl true
-  def init(_config) do
+  def init(config) do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
-    :ok = Events.subscribe(:status)
+    for topic <- [:status, :placed], do: :ok = Events.subscribe(topic)
     {attempts, left} = Runtime.lookup(:voice) || {0, %{}}
-    state = %{bot_id: bot_id, calls: Runtime.all(:voice), attempts: attempts, left: left}
+    bridges = for bridge <- Bridges.having(config.bridges, :media), do: bridge.name
+    tls? = config.gateway_url == nil or String.starts_with?(config.gateway_url, "wss:")
+    bridges = %{names: bridges, apart?: Bridges.apart?(config.bridges), tls?: tls?}
+    state = %{bot_id: bot_id, bridges: bridges, calls: Runtime.all(:voice), attempts: attempts, left: left}
     {:ok, state |> resume() |> share() |> desire()}
   end
 
@@ -233,8 +238,12 @@ defmodule UroDiscord.Voice.Calls do
   @impl true
   def handle_info({:uro_discord, :status, {:lease, _held}}, state), do: {:noreply, state |> down() |> desire()}
   # So that the next bridge goes where people have moved the bot, and plays nothing twice.
-  def handle_info({:uro_discord, :status, {:bridge, _phase, %{roles: roles}}}, state),
-    do: {:noreply, if(:gateway in roles, do: state |> down() |> desire(), else: state)}
+  def handle_info({:uro_discord, :status, {:bridge, _phase, %{name: name, roles: roles}}}, state),
+    do: {:noreply, if(:media in roles, do: state |> down(&(Placement.of(&1) == name)) |> desire(), else: state)}
+
+  # The bridge that has them now knows nothing of them.
+  def handle_info({:uro_discord, :placed, guilds}, state),
+    do: {:noreply, state |> down(&(&1 in guilds)) |> desire()}
 
   def handle_info({:uro_discord, :status, _event}, state), do: {:noreply, state}
 
@@ -275,10 +284,13 @@ defmodule UroDiscord.Voice.Calls do
   defp joined?(_call), do: false
 
   # Whatever was known is of another life, but for what somebody in Discord has decided.
-  defp down(state) do
-    Enum.reduce(state.calls, state, fn
-      {guild_id, %{over: over} = call}, state when over != false -> keep(state, guild_id, %{call | over: :before})
-      {guild_id, call}, state -> keep(state, guild_id, %{call | status: blank(:down, call.channel_id)})
+  defp down(state, which? \\ fn _guild_id -> true end) do
+    Enum.reduce(state.calls, state, fn {guild_id, call}, state ->
+      cond do
+        not which?.(guild_id) -> state
+        call.over != false -> keep(state, guild_id, %{call | over: :before})
+        true -> keep(state, guild_id, %{call | status: blank(:down, call.channel_id)})
+      end
     end)
   end
 
@@ -300,7 +312,18 @@ defmodule UroDiscord.Voice.Calls do
     now = monotonic()
     state = %{state | left: Map.filter(state.left, fn {_guild_id, until} -> now < until end)}
     :ok = Runtime.put(:voice, {state.attempts, state.left})
-    Desired.put("voice", if(Leader.held?() and {state.calls, state.left} != {%{}, %{}}, do: wanted(state)))
+    held? = Leader.held?()
+    guilds = for {guild_id, call} <- state.calls, held?, call.over != :before, do: guild_id
+    placed = Placement.place(:voice, guilds)
+    if state.bridges.apart?, do: Placement.left(Map.keys(state.left))
+
+    for name <- state.bridges.names do
+      of_its = Map.filter(state.calls, fn {guild_id, _call} -> placed[guild_id] == name end)
+      # Where calls may be elsewhere, a bridge says of those that it has when it is told that none is wanted.
+      wanted? = held? and (state.bridges.apart? or {of_its, state.left} != {%{}, %{}})
+      Desired.put({"voice", name}, if(wanted?, do: wanted(state, of_its)))
+    end
+
     state
   end
 
@@ -310,11 +333,11 @@ defmodule UroDiscord.Voice.Calls do
     put_in(state.calls[guild_id], call)
   end
 
-  defp wanted(state) do
+  defp wanted(state, calls) do
     holds = holds()
 
     channels =
-      for {guild_id, call} <- state.calls, call.over != :before do
+      for {guild_id, call} <- calls do
         wish = %{
           "guild" => guild_id,
           "channel" => call.channel_id,
@@ -327,7 +350,8 @@ defmodule UroDiscord.Voice.Calls do
         if call.held != nil and match?(%{video?: true}, holds[guild_id]), do: Map.put(wish, "video", true), else: wish
       end
 
-    %{"user" => state.bot_id, "channels" => channels, "left" => Map.keys(state.left)}
+    voice = %{"user" => state.bot_id, "channels" => channels, "left" => Map.keys(state.left)}
+    if state.bridges.apart?, do: Map.merge(voice, %{"relay" => true, "tls" => state.bridges.tls?}), else: voice
   end
 
   ## What the bridge says

@@ -21,11 +21,11 @@ defmodule UroDiscord.Web.Listener do
   def start_link(options), do: Supervisor.start_link(__MODULE__, options, name: __MODULE__)
 
   @impl UroDiscord.Bridge.Part
-  defdelegate heard(message), to: Desk
+  defdelegate heard(bridge, message), to: Desk
 
   # All connections with it.
   @impl UroDiscord.Bridge.Part
-  defdelegate ended, to: Desk
+  defdelegate ended(bridge), to: Desk
 
   # Requests that are at work end after the desk has closed the listener: they are answered, if they take less than 5 s.
   @impl Supervisor

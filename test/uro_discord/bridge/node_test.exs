@@ -16,7 +16,7 @@ defmodule UroDiscord.Bridge.NodeTest do
       uro = uro!(port, config(sim, name, web: [port: web]))
       assert %{state: :absent, last_end: reason} = status(uro).bridge
       assert reason == "#{name} has not connected yet"
-      assert %{^name => %{state: :absent, roles: [:gateway, :http]}} = status(uro).bridges
+      assert %{^name => %{state: :absent, roles: [:gateway, :media, :http]}} = status(uro).bridges
 
       bridge = bridge!(port, name)
       assert %{os_pid: nil, restarts: 0} = up(uro)

@@ -131,7 +131,9 @@ defmodule UroDiscord.Portal.ConfigTest do
              {"web.port", "is missing, and portals need it: their peers come by HTTP first"}
 
     apart = [{:local, roles: [:http]}, {:node, :m@h, roles: [:gateway]}]
-    assert {:bridges, "gives :gateway and :http to two bridges" <> _} = problem([key: @key], bridges: apart)
+    assert {:bridges, "has portals on :m@h without a url: for it" <> _} = problem([key: @key], bridges: apart)
+    several = [{:local, []}, {:node, :m@h, roles: [:media], url: "https://m.uro.example"}]
+    assert {:bridges, "has portals on :local without a url: for it" <> _} = problem([key: @key], bridges: several)
     # Voice and portals come by the gateway.
     assert problem([key: @key], gateway: false) == {:gateway, "is false; it may be a keyword list"}
     assert problem([key: @key], bridges: [{:local, roles: [:http]}]) |> elem(1) =~ "no bridge with the role :gateway"

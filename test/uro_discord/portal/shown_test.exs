@@ -54,18 +54,21 @@ defmodule UroDiscord.Portal.ShownTest do
     %{"peer" => number, "name" => name, "role" => "peer", "subject" => who, "kind" => "peer"}
   end
 
-  defp joins(id, number, who, name), do: Portal.heard({:portal, id, :peer_joined, peer(number, who, name)})
+  defp joins(id, number, who, name), do: Portal.heard(:local, {:portal, id, :peer_joined, peer(number, who, name)})
 
   defp speaks(id, fact, number, who, name) do
-    Portal.heard({:portal, id, fact, %{"side" => "world", "id" => "world:#{who}", "peer" => number, "name" => name}})
+    Portal.heard(
+      :local,
+      {:portal, id, fact, %{"side" => "world", "id" => "world:#{who}", "peer" => number, "name" => name}}
+    )
   end
 
   # These show a picture, and one sees that of `number`.
   defp shows(id, cameras, number) do
     cameras = for {peer, who, name} <- cameras, do: %{"id" => "world:#{who}", "peer" => peer, "name" => name}
     viewer = %{"id" => "world:eve", "peer" => 9, "name" => "Eve", "camera" => number}
-    Portal.heard({:portal, id, :on_air, %{"peer" => number}})
-    Portal.heard({:portal, id, :stats, %{"cameras" => cameras, "viewers" => [viewer]}})
+    Portal.heard(:local, {:portal, id, :on_air, %{"peer" => number}})
+    Portal.heard(:local, {:portal, id, :stats, %{"cameras" => cameras, "viewers" => [viewer]}})
   end
 
   describe "/portal" do
@@ -105,10 +108,10 @@ defmodule UroDiscord.Portal.ShownTest do
       joins("world", 2, "eve", "bob")
       assert use_command(sim, ["mute"], %{who: "Bob"}) =~ "Several are called that."
       assert {"bob (world, eve)", "world:eve"} in choices(sim, ["mute"], %{who: "bob"}, "who")
-      Portal.heard({:portal, "world", :peer_left, %{"peer" => 2, "reason" => "gone"}})
+      Portal.heard(:local, {:portal, "world", :peer_left, %{"peer" => 2, "reason" => "gone"}})
 
       # Also of one who has gone.
-      Portal.heard({:portal, "world", :peer_left, %{"peer" => 1, "reason" => "gone"}})
+      Portal.heard(:local, {:portal, "world", :peer_left, %{"peer" => 1, "reason" => "gone"}})
       assert use_command(sim, ["mute"], %{who: "world:bob", off: true}) =~ "is heard on the other side again"
       assert {:ok, %{settings: []}} = Portal.status("world")
 
@@ -357,7 +360,7 @@ defmodule UroDiscord.Portal.ShownTest do
     for jpeg <- ["one picture", "another picture"] do
       mark = DiscordSim.now(sim)
       # As the bridge says it.
-      Portal.heard({:still, "world", jpeg})
+      Portal.heard(:local, {:still, "world", jpeg})
       pictured? = &match?(%{"message" => %{"attachments" => [_]}}, &1)
       %{"message" => message} = DiscordSim.wait_for(sim, "message_update", pictured?, after: mark)
       assert [%{"filename" => "portal.jpg", "url" => url, "content_type" => "image/jpeg"}] = message["attachments"]

@@ -69,6 +69,8 @@ impl Kept {
                 user: before.user,
                 channels: Arc::default(),
                 left: Arc::default(),
+                tls: before.tls,
+                relay: before.relay,
             });
             let kept = channels.iter();
             let kept = kept.map(|(guild, channel)| (*guild, channel.clone()));

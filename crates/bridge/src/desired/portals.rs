@@ -1,6 +1,6 @@
 //! What is asked of portals and of the endpoint of their media, judged.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use uro_discord_wire::{Media, Portal, PortalParticipant, Portals};
@@ -112,6 +112,19 @@ pub fn portals(portals: &Portals) -> Result<(), String> {
                 "guild: Discord allows one voice channel of a guild, and guild {} has another portal",
                 open.guild
             )));
+        }
+    }
+    Ok(())
+}
+
+pub fn elsewhere(elsewhere: &BTreeMap<String, String>) -> Result<(), String> {
+    for (id, url) in elsewhere {
+        let uri = url.parse::<http::Uri>().ok();
+        let scheme = uri.as_ref().and_then(http::Uri::scheme_str);
+        if !matches!(scheme, Some("http" | "https")) {
+            return Err(format!(
+                "{id}: expected a URL of http or https, such as https://media2.uro.example"
+            ));
         }
     }
     Ok(())

@@ -19,6 +19,7 @@ mod tls;
 
 pub use exchange::Exchange;
 
+use crate::desired::Desired;
 use crate::fault::Fault;
 use crate::portal::Served;
 use crate::sender::FrameSender;
@@ -38,19 +39,25 @@ use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use uro_discord_wire::Http;
 
+/// Who answers.
+pub struct Serving {
+    pub exchange: Exchange,
+    pub portals: watch::Receiver<Served>,
+    pub wanted: watch::Receiver<Desired>,
+}
+
 /// Starts the listener. What is returned ends when it has ended, as it does when `wanted` ends.
 pub fn spawn(
     wanted: watch::Receiver<Option<Arc<Http>>>,
     sender: FrameSender,
-    exchange: Exchange,
-    served: watch::Receiver<Served>,
+    serving: Serving,
 ) -> io::Result<oneshot::Receiver<Result<(), Fault>>> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (ended, end) = oneshot::channel();
     thread::Builder::new().name("http".into()).spawn(move || {
-        let result = runtime.block_on(listener::run(wanted, sender, routes(exchange, served)));
+        let result = runtime.block_on(listener::run(wanted, sender, routes(serving)));
         // Whoever does not wait for it has ended.
         let _ = ended.send(result.map_err(Fault::from));
     })?;
@@ -58,12 +65,17 @@ pub fn spawn(
 }
 
 /// What is served.
-fn routes(exchange: Exchange, served: watch::Receiver<Served>) -> Router {
+fn routes(serving: Serving) -> Router {
+    let Serving {
+        exchange,
+        portals,
+        wanted,
+    } = serving;
     Router::new()
         .route(&format!("{PATH}{{*path}}"), any(Relay::handle))
-        .with_state(Relay::new(exchange))
+        .with_state(Relay::new(exchange, wanted.clone()))
         // No route, whose parameters would be among those of the portals' own.
-        .fallback_service(any(elsewhere).with_state(Portals::new(served)))
+        .fallback_service(any(elsewhere).with_state(Portals::new(portals, wanted)))
 }
 
 async fn elsewhere(

@@ -5,13 +5,15 @@ use super::budget::Budget;
 use super::client::{Client, Work};
 use super::pages::page;
 use super::refusal::Refusal;
+use crate::desired::Desired;
 use crate::portal::Served;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use hyper::header::ORIGIN;
-use hyper::{HeaderMap, Response};
+use hyper::header::{CACHE_CONTROL, HeaderValue, LOCATION, ORIGIN};
+use hyper::{HeaderMap, Response, StatusCode, Uri};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -30,13 +32,15 @@ const BODIES: usize = 8 * 1024 * 1024;
 #[derive(Clone)]
 pub struct Portals {
     served: watch::Receiver<Served>,
+    wanted: watch::Receiver<Desired>,
     bodies: Budget,
 }
 
 impl Portals {
-    pub fn new(served: watch::Receiver<Served>) -> Self {
+    pub fn new(served: watch::Receiver<Served>, wanted: watch::Receiver<Desired>) -> Self {
         Self {
             served,
+            wanted,
             bodies: Budget::new(BODIES),
         }
     }
@@ -48,6 +52,9 @@ impl Portals {
         client: &Arc<Client>,
         work: &Work,
     ) -> Result<Response<Body>, Refusal> {
+        if let Some(response) = elsewhere(request.uri(), &self.wanted.borrow().elsewhere) {
+            return Ok(response);
+        }
         // Not to be held while anything waits.
         let (routes, portals) = match &*self.served.borrow() {
             Served::Nothing => return Err(Refusal::NotFound),
@@ -65,6 +72,19 @@ impl Portals {
             response
         }))
     }
+}
+
+/// Where a portal is that another bridge has. A browser goes there with what follows the `#`.
+fn elsewhere(uri: &Uri, portals: &BTreeMap<String, String>) -> Option<Response<Body>> {
+    let id = uri.path().strip_prefix(PATH)?.split('/').next()?;
+    let base = portals.get(id)?.trim_end_matches('/');
+    let there = format!("{base}{}", uri.path_and_query()?);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, HeaderValue::try_from(there).ok()?);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(response)
 }
 
 async fn forward(
@@ -114,7 +134,6 @@ fn spoken(value: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper::header::HeaderValue;
 
     #[test]
     fn a_proxy_nearby_says_who_asks_and_strangers_do_not() {
@@ -137,5 +156,21 @@ mod tests {
         assert_eq!(of("::1", &["[2001:db8::7]:443"]), "2001:db8::7");
         assert_eq!(of("127.0.0.1", &["unknown"]), "127.0.0.1");
         assert_eq!(of("127.0.0.1", &[]), "127.0.0.1");
+    }
+
+    #[test]
+    fn who_asks_for_a_portal_that_another_bridge_has_is_sent_there() {
+        let there = BTreeMap::from([("lobby".into(), "https://b.uro.example/x/".into())]);
+        let to = |uri: &'static str| {
+            let response = elsewhere(&Uri::from_static(uri), &there)?;
+            assert_eq!(response.status(), 307);
+            let to = response.headers()[LOCATION].to_str().unwrap();
+            Some(to.to_owned())
+        };
+        let expected = "https://b.uro.example/x/portal/lobby/whip?a=%20b";
+        assert_eq!(to("/portal/lobby/whip?a=%20b").as_deref(), Some(expected));
+        for here in ["/portal/lobby2/whip", "/portal/", "/portal/other/"] {
+            assert_eq!(to(here), None);
+        }
     }
 }

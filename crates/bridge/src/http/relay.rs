@@ -5,11 +5,13 @@ use super::budget::Budget;
 use super::client::{Client, Work};
 use super::exchange::{Exchange, Reply, Word};
 use super::refusal::Refusal;
+use crate::desired::Desired;
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
 use hyper::header::{HeaderName, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Response, StatusCode};
 use std::sync::Arc;
+use tokio::sync::watch;
 use uro_discord_wire::RequestHead;
 
 /// Bytes of bodies that are held at once, of those whose head says who sends them, and of the others.
@@ -22,14 +24,16 @@ pub const PATH: &str = "/discord/";
 #[derive(Clone)]
 pub struct Relay {
     exchange: Exchange,
+    wanted: watch::Receiver<Desired>,
     known: Budget,
     unknown: Budget,
 }
 
 impl Relay {
-    pub fn new(exchange: Exchange) -> Self {
+    pub fn new(exchange: Exchange, wanted: watch::Receiver<Desired>) -> Self {
         Self {
             exchange,
+            wanted,
             known: Budget::new(KNOWN),
             unknown: Budget::new(UNKNOWN),
         }
@@ -55,6 +59,10 @@ impl Relay {
         work: &Work,
     ) -> Result<Response<Body>, Refusal> {
         let (parts, body) = request.into_parts();
+        let http = self.wanted.borrow().http.clone();
+        if http.is_some_and(|http| !http.discord) {
+            return Err(Refusal::NotFound);
+        }
         if parts.headers.contains_key(TRANSFER_ENCODING) {
             return Err(Refusal::Chunked);
         }

@@ -3,6 +3,7 @@
 use super::shard_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use uro_discord_wire::Snowflake;
 
@@ -22,19 +23,27 @@ pub struct DesiredVoiceState {
 #[derive(Clone, Debug, Default)]
 pub struct DesiredVoiceStates(Arc<Mutex<All>>);
 
+/// Numbers of beginnings that a call has for itself.
+const BEGINNINGS: u64 = 1 << 20;
+
 #[derive(Debug, Default)]
 struct All {
+    /// Those of the calls here.
     states: BTreeMap<Snowflake, DesiredVoiceState>,
+    /// Those of calls that other bridges have. Where a call moves from here to there, there are both for a moment.
+    relayed: BTreeMap<Snowflake, DesiredVoiceState>,
+    /// Where the next call begins to count its beginnings.
+    beginnings: u64,
     /// Guilds of which only that is known that the bot is to be in no channel: whoever follows later has to hear of it too.
     left: BTreeSet<Snowflake>,
     followers: Vec<Weak<Follower>>,
 }
 
-/// A shard that follows the states of its guilds.
+/// A shard that follows the states of its guilds; or whoever tells other bridges of those of the calls here.
 #[derive(Debug)]
 struct Follower {
-    shard: u32,
-    shards: u32,
+    /// Its number, and of how many it is one; `None`: the calls here, of all guilds.
+    shard: Option<(u32, u32)>,
     /// The guilds whose state has changed: as many as there are guilds, however often each changes.
     changed: Mutex<BTreeSet<Snowflake>>,
     notify: Notify,
@@ -48,18 +57,52 @@ pub struct Changes {
 }
 
 impl DesiredVoiceStates {
+    /// For a process of which no other one has the numbers of beginnings: they go to a bridge that knows those of several.
+    pub fn new() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let beginnings = since.map_or(0, |since| since.as_micros()) << 10;
+        Self(Arc::new(Mutex::new(All {
+            beginnings: u64::try_from(beginnings).unwrap_or(0)
+                | u64::from(std::process::id() % 1024),
+            ..All::default()
+        })))
+    }
+
+    /// From where on a call counts its beginnings, so that none is taken for one of another call.
+    pub fn beginnings(&self) -> u64 {
+        let mut all = self.all();
+        let first = all.beginnings;
+        all.beginnings = first.wrapping_add(BEGINNINGS);
+        first
+    }
+
+    /// What another bridge's call desires; `None`: it has none any more.
+    pub fn relay(&self, guild: Snowflake, state: Option<DesiredVoiceState>) {
+        let mut all = self.all();
+        let before = match state {
+            Some(state) => {
+                all.left.remove(&guild);
+                all.relayed.insert(guild, state)
+            }
+            None => all.relayed.remove(&guild),
+        };
+        if before != state {
+            all.changed(guild, true);
+        }
+    }
+
     pub fn set(&self, guild: Snowflake, state: DesiredVoiceState) {
         let mut all = self.all();
         all.left.remove(&guild);
         if all.states.insert(guild, state) != Some(state) {
-            all.changed(guild);
+            all.changed(guild, false);
         }
     }
 
     pub fn remove(&self, guild: Snowflake) {
         let mut all = self.all();
         if all.states.remove(&guild).is_some() {
-            all.changed(guild);
+            all.changed(guild, false);
         }
     }
 
@@ -68,22 +111,32 @@ impl DesiredVoiceStates {
         let mut all = self.all();
         all.states.remove(&guild);
         all.left.insert(guild);
-        all.changed(guild);
+        all.changed(guild, false);
     }
 
     /// Follows the guilds of a shard; what there is already is a change too.
     pub fn follow(&self, shard: u32, shards: u32) -> Changes {
+        self.followed_by(Some((shard, shards)))
+    }
+
+    /// Follows the calls here, whatever other bridges' desire.
+    pub fn follow_own(&self) -> Changes {
+        self.followed_by(None)
+    }
+
+    fn followed_by(&self, shard: Option<(u32, u32)>) -> Changes {
         let mut all = self.all();
-        let own = all.states.keys().chain(&all.left).copied();
-        let changed = own
-            .filter(|guild| shard_of(*guild, shards) == shard)
-            .collect();
-        let follower = Arc::new(Follower {
+        let mut follower = Follower {
             shard,
-            shards,
-            changed: Mutex::new(changed),
+            changed: Mutex::default(),
             notify: Notify::new(),
-        });
+        };
+        let relayed = all.relayed.keys().filter(|_| shard.is_some());
+        let guilds = all.states.keys().chain(&all.left).chain(relayed);
+        let guilds = guilds.copied().filter(|guild| follower.follows(*guild));
+        let guilds = guilds.collect();
+        follower.changed = Mutex::new(guilds);
+        let follower = Arc::new(follower);
         all.followers.retain(|follower| follower.strong_count() > 0);
         all.followers.push(Arc::downgrade(&follower));
         drop(all);
@@ -99,13 +152,20 @@ impl DesiredVoiceStates {
 }
 
 impl All {
-    fn changed(&self, guild: Snowflake) {
+    fn changed(&self, guild: Snowflake, relayed: bool) {
         for follower in self.followers.iter().filter_map(Weak::upgrade) {
-            if shard_of(guild, follower.shards) == follower.shard {
+            if follower.follows(guild) && !(relayed && follower.shard.is_none()) {
                 locked(&follower.changed).insert(guild);
                 follower.notify.notify_one();
             }
         }
+    }
+}
+
+impl Follower {
+    fn follows(&self, guild: Snowflake) -> bool {
+        self.shard
+            .is_none_or(|(shard, shards)| shard_of(guild, shards) == shard)
     }
 }
 
@@ -121,8 +181,21 @@ impl Changes {
     pub fn take(&self) -> Vec<(Snowflake, Option<DesiredVoiceState>)> {
         let changed = std::mem::take(&mut *locked(&self.follower.changed));
         let all = self.all.all();
-        let desired = |guild| (guild, all.states.get(&guild).copied());
+        let is_shard = self.follower.shard.is_some();
+        let desired = |guild| {
+            let relayed = all.relayed.get(&guild).filter(|_| is_shard);
+            (guild, relayed.or_else(|| all.states.get(&guild)).copied())
+        };
         changed.into_iter().map(desired).collect()
+    }
+
+    /// The same of all guilds, changed or not.
+    pub fn take_all(&self) -> Vec<(Snowflake, Option<DesiredVoiceState>)> {
+        {
+            let all = self.all.all();
+            locked(&self.follower.changed).extend(all.states.keys().chain(&all.left));
+        }
+        self.take()
     }
 }
 
@@ -150,5 +223,39 @@ mod tests {
         };
         states.set(guild, desired);
         assert_eq!(states.follow(0, 1).take(), [(guild, Some(desired))]);
+    }
+
+    #[test]
+    fn what_a_call_elsewhere_desires_goes_before_what_one_here_does_that_it_follows() {
+        let guild = Snowflake::new(1).unwrap();
+        let states = DesiredVoiceStates::new();
+        let beginnings = [states.beginnings(), states.beginnings()];
+        let [here, there] = beginnings.map(|beginning| DesiredVoiceState {
+            user: guild,
+            channel: guild,
+            self_mute: false,
+            self_deaf: false,
+            beginning,
+        });
+        assert_ne!(here, there);
+        let (shard, own) = (states.follow(0, 1), states.follow_own());
+        states.set(guild, here);
+        assert_eq!(shard.take(), [(guild, Some(here))]);
+        assert_eq!(own.take(), [(guild, Some(here))]);
+        states.relay(guild, Some(there));
+        assert_eq!(
+            (shard.take(), own.take()),
+            (vec![(guild, Some(there))], vec![])
+        );
+        // The end of the one is none of the other.
+        states.remove(guild);
+        assert_eq!(shard.take(), [(guild, Some(there))]);
+        assert_eq!(own.take(), [(guild, None)]);
+        assert_eq!(
+            (own.take_all(), states.follow_own().take()),
+            (vec![], vec![])
+        );
+        states.relay(guild, None);
+        assert_eq!((shard.take(), own.take()), (vec![(guild, None)], vec![]));
     }
 }

@@ -7,6 +7,7 @@ mod call;
 mod calls;
 mod desired;
 mod player;
+pub mod relay;
 #[cfg(test)]
 mod tests;
 
@@ -99,6 +100,7 @@ pub async fn run(
     let mut tasks: JoinSet<Snowflake> = JoinSet::new();
     // The guilds whose leave was passed on, and need not be again.
     let mut left: BTreeSet<Snowflake> = BTreeSet::new();
+    let mut elsewhere = relay::Elsewhere::default();
     let mut orders_due = true;
     // The last value outlives its sender, so it is asked for the sender.
     while wanted.has_changed().is_ok() {
@@ -107,10 +109,12 @@ pub async fn run(
             let desired = wanted.borrow_and_update().clone();
             order(&desired, &mut running, &mut tasks, &surroundings);
             leave(&desired, &running, &mut left, &surroundings.states);
+            elsewhere.follow(&desired, &surroundings.states);
         }
         orders_due = tokio::select! {
             _ = wanted.changed() => true,
             Some(update) = updates.recv() => {
+                elsewhere.pass_on(&update, &surroundings.sender);
                 pass_on(update, &running);
                 false
             }

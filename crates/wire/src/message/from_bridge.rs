@@ -2,9 +2,10 @@
 
 use super::{
     GatewayState, HttpState, Level, MediaState, Panicked, PortalState, RequestHead, VoiceState,
+    VoiceUpdate,
 };
-use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
+use crate::{Snowflake, VoiceStates};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
@@ -62,6 +63,17 @@ pub enum FromBridge<'a> {
         /// What has become of it, or what happened there.
         state: VoiceState,
     },
+    /// What this bridge's calls want Discord to be told of where the bot is.
+    VoiceStates(VoiceStates),
+    /// What was heard for the call of a guild that another bridge has.
+    VoiceUpdate {
+        /// The guild.
+        guild: Snowflake,
+        /// What was heard.
+        update: VoiceUpdate,
+    },
+    /// May calls and portals be held for longer? [`Hold`](crate::ToBridge::Hold) with this number answers.
+    Renew(u64),
     /// A panic has ended something, and nothing else. What that is has its own facts beside this.
     Panic(Panicked),
     /// A part of the desired state that cannot be had.
@@ -207,6 +219,12 @@ impl<'a> FromBridge<'a> {
                 guild: term.value()?,
                 state: VoiceState::decode(&mut term)?,
             },
+            ("voice_states", 2) => Self::VoiceStates(term.value()?),
+            ("voice_update", 4) => Self::VoiceUpdate {
+                guild: term.value()?,
+                update: VoiceUpdate::decode(&mut term)?,
+            },
+            ("renew", 2) => Self::Renew(term.value()?),
             ("panic", 3) => Self::Panic(Panicked::decode(&mut term)?),
             ("refused", 3) => Self::Refused {
                 part: Cow::Borrowed(term.value()?),
@@ -306,6 +324,22 @@ impl<'a> FromBridge<'a> {
                 term.atom("voice")?;
                 term.value(guild)?;
                 state.encode(&mut term)
+            }
+            Self::VoiceStates(states) => {
+                term.tuple(2);
+                term.atom("voice_states")?;
+                term.value(states)
+            }
+            Self::VoiceUpdate { guild, update } => {
+                term.tuple(4);
+                term.atom("voice_update")?;
+                term.value(guild)?;
+                update.encode(&mut term)
+            }
+            Self::Renew(number) => {
+                term.tuple(2);
+                term.atom("renew")?;
+                term.value(number)
             }
             Self::Panic(what) => {
                 term.tuple(3);

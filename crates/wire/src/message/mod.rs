@@ -10,6 +10,7 @@ mod serving;
 mod state;
 mod to_bridge;
 mod voice_state;
+mod voice_update;
 
 pub use from_bridge::{Bridge, ClipInfo, FromBridge, NoClip};
 pub use gateway_state::{Active, Closed, GatewayState};
@@ -23,3 +24,4 @@ pub use request::{Answer, RequestHead, Verdict};
 pub use serving::{HttpState, Listening, MediaListening, MediaState, Serving, Waiting};
 pub use to_bridge::{Library, ToBridge};
 pub use voice_state::{Encryption, Ended, InChannel, Played, Stats, Suppressed, User, VoiceState};
+pub use voice_update::{Asked, OwnVoiceState, VoiceServer, VoiceUpdate};

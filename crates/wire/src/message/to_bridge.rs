@@ -1,6 +1,7 @@
 //! From Elixir to the bridge.
 
-use super::{Answer, Verdict};
+use super::{Answer, Verdict, VoiceUpdate};
+use crate::Snowflake;
 use crate::etf::{Error, Reader, Writer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -23,6 +24,20 @@ pub enum ToBridge<'a> {
     Credit(u32),
     /// From now on the gateway may be held for so many milliseconds. It replaces what was allowed before.
     Lease(u32),
+    /// Answers [`Renew`](crate::FromBridge::Renew): calls and portals may be held for so long since that was said. It replaces what was allowed before.
+    Hold {
+        /// The number of what it answers.
+        number: u64,
+        /// Milliseconds.
+        milliseconds: u32,
+    },
+    /// What another bridge, which has the guild's shard, heard of its call.
+    VoiceUpdate {
+        /// The guild.
+        guild: Snowflake,
+        /// What was heard.
+        update: VoiceUpdate,
+    },
     /// The shard of this number may identify once, now.
     Identify(u32),
     /// The bridge is to leave its gateway so that it can be resumed, and to end.
@@ -79,6 +94,14 @@ impl<'a> ToBridge<'a> {
             ("desired", 2) => Self::Desired(term.value()?),
             ("credit", 2) => Self::Credit(term.value()?),
             ("lease", 2) => Self::Lease(term.value()?),
+            ("hold", 3) => Self::Hold {
+                number: term.value()?,
+                milliseconds: term.value()?,
+            },
+            ("voice_update", 4) => Self::VoiceUpdate {
+                guild: term.value()?,
+                update: VoiceUpdate::decode(&mut term)?,
+            },
             ("identify", 2) => Self::Identify(term.value()?),
             ("stop", 1) => Self::Stop,
             ("read", 4) => Self::Read {
@@ -136,6 +159,21 @@ impl<'a> ToBridge<'a> {
                 term.tuple(2);
                 term.atom("lease")?;
                 term.value(milliseconds)
+            }
+            Self::Hold {
+                number,
+                milliseconds,
+            } => {
+                term.tuple(3);
+                term.atom("hold")?;
+                term.value(number)?;
+                term.value(milliseconds)
+            }
+            Self::VoiceUpdate { guild, update } => {
+                term.tuple(4);
+                term.atom("voice_update")?;
+                term.value(guild)?;
+                update.encode(&mut term)
             }
             Self::Identify(shard) => {
                 term.tuple(2);
@@ -195,6 +233,19 @@ impl fmt::Debug for ToBridge<'_> {
             Self::Lease(milliseconds) => {
                 formatter.debug_tuple("Lease").field(milliseconds).finish()
             }
+            Self::Hold {
+                number,
+                milliseconds,
+            } => formatter
+                .debug_struct("Hold")
+                .field("number", number)
+                .field("milliseconds", milliseconds)
+                .finish(),
+            Self::VoiceUpdate { guild, update } => formatter
+                .debug_struct("VoiceUpdate")
+                .field("guild", guild)
+                .field("update", update)
+                .finish(),
             Self::Identify(shard) => formatter.debug_tuple("Identify").field(shard).finish(),
             Self::Stop => formatter.write_str("Stop"),
             Self::Read { id, verdict } => formatter

@@ -16,8 +16,8 @@ defmodule UroDiscord.Web.Listener.Desk do
   @spec start_link(Listener.options()) :: GenServer.on_start()
   def start_link(options), do: GenServer.start_link(__MODULE__, options, name: __MODULE__)
 
-  @spec heard(tuple()) :: [tuple()]
-  def heard(message) do
+  @spec heard(atom(), tuple()) :: [tuple()]
+  def heard(_bridge, message) do
     case {Process.whereis(__MODULE__), message} do
       {nil, {:request, id, _head}} ->
         [Exchange.answer(id, Response.later("uro_discord is just starting, or stopping; try again"))]
@@ -30,8 +30,8 @@ defmodule UroDiscord.Web.Listener.Desk do
     end
   end
 
-  @spec ended() :: :ok
-  def ended do
+  @spec ended(atom()) :: :ok
+  def ended(_bridge) do
     if pid = Process.whereis(__MODULE__), do: send(pid, :bridge_ended)
     :ok
   end

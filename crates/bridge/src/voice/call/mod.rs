@@ -81,10 +81,10 @@ impl Call {
             orders,
             updates,
             sender,
+            beginning: states.beginnings(),
             states,
             calls,
             begin,
-            beginning: 0,
             retries: Retries::default(),
         }
     }
