@@ -228,7 +228,7 @@ defmodule UroDiscord do
     * `bridge`: `state` (`:starting`, `:up`, `:waiting` before a restart, `:absent` when it runs elsewhere and has not connected, `:incompatible`,
       `:down`), `since`, `os_pid`, `restarts`, and how the last one ended, or why it is absent (`last_end`); its `presence` has what was last sent on each shard, and `panics` counts what faults of ours have ended and begun anew: each a
       `room` of voice, a `shard`'s connection, the room of a `portal`, or a `connection` of HTTP;
-    * `bridges`: the same of each bridge of the configuration, by its name, with its `roles`, its endpoint for portals' `media`, and the listener (`web`) of one that is for portals' peers only; `bridge` is the one that has the gateway;
+    * `bridges`: the same of each bridge of the configuration, by its name, with its `roles`, its endpoint for portals' `media`, and the listener (`web`) of one that is for portals' peers only; `bridge` is the one that has the gateway, of several the first that is up;
     * `gateway`:
       * `lease`: whether this node has `held` it, and its `holder`, a name for a VM;
       * `shards`: the state of each of Discord's connections: `state` (`:waiting` to identify, `:connecting`, `:identifying`, `:resuming`,

@@ -13,7 +13,7 @@ defmodule UroDiscord.Bridge do
   alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Secret, Server, Telemetry}
   alias UroDiscord.Bridge.{Changes, GatewayState, Log, Pings, Protocol, Status, Transport}
   alias UroDiscord.Bridges.{Placement, Share}
-  alias UroDiscord.Gateway.{Leader, Sessions}
+  alias UroDiscord.Gateway.{Leader, Sessions, Spread}
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -21,6 +21,8 @@ defmodule UroDiscord.Bridge do
   @ping_interval 5_000
   # Words: what the events that the port reads at once become. With less there is a garbage collection while they are in use.
   @heap 32_768
+  # How often a bridge that has the gateway with others is told for how long it may.
+  @renew_interval 1_000
   # How often a full mailbox is looked at.
   @full_interval 50
   # Of what a newer bridge says, and is not known here, so many kinds are told in the log.
@@ -84,6 +86,8 @@ defmodule UroDiscord.Bridge do
       # Which messages that want an answer it knows, as its hello says.
       knows: [],
       phase: :starting,
+      # Whether others have a share of the gateway too.
+      spread?: false,
       run: 0,
       # That of the protocol which both know.
       version: Protocol.version(),
@@ -144,29 +148,34 @@ defmodule UroDiscord.Bridge do
   defp holder(role), do: Runtime.lookup({:bridge_with, role}) || :local
   defp tell_holder(role, message), do: GenServer.cast(server(holder(role)), message)
 
+  # Those that have the gateway between them.
+  defp gateways, do: Runtime.lookup(:gateway_bridges) || [holder(:gateway)]
+  defp tell_gateways(message), do: Enum.each(gateways(), &GenServer.cast(server(&1), message))
+  defp tell_shard(shard, message), do: GenServer.cast(server(Spread.holder(shard) || holder(:gateway)), message)
+
   @doc "Says something about a request that the bridge handed over, which is the one with the role :http."
   @spec http(Protocol.to_bridge()) :: :ok
   def http(message), do: tell_holder(:http, {:http, message})
 
   @doc "Somebody subscribed to gateway events."
   @spec subscribed() :: :ok
-  def subscribed, do: tell_holder(:gateway, :subscribed)
+  def subscribed, do: tell_gateways(:subscribed)
 
   @doc "A process does not want these events any longer."
   @spec unsubscribed(pid(), String.t()) :: :ok
-  def unsubscribed(pid, type), do: tell_holder(:gateway, {:unsubscribed, pid, type})
+  def unsubscribed(pid, type), do: tell_gateways({:unsubscribed, pid, type})
 
   @doc "A subscriber has handled an event."
   @spec acknowledge(Sessions.place(), pid()) :: :ok
-  def acknowledge(place, pid), do: tell_holder(:gateway, {:acknowledge, place, pid})
+  def acknowledge({shard, _session, _seq} = place, pid), do: tell_shard(shard, {:acknowledge, place, pid})
 
   @doc "The gateway's lease was taken, renewed or lost; `UroDiscord.Gateway.Leader.lease/0` has it."
   @spec lease_changed() :: :ok
-  def lease_changed, do: tell_holder(:gateway, :lease_changed)
+  def lease_changed, do: tell_gateways(:lease_changed)
 
   @doc "A shard may identify, once."
   @spec identify(non_neg_integer()) :: :ok
-  def identify(shard), do: tell_holder(:gateway, {:identify, shard})
+  def identify(shard), do: tell_shard(shard, {:identify, shard})
 
   @doc "What a bridge with the role :gateway has heard for a call, to the one that has that. It may have a secret in it."
   @spec update(name(), Protocol.to_bridge()) :: :ok
@@ -182,15 +191,23 @@ defmodule UroDiscord.Bridge do
   end
 
   @doc """
-  Whether this node has the bridge that would have the gateway: `:up`; `:held` while that serves another node; or for how many ms it has been away. That is never
-  shorter than since when it was told anything.
+  Whether this node has a bridge that would have the gateway: `:up`; `:held` while it serves another node; or for how many ms it has been away (of several, the
+  last that was there). That is never longer than since it was told something.
   """
   @spec reach() :: :up | :held | {:away, ms :: non_neg_integer()}
   def reach do
-    case Runtime.lookup({:bridge_reach, holder(:gateway)}) do
-      {:away, since} -> {:away, System.monotonic_time(:millisecond) - since}
-      nil -> {:away, 0}
-      up_or_held -> up_or_held
+    reach =
+      for name <- gateways(), do: Runtime.lookup({:bridge_reach, name}) || {:away, System.monotonic_time(:millisecond)}
+
+    cond do
+      :up in reach ->
+        :up
+
+      away = Enum.max(for({:away, since} <- reach, do: since), fn -> nil end) ->
+        {:away, System.monotonic_time(:millisecond) - away}
+
+      true ->
+        :held
     end
   end
 
@@ -198,9 +215,23 @@ defmodule UroDiscord.Bridge do
   @spec status(name()) :: map()
   def status(name), do: Status.fetch(name, server(name))
 
-  @doc "That of the bridge which has the gateway."
+  @doc "That of the bridge which has the gateway; of several the first that is up, with the shards of all."
   @spec status() :: map()
-  def status, do: status(holder(:gateway))
+  def status do
+    all = Enum.map(gateways(), &status/1)
+    %{bridge: bridge, gateway: gateway} = Enum.find(all, hd(all), &(&1.bridge.state == :up))
+    merged = fn facts -> all |> Enum.map(facts) |> Enum.reduce(&Map.merge/2) end
+    held_back = for %{gateway: %{held_back: %{} = held_back}} <- all, do: held_back
+
+    %{
+      bridge: %{bridge | presence: merged.(& &1.bridge.presence)},
+      gateway: %{
+        gateway
+        | shards: merged.(& &1.gateway.shards),
+          held_back: Enum.max_by(held_back, & &1.for_ms, fn -> nil end)
+      }
+    }
+  end
 
   # For `status/1`.
   defp told(state) do
@@ -225,7 +256,7 @@ defmodule UroDiscord.Bridge do
   def ping(name, term), do: GenServer.call(server(name), {:ping, term})
 
   @spec ping(term()) :: {:ok, term()} | {:error, :down}
-  def ping(term), do: ping(holder(:gateway), term)
+  def ping(term), do: ping(hd(gateways()), term)
 
   @doc """
   Wants a clip of the bridge that has the portal. Its answer comes to the part `:portal`. `{:error, :unknown}`: it is of a version without clips.
@@ -248,6 +279,13 @@ defmodule UroDiscord.Bridge do
     if node != nil and roles == [:media], do: :ok = Events.subscribe(:status)
     apart? = Config.Bridges.apart?(config.bridges)
     leased? = node != nil and :media in roles and Config.Bridges.several?(config.bridges)
+    spread? = :gateway in roles and Spread.several?(config)
+
+    if spread? do
+      :ok = Runtime.put(:gateway_bridges, Spread.names(config))
+      :ok = Spread.own(name)
+      Process.send_after(self(), :lease, @renew_interval)
+    end
 
     state = %State{
       name: name,
@@ -260,7 +298,8 @@ defmodule UroDiscord.Bridge do
       node: node,
       open: if(node, do: fn -> Transport.Node.open(node) end, else: fn -> Transport.Port.open(program(config)) end),
       since: DateTime.utc_now(),
-      gateway: if(:gateway in roles, do: GatewayState.new(config)),
+      gateway: if(:gateway in roles, do: GatewayState.new(config, name)),
+      spread?: spread?,
       desires: desires,
       backoff: Backoff.new(config.bridge_restart),
       panics: Status.no_panics()
@@ -302,8 +341,13 @@ defmodule UroDiscord.Bridge do
   def handle_cast({:acknowledge, place, pid}, state),
     do: {:noreply, follow(%{state | gateway: GatewayState.acknowledge(state.gateway, place, pid)})}
 
-  def handle_cast(:lease_changed, state),
-    do: {:noreply, state.gateway |> GatewayState.lease_changed() |> tell_all(state) |> told()}
+  def handle_cast(:lease_changed, state), do: {:noreply, told(lease(state))}
+
+  def handle_cast({:share, share, releasing}, state) do
+    {released, told} = GatewayState.share(state.gateway, share, releasing, state.phase == :up)
+    :ok = Spread.released(state.name, released)
+    {:noreply, follow(told(tell_all(told, state)))}
+  end
 
   def handle_cast({:identify, shard}, state),
     do: {:noreply, state.gateway |> GatewayState.identify(shard) |> tell_all(state)}
@@ -311,6 +355,11 @@ defmodule UroDiscord.Bridge do
   @impl true
   def handle_info({:desired, part}, state),
     do: {:noreply, tell_changed(%{state | changes: Changes.changed(state.changes, part)})}
+
+  def handle_info(:lease, state) do
+    Process.send_after(self(), :lease, @renew_interval)
+    {:noreply, lease(state)}
+  end
 
   def handle_info(:look_again, state), do: {:noreply, told(follow(%{state | look_again: nil}))}
 
@@ -513,6 +562,7 @@ defmodule UroDiscord.Bridge do
     for {_part, module} <- state.parts, do: :ok = module.ended(state.name)
     # The end of a process of ours is the end of all that it had.
     if state.node == nil and :media in state.roles, do: :ok = Placement.gone(state.name)
+    if state.spread?, do: :ok = Spread.ended(state.name)
 
     %{
       state
@@ -550,6 +600,12 @@ defmodule UroDiscord.Bridge do
 
   defp reach(state, reach) do
     :ok = Runtime.put({:bridge_reach, state.name}, reach)
+    state
+  end
+
+  defp lease(state) do
+    state = state.gateway |> GatewayState.lease_changed() |> tell_all(state)
+    if state.spread?, do: :ok = Spread.lease(state.gateway.lease)
     state
   end
 
@@ -598,7 +654,8 @@ defmodule UroDiscord.Bridge do
   defp handle(message, %{gateway: %{}} = state) when elem(message, 0) in [:gateway, :presence] do
     {gateway, event} = GatewayState.handle(state.gateway, message)
     state = told(%{state | gateway: gateway})
-    Events.publish(:status, event)
+    if event, do: Events.publish(:status, event)
+    if match?({:gateway, _shard, :released, _info}, message), do: :ok = Spread.released(state.name, [elem(message, 1)])
     state
   end
 
@@ -694,6 +751,7 @@ defmodule UroDiscord.Bridge do
 
   defp begin(state) do
     {gateway, told} = GatewayState.started(state.gateway)
+    if state.spread?, do: :ok = Spread.up(state.name)
     tell_all(told, tell_desired(state, Map.put(Desired.fetch(state.desires), "gateway", gateway)))
   end
 

@@ -57,12 +57,14 @@ defmodule UroDiscord.Domains do
       Desired,
       {Bridges.Placement, config},
       {Bridges.Drained, config},
-      Domain.group_spec(:gateway, [{Gateway.Leader, config} | bridges(config)])
+      Domain.group_spec(:gateway, [{Gateway.Leader, config} | bridges(config)] ++ spread(config))
     ]
 
   # What there is to say of a part comes from the bridge that has its role.
   defp bridges(config),
     do: for(bridge <- config.bridges, do: {Bridge, {config, Keyword.new(bridge) ++ [parts: parts(config)]}})
+
+  defp spread(config), do: if(Gateway.Spread.several?(config), do: [{Gateway.Spread, config}], else: [])
 
   defp parts(config),
     do: [voice: Voice, http: Web.Listener] ++ if(portals?(config), do: [portal: Portal], else: [])

@@ -106,7 +106,7 @@ defmodule UroDiscord.ConfigTest do
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
           {:bridges, [], "is []; it may be a list with a bridge in it"},
           {:bridges, [:local, :local], "names :local twice"},
-          {:bridges, [:local, {:node, :m@h}], "has two bridges with the role :gateway"},
+          {:bridges, [:local, {:node, :m@h}], "has two bridges with the role :http"},
           {:bridges, [{:node, :m@h, roles: [:gateway]}], "has no bridge with the role :http"},
           {:bridges, [{:node, :media}], "is :media; it may be a node's name, such as :\"media1@10.0.0.5\""},
           {:bridges, [{:local, roles: [:media]}], "has no bridge with the role :gateway"},
@@ -134,6 +134,8 @@ defmodule UroDiscord.ConfigTest do
     assert {:error, %ConfigError{problems: problems}} = Config.new(token: @token, web: web)
     assert [{"web.tls", ~s(there is no file "/nowhere.pem")}, {"web.tls", _}] = Enum.map(problems, &{&1.key, &1.wrong})
     assert {:ok, config} = Config.new(token: @token, web: web, bridges: [{:node, :m@h}])
+    several = [{:node, :m@h}, {:node, :n@h, roles: [:gateway]}]
+    assert {:ok, _config} = Config.new(token: @token, bridges: several)
     assert config.web.tls == %{certificate: "/nowhere.pem", key: "/nowhere.key"}
     assert {"web.tls", _} = problem(token: @token, web: [tls: [certificate: 1, key: 2]], bridges: [{:node, :m@h}])
   end

@@ -299,6 +299,14 @@ fn gateway(gateway: &Gateway) -> Result<(), String> {
     if shards > SHARDS {
         return Err(format!("shards: {shards} are over the limit of {SHARDS}"));
     }
+    if let Some(shard) = gateway
+        .held
+        .iter()
+        .flatten()
+        .find(|shard| **shard >= shards)
+    {
+        return Err(format!("held: {shard} is none of {shards} shards"));
+    }
     for (index, session) in gateway.sessions.iter().enumerate() {
         if session.shard >= shards {
             return Err(format!(

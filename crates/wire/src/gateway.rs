@@ -13,14 +13,30 @@ pub struct Gateway {
     /// Where to connect, `ws://` or `wss://`; `None` is Discord itself.
     #[serde(default)]
     pub url: Option<String>,
-    /// How many shards there are, and so how many connections.
+    /// How many shards there are.
     pub shards: NonZeroU32,
+    /// Which of them this bridge has, each with a connection; `None` is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<BTreeSet<u32>>,
     /// Sessions to resume, for the shards of which the bridge has none of its own.
     #[serde(default)]
     pub sessions: Vec<Session>,
     /// The dispatches that Elixir wants to see, such as `MESSAGE_CREATE`.
     #[serde(default)]
     pub events: BTreeSet<String>,
+}
+
+impl Gateway {
+    /// Whether this bridge has the shard of this number.
+    #[must_use]
+    pub fn holds(&self, shard: u32) -> bool {
+        shard < self.shards.get() && self.held.as_ref().is_none_or(|held| held.contains(&shard))
+    }
+
+    /// The shards that this bridge has.
+    pub fn held(&self) -> impl Iterator<Item = u32> {
+        (0..self.shards.get()).filter(|shard| self.holds(*shard))
+    }
 }
 
 /// A shard's gateway session, which can be resumed.

@@ -186,6 +186,7 @@ fn every_message_to_the_bridge() {
                     "intents": 4609,
                     "url": "ws://127.0.0.1:8080",
                     "shards": 4,
+                    "held": [0, 3],
                     "sessions": [
                         {
                             "shard": 0,
@@ -348,6 +349,7 @@ fn the_desired_gateway_has_a_type() {
             intents: 4609,
             url: Some("ws://127.0.0.1:8080".into()),
             shards: 4.try_into().unwrap(),
+            held: Some([0, 3].into()),
             sessions: vec![
                 Session {
                     shard: 0,
@@ -365,7 +367,9 @@ fn the_desired_gateway_has_a_type() {
             events: ["INTERACTION_CREATE".into(), "MESSAGE_CREATE".into()].into(),
         }
     );
+    assert!(gateway("desired").held().eq([0, 3]));
     let plain = gateway("desired_gateway_on_discord");
+    assert!(plain.held.is_none() && plain.held().eq([0]));
     assert_eq!(
         (
             plain.url,
@@ -502,6 +506,13 @@ fn every_message_from_the_bridge() {
         ("gateway_connecting", gateway(GatewayState::Connecting)),
         ("gateway_identifying", gateway(GatewayState::Identifying)),
         ("gateway_resuming", gateway(GatewayState::Resuming)),
+        (
+            "gateway_released",
+            FromBridge::Gateway {
+                shard: 3,
+                state: GatewayState::Released,
+            },
+        ),
         ("gateway_active", active(false, Some("104780480480480480"))),
         ("gateway_resumed", active(true, None)),
         (

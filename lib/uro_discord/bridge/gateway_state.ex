@@ -3,14 +3,20 @@ defmodule UroDiscord.Bridge.GatewayState do
   # The gateway as the bridge is to have it, and what it says of it. Part of the bridge's owner: functions return what that is to
   # tell the bridge, and the gateway after.
 
-  alias UroDiscord.{Config, Events, Secret}
+  alias UroDiscord.{Bridge, Config, Events, Secret}
   alias UroDiscord.Bridge.{Fact, Protocol}
-  alias UroDiscord.Gateway.{EventFlow, Leader, Sessions}
+  alias UroDiscord.Gateway.{EventFlow, Leader, Sessions, Spread}
 
-  @enforce_keys [:config, :flow]
+  # Where shards are spread, each bridge has a lease of its own for so long at most: another one has its shards sooner when it is not reached.
+  @lease_ms 4_000
+
+  @enforce_keys [:config, :flow, :share]
   defstruct [
     :config,
     :flow,
+    # The shards that the bridge is to have, and those that it was told to leave and has not left.
+    :share,
+    leaving: MapSet.new(),
     # The lease as the bridge knows it; the events that cross to us.
     lease: nil,
     events: [],
@@ -22,8 +28,9 @@ defmodule UroDiscord.Bridge.GatewayState do
   @type t :: %__MODULE__{}
   @type told :: {[Protocol.to_bridge()], t()}
 
-  @spec new(Config.t()) :: t()
-  def new(config), do: %__MODULE__{config: config, flow: EventFlow.new(config.gateway.events)}
+  @spec new(Config.t(), Bridge.name()) :: t()
+  def new(config, name),
+    do: %__MODULE__{config: config, flow: EventFlow.new(config.gateway.events), share: Spread.share(config, name)}
 
   ## The bridge's life
 
@@ -38,8 +45,31 @@ defmodule UroDiscord.Bridge.GatewayState do
   @doc "It ended. What Discord will not have does not change with another one."
   @spec ended(t()) :: t()
   def ended(gateway) do
-    Leader.bridge_ended()
-    %{gateway | shards: Map.filter(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end), presences: %{}}
+    Leader.bridge_ended(gateway.share)
+    shards = Map.filter(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end)
+    %{gateway | shards: shards, presences: %{}, leaving: MapSet.new()}
+  end
+
+  @doc """
+  The bridge is to have these shards from now on. Of `releasing` those come back that it does not have any more; of the others it says so itself, if it is up.
+  """
+  @spec share(t(), MapSet.t(non_neg_integer()), [non_neg_integer()], up? :: boolean()) :: {[non_neg_integer()], told()}
+  def share(%{share: before} = gateway, share, releasing, up?) do
+    removed = MapSet.difference(before, share)
+    leaving = gateway.leaving |> MapSet.union(removed) |> MapSet.difference(share)
+    kept = fn facts -> Map.reject(facts, fn {shard, _fact} -> shard in removed end) end
+
+    gateway = %{
+      gateway
+      | share: share,
+        leaving: if(up? and gateway.lease != nil, do: leaving, else: MapSet.new()),
+        shards: kept.(gateway.shards),
+        presences: kept.(gateway.presences),
+        flow: EventFlow.forget(gateway.flow, removed)
+    }
+
+    told = if share != before and gateway.lease != nil, do: desire(gateway), else: []
+    {Enum.reject(releasing, &(&1 in gateway.leaving)), {told, gateway}}
   end
 
   ## What is wanted
@@ -52,13 +82,20 @@ defmodule UroDiscord.Bridge.GatewayState do
         "intents" => Config.Checks.intent_bits(config.intents),
         "url" => config.gateway_url,
         "shards" => shards,
-        "sessions" => for({n, session} <- Sessions.all(gateway.lease.fence), do: Map.put(session, "shard", n)),
+        "sessions" =>
+          for({n, session} <- Sessions.all(gateway.lease.fence), has?(gateway, n), do: Map.put(session, "shard", n)),
         "events" => gateway.events
       }
+      |> held(gateway.share)
     end
   end
 
   defp desired(_gateway), do: nil
+
+  defp held(desired, :all), do: desired
+  defp held(desired, share), do: Map.put(desired, "held", Enum.sort(share))
+
+  defp has?(%{share: share}, shard), do: share == :all or shard in share
 
   defp fatal?(gateway), do: Enum.any?(gateway.shards, fn {_shard, fact} -> fact.state == :fatal end)
 
@@ -96,10 +133,17 @@ defmodule UroDiscord.Bridge.GatewayState do
 
   # A new lease brings the sessions of whoever had it before; without one they are another node's.
   defp take_lease(gateway, lease),
-    do: %{gateway | lease: lease, flow: EventFlow.lease(gateway.flow, lease && lease.fence)}
+    do: %{
+      gateway
+      | lease: lease,
+        flow: EventFlow.lease(gateway.flow, lease && lease.fence, gateway.share)
+    }
 
   defp time(%{lease: nil}), do: []
-  defp time(%{lease: lease}), do: [{:lease, max(lease.until - System.monotonic_time(:millisecond), 0)}]
+  defp time(%{lease: lease, share: :all}), do: [{:lease, left(lease)}]
+  defp time(%{lease: lease}), do: [{:lease, min(left(lease), @lease_ms)}]
+
+  defp left(lease), do: max(lease.until - System.monotonic_time(:millisecond), 0)
 
   @doc "A shard may identify. It may have given up waiting meanwhile."
   @spec identify(t(), non_neg_integer()) :: told()
@@ -138,7 +182,7 @@ defmodule UroDiscord.Bridge.GatewayState do
 
   ## What the bridge says
 
-  # What is said of a shard comes with what is to be published of it.
+  # What is said of a shard comes with what is to be published of it, or nil. What is said of one that it is not to have any more was under way.
   @spec handle(t(), Protocol.from_bridge()) :: t() | {t(), term()}
   # Somebody waits for its answer: it costs no credit, waits for nobody, and is not kept.
   def handle(gateway, {:event, shard, session, seq, "INTERACTION_CREATE" = type, data}) do
@@ -146,15 +190,28 @@ defmodule UroDiscord.Bridge.GatewayState do
     gateway
   end
 
-  def handle(gateway, {:event, shard, session, seq, type, data}) do
+  def handle(%{share: %MapSet{} = share} = gateway, message) when elem(message, 0) in [:event, :sequence] do
+    if elem(message, 1) in share, do: received(gateway, message), else: %{gateway | flow: EventFlow.late(gateway.flow)}
+  end
+
+  def handle(gateway, message) when elem(message, 0) in [:event, :sequence], do: received(gateway, message)
+
+  def handle(%{leaving: leaving} = gateway, {:gateway, shard, :released, _info}),
+    do: {%{gateway | leaving: MapSet.delete(leaving, shard)}, nil}
+
+  def handle(gateway, message) do
+    if has?(gateway, elem(message, 1)), do: fact(gateway, message), else: {gateway, nil}
+  end
+
+  defp received(gateway, {:event, shard, session, seq, type, data}) do
     event = %{shard: shard, session: session, seq: seq, type: type, data: data}
     %{gateway | flow: EventFlow.event(gateway.flow, event)}
   end
 
-  def handle(gateway, {:sequence, shard, session, seq}),
+  defp received(gateway, {:sequence, shard, session, seq}),
     do: %{gateway | flow: EventFlow.sequence(gateway.flow, {shard, session, seq})}
 
-  def handle(gateway, {:gateway, shard, state, info}) do
+  defp fact(gateway, {:gateway, shard, state, info}) do
     fact = Fact.new(state, info, gateway.config)
     Fact.log(shard, fact)
     Leader.fact(shard, fact)
@@ -162,7 +219,7 @@ defmodule UroDiscord.Bridge.GatewayState do
     {%{gateway | shards: Map.put(gateway.shards, shard, fact)}, {:gateway, shard, fact}}
   end
 
-  def handle(gateway, {:presence, shard, data}),
+  defp fact(gateway, {:presence, shard, data}),
     do: {%{gateway | presences: Map.put(gateway.presences, shard, data)}, {:presence, shard, data}}
 
   @doc "After whatever may have had events handled: the bridge may send more."

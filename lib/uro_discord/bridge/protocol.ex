@@ -8,7 +8,7 @@ defmodule UroDiscord.Bridge.Protocol do
   @prefix 4
 
   # What the bridge may say of a gateway connection. Named here so that `:safe` knows the atoms.
-  @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal]
+  @gateway_states [:waiting, :connecting, :identifying, :resuming, :active, :disconnected, :fatal, :released]
 
   # And of a voice session.
   @voice_states [:joining, :joined, :resuming, :waiting, :ended, :left, :suppressed] ++
@@ -26,7 +26,8 @@ defmodule UroDiscord.Bridge.Protocol do
   # And of a portal.
   @portal_states [:open, :closed, :peer_joined, :peer_left, :speaking, :silent, :on_air, :stats]
 
-  @type gateway_state :: :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal
+  @type gateway_state ::
+          :waiting | :connecting | :identifying | :resuming | :active | :disconnected | :fatal | :released
 
   @type to_bridge ::
           {:hello, pos_integer(), map()}

@@ -6,8 +6,8 @@ defmodule UroDiscord.Config.Bridges do
   alias UroDiscord.Config.{Portal, Web}
 
   @roles [:gateway, :media, :http]
-  # These belong to one bridge.
-  @single [:gateway, :http]
+  # This belongs to one bridge.
+  @single [:http]
   @options [:roles, :weight, :url, :web, :udp, :public_addresses]
   @most_weight 100
 
@@ -34,7 +34,7 @@ defmodule UroDiscord.Config.Bridges do
   def allowed,
     do:
       ":local, or {:node, name} for a bridge that runs elsewhere and connects to this node; each with roles: " <>
-        "(#{Enum.map_join(@roles, ", ", &inspect/1)}) where there are several, of which :media may be several bridges', and with weight:, url:, web:, udp: and public_addresses: where it has :media"
+        "(#{Enum.map_join(@roles, ", ", &inspect/1)}) where there are several, of which :gateway and :media may be several bridges', and with weight:, url:, web:, udp: and public_addresses: where it has :media"
 
   @doc "A list of bridges that have each role between them."
   @spec check(term()) :: {:ok, [bridge()]} | {:error, String.t()}
@@ -52,7 +52,7 @@ defmodule UroDiscord.Config.Bridges do
         missing = Enum.find(@roles, &(having(bridges, &1) == [])) ->
           missing(missing)
 
-        idle = Enum.find(bridges, &idle?/1) ->
+        idle = Enum.find(bridges, &idle?(&1, bridges)) ->
           {:error, "gives #{inspect(idle.name)} options that are for the role :media"}
 
         true ->
@@ -77,7 +77,7 @@ defmodule UroDiscord.Config.Bridges do
 
   @doc "Whether the gateway of a call may be on another bridge than the call."
   @spec apart?([bridge()]) :: boolean()
-  def apart?(bridges), do: having(bridges, :gateway) != having(bridges, :media)
+  def apart?(bridges), do: having(bridges, :gateway) != having(bridges, :media) or match?([_, _ | _], having(bridges, :gateway))
 
   @doc "Whether all bridges with this role are processes of this VM's own, which have the files of this machine."
   @spec here?([bridge()], role()) :: boolean()
@@ -101,8 +101,12 @@ defmodule UroDiscord.Config.Bridges do
       else: bridges
   end
 
-  defp idle?(bridge),
-    do: :media not in bridge.roles and %{bridge(bridge.name, bridge.node, %{}) | roles: bridge.roles} != bridge
+  # A share of several, which a weight is for, is one of media or of the gateway.
+  defp idle?(bridge, bridges) do
+    spread? = :gateway in bridge.roles and match?([_, _ | _], having(bridges, :gateway))
+    plain = %{bridge(bridge.name, bridge.node, %{}) | roles: bridge.roles}
+    :media not in bridge.roles and bridge != %{plain | weight: if(spread?, do: bridge.weight, else: plain.weight)}
+  end
 
   defp missing(role), do: {:error, "has no bridge with the role #{inspect(role)}"}
 

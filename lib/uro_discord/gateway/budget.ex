@@ -158,6 +158,10 @@ defmodule UroDiscord.Gateway.Budget do
   @spec settle(t()) :: t()
   def settle(budget), do: %{budget | open: MapSet.new()}
 
+  @doc "The same of the bridge of these shards."
+  @spec settle(t(), MapSet.t(non_neg_integer())) :: t()
+  def settle(budget, shards), do: %{budget | open: MapSet.difference(budget.open, shards)}
+
   @doc """
   For the store, and from it.
 

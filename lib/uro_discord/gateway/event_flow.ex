@@ -58,13 +58,13 @@ defmodule UroDiscord.Gateway.EventFlow do
     {credit, note_stop(%{flow | credit: credit, due: 0})}
   end
 
-  @doc "The lease is this one now; nil: there is none, and so no session."
-  @spec lease(t(), Sessions.fence()) :: t()
-  def lease(%{fence: fence} = flow, fence), do: flow
+  @doc "The lease is this one now; nil: there is none, and so no session. The bridge has these shards."
+  @spec lease(t(), Sessions.fence(), :all | MapSet.t(non_neg_integer())) :: t()
+  def lease(%{fence: fence} = flow, fence, _shards), do: flow
 
-  def lease(flow, fence) do
+  def lease(flow, fence, shards) do
     # What is received and not handled comes again; some of it may still be with a subscriber.
-    :ok = Sessions.rewind(fence)
+    :ok = Sessions.rewind(fence, shards)
     for {{shard, id}, _open} <- flow.acks.open, do: :ok = handled(%{flow | fence: fence}, shard, id)
     %{flow | fence: fence}
   end
@@ -83,6 +83,22 @@ defmodule UroDiscord.Gateway.EventFlow do
   end
 
   def fact(_flow, _shard, _state, _info), do: :known
+
+  @doc "The bridge does not have these shards any more: what is open of them comes again, to another one."
+  @spec forget(t(), MapSet.t(non_neg_integer())) :: t()
+  def forget(flow, shards) do
+    gone = for {{shard, _id, _seq} = place, _entry} <- flow.open, shard in shards, do: place
+    acks = Enum.reduce(gone, flow.acks, &AckTracker.done(&2, &1))
+    suspects = MapSet.difference(flow.suspects, MapSet.new(gone))
+    %{flow | open: Map.drop(flow.open, gone), acks: acks, suspects: suspects, due: flow.due + length(gone)}
+  end
+
+  @doc "An event of a shard that the bridge does not have any more was still under way."
+  @spec late(t()) :: t()
+  def late(flow) do
+    flow = take_credit(flow)
+    %{flow | due: flow.due + 1}
+  end
 
   # Up to where a session is handled.
   defp handled(flow, shard, id), do: Sessions.lowest(flow.fence, shard, id, AckTracker.lowest(flow.acks, shard, id))

@@ -55,10 +55,18 @@ defmodule UroDiscord.Gateway.Identify do
         waiting: MapSet.delete(identify.waiting, shard)
     }
 
-  @doc "The bridge ended, and with it whoever waited."
-  @spec bridge_ended(t()) :: t()
-  def bridge_ended(identify),
+  @doc "The bridge of these shards ended, and with it whoever waited."
+  @spec bridge_ended(t(), :all | MapSet.t(non_neg_integer())) :: t()
+  def bridge_ended(identify, :all),
     do: %{identify | budget: Budget.settle(identify.budget), waiting: MapSet.new(), permitted: []}
+
+  def bridge_ended(identify, shards),
+    do: %{
+      identify
+      | budget: Budget.settle(identify.budget, shards),
+        waiting: MapSet.difference(identify.waiting, shards),
+        permitted: Enum.reject(identify.permitted, &(&1 in shards))
+    }
 
   @doc "Permits what the budget allows now, in the order of the shards."
   @spec step(t(), integer()) :: {next(), t()}

@@ -27,8 +27,8 @@ defmodule UroDiscord.Gateway.Leader do
   # How often there is a look for wishes, and how long one that is without its bridge looks before it takes the lease.
   @look_ms 1_500
   @looking_ms 2_500
-  # A bridge that is away for so long has let go of the gateway: the lease that it was told is over, and it has had the time to close.
-  @let_go_ms Lease.lease_ms() + 1_000
+  # A bridge that is away for so long has let go of the gateway. What it was told last may have reached it 2 s later, the lease is over after that, and it has 1 s to close.
+  @let_go_ms Lease.lease_ms() + 3_000
   # For the last word to the store when UroDiscord stops.
   @farewell_ms 3_000
   @table __MODULE__
@@ -66,8 +66,8 @@ defmodule UroDiscord.Gateway.Leader do
   def fact(_shard, _fact), do: :ok
 
   @doc false
-  @spec bridge_ended() :: :ok
-  def bridge_ended, do: GenServer.cast(__MODULE__, :bridge_ended)
+  @spec bridge_ended(:all | MapSet.t(non_neg_integer())) :: :ok
+  def bridge_ended(shards), do: GenServer.cast(__MODULE__, {:bridge_ended, shards})
 
   @doc false
   # `lease` and `identifies` of `UroDiscord.status/0`, as this process last said.
@@ -122,7 +122,9 @@ defmodule UroDiscord.Gateway.Leader do
   end
 
   @impl true
-  def handle_cast(:bridge_ended, state), do: noreply(%{state | identify: Identify.bridge_ended(state.identify)})
+  def handle_cast({:bridge_ended, shards}, state),
+    do: noreply(%{state | identify: Identify.bridge_ended(state.identify, shards)})
+
   # What was said under a lease that is lost.
   def handle_cast(_fact, %{lease: nil} = state), do: noreply(state)
 
@@ -372,7 +374,7 @@ defmodule UroDiscord.Gateway.Leader do
     :ets.delete_all_objects(@table)
     :ok = Sessions.drop()
     Bridge.lease_changed()
-    state = tell(%{state | lease: nil, identify: Identify.bridge_ended(state.identify)})
+    state = tell(%{state | lease: nil, identify: Identify.bridge_ended(state.identify, :all)})
     Events.publish(:status, {:lease, :lost})
     state
   end

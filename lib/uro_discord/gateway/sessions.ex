@@ -112,10 +112,11 @@ defmodule UroDiscord.Gateway.Sessions do
     :ok
   end
 
-  @doc "Whoever had the events that were received and not handled is no more: they come again."
-  @spec rewind(fence()) :: :ok
-  def rewind(fence) do
+  @doc "Whoever had the events of these shards that were received and not handled is no more, or has them no more: they come again."
+  @spec rewind(fence(), :all | Enumerable.t(non_neg_integer())) :: :ok
+  def rewind(fence, shards) do
     for {{_fence, shard}, id, _, _, _, _} = row when id != nil <- rows(fence),
+        shards == :all or shard in shards,
         do: update(fence, shard, [{@received, handled_to(row)}, {@lowest, nil}])
 
     :ok

@@ -1,20 +1,17 @@
 defmodule UroDiscord.Bridge.PartitionTest do
   @moduledoc false
-  # Two Uros with one store, each with a bridge on a machine of its own, and cables that are pulled at random. `PARTITIONS=50 mix test FILE` pulls
-  # as many; `SEED=n` pulls those of a run before.
+  # Uros and bridges on machines of their own, and cables that are pulled at random. `PARTITIONS=50 mix test FILE` pulls as many of each test; `SEED=n` pulls those
+  # of a run before.
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [eventually: 2]
-  import UroDiscord.NodeCase
-  alias UroDiscord.{DiscordSim, Listener, Network, Peer, Postgres, RemoteBridge, TcpProxy, TestRepo}
+  import UroDiscord.NodeCase, only: [status: 1]
+  import UroDiscord.PartitionCase
+  alias UroDiscord.{Network, Peer, Postgres, TcpProxy, TestRepo}
   alias UroDiscord.Gateway.Leader
   alias UroDiscord.Store.Schema
 
   @moduletag needs: :namespaces
   @moduletag timeout: :infinity
-
-  @type_of_event "CHANNEL_UPDATE"
-  @partitions String.to_integer(System.get_env("PARTITIONS", "3"))
-
   # What is pulled of the Uro that has the gateway, and of its bridge. Where Discord's cable is not among the bridge's, Discord sees all that it does.
   @kinds [
     control: [bridge: [:control]],
@@ -24,61 +21,60 @@ defmodule UroDiscord.Bridge.PartitionTest do
     bridge: [bridge: [:control, :discord]]
   ]
 
-  setup do
-    network =
-      Network.start!(
-        discord: [:discord],
-        uro_a: [:control, :store, :discord],
-        uro_b: [:control, :store, :discord],
-        bridge_a: [:control, :discord],
-        bridge_b: [:control, :discord]
-      )
+  setup context, do: start!(context.machines)
 
-    address = Network.address(network, :discord, :discord)
-    sim = DiscordSim.start!([], ip: address, within: Network.within(network, :discord))
-    on_exit(fn -> DiscordSim.stop(sim) end)
-    DiscordSim.post(sim, "/settings", %{identify_interval_ms: 0, session_timeout_ms: 600_000})
-    File.mkdir_p!(DiscordSim.scratch())
+  @moduletag machines: [
+               uro_a: [:control, :store, :discord],
+               uro_b: [:control, :store, :discord],
+               bridge_a: [:control, :discord],
+               bridge_b: [:control, :discord]
+             ]
 
+  setup %{network: network} = context do
     database = Postgres.database!()
     connection = Postgres.connect!(database)
     for sql <- Schema.up(:postgres, 0), do: [_] = Postgres.query(connection, sql)
     store = Network.address(network, :here, :store)
-    {:ok, proxy} = TcpProxy.start_link(database[:port], ip(store))
+    {:ok, ip} = store |> to_charlist() |> :inet.parse_address()
+    {:ok, proxy} = TcpProxy.start_link(database[:port], ip)
     repo = Keyword.merge(database, host: to_charlist(store), port: TcpProxy.port(proxy))
+    context = Map.put(context, :repo, repo)
 
-    context = %{sim: sim, network: network, repo: repo}
-    sides = for side <- [:a, :b], do: side!(side, context)
-    %{sim: sim, network: network, sides: sides}
+    sides =
+      for {uro, bridge} <- [uro_a: :bridge_a, uro_b: :bridge_b] do
+        bridge_on!(network, bridge, uro)
+        bridges = [{:node, bridge_of(network, bridge)}]
+        options = [bridges: bridges, repo: TestRepo, gateway: [events: [type_of_event()]]]
+        context |> uro_on!(uro, options) |> Map.merge(%{uro: uro, bridge: bridge})
+      end
+
+    %{sides: sides}
   end
 
-  defp ip(text), do: text |> to_charlist() |> :inet.parse_address() |> elem(1)
+  test "a bridge that is cut off has stopped before another acts, and no event is lost", %{sim: sim} = context do
+    settled!(context.sides)
+    start = {1, log(sim, 0), %{}}
 
-  # A Uro, and the bridge that dials it and no other.
-  defp side!(side, %{sim: sim, network: network, repo: repo}) do
-    [uro, bridge] = [:"uro_#{side}", :"bridge_#{side}"]
-    at = Network.address(network, uro, :control)
-    # Without TLS a token goes to loopback only.
-    %URI{host: discord, port: port} = URI.parse(sim.info["api"])
-    for machine <- [uro, bridge], do: Network.lead(network, machine, port, discord)
-    # A machine of its own has this port free.
-    [name, port] = [:"#{bridge}@#{Network.address(network, bridge, :control)}", 4_370]
-    arguments = ["--node", "#{name}", "--uro", "#{at}:#{port}", "--media-workers", "1"]
-    started = RemoteBridge.start!(cookie(), arguments, Network.within(network, bridge))
-    on_exit(fn -> RemoteBridge.stop(started) end)
+    {moved, {next, log, _open}} =
+      Enum.flat_map_reduce(1..partitions(), start, fn n, {next, log, open} ->
+        :rand.seed(:exsss, {context.seed, n, 0})
+        open = if n == 1, do: alone!("at first", log, open, []), else: open
+        {moved, next, more, open} = partition!(n, next, open, context)
+        {moved, {next, log ++ more, open}}
+      end)
 
-    peer = Peer.start!(node: {"uro", port, cookie()}, host: at, within: Network.within(network, uro))
-    heard = Path.join(DiscordSim.scratch(), "heard-#{side}-#{System.unique_integer([:positive])}")
-    config = config(here(sim), name, repo: TestRepo, gateway: [events: [@type_of_event]])
-    Peer.start_child!(peer, {TestRepo, repo})
-    start!(peer, config)
-    Peer.start_child!(peer, {Listener, {heard, @type_of_event}})
-    %{uro: uro, bridge: bridge, peer: peer, heard: heard}
-  end
+    %{"identifies" => identifies, "resumes" => resumes, "resumes_refused" => refused} = gateway(sim)
+    assert identifies == 1 + refused
+    heard = heard(context.sides)
+    assert unexplained(heard, log) == []
 
-  defp here(sim) do
-    here = fn url -> URI.to_string(%{URI.parse(url) | host: "127.0.0.1"}) end
-    %{sim | info: sim.info |> Map.update!("api", here) |> Map.update!("gateway", here)}
+    IO.puts(
+      "#{partitions()} partitions: #{length(moved)} in which the gateway went to the other bridge, within #{Enum.max(moved, fn -> 0 end)} ms; " <>
+        "#{next - 1} events, #{length(heard) - next + 1} repeats; #{identifies} identify, #{resumes} resumes, #{refused} refused"
+    )
+
+    # Before the store goes.
+    for side <- context.sides, do: Peer.kill!(side.peer)
   end
 
   defp held?(side), do: Peer.call(side.peer, Leader, :held?, [])
@@ -103,121 +99,110 @@ defmodule UroDiscord.Bridge.PartitionTest do
     settled
   end
 
-  # Numbered events until it is told to stop; the next number then.
-  defp dispatch(sim, n) do
-    DiscordSim.post(sim, "/dispatch", %{type: @type_of_event, data: %{n: n}})
-    receive(do: (:stop -> n + 1), after: (50 -> dispatch(sim, n + 1)))
-  end
-
-  defp heard(sides),
-    do: for(side <- sides, entry <- Listener.read(side.heard), do: %{entry | n: String.to_integer(entry.n)})
-
-  # What Discord logged since then.
-  defp log(sim, number) do
-    types = "connect,disconnect,identify,resume,resume_refused,session_end,violation"
-    DiscordSim.get(sim, "/events?types=#{types}&after=#{number}&timeout_ms=0")["events"]
-  end
-
-  # Begins that are not of a connection that is alone, given those that are open.
-  defp beside_others(log, open) do
-    {_open, beside} =
-      Enum.reduce(log, {open, []}, fn
-        %{"type" => "connect"} = event, {open, beside} ->
-          {MapSet.put(open, event["connection"]), beside}
-
-        %{"type" => "disconnect"} = event, {open, beside} ->
-          {MapSet.delete(open, event["connection"]), beside}
-
-        %{"type" => type} = event, {open, beside} when type in ["identify", "resume"] ->
-          if MapSet.equal?(open, MapSet.new([event["connection"]])), do: {open, beside}, else: {open, [event | beside]}
-
-        _other, acc ->
-          acc
-      end)
-
-    beside
-  end
-
-  test "a bridge that is cut off has stopped before another acts, and no event is lost", %{sim: sim} = context do
-    seed = String.to_integer(System.get_env("SEED", "#{:rand.uniform(1_000_000)}"))
-    IO.puts("#{@partitions} partitions of seed #{seed}")
-    settled!(context.sides)
-    start = {1, log(sim, 0)}
-
-    {moved, {next, log}} =
-      Enum.flat_map_reduce(1..@partitions, start, fn n, {next, log} ->
-        :rand.seed(:exsss, {seed, n, 0})
-        {moved, next, more} = partition!(n, next, context)
-        {moved, {next, log ++ more}}
-      end)
-
-    %{"identifies" => identifies, "resumes" => resumes, "resumes_refused" => refused} = gateway(sim)
-    assert identifies == 1 + refused
-    heard = heard(context.sides)
-    unexplained(heard, log) |> then(&assert(&1 == [], "heard more often than Discord said it: #{inspect(&1)}"))
-
-    IO.puts(
-      "#{@partitions} partitions: #{length(moved)} in which the gateway went to the other bridge, within #{Enum.max(moved, fn -> 0 end)} ms; " <>
-        "#{next - 1} events, #{length(heard) - next + 1} repeats; #{identifies} identify, #{resumes} resumes, #{refused} refused"
-    )
-
-    # Before the store goes.
-    for side <- context.sides, do: Peer.kill!(side.peer)
-  end
-
-  defp gateway(sim), do: DiscordSim.get(sim, "/gateway")
-
-  defp partition!(n, next, %{sim: sim, network: network, sides: sides}) do
+  defp partition!(n, next, open, %{network: network, sides: sides} = context) do
     {{kind, pulled}, length, loss} = which(n)
     {leader, _other} = settled!(sides)
     what = "partition #{n}, #{kind} of #{leader.uro} for #{length} ms, #{round(loss * 100)} % lost"
     cables = for {role, networks} <- pulled, name <- networks, do: {Map.fetch!(leader, role), name}
-    open = MapSet.new(gateway(sim)["connections"], & &1["id"])
-    before = DiscordSim.now(sim)
-
     for machine <- [leader.uro, leader.bridge], do: Network.lose(network, machine, :control, loss)
     started = System.os_time(:millisecond)
-    dispatching = Task.async(fn -> dispatch(sim, next) end)
-    for {machine, name} <- cables, do: Network.cut(network, machine, name)
-    Process.sleep(length)
-    for {machine, name} <- cables, do: Network.mend(network, machine, name)
+    {log, next} = pull(what, cables, length, next, 1, context, fn -> settled!(sides) end, sides)
+
+    # Discord does not see the end of what is cut off from it.
+    cut_off = if :discord in Keyword.get(pulled, :bridge, []), do: Map.keys(open), else: []
+    open = alone!(what, log, open, cut_off)
+    begins = Enum.filter(log, &(&1["type"] == "resume"))
+
     {now, _other} = settled!(sides)
-    send(dispatching.pid, :stop)
-    next = Task.await(dispatching)
-
-    # Every event is heard, by whichever of them.
-    missing = fn -> Enum.to_list(1..(next - 1)) -- Enum.map(heard(sides), & &1.n) end
-    assert eventually(fn -> missing.() == [] end, 400), "#{what}: not heard: #{inspect(missing.())}"
-
-    log = log(sim, before)
-    begins = Enum.filter(log, &(&1["type"] in ["identify", "resume"]))
-    # Discord does not see the end of what is cut off from it: then one has begun at most.
-    if :discord in Keyword.get(pulled, :bridge, []),
-      do: assert(length(begins) <= 1, "#{what}: #{inspect(log)}"),
-      else: assert(beside_others(log, open) == [], "#{what}: #{inspect(log)}")
-
-    assert Enum.filter(log, &(&1["type"] in ["violation", "resume_refused", "identify"])) == [],
-           "#{what}: #{inspect(log)}"
-
-    # What was cut off has gone when it is back.
-    assert eventually(fn -> length(gateway(sim)["connections"]) == 1 end, 200), what
-
     moved = for %{"time" => time} <- Enum.take(begins, -1), now.uro != leader.uro, do: time - started
     IO.puts("#{what}: " <> if(moved == [], do: "it stayed", else: "it went to #{now.uro} after #{hd(moved)} ms"))
     assert n != 1 or moved != [], "#{what}: the other has its bridge, and did not get the gateway"
-    {moved, next, log}
+    {moved, next, log, open}
   end
 
   # The first is what is hardest to see: a Uro that is well, has the store, and not its bridge.
-  defp which(1), do: {{:control, @kinds[:control]}, 12_500, 0}
+  defp which(1), do: {{:control, @kinds[:control]}, 14_500, 0}
   defp which(_n), do: {Enum.random(@kinds), Enum.random(200..11_000), Enum.random([0, 0.02, 0.1])}
+end
 
-  # Whoever hears an event again hears it from a session that was resumed from before it.
-  defp unexplained(heard, log) do
-    resumes = for %{"type" => "resume", "session_id" => id, "sequence" => sequence} <- log, do: {id, sequence}
+defmodule UroDiscord.Gateway.SpreadPartitionTest do
+  @moduledoc false
+  # The same with several bridges of one Uro.
+  use ExUnit.Case, async: true
+  import UroDiscord.Case, only: [eventually: 2]
+  import UroDiscord.NodeCase, only: [status: 1]
+  import UroDiscord.PartitionCase
+  alias UroDiscord.{Bridge, Network, Peer}
 
-    for {{session, seq}, times} <- Enum.frequencies_by(heard, &{&1.session, &1.seq}),
-        times > 1 + Enum.count(resumes, fn {id, sequence} -> id == session and sequence < seq end),
-        do: {seq, times}
+  @moduletag needs: :namespaces
+  @moduletag timeout: :infinity
+  @shards 4
+
+  setup context, do: start!(context.machines)
+
+  @moduletag machines: [
+               uro: [:control, :discord],
+               bridge_a: [:control, :discord],
+               bridge_b: [:control, :discord]
+             ]
+
+  test "one that is cut off has left its shards before the other has them, and no event is lost",
+       %{sim: sim, network: network} = context do
+    machines = [:bridge_a, :bridge_b]
+    for machine <- machines, do: bridge_on!(network, machine, :uro)
+    bridges = for machine <- machines, do: {:node, bridge_of(network, machine)}
+    [first | others] = bridges
+    bridges = [first | for({:node, name} <- others, do: {:node, name, roles: [:gateway]})]
+    side = uro_on!(context, :uro, bridges: bridges, gateway: [shards: @shards, events: [type_of_event()]])
+    names = for {:node, name} <- [first | others], do: name
+    shared!(side, names)
+
+    before = log(sim, 0)
+
+    {moves, {next, _open, log}} =
+      Enum.map_reduce(1..partitions(), {1, alone!("at first", before, %{}, []), before}, fn n, {next, open, before} ->
+        :rand.seed(:exsss, {context.seed, n, 0})
+        machine = Enum.random(machines)
+        pulled = if n == 1, do: [:control], else: Enum.random([[:control], [:control, :discord]])
+        [length, loss] = if n == 1, do: [11_500, 0], else: [Enum.random(200..10_000), Enum.random([0, 0.02, 0.1])]
+        what = "partition #{n}, #{inspect(pulled)} of #{machine} for #{length} ms, #{round(loss * 100)} % lost"
+        for machine <- [machine, :uro], do: Network.lose(network, machine, :control, loss)
+        cables = for name <- pulled, do: {machine, name}
+        %{gateway: %{shards: shards}} = Peer.call(side.peer, Bridge, :status, [bridge_of(network, machine)])
+        sessions = for {_shard, fact} <- shards, do: fact[:session]
+        {log, next} = pull(what, cables, length, next, @shards, context, fn -> shared!(side, names) end, [side])
+
+        # Discord does not see the end of what is cut off from it.
+        cut_off = for {id, session} <- open, :discord in pulled, session in sessions, do: id
+        open = alone!(what, log, open, cut_off)
+        resumes = Enum.count(log, &(&1["type"] == "resume"))
+        IO.puts("#{what}: #{resumes} resumes")
+        # Two shards went, and two came.
+        assert n != 1 or resumes >= 4, "#{what}: #{inspect(log)}"
+        {resumes, {next, open, before ++ log}}
+      end)
+
+    assert %{"identifies" => @shards, "resumes_refused" => 0} = gateway(sim)
+    heard = heard([side])
+
+    IO.puts(
+      "#{partitions()} partitions: #{Enum.sum(moves)} resumes; #{next - 1} events, #{length(heard) - next + 1} repeats"
+    )
+
+    assert unexplained(heard, log) == []
+  end
+
+  # Each has its share, and all are connected.
+  defp shared!(side, names) do
+    shared =
+      eventually(
+        fn ->
+          for(name <- names, do: Peer.call(side.peer, Bridge, :status, [name]).gateway.shards)
+          |> Enum.map(&Enum.count(&1, fn {_shard, fact} -> fact.state == :active end)) == [2, 2]
+        end,
+        1_200
+      )
+
+    assert shared, "it is #{inspect(status(side.peer).gateway)}"
   end
 end

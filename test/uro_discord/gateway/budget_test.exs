@@ -144,8 +144,11 @@ defmodule UroDiscord.Gateway.BudgetTest do
     # Only what is stored is granted.
     assert {[1], identify} = Identify.granted(identify, [1])
     assert identify.permitted == [0]
+    # Those of one of several bridges end with it.
+    assert %{permitted: [], waiting: waiting, budget: budget} = Identify.bridge_ended(identify, MapSet.new([0, 3]))
+    assert {Enum.to_list(waiting), Enum.to_list(budget.open)} == {[2], [1]}
     # Another bridge begins anew.
-    assert %{permitted: [], waiting: waiting} = Identify.bridge_ended(identify)
+    assert %{permitted: [], waiting: waiting} = Identify.bridge_ended(identify, :all)
     assert MapSet.size(waiting) == 0
   end
 end

@@ -25,11 +25,11 @@ defmodule UroDiscord.Gateway.EventFlowTest do
   defp start do
     {@credit, flow} = EventFlow.start(EventFlow.new(["KEPT"]))
     :ok = Sessions.load(1, %{0 => %{"id" => "s", "sequence" => 0, "resume_url" => nil}}, %{})
-    %{flow: EventFlow.lease(flow, 1), seq: 0, subscribers: []}
+    %{flow: EventFlow.lease(flow, 1, :all), seq: 0, subscribers: []}
   end
 
   # What may happen, at random: events and gaps, repeats, acknowledgements in any order, subscribers that come, go and die, another
-  # bridge, a lease that is lost and taken again.
+  # bridge, a lease that is lost and taken again, another bridge that has the shard for some time.
   defp step(1, state), do: event(state, state.seq + 1)
   defp step(2, state), do: event(state, state.seq + 1)
   defp step(3, state), do: sequence(state, state.seq + 3)
@@ -70,9 +70,17 @@ defmodule UroDiscord.Gateway.EventFlowTest do
   defp step(11, state) do
     %{fence: fence} = flow = state.flow
     stored = Sessions.handled(fence)
-    flow = EventFlow.lease(flow, nil)
+    flow = EventFlow.lease(flow, nil, :all)
     :ok = Sessions.load(fence + 1, stored, %{})
-    %{state | flow: EventFlow.lease(flow, fence + 1), seq: stored[0]["sequence"]}
+    %{state | flow: EventFlow.lease(flow, fence + 1, :all), seq: stored[0]["sequence"]}
+  end
+
+  # The shard goes to another bridge, with something of it under way, and comes back.
+  defp step(12, %{flow: %{credit: credit}} = state) when credit > 0 do
+    state = update(state, &(&1 |> EventFlow.forget(MapSet.new([0])) |> EventFlow.late()))
+    :ok = Sessions.rewind(state.flow.fence, [0])
+    assert state.flow.open == %{}
+    %{state | seq: Sessions.all(state.flow.fence)[0]["sequence"]}
   end
 
   defp step(_other, state), do: state
@@ -105,7 +113,7 @@ defmodule UroDiscord.Gateway.EventFlowTest do
       start_supervised!({Events, []}, id: round)
 
       Enum.reduce(1..250, start(), fn _, state ->
-        %{flow: flow} = state = step(:rand.uniform(11), state)
+        %{flow: flow} = state = step(:rand.uniform(12), state)
         assert flow.credit + flow.due + map_size(flow.open) == @credit
         handled = Sessions.handled(flow.fence)[0]["sequence"]
         assert Enum.all?(flow.open, fn {{0, "s", seq}, _entry} -> seq > handled end)

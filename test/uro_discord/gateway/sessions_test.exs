@@ -88,7 +88,7 @@ defmodule UroDiscord.Gateway.SessionsTest do
     put("s", 0)
     :ok = Sessions.lowest(@fence, 0, "s", 3)
     :ok = Sessions.received(@fence, {0, "s", 9})
-    :ok = Sessions.rewind(@fence)
+    :ok = Sessions.rewind(@fence, :all)
     assert Sessions.all(@fence)[0]["sequence"] == 2
     refute Sessions.repeat?(@fence, {0, "s", 3})
     :ok = Sessions.received(@fence, {0, "s", 4})

@@ -94,6 +94,7 @@ impl Driver {
 
     async fn serve(&mut self) {
         self.look();
+        self.carry_out();
         let mut alarm = pin!(sleep_until(Instant::now()));
         while !self.shard.is_over() {
             let has_room = self.events.has_room();

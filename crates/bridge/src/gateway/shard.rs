@@ -84,6 +84,8 @@ pub enum Goodbye {
 enum Stop {
     /// No gateway is wanted any more. The session is not ended: another process may take it up.
     Left,
+    /// It is another bridge's now, which takes up the session when it knows that this one has left it.
+    Released,
     /// Another gateway is wanted. This one's session ends.
     Replaced,
     /// The lease is over; the session is taken up again under the next one.
@@ -271,6 +273,9 @@ impl Shard {
                     self.attached(&other, desired, now);
                 }
                 self.gateway = other;
+                if !self.gateway.holds(self.number) {
+                    self.stop(Stop::Released, now);
+                }
             }
             Some(_) => self.stop(Stop::Replaced, now),
         }
@@ -472,7 +477,7 @@ impl Shard {
                 let until = now + CLOSING;
                 self.phase = Phase::Closing { until, stop };
                 self.outputs.push_back(Output::Close(match stop {
-                    Stop::Left | Stop::Lapsed | Stop::LetGo => Goodbye::Resumable,
+                    Stop::Left | Stop::Released | Stop::Lapsed | Stop::LetGo => Goodbye::Resumable,
                     Stop::Replaced => Goodbye::Final,
                 }));
             }
@@ -495,6 +500,10 @@ impl Shard {
             Stop::Left | Stop::Replaced => {
                 self.phase = Phase::Over;
                 return;
+            }
+            Stop::Released => {
+                self.phase = Phase::Over;
+                return self.report(GatewayState::Released);
             }
             Stop::Lapsed => {
                 // Whoever holds the session meanwhile may show another.

@@ -23,6 +23,7 @@ pub async fn play(State(app): State<App>, Body(plan): Body<Plan>) -> Answer {
             author,
         )
     };
+    let shard = plan.shard;
     let mut recording = spawn_blocking(move || plan.record(guild, channel, &author)).await?;
     let begins = recording.begins();
     let mut answer = json!({
@@ -30,7 +31,7 @@ pub async fn play(State(app): State<App>, Body(plan): Body<Plan>) -> Answer {
         "types": recording.types(),
         "bytes": recording.bytes(),
     });
-    if !app.state().gateway.play(user, recording) {
+    if !app.state().gateway.play(user, shard, recording) {
         return Err(not_connected);
     }
     match begins.await {

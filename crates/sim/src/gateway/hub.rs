@@ -192,12 +192,13 @@ impl Hub {
     }
 
     /// Plays a recording to a user's session. `false`: he has none with a connection, or several.
-    pub fn play(&mut self, user: Id, recording: Recording) -> bool {
+    pub fn play(&mut self, user: Id, shard: Option<u64>, recording: Recording) -> bool {
         let mut sessions = self
             .sessions
             .values_mut()
             .filter_map(|session| Some((session.connection?, session)))
-            .filter(|(_, session)| session.user == user);
+            .filter(|(_, session)| session.user == user)
+            .filter(|(_, session)| shard.is_none_or(|shard| session.shard[0] == shard));
         let (Some((connection, session)), None) = (sessions.next(), sessions.next()) else {
             return false;
         };

@@ -32,6 +32,8 @@ const BEGIN_MS: u64 = 1_750_000_000_000;
 pub struct Plan {
     /// Who gets it: a name or an id.
     pub user: String,
+    /// Which of his sessions, where there are several.
+    pub shard: Option<u64>,
     seed: u32,
     /// All events: the guilds, presences and messages, and a message at either end.
     events: u32,

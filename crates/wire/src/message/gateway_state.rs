@@ -21,6 +21,8 @@ pub enum GatewayState {
     Disconnected(Closed),
     /// The connection is gone and will not be opened until another gateway is desired.
     Fatal(Closed),
+    /// The bridge does not have this shard any more, and its connection is closed.
+    Released,
 }
 
 /// A running session.
@@ -57,6 +59,7 @@ impl GatewayState {
             "connecting" => Self::Connecting,
             "identifying" => Self::Identifying,
             "resuming" => Self::Resuming,
+            "released" => Self::Released,
             other => return Err(Error::Atom(other.into())),
         };
         term.value::<Nothing>()?;
@@ -72,6 +75,7 @@ impl GatewayState {
             Self::Connecting => "connecting",
             Self::Identifying => "identifying",
             Self::Resuming => "resuming",
+            Self::Released => "released",
         };
         state::write(term, plain, &Nothing {})
     }

@@ -371,6 +371,31 @@ fn who_is_not_wanted_leaves_and_who_is_replaced_says_goodbye() {
 }
 
 #[test]
+fn a_shard_that_another_bridge_has_is_left_for_it_and_that_is_said() {
+    let held = |shards: &[u32]| {
+        let mut gateway = (*gateway(&json!([]))).clone();
+        gateway.held = Some(shards.iter().copied().collect());
+        Some(Arc::new(gateway))
+    };
+    let mut played = Played::active();
+    played.desired.gateway = held(&[0]);
+    played.look();
+    assert!(played.outputs().is_empty());
+    played.desired.gateway = held(&[1]);
+    played.look();
+    assert_eq!(played.outputs(), ["Close(Resumable)"]);
+    // It is not said before the connection is gone, be it that Discord answers or that it does not.
+    played.wait(CLOSING);
+    assert_eq!(played.outputs(), ["Disconnect", "Released"]);
+    assert!(played.shard.is_over());
+    // One that has no connection has nothing to wait for.
+    let mut played = Played::unleased(&json!([]));
+    played.desired.gateway = held(&[]);
+    played.look();
+    assert_eq!(played.outputs(), ["Released"]);
+}
+
+#[test]
 fn an_address_that_is_none_is_not_connected_to() {
     let mut played = Played::leased(&json!([]));
     played.permit();
