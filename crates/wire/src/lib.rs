@@ -15,11 +15,12 @@ pub use gateway::{Gateway, Session};
 pub use http::{Http, Tls};
 pub use media::{Media, MediaLimits};
 pub use message::{
-    Active, Answer, Asked, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended,
-    FromBridge, GatewayState, HttpState, InChannel, Level, Library, Listening, MediaListening,
-    MediaState, NoClip, OwnVoiceState, Panicked, ParticipantStats, PeerJoined, PeerLeft, Played, PortalOnAir,
-    PortalSpeaker, PortalState, PortalStats, RequestHead, Serving, Side, Stats, Suppressed,
-    ToBridge, User, Verdict, ViewerStats, VoiceServer, VoiceState, VoiceUpdate, Waiting,
+    Active, Answer, Asked, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption,
+    Ended, FromBridge, GatewayState, HttpState, InChannel, Level, Library, Listening,
+    MediaListening, MediaState, NoClip, OwnVoiceState, Panicked, ParticipantStats, PeerJoined,
+    PeerLeft, Played, PortalOnAir, PortalSpeaker, PortalState, PortalStats, RequestHead, Serving,
+    Side, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, VoiceServer, VoiceState,
+    VoiceUpdate, Waiting,
 };
 pub use portals::{Portal, PortalParticipant, PortalSetting, Portals};
 pub use secret::Secret;

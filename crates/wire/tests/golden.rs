@@ -6,12 +6,12 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use uro_discord_wire::{
-    Active, Answer, Asked, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption, Ended,
-    FromBridge, Gateway, GatewayState, Http, HttpState, InChannel, Level, Library, Listening,
-    Media, MediaListening, MediaState, NoClip, OwnVoiceState, Panicked, ParticipantStats, PeerJoined, PeerLeft,
-    PortalOnAir, PortalSpeaker, PortalState, PortalStats, Portals, RequestHead, Secret, Session,
-    Side, Snowflake, Stats, Suppressed, ToBridge, User, Verdict, ViewerStats, Voice, VoiceServer, VoiceState, VoiceStates, VoiceUpdate,
-    Waiting,
+    Active, Answer, Asked, Bridge, CameraStats, ClipInfo, Closed, DiscordVideoStats, Encryption,
+    Ended, FromBridge, Gateway, GatewayState, Http, HttpState, InChannel, Level, Library,
+    Listening, Media, MediaListening, MediaState, NoClip, OwnVoiceState, Panicked,
+    ParticipantStats, PeerJoined, PeerLeft, PortalOnAir, PortalSpeaker, PortalState, PortalStats,
+    Portals, RequestHead, Secret, Session, Side, Snowflake, Stats, Suppressed, ToBridge, User,
+    Verdict, ViewerStats, Voice, VoiceServer, VoiceState, VoiceStates, VoiceUpdate, Waiting,
 };
 
 /// Every `.etf` file of a folder, by name.

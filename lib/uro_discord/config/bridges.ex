@@ -77,7 +77,8 @@ defmodule UroDiscord.Config.Bridges do
 
   @doc "Whether the gateway of a call may be on another bridge than the call."
   @spec apart?([bridge()]) :: boolean()
-  def apart?(bridges), do: having(bridges, :gateway) != having(bridges, :media) or match?([_, _ | _], having(bridges, :gateway))
+  def apart?(bridges),
+    do: having(bridges, :gateway) != having(bridges, :media) or match?([_, _ | _], having(bridges, :gateway))
 
   @doc "Whether all bridges with this role are processes of this VM's own, which have the files of this machine."
   @spec here?([bridge()], role()) :: boolean()
