@@ -3,6 +3,7 @@ defmodule UroDiscord.BridgesTest do
   use ExUnit.Case, async: true
 
   import UroDiscord.Case, only: [start_sim!: 1, eventually: 1, eventually: 2]
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
   alias UroDiscord.{Bridges, DiscordSim, HttpClient, Peer, Portal, PortalClient, RemoteBridge, VoiceClient}
 

@@ -2,6 +2,7 @@ defmodule UroDiscord.Gateway.SpreadTest do
   # One Uro, in a VM of its own that is a node, and several bridges that have the shards between them.
   use ExUnit.Case, async: true
   import UroDiscord.Case, only: [start_sim!: 0, eventually: 1]
+  import UroDiscord.FreePort
   import UroDiscord.NodeCase
   alias UroDiscord.{Bridge, DiscordSim, Gateway, Listener, Peer, RemoteBridge, Shards}
 

@@ -190,7 +190,8 @@ impl Ticket {
         self.exchange.0.sender.room().await;
         match self.exchange.open().get_mut(&self.id) {
             Some(open) => open.turn = Some(turn),
-            // It was answered while the body came, as one that crashed is; or whoever comes after who wanted the body knows nothing of it. `word` tells.
+            // It was answered while the body came, as one that crashed is; or whoever comes after
+            // who wanted it knows nothing of it. `word` tells.
             None => return Ok(()),
         }
         let message = FromBridge::Body {
