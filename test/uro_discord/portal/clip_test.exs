@@ -47,7 +47,7 @@ defmodule UroDiscord.Portal.ClipTest do
            end)
   end
 
-  defp clip(sim, options \\ %{}, where \\ "world") do
+  defp clip(sim, options, where \\ "world") do
     used = %{user: "alice", channel: where, command: ["clip"], options: options}
     %{"id" => id} = DiscordSim.post(sim, "/interactions", used)
     seen = fn -> sim |> DiscordSim.get("/interactions") |> Enum.find(&(&1["id"] == id)) end
