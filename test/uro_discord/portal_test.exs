@@ -332,7 +332,8 @@ defmodule UroDiscord.PortalTest do
     assert log =~ "portal: [discord_video: true] is on. Discord itself does not show bots' video today"
     assert {:ok, %{discord_video: %{note: note, reason: "no picture is on air"}}} = Portal.status("stage")
     assert note =~ "Discord itself does not show bots' video today"
-    assert %{"voice" => %{"channels" => [%{"guild" => ^guild, "video" => true}]}} = UroDiscord.Desired.fetch(["voice"])
+    part = {"voice", :local}
+    assert %{^part => %{"channels" => [%{"guild" => ^guild, "video" => true}]}} = UroDiscord.Desired.fetch([part])
     # The bot's session has said that it can, and sends none.
     assert %{"sending" => false} = in_voice(sim)["video"]
   end

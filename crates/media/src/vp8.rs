@@ -25,8 +25,8 @@ pub fn size(frame: &[u8]) -> Option<(u16, u16)> {
         return None;
     };
     // The two upper bits of each say how it is to be scaled.
-    let side = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
-    let size = (side(w0, w1), side(h0, h1));
+    let pixels = |low, high| u16::from_le_bytes([low, high]) & 0x3fff;
+    let size = (pixels(w0, w1), pixels(h0, h1));
     (is_keyframe(frame) && size.0 > 0 && size.1 > 0).then_some(size)
 }
 

@@ -102,7 +102,7 @@ defmodule UroDiscord.Portal.ShareTest do
   # As the bridge says it.
   defp publishes(number, who, name) do
     peer = %{"peer" => number, "name" => name, "role" => "publish", "subject" => who, "kind" => "whip"}
-    Portal.heard({:portal, "world", :peer_joined, peer})
+    Portal.heard(:local, {:portal, "world", :peer_joined, peer})
     assert {:peer_joined, %{peer: ^number}} = heard(&match?({:peer_joined, _}, &1))
   end
 

@@ -324,7 +324,7 @@ defmodule UroDiscord.Portal.ShownTest do
     joins("world", 2, "ada", "Ada")
     for number <- [0, 2], do: speaks("world", :speaking, number, "ada", "Ada")
     %{"number" => again} = wait_for_status(sim, world, "speaking: Ada", none)
-    Portal.heard({:portal, "world", :peer_left, %{"peer" => 0, "reason" => "gone"}})
+    Portal.heard(:local, {:portal, "world", :peer_left, %{"peer" => 0, "reason" => "gone"}})
     assert {:ok, %{peers: [_bob, %{peer: 2}]}} = Portal.status("world")
     assert {:ok, %{portal: %{open: [%{speakers: ["Ada"]}]}}} = UroDiscord.status()
     :ok = Portal.close("world")
