@@ -241,7 +241,7 @@ mod tests {
             "id": "lobby", "guild": "100", "channel": "206", "bots": false,
             "names": {"3": "Zoë"}, "bot_users": ["4"],
             "settings": [{"participant": "world:shard-7", "gain": 0, "muted": false}],
-            "still": 1_000,
+            "still": 1_000, "clips": 30,
         })
     }
 
