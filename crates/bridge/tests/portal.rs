@@ -172,14 +172,14 @@ async fn a_page_comes_by_a_websocket_and_goes_with_the_listener() {
     assert_eq!(joined.kind, "tv");
     let mut said = Vec::new();
     patiently("who is there", async {
-        while said.len() < 2 {
+        while said.len() < 3 {
             if let Message::Text(text) = page.next().await.unwrap().unwrap() {
                 said.push(serde_json::from_str::<Value>(&text).unwrap()["op"].clone());
             }
         }
     })
     .await;
-    assert_eq!(said, ["hello", "people"]);
+    assert_eq!(said, ["hello", "air", "people"]);
     wanted["http"] = Value::Null;
     bridge.desire(wanted).await;
     patiently("the end of the page", async {

@@ -80,7 +80,7 @@ defmodule UroDiscord.Portal.Clips do
   # The one that has the portal.
   defp bridge(portal) do
     case Runtime.lookup({:portal_bridge, portal}) do
-      nil -> {:error, :down}
+      nil -> {:error, :off}
       bridge -> {:ok, bridge}
     end
   end

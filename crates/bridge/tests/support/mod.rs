@@ -152,6 +152,10 @@ impl Frames {
                 fields,
             } = message.decode()
             else {
+                // It asks each half second whether it may go on; here it is the only one.
+                if matches!(message.decode(), FromBridge::Renew(_)) {
+                    continue;
+                }
                 return Some(message);
             };
             self.log.push(Line {

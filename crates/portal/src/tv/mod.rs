@@ -284,7 +284,7 @@ impl Tv {
     }
 
     /// The next message for the page. To be called until there is nothing, after every other call.
-    pub(crate) fn to_page(&mut self) -> Option<ToPage> {
+    pub(crate) fn next_to_page(&mut self) -> Option<ToPage> {
         self.out.pop_front()
     }
 }
@@ -355,7 +355,7 @@ pub(crate) mod fuzzing {
                         | Event::Feedback(Feedback::Keyframe | Feedback::Slow)
                 ));
             }
-            while let Some(message) = tv.to_page() {
+            while let Some(message) = tv.next_to_page() {
                 let ToPage::Frame(frame) = message else {
                     continue;
                 };

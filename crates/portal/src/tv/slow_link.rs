@@ -96,7 +96,7 @@ fn a_slow_link_gets_the_smaller_layer() {
                 None => break,
             }
         }
-        while let Some(message) = tv.to_page() {
+        while let Some(message) = tv.next_to_page() {
             if let ToPage::Frame(bytes) = message {
                 link.push_back((now, bytes.len(), bytes.len()));
             }

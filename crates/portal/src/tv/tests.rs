@@ -65,7 +65,7 @@ impl Page {
                 other => panic!("{other:?}"),
             }
         }
-        while let Some(message) = self.tv.to_page() {
+        while let Some(message) = self.tv.next_to_page() {
             match message {
                 ToPage::Text(text) => self.words.push(text),
                 ToPage::Frame(bytes) => self.came.push(Came {
