@@ -525,7 +525,7 @@ impl Session {
 
     /// Messages for a page go on their way.
     pub(super) fn flush_page(&mut self) {
-        while let Some(message) = self.peer.page().and_then(Tv::to_page) {
+        while let Some(message) = self.peer.page().and_then(Tv::next_to_page) {
             let room = self.line.as_ref().is_some_and(|line| line.0.push(message));
             if !room {
                 return self.leave(Left::Stuck);
