@@ -589,7 +589,11 @@ defmodule UroDiscord.Bridge do
   end
 
   # For `reach/0`.
-  defp reach(%{phase: :up} = state), do: reach(state, :up)
+  defp reach(%{phase: :up} = state) do
+    state = reach(state, :up)
+    if state.gateway, do: :ok = Leader.bridge_up()
+    state
+  end
 
   defp reach(state) do
     case Runtime.lookup({:bridge_reach, state.name}) do

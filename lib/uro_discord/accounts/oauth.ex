@@ -90,7 +90,11 @@ defmodule UroDiscord.Accounts.OAuth do
 
   @doc "Whether Discord does not know the application as it is configured here: its id, its secret, or where it sends people back to. Only its admin mends that."
   @spec misconfigured?(Error.t()) :: boolean()
-  def misconfigured?(%Error{message: message}), do: message =~ "invalid_client" or message =~ "redirect_uri"
+  def misconfigured?(%Error{message: message} = error), do: unknown_client?(error) or message =~ "redirect_uri"
+
+  @doc "Whether Discord does not know the application's id, or its secret."
+  @spec unknown_client?(Error.t()) :: boolean()
+  def unknown_client?(%Error{message: message}), do: message =~ "invalid_client"
 
   @doc "The same of the access token that a request was made with."
   @spec token_over?(Error.t()) :: boolean()

@@ -66,6 +66,10 @@ defmodule UroDiscord.Gateway.Leader do
   def fact(_shard, _fact), do: :ok
 
   @doc false
+  @spec bridge_up() :: :ok
+  def bridge_up, do: GenServer.cast(__MODULE__, :bridge_up)
+
+  @doc false
   @spec bridge_ended(:all | MapSet.t(non_neg_integer())) :: :ok
   def bridge_ended(shards), do: GenServer.cast(__MODULE__, {:bridge_ended, shards})
 
@@ -124,6 +128,10 @@ defmodule UroDiscord.Gateway.Leader do
   @impl true
   def handle_cast({:bridge_ended, shards}, state),
     do: noreply(%{state | identify: Identify.bridge_ended(state.identify, shards)})
+
+  # Who has a bridge takes the lease at once.
+  def handle_cast(:bridge_up, %{lease: nil} = state), do: noreply(work(state))
+  def handle_cast(:bridge_up, state), do: noreply(state)
 
   # What was said under a lease that is lost.
   def handle_cast(_fact, %{lease: nil} = state), do: noreply(state)

@@ -87,10 +87,10 @@ defmodule UroDiscord.Web.Activity do
   # It is read by people.
   defp refused(%Error{} = error) do
     cond do
-      OAuth.misconfigured?(error) ->
+      OAuth.unknown_client?(error) ->
         Logger.error(
-          "portal: [activity:]: Discord does not know this application or its secret: compare client_id and client_secret of `accounts:` with the OAuth2 page of the Developer Portal, " <>
-            "which has to have any one redirect (#{Exception.message(error)})"
+          "portal: [activity:]: Discord does not know this application or its secret: compare client_id and client_secret of `accounts:` with the OAuth2 page of the Developer Portal " <>
+            "(#{Exception.message(error)})"
         )
 
         message =
@@ -98,8 +98,12 @@ defmodule UroDiscord.Web.Activity do
 
         Response.error(500, "not_set_up", message)
 
-      # Whatever else Discord says of a code.
+      # Whatever else Discord says of a code. Of one that it does not know it says the same as where the application has no redirect.
       error.status == 400 ->
+        Logger.info(
+          "portal: [activity:]: Discord does not take a code (#{Exception.message(error)}). If it takes none at all: has the application a redirect on the OAuth2 page of the Developer Portal?"
+        )
+
         Response.error(400, "bad_code", "Discord does not say who you are. Close the Activity and open it again.")
 
       true ->

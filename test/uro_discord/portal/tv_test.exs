@@ -15,8 +15,8 @@ defmodule UroDiscord.Portal.TvTest do
         key: String.duplicate("key", 11),
         udp: [ip: "127.0.0.1", port: 0],
         activity: Map.get(context, :activity, true),
-        # The simulator's page is where Discord's client would be.
-        origins: [sim.info["page"] |> URI.merge("/") |> to_string() |> String.trim_trailing("/")]
+        # Where tv.mjs has the simulator's page, which is where Discord's client would be.
+        origins: ["http://localhost:3333"]
       ],
       accounts: [client_secret: Map.get(context, :client_secret, sim.info["client_secret"])]
     )
