@@ -30,7 +30,9 @@ defmodule UroDiscord.HostProject do
     File.mkdir_p!(root)
     File.cp_r!(Path.join(@repository, "test/host"), source)
 
-    for file <- ["plug/conn.ex", "postgres.ex", "repo.ex"] ++ Enum.map(~w(error literal pool), &"repo/#{&1}.ex") do
+    for file <-
+          ["plug/conn.ex", "free_port.ex", "postgres.ex", "repo.ex"] ++
+            Enum.map(~w(error literal pool), &"repo/#{&1}.ex") do
       File.cp!(
         Path.join([@repository, "test/support", file]),
         Path.join([source, "fixtures", String.replace(file, "/", "_")])

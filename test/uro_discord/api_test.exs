@@ -68,6 +68,9 @@ defmodule UroDiscord.ApiTest do
       {UroDiscord.Accounts.Tasks, :run, 2} => [:groups, []],
       # It prints that.
       {UroDiscord.Accounts.Preview, :print, 0} => :pure,
+      {UroDiscord.Bridges, :drain, 2} => [:local, true],
+      {UroDiscord.Bridges, :status, 0} => [],
+      {UroDiscord.Bridges, :undrain, 1} => [:local],
       {Keys, :list, 1} => [nil],
       {Keys, :new, 3} => ["ci", [channels: ["*"]], nil],
       {Keys, :revoke, 2} => ["ci", nil],
