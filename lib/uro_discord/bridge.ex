@@ -13,7 +13,7 @@ defmodule UroDiscord.Bridge do
   alias UroDiscord.{Backoff, Config, Desired, Events, Runtime, Secret, Server, Telemetry}
   alias UroDiscord.Bridge.{Changes, GatewayState, Log, Pings, Protocol, Status, Transport}
   alias UroDiscord.Bridges.{Placement, Share}
-  alias UroDiscord.Gateway.{Leader, Sessions, Spread}
+  alias UroDiscord.Gateway.{Sessions, Spread}
 
   # A bridge says hello as soon as it runs; this long for a machine under load.
   @hello_timeout 10_000
@@ -446,7 +446,7 @@ defmodule UroDiscord.Bridge do
 
   # One for calls and portals serves the node that decides where these are.
   defp start(%{node: node, roles: [:media]} = state) when node != nil do
-    if Leader.held?() do
+    if GatewayState.held?() do
       open(state)
     else
       Process.send_after(self(), {:start, state.run}, @lease_interval)
@@ -591,7 +591,7 @@ defmodule UroDiscord.Bridge do
   # For `reach/0`.
   defp reach(%{phase: :up} = state) do
     state = reach(state, :up)
-    if state.gateway, do: :ok = Leader.bridge_up()
+    if state.gateway, do: :ok = GatewayState.up()
     state
   end
 

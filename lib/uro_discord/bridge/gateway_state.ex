@@ -104,6 +104,14 @@ defmodule UroDiscord.Bridge.GatewayState do
     if gateway.lease != nil and fatal?(gateway), do: [], else: [{:desired, %{"gateway" => desired(gateway)}}]
   end
 
+  @doc "Whether this node has the gateway's lease."
+  @spec held?() :: boolean()
+  def held?, do: Leader.held?()
+
+  @doc "This node has the bridge that the gateway wants: it may have the lease now."
+  @spec up() :: :ok
+  def up, do: Leader.bridge_up()
+
   @doc "The lease was taken, renewed or lost, or it is known by now how many shards there are."
   @spec lease_changed(t()) :: told()
   def lease_changed(%{lease: before} = gateway) do
