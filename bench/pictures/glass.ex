@@ -1,7 +1,7 @@
 defmodule Bench.Pictures.Glass do
   @moduledoc """
-  From glass to glass over loopback: Chromium paints its clock into the pictures that it publishes by WHIP, and reads it from those that it sees by WHEP
-  (clock.mjs). Encoding, decoding and drawing are in it, all in software, on whatever core is free.
+  From glass to glass over loopback: Chromium paints its clock into the pictures that it publishes by WHIP, and reads it from those that World TV's page shows, by WHEP and
+  by its WebSocket (clock.mjs). Encoding, decoding and drawing are in it, all in software, on whatever core is free.
   """
 
   alias Bench.Pictures.Forwarder
@@ -23,7 +23,12 @@ defmodule Bench.Pictures.Glass do
 
   def run do
     clock = Program.start!(["node", "bench/pictures/clock.mjs"], %{"NODE_MODULES" => modules()})
-    measured = for {kind, layers} <- [uro: 2, aiortc: 1], do: {Forwarder.name(kind), measure(clock, kind, layers)}
+
+    measured =
+      for {kind, by, layers} <- [{:uro, "webrtc", 2}, {:uro, "websocket", 2}, {:aiortc, "webrtc", 1}],
+          do: {name(kind, by), measure(clock, kind, by, layers)}
+
+    wholes = wholes(clock)
     Program.stop!(clock)
 
     Bench.title("Pictures: from glass to glass over loopback, 640x360 at 30 a second (VP8)")
@@ -31,10 +36,13 @@ defmodule Bench.Pictures.Glass do
     for {name, %{plain: plain, sounding: sounding}} <- measured do
       Portal.delays(name, plain)
       Portal.delays("#{name}, with sound", sounding)
-      Portal.delays("  its sound", Map.new([:p50_us, :p95_us, :p99_us], &{&1, sounding[:"sound_#{&1}"]}))
+      Portal.delays("  its sound", figures(sounding, "sound"))
+      Portal.delays("  sound after its picture", figures(sounding, "apart"))
     end
 
-    Bench.title("Pictures: the first one of who comes late, from his offer on")
+    Portal.delays("UroDiscord, World TV, JPEGs at 15 a second", wholes)
+
+    Bench.title("Pictures: the first one, from the opening of the page on")
 
     for {name, %{first: first}} <- measured do
       Bench.row(name, [{"p50", Bench.percentile(first, 50), "ms"}, {"p95", Bench.percentile(first, 95), "ms"}])
@@ -50,39 +58,53 @@ defmodule Bench.Pictures.Glass do
     end
   end
 
-  defp measure(clock, kind, layers) do
-    with_server(kind, fn url ->
-      whip = url.("whip")
-      whep = url.("whep")
+  defp name(kind, "webrtc"), do: "#{Forwarder.name(kind)}, WHEP"
+  defp name(kind, "websocket"), do: "#{Forwarder.name(kind)}, World TV"
 
-      say(clock, "show #{whip} #{@picture} sound=0")
-      say(clock, "watch #{whep} sound=0")
+  defp figures(seen, name), do: Map.new([:p50_us, :p95_us, :p99_us], &{&1, seen[:"#{name}_#{&1}"]})
+
+  defp measure(clock, kind, by, layers) do
+    with_server(kind, fn where ->
+      watch = &say(clock, "watch #{where} by=#{by} link=#{&1} sound=#{&2}")
+
+      say(clock, "show #{where} #{@picture} sound=0")
+      watch.(0, 0)
       plain = read(clock)
 
       first =
         for _ <- 1..@joins do
           Process.sleep(@apart_ms)
-          say(clock, "watch #{whep} sound=0").first_ms
+          watch.(0, 0).first_ms
         end
 
       over(clock)
 
-      say(clock, "show #{whip} #{@picture} sound=1")
-      say(clock, "watch #{whep} sound=1")
+      say(clock, "show #{where} #{@picture} sound=1")
+      watch.(0, 1)
       sounding = read(clock)
       over(clock)
 
       say(clock, "link bits=#{@open}")
-      say(clock, "show #{whip} #{@large} layers=#{layers} sound=0")
-      say(clock, "watch #{whep} sound=0")
+      say(clock, "show #{where} #{@large} layers=#{layers} sound=0")
+      watch.(1, 0)
       say(clock, "wide pixels=#{@wide}")
       Process.sleep(@settle_ms)
       say(clock, "link bits=#{@link}")
       full = say(clock, "read seconds=#{@full_s}")
       rest = say(clock, "read seconds=#{@seconds}")
-      say(clock, "link bits=#{@open}")
       over(clock)
       %{plain: plain, first: Enum.sort(first), sounding: sounding, full: full, rest: rest}
+    end)
+  end
+
+  # What a world of Godot's shows, as it is.
+  defp wholes(clock) do
+    with_server(:uro, fn where ->
+      say(clock, "show #{where} width=640 height=360 bits=0 layers=0 sound=0")
+      say(clock, "watch #{where} by=websocket link=0 sound=0")
+      wholes = read(clock)
+      over(clock)
+      wholes
     end)
   end
 
@@ -99,8 +121,7 @@ defmodule Bench.Pictures.Glass do
   defp with_server(kind, fun) do
     server = Forwarder.start!(kind, 1)
     address = Forwarder.address(server)
-    token = token()
-    measured = fun.(&"url=http://#{address}/portal/room-0/#{&1} token=#{token}")
+    measured = fun.("url=http://#{address}/portal/room-0 token=#{token()}")
     Program.stop!(server)
     measured
   end

@@ -13,6 +13,7 @@ defmodule Bench.Pictures.Viewers do
   @record_s Bench.size(4, 1)
   # Rooms, and viewers of each: a room has 256 peers at most.
   @ours Bench.size([{1, 50}, {1, 200}, {2, 150}], [{1, 3}])
+  @pages Bench.size([{1, 50}, {2, 150}], [{1, 3}])
   @theirs Bench.size([1, 2], [1])
   @worlds Bench.size([1, 10], [1])
   @settle_ms Bench.size(3_000, 200)
@@ -25,7 +26,12 @@ defmodule Bench.Pictures.Viewers do
 
       for {rooms, viewers} <- @ours do
         name = "UroDiscord, #{rooms * viewers} in #{rooms} rooms"
-        cost({:uro, rooms}, name, 30, rooms * viewers, &["pictures", &1, rooms, viewers, file])
+        cost({:uro, rooms}, name, 30, rooms * viewers, &["pictures", &1, rooms, viewers, file, "webrtc"])
+      end
+
+      for {rooms, viewers} <- @pages do
+        name = "UroDiscord, World TV, #{rooms * viewers} in #{rooms} rooms"
+        cost({:uro, rooms}, name, 30, rooms * viewers, &["pictures", &1, rooms, viewers, file, "tv"], "frame")
       end
 
       for viewers <- @theirs,
@@ -35,7 +41,7 @@ defmodule Bench.Pictures.Viewers do
               "aiortc's relay, #{viewers} in 1 rooms",
               30,
               viewers,
-              &["pictures", &1, 1, viewers, file]
+              &["pictures", &1, 1, viewers, file, "webrtc"]
             )
     end)
 
@@ -44,8 +50,11 @@ defmodule Bench.Pictures.Viewers do
         "Pictures: JPEGs of 640x360 at 15 a second, #{megabits} Mbit/s, as they are (CPU of the server's process)"
       )
 
-      for viewers <- @worlds,
-          do: cost({:uro, 1}, "UroDiscord, #{viewers} who see them", 15, viewers, &["jpeg", &1, viewers, file])
+      for {way, name, unit} <- [{"webrtc", "UroDiscord", "packet"}, {"tv", "UroDiscord, World TV", "frame"}],
+          viewers <- @worlds,
+          do: cost({:uro, 1}, "#{name}, #{viewers} who see them", 15, viewers, &["jpeg", &1, viewers, file, way], unit)
+
+      Bench.Pictures.Anew.run(file)
     end)
   end
 
@@ -56,7 +65,7 @@ defmodule Bench.Pictures.Viewers do
     File.rm!(file)
   end
 
-  defp cost({kind, rooms}, name, rate, viewers, arguments) do
+  defp cost({kind, rooms}, name, rate, viewers, arguments, unit \\ "packet") do
     server = Forwarder.start!(kind, rooms)
     empty = Program.rss_kib(server)
     before = Program.cpu(server)
@@ -71,7 +80,7 @@ defmodule Bench.Pictures.Viewers do
 
     Bench.row(name, [
       {"CPU", 100 * cpu_us / took, "% of a core"},
-      {"", cpu_us / max(seen.packets, 1), "us a packet"},
+      {"", cpu_us / max(seen.packets, 1), "us a #{unit}"},
       {"seen", 100 * seen.pictures / (viewers * rate * took / 1.0e6), "%"},
       {"out", seen.bytes * 8 / took, "Mbit/s"},
       {"viewers a core", round(viewers * took / cpu_us), ""},
@@ -79,11 +88,11 @@ defmodule Bench.Pictures.Viewers do
       {"a join", joining_us / (viewers * 1_000), "ms of CPU"}
     ])
 
-    calls(server, guests)
+    calls(server, guests, unit)
     for program <- [guests, server], do: Program.stop!(program)
   end
 
-  defp calls(server, guests) do
+  defp calls(server, guests, unit) do
     seen = seen(guests)
 
     {table, _} =
@@ -101,10 +110,10 @@ defmodule Bench.Pictures.Viewers do
 
     of = fn names -> Enum.sum(for {name, calls} <- counts, name in names, do: calls) / max(seen.packets, 1) end
 
-    Bench.row("  its system calls for a packet", [
+    Bench.row("  its system calls for a #{unit}", [
       {"", Enum.sum(Enum.map(counts, &elem(&1, 1))) / max(seen.packets, 1), "in all"},
-      {"", of.(~w(sendmsg sendto sendmmsg)), "to send"},
-      {"", of.(~w(recvmsg recvfrom recvmmsg)), "to receive"},
+      {"", of.(~w(sendmsg sendto sendmmsg write writev)), "to send"},
+      {"", of.(~w(recvmsg recvfrom recvmmsg read readv)), "to receive"},
       {"", of.(~w(epoll_wait epoll_pwait)), "to wait"}
     ])
   end

@@ -5,6 +5,7 @@ It says "port PORT", and ends with a line or when its stdin closes.
 
 import asyncio
 import sys
+from pathlib import Path
 
 from aiohttp import web
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -26,7 +27,7 @@ async def offer(request):
     sdp = await request.text()
     if kind == "whep":
         for wanted in "audio", "video":
-            if f"m={wanted} " in sdp:
+            if f"m={wanted} " in sdp and (portal, wanted) in published:
                 connection.addTrack(relay.subscribe(published[portal, wanted], buffered=False))
     await connection.setRemoteDescription(RTCSessionDescription(sdp, "offer"))
     await connection.setLocalDescription(await connection.createAnswer())
@@ -44,9 +45,17 @@ async def end(request):
     return web.Response()
 
 
+async def page(request):
+    """World TV's page, which is to play by WHEP here too."""
+    files = (Path(folder, request.match_info["file"] or "index.html") for folder in ("assets/tv", "assets/common"))
+    file = next((file for file in files if file.is_file()), None)
+    return web.FileResponse(file) if file else web.Response(status=404)
+
+
 async def main():
     app = web.Application()
     app.router.add_post("/portal/{portal}/{kind:whip|whep}", offer)
+    app.router.add_get("/portal/{portal}/tv/{file:[a-z.]*}", page)
     app.router.add_delete("/portal/{portal}/{kind}/{session}", end)
     runner = web.AppRunner(app)
     await runner.setup()

@@ -9,6 +9,7 @@ mod pictures;
 mod room;
 mod serve;
 mod sim;
+mod tv;
 mod voice;
 
 use std::time::Duration;
@@ -23,7 +24,7 @@ const SAMPLES: u32 = 960;
 
 const USAGE: &str = "delay | cost KIND SECONDS | pass SECONDS | memory KIND ROOMS | late KIND ROOMS SECONDS | quality IN OUT | serve ROOMS | \
                      load ADDRESS ROOMS FIRST both|relay | \
-                     pictures ADDRESS ROOMS VIEWERS FILE | jpeg ADDRESS VIEWERS FILE | token ROOM | ears ROOMS SECONDS | ears-relay ADDRESS SECONDS | bare PACKETS";
+                     pictures ADDRESS ROOMS VIEWERS FILE webrtc|tv | jpeg ADDRESS VIEWERS FILE webrtc|tv | token ROOM | ears ROOMS SECONDS | ears-relay ADDRESS SECONDS | bare PACKETS";
 
 fn main() -> Result<(), Error> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -40,11 +41,12 @@ fn main() -> Result<(), Error> {
         ["load", address, rooms, first, way] => {
             return load::run(address.parse()?, rooms.parse()?, first.parse()?, way);
         }
-        ["pictures", address, rooms, viewers, file] => {
-            return pictures::run(address.parse()?, rooms.parse()?, viewers.parse()?, file);
+        ["pictures", address, rooms, viewers, file, by] => {
+            let (rooms, viewers) = (rooms.parse()?, viewers.parse()?);
+            return pictures::run(address.parse()?, rooms, viewers, file, way(by)?);
         }
-        ["jpeg", address, viewers, file] => {
-            return pictures::jpeg(address.parse()?, viewers.parse()?, file);
+        ["jpeg", address, viewers, file, by] => {
+            return pictures::jpeg(address.parse()?, viewers.parse()?, file, way(by)?);
         }
         ["token", room] => println!("token {}", guest::token(room.parse()?)?),
         ["ears", rooms, seconds] => ears::ours(rooms.parse()?, seconds.parse()?)?,
@@ -54,6 +56,14 @@ fn main() -> Result<(), Error> {
     }
     std::io::stdin().read_line(&mut String::new())?;
     Ok(())
+}
+
+fn way(name: &str) -> Result<pictures::By, Error> {
+    match name {
+        "webrtc" => Ok(pictures::By::WebRtc),
+        "tv" => Ok(pictures::By::Tv),
+        _ => Err(USAGE.into()),
+    }
 }
 
 /// The delay that so many per thousand do not exceed.

@@ -1,6 +1,7 @@
 //! A recording that is shown in rooms, and those who see it.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, interval_at};
 
 use crate::Error;
 use crate::guest::{Guest, Way};
+use crate::tv::Page;
 
 /// Pictures a second, and ticks of RTP's clock between two.
 const RATE: u32 = 30;
@@ -30,14 +32,22 @@ struct Seen {
     pictures: AtomicU64,
 }
 
+/// How pictures come to those who see them.
+#[derive(Clone, Copy)]
+pub enum By {
+    /// WHEP, or for whole pictures a world's data channel.
+    WebRtc,
+    /// World TV's WebSocket.
+    Tv,
+}
+
+/// Who sees, until it ends.
+type Sees = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
 /// Shows it in each room, to so many there. Says `joined MS`, and answers each line `seen` with what was seen so far.
-pub fn run(server: SocketAddr, rooms: u32, viewers: u32, file: &str) -> Result<(), Error> {
+pub fn run(server: SocketAddr, rooms: u32, viewers: u32, file: &str, by: By) -> Result<(), Error> {
     let recording: Arc<[Vec<Bytes>]> = recording(std::fs::read(file)?.into())?.into();
-    let seen = Arc::new(Seen::default());
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    block_on(async {
         let mut guests = JoinSet::new();
         for room in 0..rooms {
             let guest = Guest::join(server, room, Way::Show).await?;
@@ -45,19 +55,43 @@ pub fn run(server: SocketAddr, rooms: u32, viewers: u32, file: &str) -> Result<(
             let begin = Duration::from_millis(33).mul_f64(f64::from(room) * 0.618 % 1.0);
             guests.spawn(show(guest, begin, Arc::clone(&recording)));
         }
-        let began = Instant::now();
-        for room in 0..rooms {
-            for _ in 0..viewers {
-                let guest = tokio::select! {
-                    guest = Guest::join(server, room, Way::See) => guest?,
-                    Some(ended) = guests.join_next() => return ended?,
-                };
-                guests.spawn(see(guest, Arc::clone(&seen)));
-            }
-        }
-        println!("joined {}", began.elapsed().as_millis());
-        answer(guests, &seen).await
+        let rooms = (0..rooms).flat_map(|room| (0..viewers).map(move |_| room));
+        all(guests, rooms, async |room, seen| {
+            Ok(match by {
+                By::WebRtc => {
+                    Box::pin(see(Guest::join(server, room, Way::See).await?, seen)) as Sees
+                }
+                By::Tv => Box::pin(watch(Page::join(server, room).await?, seen)),
+            })
+        })
+        .await
     })
+}
+
+fn block_on(work: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Those who see come, each to a room, and are all there until there are no more lines.
+async fn all(
+    mut guests: JoinSet<Result<(), Error>>,
+    rooms: impl Iterator<Item = u32>,
+    join: impl AsyncFn(u32, Arc<Seen>) -> Result<Sees, Error>,
+) -> Result<(), Error> {
+    let seen = Arc::new(Seen::default());
+    let began = Instant::now();
+    for room in rooms {
+        let guest = tokio::select! {
+            guest = join(room, Arc::clone(&seen)) => guest?,
+            Some(ended) = guests.join_next() => return ended?,
+        };
+        guests.spawn(guest);
+    }
+    println!("joined {}", began.elapsed().as_millis());
+    answer(guests, &seen).await
 }
 
 /// Answers lines until there are no more, or a guest ends.
@@ -81,26 +115,22 @@ async fn answer(mut guests: JoinSet<Result<(), Error>>, seen: &Seen) -> Result<(
 }
 
 /// Whole pictures by `vsk-video`, in one room. Says and answers the same.
-pub fn jpeg(server: SocketAddr, viewers: u32, file: &str) -> Result<(), Error> {
+pub fn jpeg(server: SocketAddr, viewers: u32, file: &str, by: By) -> Result<(), Error> {
     let recording: Arc<[Vec<Bytes>]> = recording(std::fs::read(file)?.into())?.into();
-    let seen = Arc::new(Seen::default());
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    block_on(async {
         let mut guests = JoinSet::new();
         let camera = world(server, r#"{"type":"video","shows":true}"#).await?;
         guests.spawn(film(camera, recording));
-        let began = Instant::now();
-        for _ in 0..viewers {
-            let guest = tokio::select! {
-                guest = world(server, r#"{"type":"video","sees":true}"#) => guest?,
-                Some(ended) = guests.join_next() => return ended?,
-            };
-            guests.spawn(look(guest, Arc::clone(&seen)));
-        }
-        println!("joined {}", began.elapsed().as_millis());
-        answer(guests, &seen).await
+        all(guests, (0..viewers).map(|_| 0), async |room, seen| {
+            Ok(match by {
+                By::WebRtc => {
+                    let guest = world(server, r#"{"type":"video","sees":true}"#).await?;
+                    Box::pin(look(guest, seen)) as Sees
+                }
+                By::Tv => Box::pin(watch(Page::join(server, room).await?, seen)),
+            })
+        })
+        .await
     })
 }
 
@@ -205,5 +235,14 @@ async fn see(mut guest: Guest, seen: Arc<Seen>) -> Result<(), Error> {
         seen.packets.fetch_add(1, Ordering::Relaxed);
         seen.bytes.fetch_add(length as u64, Ordering::Relaxed);
         seen.pictures.fetch_add(last.into(), Ordering::Relaxed);
+    }
+}
+
+async fn watch(mut page: Page, seen: Arc<Seen>) -> Result<(), Error> {
+    loop {
+        let length = page.see().await?;
+        seen.packets.fetch_add(1, Ordering::Relaxed);
+        seen.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        seen.pictures.fetch_add(1, Ordering::Relaxed);
     }
 }

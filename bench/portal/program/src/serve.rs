@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::Response;
 use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -88,12 +91,37 @@ async fn accept(listener: std::net::TcpListener, routes: Router) -> std::io::Res
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
         let routes = routes.clone();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            routes.clone().oneshot(request.map(Body::new))
+            let page = page(request.uri().path());
+            let answer = routes.clone().oneshot(request.map(Body::new));
+            async move {
+                match page {
+                    Some(page) => Ok(page),
+                    None => answer.await,
+                }
+            }
         });
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+        // World TV's WebSocket is one by an upgrade.
+        let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+        tokio::spawn(connection.with_upgrades());
     }
+}
+
+/// A file of World TV's page, which the bridge serves, and a portal by itself does not.
+fn page(path: &str) -> Option<Response<Body>> {
+    let (_, name) = path.strip_prefix("/portal/")?.split_once("/tv/")?;
+    let (name, kind) = match name.rsplit_once('.') {
+        None if name.is_empty() => ("index.html", "text/html"),
+        Some((_, "css")) => (name, "text/css"),
+        Some((_, "js")) => (name, "text/javascript"),
+        _ => return None,
+    };
+    let mut folders = ["assets/tv", "assets/common"].into_iter();
+    let content = folders.find_map(|folder| std::fs::read(Path::new(folder).join(name)).ok())?;
+    let response = Response::builder().header(CONTENT_TYPE, kind);
+    response.body(Body::from(content)).ok()
 }
 
 async fn echo(mut portal: Portal, lates: Lates) {
