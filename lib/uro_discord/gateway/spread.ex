@@ -117,8 +117,8 @@ defmodule UroDiscord.Gateway.Spread do
   defp balance(plan, weights) do
     counts = counts(plan, weights)
     load = fn name, more -> (counts[name] + more) / weights[name] end
-    most = Enum.max_by(Map.keys(weights), &load.(&1, 0))
-    least = Enum.min_by(Map.keys(weights), &load.(&1, 1))
+    most = Enum.max_by(in_order(weights), &load.(&1, 0))
+    least = Enum.min_by(in_order(weights), &load.(&1, 1))
 
     # Moving one leaves the fuller still no emptier than the other was before.
     if load.(most, 0) > load.(least, 1) do
@@ -131,8 +131,11 @@ defmodule UroDiscord.Gateway.Spread do
 
   defp least(plan, weights) do
     counts = counts(plan, weights)
-    Enum.min_by(Map.keys(weights), &((counts[&1] + 1) / weights[&1]))
+    Enum.min_by(in_order(weights), &((counts[&1] + 1) / weights[&1]))
   end
+
+  # OTP 26 and later order the names in a map as they like.
+  defp in_order(weights), do: Enum.sort(Map.keys(weights))
 
   defp counts(plan, weights),
     do: Map.merge(Map.new(weights, fn {name, _weight} -> {name, 0} end), Enum.frequencies(Map.values(plan)))
