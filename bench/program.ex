@@ -22,6 +22,9 @@ defmodule Bench.Program do
   @doc "A program that bin/bench has built with Cargo."
   def rust(name), do: Path.join([System.get_env("CARGO_TARGET_DIR", "target"), "release", name])
 
+  @doc "The Python that has the client libraries of the tests."
+  def python, do: System.fetch_env!("URO_DISCORD_PYTHON")
+
   @doc "Starts it, and returns when it is ready."
   def start!([executable | arguments], environment) do
     port =

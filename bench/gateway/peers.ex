@@ -41,7 +41,7 @@ defmodule Bench.Gateway.Peers do
 
   defp clients do
     # bin/bench installs and builds them.
-    python = System.fetch_env!("URO_DISCORD_PYTHON")
+    python = Program.python()
 
     [
       %{name: "UroDiscord", command: Program.elixir(script("uro_discord.exs")), types: @all},

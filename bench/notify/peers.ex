@@ -15,7 +15,7 @@ defmodule Bench.Notify.Peers do
     Bench.title("Notify: #{@messages} messages to #{@channels} channels, by Discord's limits")
 
     # bin/bench installs them.
-    python = System.fetch_env!("URO_DISCORD_PYTHON")
+    python = Program.python()
 
     for {name, command} <- [
           {"UroDiscord", Program.elixir(script("uro_discord.exs"))},

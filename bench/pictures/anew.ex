@@ -4,7 +4,6 @@ defmodule Bench.Pictures.Anew do
   second at their times. CPU is of all the encoder's threads; the delay is from a whole JPEG to the whole picture in the other codec.
   """
 
-  alias Bench.Pictures.Forwarder
   alias Bench.Portal.Program, as: Portal
   alias Bench.Program
 
@@ -16,7 +15,7 @@ defmodule Bench.Pictures.Anew do
     for {codec, name} <- [{"libvpx", "VP8 (libvpx, realtime)"}, {"libx264", "H264 (x264, ultrafast, zerolatency)"}],
         threads <- [1, 2] do
       program =
-        Program.start!([Forwarder.python(), "bench/pictures/anew.py", file, codec, "#{threads}", "#{@seconds}"], %{})
+        Program.start!([Program.python(), "bench/pictures/anew.py", file, codec, "#{threads}", "#{@seconds}"], %{})
 
       figures = Portal.figures(program, "anew")
       Program.stop!(program)

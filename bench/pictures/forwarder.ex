@@ -10,10 +10,9 @@ defmodule Bench.Pictures.Forwarder do
   def start!(:uro, rooms), do: Portal.start!(["serve", rooms], 0)
 
   def start!(:aiortc, _rooms) do
-    Program.start!(VoiceServer.pinned(0, [python(), "bench/portal/aiortc_relay.py"]), %{})
+    Program.start!(VoiceServer.pinned(0, [Program.python(), "bench/portal/aiortc_relay.py"]), %{})
   end
 
   def name(kind), do: @names[kind]
   def address(server), do: "127.0.0.1:#{Program.said!(server, "port")}"
-  def python, do: System.fetch_env!("URO_DISCORD_PYTHON")
 end

@@ -170,7 +170,7 @@ defmodule Bench.Portal.Sockets do
   end
 
   defp relay! do
-    python = System.fetch_env!("URO_DISCORD_PYTHON")
+    python = Program.python()
     Program.start!(VoiceServer.pinned(0, [python, "bench/portal/aiortc_relay.py"]), %{})
   end
 

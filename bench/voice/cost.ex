@@ -89,7 +89,7 @@ defmodule Bench.Voice.Cost do
       "bench/voice/discord_js.mjs"
     ]
 
-  defp command("discord.py"), do: [System.fetch_env!("URO_DISCORD_PYTHON"), "bench/voice/discord_py.py"]
+  defp command("discord.py"), do: [Program.python(), "bench/voice/discord_py.py"]
 
   # A stage has no end-to-end encryption.
   defp environment(%{info: info}, user, encryption) do

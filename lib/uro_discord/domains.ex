@@ -62,7 +62,7 @@ defmodule UroDiscord.Domains do
 
   # What there is to say of a part comes from the bridge that has its role.
   defp bridges(config),
-    do: for(bridge <- config.bridges, do: {Bridge, {config, Keyword.new(bridge) ++ [parts: parts(config)]}})
+    do: for(bridge <- config.bridges, do: {Bridge.Owner, {config, Keyword.new(bridge) ++ [parts: parts(config)]}})
 
   defp spread(config), do: if(Gateway.Spread.several?(config), do: [{Gateway.Spread, config}], else: [])
 

@@ -213,7 +213,7 @@ defmodule UroDiscord.BridgeTest do
       start_connected!(sim, @quick)
       local = os_pid()
       {:ok, %{config: config}} = UroDiscord.Runtime.fetch()
-      start_supervised!({Bridge, {config, name: :second, roles: []}})
+      start_supervised!({Bridge.Owner, {config, name: :second, roles: []}})
       assert eventually(fn -> match?(%{bridge: %{state: :up}}, Bridge.status(:second)) end)
       assert Bridge.ping(:second, {:any, "term"}) == {:ok, {:any, "term"}}
 

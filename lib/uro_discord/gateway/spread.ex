@@ -9,6 +9,7 @@ defmodule UroDiscord.Gateway.Spread do
 
   use UroDiscord.Server
 
+  alias UroDiscord.Bridge.Reach
   alias UroDiscord.{Config, Runtime}
   alias UroDiscord.Gateway.Sessions
 
@@ -151,7 +152,7 @@ defmodule UroDiscord.Gateway.Spread do
         for(%{name: name} = bridge <- config.bridges, name in names, into: %{}, do: {name, Map.get(bridge, :weight, 1)})
     }
 
-    state = Enum.reduce(names, state, &found(&1, Runtime.lookup({:bridge_reach, &1}), &2))
+    state = Enum.reduce(names, state, &found(&1, Reach.fetch(&1), &2))
     holders = Runtime.all(:gateway_of)
     # Those of which the process before was to hear that they are released; their owners say it again.
     releasing = for {shard, name} <- holders, shard not in shards_of(name), into: MapSet.new(), do: shard

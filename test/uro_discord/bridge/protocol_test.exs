@@ -6,6 +6,7 @@ defmodule UroDiscord.Bridge.ProtocolTest do
   doctest UroDiscord.Bridge.Fact
   doctest UroDiscord.Bridge.Log
   doctest UroDiscord.Bridge.Pings
+  doctest UroDiscord.Bridge.Words
 
   # The same files are read by the tests of crates/wire.
   @fixtures Path.expand("../../fixtures/wire", __DIR__)
