@@ -12,6 +12,8 @@ use crate::transport::Transport;
 use crate::voice::{self, ActiveSession, Address, Addressed, Calls, DesiredVoiceStates};
 use bytes::{Buf as _, BytesMut};
 use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -248,42 +250,42 @@ impl Core {
         let owner = &self.owner;
         owner.desired.send_modify(Desired::let_go);
         owner.exchange.reset();
-        // Whoever asked for the end may have the gateway then. It closes by itself in less.
-        let closed = self.connections.wait_for(|open| *open == 0);
-        if timeout(FAREWELL, closed).await.is_err() {
-            tracing::warn!("not all connections could be closed in time");
+        let goodbye = async {
+            // Whoever asked for the end may have the gateway then. It closes by itself in less.
+            let closed = self.connections.wait_for(|open| *open == 0);
+            if timeout(FAREWELL, closed).await.is_err() {
+                tracing::warn!("not all connections could be closed in time");
+            }
+            owner.sender.finish();
+            // It had ended before; or nobody reads.
+            let _ = timeout(FLUSH, writer.join_next()).await;
+        };
+        tokio::select! {
+            () = goodbye => {}
+            never = owner.lapses_in_time() => match never {},
         }
-        owner.sender.finish();
-        // It had ended before; or nobody reads.
-        let _ = timeout(FLUSH, writer.join_next()).await;
         writer.shutdown().await;
         owner.sender.detach();
         owner.events.reset();
         result
     }
 
-    /// Waits for what never ends by itself.
+    /// Waits for what never ends by itself. When calls and portals may not be held any longer they are ended meanwhile.
     ///
     /// # Errors
     ///
     /// Why it did.
     pub async fn ended(&mut self) -> Result<(), Fault> {
-        self.tasks.ended().await
+        tokio::select! {
+            biased;
+            never = self.owner.lapses_in_time() => match never {},
+            result = self.tasks.ended() => result,
+        }
     }
 
     /// Whether there is something that would be kept for the next one.
     pub fn is_busy(&self) -> bool {
         self.owner.desired.borrow().is_something()
-    }
-
-    /// Until when calls and portals may be held, where that was said.
-    pub fn held(&self) -> Option<Instant> {
-        self.owner.desired.borrow().held
-    }
-
-    /// Ends the calls and portals.
-    pub fn lapse(&self) {
-        self.owner.desired.send_modify(Desired::lapse);
     }
 
     /// Ends all that was kept.
@@ -331,7 +333,7 @@ impl Tasks {
             Some(ended) = self.gateway.join_next() => ended.flatten().map_err(panicked),
             Some(ended) = self.listener.join_next() => ended.map_err(panicked).flatten(),
             Some(ended) = self.portals.join_next() => ended.map_err(panicked)?.map_err(Fault::from),
-            else => std::future::pending().await,
+            else => pending().await,
         }
     }
 }
@@ -373,18 +375,14 @@ impl Owner {
         renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut renewals = Renewals::default();
         loop {
-            let held = self.desired.borrow().held;
             let read = tokio::select! {
                 // Before what comes late is heard.
                 biased;
-                () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {
-                    self.desired.send_modify(Desired::lapse);
-                    return Err(Fault::Lapsed);
-                }
+                () = self.lapsed() => return Err(Fault::Lapsed),
                 _ = renew.tick(), if greeted.is_some_and(|version| version >= HOLDS) => {
                     let number = renewals.ask(Instant::now());
-                    // One that is left out is made up for by the next.
-                    self.sender.offer(&FromBridge::Renew(number))?;
+                    // However much waits. Without an answer there are few: it is over then.
+                    self.sender.send_now(&FromBridge::Renew(number))?;
                     continue;
                 }
                 read = input.read_buf(&mut buffer) => read?,
@@ -513,6 +511,27 @@ impl Owner {
         }
     }
 
+    /// Waits until calls and portals may not be held any longer, and ends them: nobody waits any more to tell Elixir something, which might have kept a call from
+    /// hearing that it has ended. Elixir does not read, or is not heard. Never, while nothing was said of that.
+    async fn lapsed(&self) {
+        let held = self.desired.borrow().held;
+        match held {
+            Some(held) => sleep_until(held).await,
+            None => pending().await,
+        }
+        self.sender.detach();
+        self.desired.send_modify(Desired::lapse);
+    }
+
+    /// The same while nobody is served, or nobody any more.
+    async fn lapses_in_time(&self) -> Infallible {
+        self.lapsed().await;
+        tracing::warn!(
+            "no Uro came in the time for which calls and portals could be held: they are closed"
+        );
+        pending().await
+    }
+
     /// Has the listener that is desired.
     fn serve_http(&self) {
         let http = self.desired.borrow().http.clone();
@@ -536,6 +555,8 @@ impl Owner {
                 Ok(true)
             }
             () = closed(is_closed.clone()) => Ok(false),
+            // What would allow more waits behind this.
+            () = self.lapsed() => Err(Fault::Lapsed),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uro_discord_dist::{Address, Connection, Dialer, Seat, Session};
 use uro_discord_net::{Backoff, Pauses};
 
@@ -215,20 +215,16 @@ async fn serve_sessions(
     let mut core = Core::start(&sender, &media, WINDOW).inspect_err(Fault::report)?;
     loop {
         let alone = core.is_busy();
-        let held = core.held();
         let session = tokio::select! {
+            // Whoever comes too late finds no calls and portals.
+            biased;
+            result = core.ended() => return result.inspect_err(Fault::report),
             session = sessions.recv() => session,
-            () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {
-                tracing::warn!("no Uro came in the time for which calls and portals could be held: they are closed");
-                core.lapse();
-                continue;
-            }
             () = sleep(ALONE), if alone => {
                 tracing::warn!("no Uro has come for {ALONE:?}: its calls and portals are closed");
                 core.give_up();
                 continue;
             }
-            result = core.ended() => return result.inspect_err(Fault::report),
         };
         let Some(session) = session else { break };
         let Session {

@@ -40,6 +40,8 @@ struct Waiting {
     bytes: Vec<u8>,
     /// Nobody hears it.
     unheard: bool,
+    /// How often somebody attached.
+    attached: u64,
     /// Only where one may come after the other.
     ledger: Option<Ledger>,
 }
@@ -69,6 +71,7 @@ impl FrameSender {
         *sender.waiting() = Waiting {
             bytes: Vec::new(),
             unheard: true,
+            attached: 0,
             ledger: Some(Ledger::default()),
         };
         sender
@@ -79,6 +82,7 @@ impl FrameSender {
         self.0.finished.store(false, Ordering::Release);
         let mut waiting = self.waiting();
         waiting.unheard = false;
+        waiting.attached += 1;
         let result = waiting.append(first);
         self.0.filled.notify_one();
         result
@@ -97,6 +101,11 @@ impl FrameSender {
         !self.waiting().unheard
     }
 
+    /// Another number is somebody else who hears it.
+    pub(crate) fn audience(&self) -> u64 {
+        self.waiting().attached
+    }
+
     /// Tells what still holds of this.
     pub(crate) fn tell_anew(&self, of: &Subject) -> Result<(), AppendError> {
         let mut waiting = self.waiting();
@@ -104,6 +113,7 @@ impl FrameSender {
             bytes,
             unheard: false,
             ledger: Some(ledger),
+            ..
         } = &mut *waiting
         else {
             return Ok(());
@@ -113,6 +123,16 @@ impl FrameSender {
         }
         self.0.filled.notify_one();
         Ok(())
+    }
+
+    /// Sends a message once nothing else waits: for what is large, and in no hurry.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FrameSender::send`].
+    pub async fn send_last(&self, message: &FromBridge<'_>) -> Result<(), AppendError> {
+        self.has_less_than(1).await;
+        self.send_now(message)
     }
 
     /// Sends a message once there is room.
@@ -171,10 +191,14 @@ impl FrameSender {
 
     /// Waits until there is room.
     pub async fn room(&self) {
+        self.has_less_than(FULL).await;
+    }
+
+    async fn has_less_than(&self, bytes: usize) {
         loop {
             // Made before looking, so that a drain in between is not missed.
             let drained = self.0.drained.notified();
-            if self.waiting().bytes.len() < FULL {
+            if self.waiting().bytes.len() < bytes {
                 return;
             }
             drained.await;

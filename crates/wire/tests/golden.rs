@@ -768,6 +768,7 @@ fn every_message_from_the_bridge() {
                 info: ClipInfo {
                     length: 29_960,
                     cut: true,
+                    more: true,
                     reason: None,
                 },
                 mp4: b"\0\0\0 ftyp".into(),

@@ -9,6 +9,8 @@ defmodule UroDiscord.Portal.Clips do
 
   @at_once 2
   @pause_ms 30_000
+  # Bytes of a file.
+  @most 10 * 1024 * 1024
   # The bridge needs some milliseconds; a slow link to one elsewhere needs longer.
   @late_ms 60_000
   # An id is known by no other bridge or node, as far as chance goes.
@@ -50,18 +52,28 @@ defmodule UroDiscord.Portal.Clips do
          {:ok, bridge} <- bridge(portal),
          :ok <- Bridge.clip(bridge, {:clip, id, portal, seconds * 1_000}) do
       timer = Process.send_after(self(), {:late, id}, @late_ms)
-      {:noreply, put_in(state.waiting[id], %{from: from, portal: portal, bridge: bridge, timer: timer})}
+
+      {:noreply,
+       put_in(state.waiting[id], %{from: from, portal: portal, bridge: bridge, timer: timer, mp4: [], size: 0})}
     else
       {:error, reason} -> {:reply, {:error, reason}, state}
     end
   end
 
   @impl true
-  def handle_cast({:clip, id, %{"reason" => nil} = info, mp4}, state) do
-    {waits, state} = answer(id, {:ok, %{mp4: mp4, ms: info["length"], cut?: info["cut"]}}, state)
-    state = if waits, do: put_in(state.last[waits.portal], now()), else: state
-    # What was said of the file is not kept until the next message.
-    {:noreply, state, :hibernate}
+  def handle_cast({:clip, id, %{"reason" => nil} = info, piece}, state) do
+    case state.waiting do
+      %{^id => %{size: size}} when size + byte_size(piece) > @most ->
+        {:noreply, elem(answer(id, {:error, :fault}, state), 1)}
+
+      %{^id => waits} ->
+        waits = %{waits | mp4: [waits.mp4, piece], size: waits.size + byte_size(piece)}
+        state = put_in(state.waiting[id], waits)
+        if info["more"], do: {:noreply, state}, else: whole(id, info, waits, state)
+
+      _nobody_waits ->
+        {:noreply, state}
+    end
   end
 
   def handle_cast({:clip, id, info, _none}, state) do
@@ -76,6 +88,13 @@ defmodule UroDiscord.Portal.Clips do
 
   @impl true
   def handle_info({:late, id}, state), do: {:noreply, elem(answer(id, {:error, :late}, state), 1)}
+
+  defp whole(id, info, waits, state) do
+    mp4 = IO.iodata_to_binary(waits.mp4)
+    {_waits, state} = answer(id, {:ok, %{mp4: mp4, ms: info["length"], cut?: info["cut"]}}, state)
+    # What was said of the file is not kept until the next message.
+    {:noreply, put_in(state.last[waits.portal], now()), :hibernate}
+  end
 
   # The one that has the portal.
   defp bridge(portal) do

@@ -162,11 +162,12 @@ impl Joint {
                 },
                 () = room.still.due() => {
                     let Room { still, portal, order, .. } = &mut room;
-                    if let Some(picture) = still.look(portal, order.still).await {
+                    let audience = self.sender.audience();
+                    if let Some(picture) = still.look(portal, order.still, audience).await {
                         let portal = self.id.as_str().into();
                         let message = FromBridge::Still { portal, picture: (&*picture).into() };
                         if self.offer(&message) {
-                            still.told(picture);
+                            still.told(picture, audience);
                         } else {
                             still.look_soon();
                         }

@@ -16,8 +16,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 #[derive(Default)]
 pub struct Still {
-    /// What Elixir has; empty: none.
+    /// What Elixir has (empty: none), which is this one of those that came.
     told: Bytes,
+    audience: u64,
     due: Option<Instant>,
 }
 
@@ -37,7 +38,15 @@ impl Still {
     }
 
     /// The picture that is to be told, if Elixir has another one; and when to look again, if that is wanted.
-    pub async fn look(&mut self, portal: &Portal, pause: Option<NonZeroU32>) -> Option<Bytes> {
+    pub async fn look(
+        &mut self,
+        portal: &Portal,
+        pause: Option<NonZeroU32>,
+        audience: u64,
+    ) -> Option<Bytes> {
+        if self.audience != audience {
+            self.told(Bytes::new(), audience);
+        }
         let pause = pause.map(|ms| Duration::from_millis(ms.get().into()));
         self.due = pause.map(|pause| Instant::now() + pause);
         let picture = match pause {
@@ -55,8 +64,9 @@ impl Still {
     }
 
     /// Elixir has it.
-    pub fn told(&mut self, picture: Bytes) {
+    pub fn told(&mut self, picture: Bytes, audience: u64) {
         self.told = picture;
+        self.audience = audience;
     }
 }
 
@@ -80,16 +90,18 @@ mod tests {
         let portal = portals.open("lobby", Options::default()).unwrap();
         let pause = NonZeroU32::new(60_000);
         let mut still = Still::default();
-        still.told(Bytes::from_static(b"picture"));
+        still.told(Bytes::from_static(b"picture"), 1);
         // It is busy: nobody runs it.
-        let busy = timeout(Duration::from_secs(10), still.look(&portal, pause));
+        let busy = timeout(Duration::from_secs(10), still.look(&portal, pause, 1));
         assert_eq!(busy.await.unwrap(), None);
         // It is looked again, sooner than usual.
         timeout(SOON * 2, still.due()).await.unwrap();
         // It has ended.
         drop(loops);
-        assert_eq!(still.look(&portal, pause).await, None);
+        assert_eq!(still.look(&portal, pause, 1).await, None);
         // None is wanted any more.
-        assert_eq!(still.look(&portal, None).await, Some(Bytes::new()));
+        assert_eq!(still.look(&portal, None, 1).await, Some(Bytes::new()));
+        // Whoever comes next has none.
+        assert_eq!(still.look(&portal, None, 2).await, None);
     }
 }

@@ -114,6 +114,11 @@ impl DesiredVoiceStates {
         all.changed(guild, false);
     }
 
+    /// That the bot was to leave a guild has been heard by all for long.
+    pub fn forget(&self, guild: Snowflake) {
+        self.all().left.remove(&guild);
+    }
+
     /// Follows the guilds of a shard; what there is already is a change too.
     pub fn follow(&self, shard: u32, shards: u32) -> Changes {
         self.followed_by(Some((shard, shards)))
@@ -223,6 +228,10 @@ mod tests {
         };
         states.set(guild, desired);
         assert_eq!(states.follow(0, 1).take(), [(guild, Some(desired))]);
+        states.leave(guild);
+        states.forget(guild);
+        assert_eq!(states.follow(0, 1).take(), []);
+        assert_eq!(states.follow_own().take_all(), []);
     }
 
     #[test]

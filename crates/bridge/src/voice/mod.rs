@@ -183,11 +183,12 @@ fn leave(
     left: &mut BTreeSet<Snowflake>,
     states: &DesiredVoiceStates,
 ) {
-    let Some(voice) = &desired.voice else {
-        return left.clear();
-    };
-    left.retain(|guild| voice.left.contains(guild));
-    for guild in &*voice.left {
+    let voice = desired.voice.as_ref();
+    let wanted = |guild: &Snowflake| voice.is_some_and(|voice| voice.left.contains(guild));
+    for guild in left.extract_if(.., |guild| !wanted(guild)) {
+        states.forget(guild);
+    }
+    for guild in voice.iter().flat_map(|voice| &*voice.left) {
         if !running.contains_key(guild) && left.insert(*guild) {
             states.leave(*guild);
         }

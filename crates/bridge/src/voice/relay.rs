@@ -110,7 +110,9 @@ impl Elsewhere {
         let here = desired.voice.as_ref().map(|voice| &voice.channels);
         let left = now.iter().flat_map(|told| &told.left).copied();
         let left: BTreeSet<Snowflake> = left.collect();
-        self.left.retain(|guild| left.contains(guild));
+        for guild in self.left.extract_if(.., |guild| !left.contains(guild)) {
+            states.forget(guild);
+        }
         for guild in left {
             let wanted = wanted.contains_key(&guild)
                 || here.is_some_and(|channels| channels.contains_key(&guild));

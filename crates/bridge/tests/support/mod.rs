@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
-use uro_discord_bridge::{Core, FrameSender, Media, Transport, run_in_window};
+use uro_discord_bridge::{Core, Fault, FrameSender, Media, Transport, run_in_window};
 use uro_discord_wire::{
     Active, FromBridge, GatewayState, Level, Library, ToBridge, VERSION, etf, frame,
 };
@@ -62,6 +62,8 @@ pub struct Frames {
     buffer: Vec<u8>,
     /// How long the next message may take.
     pub patience: Duration,
+    /// The number of the last question whether calls and portals may be held; 0: there was none.
+    asked: u64,
     /// The lines of its log, which come between the messages and are not among them.
     pub log: Vec<Line>,
 }
@@ -124,6 +126,7 @@ impl Frames {
             stdout: Box::new(stdout),
             buffer: Vec::new(),
             patience: PATIENCE,
+            asked: 0,
             log: Vec::new(),
         }
     }
@@ -134,10 +137,14 @@ impl Frames {
             if let Some(message) = self.take() {
                 return message;
             }
-            let read = timeout(self.patience, self.stdout.read_buf(&mut self.buffer)).await;
-            let read = read.expect("waited in vain for a message").unwrap();
-            assert_ne!(read, 0, "the bridge ended: {:?}", self.log);
+            self.read().await;
         }
+    }
+
+    async fn read(&mut self) {
+        let read = timeout(self.patience, self.stdout.read_buf(&mut self.buffer)).await;
+        let read = read.expect("waited in vain for a message").unwrap();
+        assert_ne!(read, 0, "the bridge ended: {:?}", self.log);
     }
 
     /// The next message that is there in full.
@@ -152,8 +159,9 @@ impl Frames {
                 fields,
             } = message.decode()
             else {
-                // It asks each half second whether it may go on; here it is the only one.
-                if matches!(message.decode(), FromBridge::Renew(_)) {
+                // It asks each half second whether it may go on.
+                if let FromBridge::Renew(number) = message.decode() {
+                    self.asked = number;
                     continue;
                 }
                 return Some(message);
@@ -322,9 +330,18 @@ impl Elsewhere {
             let media = Media::new(Handle::current()).unwrap();
             let window = Duration::from_secs(62);
             let mut core = Core::start(&FrameSender::outliving(), &media, window).unwrap();
-            while let Some(uro) = coming.recv().await {
+            loop {
+                let uro = tokio::select! {
+                    biased;
+                    ended = core.ended() => panic!("{ended:?}"),
+                    uro = coming.recv() => uro,
+                };
+                let Some(uro) = uro else { break };
                 match uro {
-                    Some(transport) => core.serve(transport, keep).await.unwrap().unwrap(),
+                    Some(transport) => match core.serve(transport, keep).await.unwrap() {
+                        Ok(()) | Err(Fault::Lapsed) => {}
+                        Err(fault) => panic!("{fault}"),
+                    },
                     None => core.give_up(),
                 }
             }
@@ -412,6 +429,15 @@ impl<P> Bridge<P> {
             ("presence".into(), Value::Null),
         ]);
         self.say(&ToBridge::Desired(parts)).await;
+    }
+
+    /// The number of a later question than this whether calls and portals may be held. What comes before is passed over.
+    pub async fn asked_after(&mut self, number: u64) -> u64 {
+        while self.frames.asked <= number {
+            self.frames.read().await;
+            while self.frames.take().is_some() {}
+        }
+        self.frames.asked
     }
 
     pub async fn credit(&mut self, more: u32) {

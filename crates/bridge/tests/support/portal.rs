@@ -198,6 +198,18 @@ impl World {
         happened
     }
 
+    /// Waits until it was sent away.
+    pub async fn ended(mut self) {
+        let end = async {
+            while let Some(happened) = self.happened.recv().await {
+                if matches!(happened, Happened::Ended(_)) {
+                    return;
+                }
+            }
+        };
+        patiently("the end of a peer", end).await;
+    }
+
     /// The packets that have come by now, and were not waited for.
     pub async fn came(&mut self) -> Vec<Packet> {
         let mut packets = Vec::new();

@@ -112,13 +112,13 @@ pub enum FromBridge<'a> {
         /// Empty: there is none.
         picture: Cow<'a, [u8]>,
     },
-    /// What was on air lately, or why it cannot be had.
+    /// What was on air lately, or why it cannot be had. A file comes in pieces, so that other messages are not behind all of it.
     Clip {
         /// By which it was wanted.
         id: u64,
         /// What it is like.
         info: ClipInfo,
-        /// The file (MP4), of 10 MiB at most; empty where there is none.
+        /// The next piece of the file (MP4), which has 10 MiB at most; empty where there is none.
         mp4: Cow<'a, [u8]>,
     },
     /// An HTTP request, of which only the head is there. It is answered once, whatever becomes of it.
@@ -161,6 +161,8 @@ pub struct ClipInfo {
     pub length: u64,
     /// More of what was wanted did not fit.
     pub cut: bool,
+    /// Another piece of the file follows.
+    pub more: bool,
     /// Why there is none.
     pub reason: Option<NoClip>,
 }
