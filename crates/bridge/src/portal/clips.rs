@@ -12,8 +12,8 @@ use uro_discord_wire::{self as wire, ClipInfo, FromBridge};
 /// So many are made at once. Each has 10 MiB at most, and is there twice while it is sent.
 const AT_ONCE: usize = 2;
 
-/// So much of one is sent at once: at 12 Mbit/s what comes behind it waits for 0.2 s.
-const PIECE: usize = 256 * 1024;
+/// So much of one is sent at once: at 12 Mbit/s what comes behind it waits for 45 ms.
+const PIECE: usize = 64 * 1024;
 
 /// Makes clips, beside what else Elixir says.
 pub struct Clips {
