@@ -52,10 +52,23 @@ async fn world_peer(world: &mut World, plan: Plan<'_>) -> Client {
 #[tokio::test]
 async fn a_publisher_joins_and_leaves() {
     let mut world = open(LOOPBACK, Limits::default());
+    let mut client = Client::connect(&world.routes, publisher("user:1")).await;
+    client.connected().await;
+    world.joined().await;
+    client.close();
+    assert_eq!(world.left().await, Left::Said);
+}
+
+#[tokio::test]
+async fn a_peer_does_without_a_picture_in_an_unknown_codec() {
+    let mut world = open(LOOPBACK, Limits::default());
     let plan = Plan {
+        kind: "peer",
+        token: token(Role::Peer, "user:1"),
+        audio: "sendonly",
         // The first section is refused, and the candidates are in the other one.
         video: true,
-        ..publisher("user:1")
+        ..Plan::default()
     };
     let mut client = Client::connect(&world.routes, plan).await;
     assert!(client.answer.contains("m=video 0 "));
@@ -63,6 +76,18 @@ async fn a_publisher_joins_and_leaves() {
     world.joined().await;
     client.close();
     assert_eq!(world.left().await, Left::Said);
+}
+
+#[tokio::test]
+async fn a_publisher_is_told_that_nobody_would_see_its_picture() {
+    let world = open(LOOPBACK, Limits::default());
+    let plan = Plan {
+        video: true,
+        ..publisher("user:1")
+    };
+    let (status, body) = Client::offer(&world.routes, plan).await.err().unwrap();
+    assert_eq!(status, 400);
+    assert!(body.contains(r#""error":"no_codec""#), "{body}");
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub(super) enum Refusal {
     NotText,
     Offer(OfferError),
     Wants(Kind),
+    /// A picture is published in no codec that a portal takes.
+    NoCodec,
     Fragment,
     NoCredentials,
     Precondition,
@@ -65,6 +67,7 @@ impl Refusal {
             | Self::NotText
             | Self::Offer(_)
             | Self::Wants(_)
+            | Self::NoCodec
             | Self::Fragment
             | Self::NoCredentials
             | Self::Hello(_)
@@ -97,6 +100,7 @@ impl Refusal {
             Self::TooLarge => "too_large",
             Self::Broken | Self::NotText => "bad_request",
             Self::Offer(_) | Self::Wants(_) => "bad_offer",
+            Self::NoCodec => "no_codec",
             Self::Fragment | Self::NoCredentials | Self::Restart(_) => "bad_fragment",
             Self::Upgrade(_) => "no_websocket",
             Self::Hello(_) => "no_hello",
@@ -146,6 +150,9 @@ impl Refusal {
             Self::Offer(error) => return error.to_string(),
             Self::Wants(Kind::Whip) => {
                 "whip wants an m=audio or m=video that sends (Opus; VP8, or H264 with packetization-mode=1), and no data channels; for those there is /peer"
+            }
+            Self::NoCodec => {
+                "the picture is in no codec that a portal takes (VP8, or H264 with packetization-mode=1); choose an encoder of H.264, in OBS under Settings, Output"
             }
             Self::Wants(Kind::Whep) => {
                 "whep wants an m=audio or m=video that receives (Opus; VP8, or H264 with packetization-mode=1), and no data channels; for those there is /peer"

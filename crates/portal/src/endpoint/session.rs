@@ -218,6 +218,10 @@ fn find(
 
 /// Whether an offer is one for this endpoint.
 fn check(offer: &Offer, kind: Kind) -> Result<(), Refusal> {
+    // A program that only publishes would say that it is live, and nobody would see anything.
+    if kind == Kind::Whip && offer.unknown_video() && offer.video().is_none() {
+        return Err(Refusal::NoCodec);
+    }
     let video = offer.video().map(|(direction, _)| direction);
     let mut media = [offer.audio(), video].into_iter().flatten();
     let good = match kind {

@@ -21,6 +21,7 @@ pub(crate) struct Offer {
     text: String,
     audio: Option<Direction>,
     video: Option<(Direction, Vec<Offered>)>,
+    unknown_video: bool,
     data: bool,
     active: bool,
 }
@@ -130,6 +131,7 @@ impl Offer {
             text,
             audio: None,
             video: None,
+            unknown_video: false,
             data: false,
             active: transport.active,
         };
@@ -156,7 +158,7 @@ impl Offer {
             Kind::Audio => self.audio = Some(section.direction),
             Kind::Data if self.data => return Err(OfferError::Several("application")),
             Kind::Data => self.data = true,
-            Kind::Other => {}
+            Kind::Other => self.unknown_video |= section.sends_unknown_video(),
         }
         section.write(&mut self.text, Some(kind));
         Ok(())
@@ -176,6 +178,11 @@ impl Offer {
     pub(crate) fn video(&self) -> Option<(Direction, &[Offered])> {
         let (direction, formats) = self.video.as_ref()?;
         Some((*direction, formats))
+    }
+
+    /// Whether a picture is sent in no codec that is known here.
+    pub(crate) fn unknown_video(&self) -> bool {
+        self.unknown_video
     }
 
     /// Whether there are data channels.

@@ -12,7 +12,7 @@ use tokio::net::UdpSocket;
 /// Datagrams of one system call.
 const BATCH: usize = 16;
 
-/// What the system keeps for us while we are not looking: some 100 ms of a thousand peers. It gives less where it is told to.
+/// What the system keeps for us while we are not looking: some 100 ms of a thousand peers. It gives less where `net.core.rmem_max` and `wmem_max` say so.
 const SYSTEM_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Bytes of datagrams that are sent together: what an IP packet can say of its length.
@@ -46,6 +46,16 @@ impl Socket {
         socket.set_nonblocking(true)?;
         socket.set_recv_buffer_size(SYSTEM_BUFFER)?;
         socket.set_send_buffer_size(SYSTEM_BUFFER)?;
+        // Linux counts its own bookkeeping too, and so says twice what it gives.
+        let twice = if cfg!(target_os = "linux") { 2 } else { 1 };
+        let given = socket.recv_buffer_size()? / twice;
+        if given < SYSTEM_BUFFER {
+            tracing::warn!(
+                given,
+                wanted = SYSTEM_BUFFER,
+                "the system keeps fewer bytes of UDP for portals than wanted, and loses packets where many come at once: set sysctl net.core.rmem_max and net.core.wmem_max"
+            );
+        }
         socket.bind(&address.into())?;
         let io = UdpSocket::from_std(StdSocket::from(socket))?;
         Ok(Self {

@@ -125,6 +125,13 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether it is a picture that is sent in no codec that is known here.
+    pub(super) fn sends_unknown_video(&self) -> bool {
+        let mut words = self.media.split_whitespace();
+        let wanted = words.next() == Some("video") && words.next() != Some("0");
+        wanted && self.direction.sends && self.formats().is_empty()
+    }
+
     pub(super) fn has_opus(&self) -> bool {
         !self.opus.is_empty()
     }
