@@ -1,4 +1,4 @@
-# Pictures of a portal: from glass to glass, what a viewer costs, the first picture. `bin/bench pictures` takes about five minutes.
+# Pictures of a portal: from glass to glass, what a viewer costs, the first picture. `bin/bench pictures` takes about ten minutes.
 
 Logger.configure(level: :error)
 

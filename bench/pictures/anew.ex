@@ -12,7 +12,7 @@ defmodule Bench.Pictures.Anew do
   def run(file) do
     Bench.title("Pictures: JPEGs of 640x360 at 15 a second, encoded anew (FFmpeg's libraries, for one camera)")
 
-    for {codec, name} <- [{"libvpx", "VP8 (libvpx, realtime)"}, {"libx264", "H264 (x264, ultrafast, zerolatency)"}],
+    for {codec, name} <- [{"libvpx", "VP8 (libvpx, realtime)"}, {"libx264", "H264 (x264, ultrafast)"}],
         threads <- [1, 2] do
       program =
         Program.start!([Program.python(), "bench/pictures/anew.py", file, codec, "#{threads}", "#{@seconds}"], %{})
