@@ -152,9 +152,9 @@ config :uro_discord,
       # In one portal.
       portal_peers: 64,
       # With one token.
+      token_peers: 4,
       # Of one person in one portal, with all of his tokens.
       subject_peers: 8,
-      token_peers: 4,
       # From one address.
       address_peers: 32,
       # How many packets a second one peer may send, of sound and pictures together.

@@ -356,7 +356,7 @@ defmodule UroDiscord.Config do
   defp value(%{options: options} = group, :error, enabled?) when is_list(options), do: group(group, [], enabled?)
 
   defp value(%{options: options} = group, {:ok, given}, enabled?) when is_list(options) do
-    if Keyword.keyword?(given), do: group(group, given, enabled?), else: Checks.is_not(given, "a keyword list")
+    if Keyword.keyword?(given), do: group(group, given, enabled?), else: Checks.is_no_list(given)
   end
 
   # A disabled UroDiscord needs no token, and one that is there is not looked at.

@@ -4,6 +4,7 @@ defmodule UroDiscord.ConfigTest do
   alias UroDiscord.{Config, ConfigError}
 
   doctest UroDiscord.Config
+  doctest UroDiscord.Config.Checks
   doctest UroDiscord.Snowflake
 
   # "12345678901234567" in Base64, and two parts of nothing.
@@ -106,24 +107,31 @@ defmodule UroDiscord.ConfigTest do
           {:ca_file, "/nowhere.pem", ~s(there is no file "/nowhere.pem")},
           {:bridges, [], "is []; it may be a list with a bridge in it"},
           {:bridges, [:local, :local], "names :local twice"},
-          {:bridges, [:local, {:node, :m@h}], "has two bridges with the role :http"},
+          {:bridges, [:local, {:node, :m@h}], "has two bridges with the role :http: give each its roles:"},
           {:bridges, [{:node, :m@h, roles: [:gateway]}], "has no bridge with the role :http"},
           {:bridges, [{:node, :media}], "is :media; it may be a node's name, such as :\"media1@10.0.0.5\""},
           {:bridges, [{:local, roles: [:media]}], "has no bridge with the role :gateway"},
           {:bridges, [{:local, roles: [:voice]}],
-           "is [:voice]; it may be roles, each once, of [:gateway, :media, :http]"},
-          {:bridges, [{:local, weight: 0}], "has a weight: that is 0; it may be an integer from 1 to 100"},
+           ":local has roles: that are [:voice]; they may be some of [:gateway, :media, :http], each once"},
+          {:bridges, [{:local, weight: 0}], ":local has a weight: that is 0; it may be an integer from 1 to 100"},
           {:bridges, [{:local, wait: 2}],
-           "is [wait: 2]; it may be options of a bridge, of which there are roles:, weight:, url:, web:, udp:, public_addresses:"},
+           ":local has options that are [wait: 2]; they may be roles:, weight:, url:, web:, udp:, public_addresses:"},
           {:bridges, [{:local, web: [connections: 2]}],
-           "is [connections: 2]; it may be a keyword list of ip, port, tls as web:"},
-          {:bridges, [{:local, udp: [port: -1]}], "has udp: [port:] that is -1; it may be an integer from 0 to 65535"},
+           ":local has a web: that is [connections: 2]; it may be a keyword list of ip, port, tls"},
+          {:bridges, [{:local, udp: [port: -1]}],
+           ":local has udp: [port:] that is -1; it may be an integer from 0 to 65535"},
           {:bridges, [{:local, roles: [:gateway, :http], weight: 2}, {:node, :m@h, roles: [:media]}],
            "gives :local options that are for the role :media"},
           {:bridge_media_workers, 0, "is 0; it may be an integer from 1 to 64"},
           {:bridge_restart, {0, 5},
            "is {0, 5}; it may be {first, longest}, two positive integers, the second not smaller than the first"},
-          {:web, 4001, "is 4001; it may be a keyword list"}
+          {:web, 4001, "is 4001; it may be a keyword list"},
+          # Where a group belongs, what there is may have a secret in it.
+          {:portal, %{key: "hunter2"}, "is a map (not shown); it may be a keyword list"},
+          {:portal, [[key: "hunter2"]], "is a list (not shown); it may be a keyword list"},
+          {:portal, ~c"hunter2", "is a list (not shown); it may be a keyword list"},
+          {:accounts, "hunter2", "is a string (not shown); it may be a keyword list"},
+          {:web, {:secret, "hunter2"}, "is a tuple (not shown); it may be a keyword list"}
         ] do
       assert {^key, ^wrong} = problem([{:token, @token}, {key, value}])
     end

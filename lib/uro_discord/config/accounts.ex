@@ -322,5 +322,5 @@ defmodule UroDiscord.Config.Accounts do
     end)
   end
 
-  defp schedule(value), do: is_not(value, "a keyword list")
+  defp schedule(value), do: is_no_list(value)
 end

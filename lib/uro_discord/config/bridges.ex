@@ -4,6 +4,7 @@ defmodule UroDiscord.Config.Bridges do
 
   import UroDiscord.Config.Checks, only: [integer: 2, is_not: 2]
   alias UroDiscord.Config.{Portal, Web}
+  alias UroDiscord.Error
 
   @roles [:gateway, :media, :http]
   # This belongs to one bridge.
@@ -47,7 +48,7 @@ defmodule UroDiscord.Config.Bridges do
           {:error, "names #{inspect(twice)} twice"}
 
         twice = twice_role(bridges) ->
-          {:error, "has two bridges with the role #{inspect(twice)}"}
+          {:error, "has two bridges with the role #{inspect(twice)}: give each its roles:"}
 
         missing = Enum.find(@roles, &(having(bridges, &1) == [])) ->
           missing(missing)
@@ -118,13 +119,17 @@ defmodule UroDiscord.Config.Bridges do
 
   defp one(:local), do: one({:local, []})
   defp one({:node, name}), do: one({:node, name, []})
-  defp one({:local, options}), do: with({:ok, options} <- options(options), do: {:ok, bridge(:local, nil, options)})
-
-  defp one({:node, name, options}) do
-    with :ok <- name(name), {:ok, options} <- options(options), do: {:ok, bridge(name, name, options)}
-  end
+  defp one({:local, options}), do: one(:local, nil, options)
+  defp one({:node, name, options}), do: with(:ok <- name(name), do: one(name, name, options))
 
   defp one(other), do: is_not(other, "a bridge")
+
+  defp one(name, node, options) do
+    case options(options) do
+      {:ok, options} -> {:ok, bridge(name, node, options)}
+      {:error, wrong} -> {:error, "#{inspect(name)} #{wrong}"}
+    end
+  end
 
   defp bridge(name, node, options) do
     Map.merge(
@@ -145,7 +150,9 @@ defmodule UroDiscord.Config.Bridges do
   defp options(options) do
     if is_list(options) and Keyword.keyword?(options) and Keyword.keys(options) -- @options == [],
       do: checked(options, %{}),
-      else: is_not(options, "options of a bridge, of which there are #{Enum.map_join(@options, ", ", &"#{&1}:")}")
+      else:
+        {:error,
+         "has options that are #{Error.short(options)}; they may be #{Enum.map_join(@options, ", ", &"#{&1}:")}"}
   end
 
   defp checked([], checked), do: {:ok, checked}
@@ -175,7 +182,7 @@ defmodule UroDiscord.Config.Bridges do
         end
       end)
     else
-      is_not(given, "a keyword list of #{Enum.join(keys, ", ")} as #{name}:")
+      named(name, is_not(given, "a keyword list of #{Enum.join(keys, ", ")}"))
     end
   end
 
@@ -188,8 +195,11 @@ defmodule UroDiscord.Config.Bridges do
   defp named(name, {:error, wrong}), do: {:error, "has a #{name}: that #{wrong}"}
 
   defp known([_ | _] = roles) do
-    if roles -- @roles == [], do: {:ok, roles}, else: is_not(roles, "roles, each once, of #{inspect(@roles)}")
+    if roles -- @roles == [],
+      do: {:ok, roles},
+      else: {:error, "has roles: that are #{Error.short(roles)}; they may be some of #{inspect(@roles)}, each once"}
   end
 
-  defp known(other), do: is_not(other, "a list of #{inspect(@roles)}")
+  defp known(other),
+    do: {:error, "has roles: that are #{Error.short(other)}; they may be a list of some of #{inspect(@roles)}"}
 end

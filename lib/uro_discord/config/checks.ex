@@ -248,7 +248,7 @@ defmodule UroDiscord.Config.Checks do
 
       with {:error, wrong} <- result, do: {:error, "#{inspect(value[key])}: #{wrong}"}
     else
-      is_not(value, "a keyword list")
+      is_no_list(value)
     end
   end
 
@@ -278,4 +278,29 @@ defmodule UroDiscord.Config.Checks do
 
   @spec is_not(term(), String.t()) :: {:error, String.t()}
   def is_not(value, allowed), do: {:error, Error.may_be(value, allowed)}
+
+  @doc """
+  The same of what stands where a keyword list belongs. Where texts are in it one of them may be a secret, and none is shown.
+
+      iex> UroDiscord.Config.Checks.is_no_list(%{client_secret: "hunter2"})
+      {:error, "is a map (not shown); it may be a keyword list"}
+      iex> UroDiscord.Config.Checks.is_no_list(4001)
+      {:error, "is 4001; it may be a keyword list"}
+  """
+  @spec is_no_list(term(), String.t()) :: {:error, String.t()}
+  def is_no_list(value, allowed \\ "a keyword list") do
+    if plain?(value),
+      do: is_not(value, allowed),
+      else: {:error, "is #{kind(value)} (not shown); it may be #{allowed}"}
+  end
+
+  # A list of numbers may be a text, too.
+  defp plain?(value) when is_list(value), do: Enum.all?(value, &(plain?(&1) and not is_integer(&1)))
+  defp plain?(value), do: is_atom(value) or is_number(value)
+
+  defp kind(value) when is_binary(value), do: "a string"
+  defp kind(value) when is_map(value), do: "a map"
+  defp kind(value) when is_tuple(value), do: "a tuple"
+  defp kind(value) when is_list(value), do: "a list"
+  defp kind(_value), do: "a term"
 end

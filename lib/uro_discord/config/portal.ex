@@ -237,7 +237,8 @@ defmodule UroDiscord.Config.Portal do
   defp keys(_value), do: {:error, "is not a list (not shown)"}
 
   defp clips(false), do: {:ok, false}
-  defp clips(value), do: integer(value, 5..60)
+  defp clips(value) when value in 5..60, do: {:ok, value}
+  defp clips(value), do: is_not(value, "false, or an integer from 5 to 60")
 
   defp ips(value) when is_binary(value), do: ips([value])
   defp ips([_ | _] = value), do: each(value, &ip/1)

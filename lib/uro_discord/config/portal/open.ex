@@ -37,7 +37,7 @@ defmodule UroDiscord.Config.Portal.Open do
 
   @spec check(term()) :: {:ok, [t()]} | {:error, String.t()}
   def check([{key, _value} | _] = value) when is_atom(key),
-    do: is_not(value, "a list of portals: put one more pair of brackets around this one")
+    do: is_no_list(value, "a list of portals: put one more pair of brackets around this one")
 
   def check(value) when is_list(value) and length(value) <= @most do
     with {:ok, portals} <- each(value, &portal/1) do
@@ -51,7 +51,7 @@ defmodule UroDiscord.Config.Portal.Open do
   end
 
   def check(value) when is_list(value), do: {:error, "has #{length(value)}"}
-  def check(value), do: is_not(value, "a list")
+  def check(value), do: is_no_list(value, "a list")
 
   defp portal(given) do
     with true <- Keyword.keyword?(given),
@@ -61,7 +61,7 @@ defmodule UroDiscord.Config.Portal.Open do
          do: {:ok, %{portal | world: portal.world && to_string(portal.world)}},
          else:
            (
-             false -> is_not(given, "a keyword list of #{Enum.join(@fields, ", ")}")
+             false -> is_no_list(given, "a keyword list of #{Enum.join(@fields, ", ")}")
              [unknown | _] -> {:error, "#{inspect(unknown)} is none of #{Enum.join(@fields, ", ")}"}
              {:error, wrong} -> {:error, wrong}
            )
