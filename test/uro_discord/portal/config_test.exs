@@ -115,7 +115,7 @@ defmodule UroDiscord.Portal.ConfigTest do
           {[key: @key, open: [[id: "lobby", chanel: :lobby]]], "portal.open",
            ":chanel is none of id, channel, world, when, bots"},
           {[key: @key, open: [id: "a", channel: :lobby]], "portal.open",
-           ~s(is a list (not shown); it may be a list of portals: put one more pair of brackets around this one)},
+           "is a list (not shown); it may be a list of portals: put one more pair of brackets around this one"},
           {[key: @key, open: [[id: "a", channel: :lobby], [id: "a", channel: other]]], "portal.open",
            ~s("a" is there twice)},
           {[key: @key, open: [[id: "a", channel: :lobby], [id: "b", channel: @lobby]]], "portal.open",
