@@ -52,8 +52,8 @@ let shownAt = null;
 let drawnAt = null;
 let soundOn = false;
 let codecs = [];
-/** Of what kind the picture is that is on air, as the portal calls it; null: nobody shows one. */
-let air = null;
+/** Of what kind the picture is that is on air, as the portal calls it; null: nobody shows one; undefined: it has not said so yet. */
+let air;
 
 const people = new People();
 const sound = new Sound();
@@ -89,8 +89,9 @@ function show(next, error = '', again = next === 'lost') {
   $('again').hidden = !again;
 }
 
-/** A picture was shown. */
+/** A picture was shown. Of whoever has gone, one may come late. */
 function seen() {
+  if (air === null) return;
   shownAt = performance.now();
   if (['connecting', 'waiting', 'still', 'lost'].includes(state)) show('live');
 }
@@ -124,7 +125,7 @@ function heard(what, value) {
   switch (what) {
     case 'open':
       losses = 0;
-      air = null;
+      air = undefined;
       picture.flush();
       sound.flush();
       if (document.hidden) socket.say({ op: 'pause' });
@@ -223,7 +224,7 @@ function stop() {
   socket = null;
   whep?.end();
   whep = null;
-  air = null;
+  air = undefined;
   losses = 0;
   picture.flush();
   sound.flush();

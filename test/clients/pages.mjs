@@ -58,22 +58,22 @@ const settle = async (of, test, argument) => {
 const state = (page, wanted) => settle(page, (it) => document.body.dataset.state === it, wanted);
 
 /** A whole picture, which needs no encoder of this browser's. */
-let jpeg = null;
-async function picture(page) {
-  jpeg ??= Buffer.from(await page.evaluate(async () => {
-    const canvas = new OffscreenCanvas(640, 360);
+const jpegs = {};
+async function picture(page, width = 640) {
+  jpegs[width] ??= Buffer.from(await page.evaluate(async (wide) => {
+    const canvas = new OffscreenCanvas(wide, 360);
     const context = canvas.getContext('2d');
     for (const [colour, y, height] of [['#6ea8d8', 0, 200], ['#3d6b35', 200, 160]]) {
       context.fillStyle = colour;
-      context.fillRect(0, y, 640, height);
+      context.fillRect(0, y, wide, height);
     }
     const bytes = new Uint8Array(await (await canvas.convertToBlob({ type: 'image/jpeg' })).arrayBuffer());
     return [...bytes];
-  }));
+  }, width));
   const header = Buffer.alloc(12);
   header.writeUInt8(3, 0);
   header.writeUInt8(1, 1);
-  return Buffer.concat([header, jpeg]);
+  return Buffer.concat([header, jpegs[width]]);
 }
 
 /** A portal's side of World TV's WebSocket. `says(said, page's message)` answers; what it knows of the page is in it. */
@@ -132,9 +132,21 @@ const far = await (await browser.newContext()).newPage();
 await far.goto('about:blank');
 await far.evaluate(() => {
   globalThis.peers = [];
-  globalThis.answer = async (sdp) => {
+  globalThis.camera = () => {
+    const canvas = document.createElement('canvas');
+    const context = canvas.getContext('2d');
+    const stream = canvas.captureStream(30);
+    setInterval(() => {
+      context.fillStyle = `rgb(${Date.now() % 100} 200 80)`;
+      context.fillRect(0, 0, canvas.width, canvas.height);
+    }, 30);
+    return stream;
+  };
+  globalThis.answer = async (sdp, shows = false) => {
     const peer = new RTCPeerConnection();
     globalThis.peers.push(peer);
+    const stream = shows && globalThis.camera();
+    if (stream) peer.addTrack(stream.getVideoTracks()[0], stream);
     peer.ondatachannel = ({ channel }) => {
       globalThis.control = channel;
       channel.onmessage = ({ data }) => {
@@ -212,6 +224,32 @@ async function watched() {
   return { page, tv };
 }
 
+/** What colours are on the screen where the picture is; undoes no cover, as people cannot. */
+async function colours(page) {
+  const png = await page.locator('#stage').screenshot();
+  return far.evaluate(async (base64) => {
+    const bitmap = await createImageBitmap(await (await fetch(`data:image/png;base64,${base64}`)).blob());
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
+    context.drawImage(bitmap, 0, 0);
+    // Left of the words.
+    return [0.3, 0.5, 0.8].map((part) => `${[...context.getImageData(8, part * bitmap.height, 1, 1).data].slice(0, 3)}`);
+  }, png.toString('base64'));
+}
+
+/** The camera has gone, and this is what is wrong then. */
+async function gone(page, tv, late) {
+  const wrong = [];
+  if ((await colours(page)).every((it) => it === '0,0,0')) wrong.push('no picture was seen before');
+  tv.say({ op: 'air', picture: null });
+  await state(page, 'waiting');
+  await late();
+  const seen = await page.evaluate(() => document.body.dataset.state);
+  if (seen !== 'waiting') wrong.push(`it is ${seen}`);
+  const shown = await colours(page);
+  if (shown.some((it) => it !== '0,0,0')) wrong.push(`there is ${shown}`);
+  return wrong;
+}
+
 async function sharing(more) {
   const page = await open(SHARE, more);
   await page.click('#camera');
@@ -280,6 +318,14 @@ const STATES = {
     const { page } = await live();
     await state(page, 'still');
     return [page, 'The picture stands still. It goes on by itself.'];
+  },
+  'tv-gone': async () => {
+    const { page, tv } = await live();
+    tv.say({ op: 'air', picture: null });
+    await state(page, 'waiting');
+    tv.socket.send(await picture(page, 320));
+    await settle(page, () => document.getElementById('canvas').width === 320);
+    return [page, 'Nobody shows a picture of the world just now.'];
   },
   'tv-lost': async () => {
     const { page, tv } = await live();
@@ -525,6 +571,31 @@ const DEEDS = {
     asked.push(tv.hellos[1]?.video);
     await settle(page, () => document.getElementById('state').textContent.startsWith('The picture is H.264 video'));
     return [page, JSON.stringify(asked) === '[["H264","VP8","JPEG"],["VP8","JPEG"]]' ? [] : [`it asked for ${JSON.stringify(asked)}`]];
+  },
+  'whoever has gone is seen no more, though a frame comes late, by WebSocket': async () => {
+    const { page, tv } = await live();
+    const wrong = await gone(page, tv, async () => {
+      tv.socket.send(await picture(page, 320));
+      await settle(page, () => document.getElementById('canvas').width === 320);
+    });
+    tv.say({ op: 'air', picture: 'JPEG' });
+    tv.socket.send(await picture(page));
+    await state(page, 'live');
+    return [page, wrong];
+  },
+  'whoever has gone is seen no more, though frames come late, by WebRTC': async () => {
+    const tv = new Portal('VP8');
+    const offer = async (request) => ({ ...await HTTP.offer(request), body: await far.evaluate((sdp) => globalThis.answer(sdp, true), request.postData()) });
+    const page = await open(`/portal/lobby/tv/#${token()}`, { tv, http: { offer } });
+    await state(page, 'live');
+    const frames = () => page.evaluate(() => document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames);
+    const wrong = await gone(page, tv, async () => {
+      const before = await frames();
+      await settle(page, (till) => document.getElementById('video').getVideoPlaybackQuality().totalVideoFrames > till, before + 15);
+    });
+    tv.say({ op: 'air', picture: 'VP8' });
+    await state(page, 'live');
+    return [page, wrong];
   },
   'a screen reader is not told of everybody who speaks': async () => {
     const { page, tv } = await watched();
