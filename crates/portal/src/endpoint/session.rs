@@ -56,7 +56,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
         until: until(&claims),
         claims,
         kind,
-        _permit: permit,
+        _permit: Some(permit),
     };
     let joined = ask(shared, &link, |reply| Command::Join {
         link: link.clone(),

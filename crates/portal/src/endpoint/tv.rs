@@ -16,7 +16,7 @@ use super::request::bearer;
 use super::session::{ask, name, until};
 use super::{Answer, ClientAddress, Held};
 use crate::rate::Rate;
-use crate::server::{Command, Heard, Kind, Left, Line, PeerInfo, Refused, Shared};
+use crate::server::{Command, Heard, Kind, Left, Line, PeerInfo, Permit, Refused, Shared};
 use crate::token::TokenError;
 use crate::tv::message::{FromPage, Hello, LARGEST, Said, ToPage};
 
@@ -67,14 +67,15 @@ pub(super) async fn get(shared: &Arc<Shared>, id: String, request: Request) -> A
         .on_upgrade(move |socket| async move {
             let (mut sink, mut stream) = socket.split();
             let came = come(&shared, id, address.map(|it| it.0), &mut stream).await;
-            let end = match came {
-                Ok(line) => {
+            // Its place is taken until its socket is gone, which may be later than its session's end.
+            let (end, _place) = match came {
+                Ok((line, permit)) => {
                     let _held = held.map(|held| (held.0)());
                     let end = converse(&line, &mut sink, &mut stream).await;
                     line.hear(Heard::Gone);
-                    end
+                    (end, Some(permit))
                 }
-                Err(refusal) => End::Refused(refusal),
+                Err(refusal) => (End::Refused(refusal), None),
             };
             // Who does not listen to the last words has gone.
             let _ = timeout(FAREWELL, farewell(&mut sink, &mut stream, &end)).await;
@@ -88,7 +89,7 @@ async fn come(
     id: String,
     address: Option<IpAddr>,
     stream: &mut Stream,
-) -> Result<Arc<Line>, Refusal> {
+) -> Result<(Arc<Line>, Permit), Refusal> {
     let none = |why: &str| Refusal::Hello(why.to_owned());
     let first = timeout(HELLO, stream.next()).await;
     let text = match first {
@@ -112,7 +113,7 @@ async fn come(
         until: until(&claims),
         claims,
         kind: Kind::Tv,
-        _permit: permit,
+        _permit: None,
     };
     let joined = ask(shared, &link, |reply| Command::Watch {
         link: link.clone(),
@@ -125,7 +126,7 @@ async fn come(
     })
     .await?;
     match joined {
-        Ok(()) => Ok(line),
+        Ok(()) => Ok((line, permit)),
         Err(Refused::Closed) => Err(Refusal::NoPortal),
         Err(Refused::Offer(_) | Refused::Stopped | Refused::Panic) => Err(Refusal::Internal),
     }
@@ -178,7 +179,8 @@ async fn write(line: &Line, sink: &mut Sink) -> End {
             },
             _ = pings.tick() => Message::Ping(Default::default()),
         };
-        match timeout(UNREAD, sink.send(message)).await {
+        let patience = if line.is_over() { FAREWELL } else { UNREAD };
+        match timeout(patience, sink.send(message)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Gone,
             Err(_) => return End::Session(Left::Stuck),

@@ -146,7 +146,7 @@ pub(super) fn scripted(
         until: None,
         claims,
         kind: Kind::Peer,
-        _permit: permit.ok()?,
+        _permit: Some(permit.ok()?),
     };
     let paths = PeerPaths::new("password");
     let peer = Connection::Rtc(Box::new(peer));

@@ -10,8 +10,8 @@ use super::media::Wake;
 use super::session::Left;
 use crate::tv::message::{FromPage, ToPage};
 
-/// Bytes that wait for the socket. The picture stops long before; a page for which so much waits does not read.
-const BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that wait for the socket: a frame has 2 MiB at most. The picture stops long before; a page for which so much waits does not read.
+const BYTES: usize = 4 * 1024 * 1024;
 
 /// Messages that wait, both ways.
 const TO_PAGE: usize = 4_096;
@@ -41,6 +41,8 @@ pub(crate) struct Line {
 struct State {
     to_page: VecDeque<ToPage>,
     bytes: usize,
+    /// Frames that the socket has taken.
+    frames: u64,
     from_page: VecDeque<Heard>,
     gone: bool,
     ended: Option<Left>,
@@ -52,6 +54,9 @@ impl State {
             return self.ended.map(Err);
         };
         self.bytes = self.bytes.saturating_sub(message.len());
+        if matches!(message, ToPage::Frame(_)) {
+            self.frames = self.frames.saturating_add(1);
+        }
         Some(Ok(message))
     }
 }
@@ -83,6 +88,14 @@ impl Line {
     /// The page says something. Whether there was room for it: who says so much that there is none does not want to be heard.
     pub(crate) fn hear(self: &Arc<Self>, heard: Heard) -> bool {
         let mut state = self.state();
+        let heard = match heard {
+            // A page that has more than it was sent would be sent ever more.
+            Heard::Said(FromPage::Ack { count }) => {
+                let count = count.min(state.frames);
+                Heard::Said(FromPage::Ack { count })
+            }
+            heard => heard,
+        };
         if heard == Heard::Gone {
             state.gone = true;
         } else if state.from_page.len() >= FROM_PAGE {
@@ -118,10 +131,20 @@ impl Line {
         true
     }
 
-    /// Nothing comes after what is there. The first reason counts.
+    /// Nothing comes after the words that are there; frames that wait are of no use any more, and would hold memory for as long as the socket
+    /// takes. The first reason counts.
     pub(super) fn end(&self, why: Left) {
-        self.state().ended.get_or_insert(why);
+        let mut state = self.state();
+        state.ended.get_or_insert(why);
+        state.to_page.retain(|it| matches!(it, ToPage::Text(_)));
+        state.bytes = state.to_page.iter().map(ToPage::len).sum();
+        drop(state);
         self.pushed.notify_one();
+    }
+
+    /// Whether the session has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().ended.is_some()
     }
 
     /// The next message for the page, for the only one who asks; or why there is none any more.
@@ -148,11 +171,35 @@ mod tests {
     #[tokio::test]
     async fn what_was_said_before_the_end_is_sent() {
         let line = line();
+        assert!(line.push(ToPage::Frame(Bytes::from_static(b"a picture"))));
         assert!(line.push(ToPage::Text("last".into())));
+        assert!(!line.is_over());
         line.end(Left::Stuck);
         drop(LoopEnd(line.clone()));
         assert_eq!(line.next().await, Ok(ToPage::Text("last".into())));
         assert_eq!(line.next().await, Err(Left::Stuck));
+        assert!(line.is_over());
+        assert_eq!(line.state().bytes, 0);
+    }
+
+    #[tokio::test]
+    async fn a_page_has_no_more_frames_than_its_socket_took() {
+        let line = line();
+        let frame = ToPage::Frame(Bytes::from_static(b"a picture"));
+        let heard = |count| {
+            assert!(line.hear(Heard::Said(FromPage::Ack { count })));
+            line.heard()
+        };
+        let counted = |count| Some(Heard::Said(FromPage::Ack { count }));
+        for _ in 0..3 {
+            assert!(line.push(frame.clone()) && line.push(ToPage::Text("x".into())));
+        }
+        assert_eq!(heard(u64::MAX), counted(0));
+        for _ in 0..4 {
+            line.next().await.unwrap();
+        }
+        assert_eq!(heard(1), counted(1));
+        assert_eq!(heard(3), counted(2));
     }
 
     #[tokio::test]

@@ -35,7 +35,7 @@ use crate::clip::{Clip, NoClip};
 use crate::peer::{Identity, PeerError};
 use crate::room::Options;
 use crate::token::Keys;
-pub(crate) use admission::{Admission, Full};
+pub(crate) use admission::{Admission, Full, Permit};
 pub use config::{BindError, Endpoint, Limits};
 pub use counters::Counters;
 use counters::{Counts, count};

@@ -108,8 +108,8 @@ pub(crate) struct PeerInfo {
     pub(crate) kind: Kind,
     /// When it is to go, whatever it does then.
     pub(crate) until: Option<Instant>,
-    /// Its place among those that are counted, until it goes.
-    pub(crate) _permit: Permit,
+    /// Its place among those that are counted, until it goes; none of a page, whose socket has it.
+    pub(crate) _permit: Option<Permit>,
 }
 
 pub(super) struct Session {
