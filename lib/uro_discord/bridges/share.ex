@@ -5,7 +5,7 @@ defmodule UroDiscord.Bridges.Share do
 
   alias UroDiscord.Config.Bridges
 
-  @for_each ["voice", "portals", "elsewhere"]
+  @for_each ["voice", "portals"]
 
   # What bridges before this version of the protocol do not know.
   @apart 5
@@ -51,6 +51,12 @@ defmodule UroDiscord.Bridges.Share do
 
   defp share("voice_states", %{"states" => states} = value, %{name: name}),
     do: %{value | "states" => for({of, state} <- states, of != name, do: state)}
+
+  # Where all are found, and which bridge's they are.
+  defp share("elsewhere", %{} = found, %{name: name}) do
+    others = for {id, {of, url}} <- found, of != name, into: %{}, do: {id, url}
+    if others != %{}, do: others
+  end
 
   defp share("http", %{} = http, %{web: web, roles: roles}) do
     http = Enum.reduce(web, http, &web/2)

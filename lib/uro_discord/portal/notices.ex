@@ -40,7 +40,14 @@ defmodule UroDiscord.Portal.Notices do
   # What another node has done in the meantime is in the store.
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, step(state)}
   def handle_info({:uro_discord, :status, _other}, state), do: {:noreply, state}
-  def handle_info({:uro_discord, :portal_rows, :changed}, state), do: {:noreply, step(state)}
+
+  # One look at all of them serves all the changes that are waiting.
+  def handle_info({:uro_discord, :portal_rows, :changed}, state) do
+    drain()
+    {:noreply, step(state)}
+  end
+
+  defp drain, do: receive(do: ({:uro_discord, :portal_rows, :changed} -> drain()), after: (0 -> :ok))
 
   defp step(state) do
     with true <- Leader.held?(),
@@ -90,6 +97,11 @@ defmodule UroDiscord.Portal.Notices do
 
   defp bring(:nothing, _id, _wanted, nil, _runtime), do: :ok
   defp bring(:nothing, _id, _wanted, kept, runtime), do: Kept.delete(kept, runtime)
+
+  # It says so already: of a thousand portals the store is not asked about each one whenever one of them is opened.
+  defp bring(what, _id, %{channel_id: at, hash: hash}, %{channel_id: at, hash: hash, message_id: message}, _runtime)
+       when what in [:open, :resting] and message != nil,
+       do: :ok
 
   defp bring(:open, id, wanted, _kept, runtime) do
     if wanted.world != nil and Shards.source_status() == :starting, do: :wait, else: keep(id, wanted, runtime)

@@ -40,7 +40,7 @@ defmodule UroDiscord.Portal.Rooms do
   @spec summaries() :: [map()]
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
-  # `told`: what of each was told, and to which bridge. `shares`: what each bridge was told. `still`: how often the board shows their pictures, in ms; nil: it
+  # `told`: what of each was told, and to which bridge. `shares`: what each bridge was told. `found`: where each is found. `still`: how often the board shows their pictures, in ms; nil: it
   # shows none. `video?`: whether the picture on air goes to Discord's voice server. `clips`: of how many seconds clips may be made; false: of none.
   @impl true
   def init(config) do
@@ -59,11 +59,12 @@ defmodule UroDiscord.Portal.Rooms do
        rooms: rooms,
        told: nil,
        shares: %{},
+       found: nil,
+       urls: Map.new(bridges, &{&1.name, &1.url}),
        media: media,
        still: still(config.board),
        video?: video?,
-       clips: config.portal.clips,
-       config: config
+       clips: config.portal.clips
      })}
   end
 
@@ -288,38 +289,28 @@ defmodule UroDiscord.Portal.Rooms do
     state |> state_all(told) |> judge_all()
   end
 
-  # What has changed of one.
+  # What has changed of one. The others' are left as they are: of ten thousand portals that is most of the work.
   defp restate(state, id) do
-    case state.told do
-      %{^id => {name, _before}} -> state_all(state, %{state.told | id => {name, wanted(state.rooms[id], state)}})
-      _ -> state
-    end
+    with %{^id => {name, before}} <- state.told,
+         wanted when wanted != before <- wanted(state.rooms[id], state),
+         do: state_share(%{state | told: %{state.told | id => {name, wanted}}}, name),
+         else: (_same_or_not_told -> state)
   end
 
   defp state_all(%{told: told} = state, told), do: state
 
-  # Each bridge its own; and where those are that others have, for whoever asks there.
+  # Each bridge its own; and where they are, for whoever asks another bridge.
   defp state_all(state, told) do
-    shares =
-      for bridge <- state.config.bridges, into: %{} do
-        open = for {_id, {name, wanted}} <- Enum.sort(told), name == bridge.name, do: wanted
-        {bridge.name, {open, elsewhere(told, bridge.name, state.config)}}
-      end
-
-    for {name, {open, elsewhere} = share} <- shares, state.shares[name] != share do
-      Desired.put({"portals", name}, if(open != [], do: %{"open" => open}))
-      Desired.put({"elsewhere", name}, if(elsewhere != %{}, do: elsewhere))
-    end
-
-    %{state | told: told, shares: shares}
+    state = Enum.reduce(state.urls, %{state | told: told}, fn {name, _url}, state -> state_share(state, name) end)
+    found = for {id, {name, _wanted}} <- told, url = state.urls[name], into: %{}, do: {id, {name, url}}
+    if state.found != found, do: Desired.put("elsewhere", if(found != %{}, do: found))
+    %{state | found: found}
   end
 
-  defp elsewhere(told, name, config) do
-    for {id, {other, _wanted}} <- told,
-        other != name,
-        %{url: url} when url != nil <- [Enum.find(config.bridges, &(&1.name == other))],
-        into: %{},
-        do: {id, url}
+  defp state_share(state, name) do
+    open = for({id, {^name, wanted}} <- state.told, do: {id, wanted}) |> Enum.sort() |> Enum.map(&elem(&1, 1))
+    if state.shares[name] != open, do: Desired.put({"portals", name}, if(open != [], do: %{"open" => open}))
+    put_in(state.shares[name], open)
   end
 
   defp wanted(%{row: row} = room, state) do

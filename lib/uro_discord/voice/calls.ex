@@ -24,21 +24,22 @@ defmodule UroDiscord.Voice.Calls do
   @typedoc "A portal that wants its guild's voice session, with video or without. Another attempt is another wish, as when the host joins again."
   @type hold :: %{id: String.t(), channel_id: Snowflake.t(), attempt: term(), video?: boolean()}
 
-  @doc "All the channels that portals hold, by guild. A fact of `UroDiscord.Runtime`, so it holds also while this process is not there."
+  @doc "All the channels that portals hold, by guild. Each is a fact of `UroDiscord.Runtime`, so it holds also while this process is not there."
   @spec hold(%{Snowflake.t() => hold()}) :: :ok
   def hold(holds) do
-    :ok = Runtime.put(:voice_holds, holds)
+    for {guild_id, _hold} <- holds(), not is_map_key(holds, guild_id), do: :ok = Runtime.delete({:voice_hold, guild_id})
+    for {guild_id, hold} <- holds, do: :ok = Runtime.put({:voice_hold, guild_id}, hold)
     GenServer.cast(__MODULE__, :held)
   end
 
   @doc "How the call of a portal's guild is; `{:taken, channel_id}` while the host wants another channel there. Waits for nobody."
   @spec held(Snowflake.t()) :: {:ok, Voice.status()} | {:taken, Snowflake.t()} | :none
   def held(guild_id) do
-    case {Runtime.lookup({:voice, guild_id}), Map.fetch(holds(), guild_id)} do
+    case {Runtime.lookup({:voice, guild_id}), Runtime.lookup({:voice_hold, guild_id})} do
       {nil, _hold} -> :none
-      {call, {:ok, hold}} -> if taken?(call, hold), do: {:taken, call.channel_id}, else: {:ok, call.status}
-      {%{host?: true} = call, :error} -> {:taken, call.channel_id}
-      {_call, :error} -> :none
+      {%{host?: true} = call, nil} -> {:taken, call.channel_id}
+      {_call, nil} -> :none
+      {call, hold} -> if taken?(call, hold), do: {:taken, call.channel_id}, else: {:ok, call.status}
     end
   end
 
@@ -52,7 +53,7 @@ defmodule UroDiscord.Voice.Calls do
     bridges = for bridge <- Bridges.having(config.bridges, :media), do: bridge.name
     tls? = config.gateway_url == nil or String.starts_with?(config.gateway_url, "wss:")
     bridges = %{names: bridges, apart?: Bridges.apart?(config.bridges), tls?: tls?}
-    state = %{bot_id: bot_id, bridges: bridges, calls: Runtime.all(:voice), attempts: attempts, left: left}
+    state = %{bot_id: bot_id, bridges: bridges, calls: Runtime.all(:voice), attempts: attempts, left: left, told: %{}}
     {:ok, state |> resume() |> share() |> desire()}
   end
 
@@ -215,10 +216,11 @@ defmodule UroDiscord.Voice.Calls do
   defp taken?(%{host?: true, asked: asked}, hold), do: asked != hold.channel_id
   defp taken?(_call, _hold), do: false
 
-  defp holds, do: Runtime.lookup(:voice_holds) || %{}
+  # All of them: of one guild that one is looked up, since each is asked for whenever anything of its portal is said.
+  defp holds, do: Runtime.all(:voice_hold)
 
   defp elsewhere(guild_id, channel_id) do
-    with %{^guild_id => hold} <- holds(),
+    with %{} = hold <- Runtime.lookup({:voice_hold, guild_id}),
          true <- hold.channel_id != channel_id,
          do: conflict("portal #{hold.id} holds the bot in channel #{hold.channel_id} of this server: close it first"),
          else: (_ -> nil)
@@ -317,14 +319,16 @@ defmodule UroDiscord.Voice.Calls do
     placed = Placement.place(:voice, guilds)
     if state.bridges.apart?, do: Placement.left(Map.keys(state.left))
 
-    for name <- state.bridges.names do
-      of_its = Map.filter(state.calls, fn {guild_id, _call} -> placed[guild_id] == name end)
-      # Where calls may be elsewhere, a bridge says of those that it has when it is told that none is wanted.
-      wanted? = held? and (state.bridges.apart? or {of_its, state.left} != {%{}, %{}})
-      Desired.put({"voice", name}, if(wanted?, do: wanted(state, of_its)))
-    end
+    told =
+      for name <- state.bridges.names, into: %{} do
+        of_its = Map.filter(state.calls, fn {guild_id, _call} -> placed[guild_id] == name end)
+        # Where calls may be elsewhere, a bridge says of those that it has when it is told that none is wanted.
+        wanted? = held? and (state.bridges.apart? or {of_its, state.left} != {%{}, %{}})
+        {name, if(wanted?, do: wanted(state, of_its))}
+      end
 
-    state
+    for {name, wanted} <- told, Map.fetch(state.told, name) != {:ok, wanted}, do: Desired.put({"voice", name}, wanted)
+    %{state | told: told}
   end
 
   # Of a thousand that speak only the one of which something was said is written.
@@ -334,8 +338,6 @@ defmodule UroDiscord.Voice.Calls do
   end
 
   defp wanted(state, calls) do
-    holds = holds()
-
     channels =
       for {guild_id, call} <- calls do
         wish = %{
@@ -347,7 +349,9 @@ defmodule UroDiscord.Voice.Calls do
           "play" => call.play
         }
 
-        if call.held != nil and match?(%{video?: true}, holds[guild_id]), do: Map.put(wish, "video", true), else: wish
+        if call.held != nil and match?(%{video?: true}, Runtime.lookup({:voice_hold, guild_id})),
+          do: Map.put(wish, "video", true),
+          else: wish
       end
 
     voice = %{"user" => state.bot_id, "channels" => channels, "left" => Map.keys(state.left)}

@@ -27,7 +27,13 @@ defmodule UroDiscord.Shards.Board.Displays do
   def handle_continue(:show, state), do: {:noreply, show(state)}
 
   @impl true
-  def handle_info({:uro_discord, :portal_shown, _id}, state), do: {:noreply, show(state)}
+  # One look at all portals serves all the changes that are waiting.
+  def handle_info({:uro_discord, :portal_shown, _id}, state) do
+    drain()
+    {:noreply, show(state)}
+  end
+
+  defp drain, do: receive(do: ({:uro_discord, :portal_shown, _id} -> drain()), after: (0 -> :ok))
 
   defp show(%{registry: registry} = state) do
     spoken = for portal <- Portals.open(), spoken?(portal, state.spoken), do: portal.channel_id
