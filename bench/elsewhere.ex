@@ -7,9 +7,14 @@ defmodule Bench.Elsewhere do
   @doc "A bridge of its own name, which ends with this VM."
   def start! do
     name = :"bench-#{System.unique_integer([:positive])}@127.0.0.1"
+    {name, start!(name)}
+  end
+
+  @doc "One of this name."
+  def start!(name) do
     {:ok, [[port]]} = :init.get_argument(:erl_epmd_port)
     arguments = ["--node", "#{name}", "--uro", "127.0.0.1:#{port}", "--media-workers", "1"]
-    {name, RemoteBridge.start!(Atom.to_string(Node.get_cookie()), arguments)}
+    RemoteBridge.start!(Atom.to_string(Node.get_cookie()), arguments)
   end
 
   @doc "Says hello, when the bridge has."
@@ -22,12 +27,12 @@ defmodule Bench.Elsewhere do
   def say(transport, messages),
     do: Transport.send(transport, Enum.map(messages, &elem({:ok, _} = Protocol.encode(&1), 1)))
 
-  @doc "The next messages; it logs when it likes."
+  @doc "The next messages; it logs when it likes, and asks whether it may go on."
   def messages(transport, buffer) do
     receive do
       message ->
         with {:data, bytes} <- Transport.heard(transport, message),
-             {:ok, buffer, [_ | _] = said} <- Protocol.decode(buffer, bytes, [], &unless_log/2) do
+             {:ok, buffer, [_ | _] = said} <- Protocol.decode(buffer, bytes, [], &unless_aside/2) do
           {Enum.reverse(said), buffer}
         else
           {:ok, buffer, []} -> messages(transport, buffer)
@@ -39,7 +44,8 @@ defmodule Bench.Elsewhere do
     end
   end
 
-  defp unless_log(message, messages), do: if(elem(message, 0) == :log, do: messages, else: [message | messages])
+  defp unless_aside(message, messages),
+    do: if(elem(message, 0) in [:log, :renew], do: messages, else: [message | messages])
 
   @doc "Memory of this VM, in KiB, without what nobody holds any more."
   def memory do

@@ -106,14 +106,14 @@ defmodule Bench.Program do
   def cpu_us(before, later),
     do: later |> Enum.map(fn {thread, ns} -> ns - Map.get(before, thread, 0) end) |> Enum.sum() |> div(1_000)
 
-  @doc "The ms of CPU a second that this VM uses while `fun` runs, that these processes use, how many seconds it ran, and what it says."
+  @doc "The ms of CPU a second that this VM uses while `fun` runs, that each of these processes uses, how many seconds it ran, and what it says."
   def used(os_pids, fun) do
     all = [%{os_pid: System.pid()} | Enum.map(os_pids, &%{os_pid: &1})]
     {before, began} = {Enum.map(all, &cpu/1), System.monotonic_time(:microsecond)}
     answer = fun.()
     took = System.monotonic_time(:microsecond) - began
     [vm | others] = for {program, before} <- Enum.zip(all, before), do: cpu_us(before, cpu(program)) / took * 1_000
-    {vm, Enum.sum(others), took / 1.0e6, answer}
+    {vm, others, took / 1.0e6, answer}
   end
 
   defp first(text), do: text |> String.split() |> hd() |> String.to_integer()

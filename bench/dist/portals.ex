@@ -1,163 +1,229 @@
 defmodule Bench.Dist.Portals do
   @moduledoc """
-  What portals cost the VM that controls them while nobody is in them: their facts every 5 s, and a heartbeat a second of each bridge. Of UroDiscord one bridge has all portals
-  today; so several bridges are spoken to by processes that do what the owner of a bridge does, without what UroDiscord makes of the facts.
+  What portals cost the VM that controls them, and their bridges, while they are opened and while nobody is in them; and how long those of a bridge that is killed are away. UroDiscord has
+  the gateway on its own bridge, and portals on one bridge that runs elsewhere, and then on ten.
   """
 
   alias Bench.{Elsewhere, Program}
-  alias UroDiscord.Bridge.{Protocol, Transport}
-  alias UroDiscord.{DiscordSim, Portal, RemoteBridge}
+  alias UroDiscord.{Bridges, DiscordSim, FreePort, HttpClient, Portal, RemoteBridge}
 
   @key "of-this-bench-and-long-enough-for-it"
+  # On each bridge.
   @portals Bench.size(100, 3)
   @bridges Bench.size(10, 2)
+  @kills Bench.size(3, 1)
   @seconds Bench.size(20, 1)
+  # Discord takes so few commands of a shard in a minute that a thousand channels on one would measure that alone.
+  @shards Bench.size(32, 2)
+  @timeout 60_000
 
   def run do
     Bench.title(
-      "A bridge elsewhere: #{@portals} portals, and #{@bridges} bridges with as many each (#{@seconds} s, nobody in them)"
+      "A bridge elsewhere: #{@portals} portals on each of one bridge and of #{@bridges} (#{@seconds} s, nobody in them)"
     )
 
-    one()
-    several()
+    for count <- [1, @bridges], do: measure(count)
   end
 
-  defp one do
+  defp measure(count) do
     sim = DiscordSim.start!()
-    DiscordSim.post(sim, "/settings", %{rate_limit_factor: 1_000})
-    guilds = DiscordSim.post(sim, "/guilds", %{count: @portals, voice_channels: 1})
-    {name, bridge} = Elsewhere.start!()
+    DiscordSim.post(sim, "/settings", %{rate_limit_factor: 1_000, max_concurrency: @shards})
+    guilds = DiscordSim.post(sim, "/guilds", %{count: count * @portals, voice_channels: 1})
+    bridges = for _ <- 1..count, do: Elsewhere.start!()
+    {:ok, _} = UroDiscord.start_link(config(sim, bridges))
+    ready(bridges)
+    used("#{count} beside the gateway's, no portal", bridges, fn _vm -> [] end)
 
-    {:ok, _} =
-      UroDiscord.start_link(
-        DiscordSim.config(sim) ++
-          [
-            intents: [:guilds, :guild_voice_states],
-            bridges: [{:node, name}],
-            web: [port: 0],
-            portal: [key: @key, udp: [ip: "127.0.0.1", port: 0]]
-          ]
-      )
+    before = %{vm: Elsewhere.memory(), bridges: rss(bridges)}
+    :ok = UroDiscord.subscribe(:portal)
+    open(guilds, bridges)
+    portals = count * @portals
 
-    Connected.wait()
-    {vm, bridges, _seconds, :ok} = Program.used([bridge.os_pid], &wait/0)
+    used("  with #{portals} portals", bridges, fn vm ->
+      [
+        {"the VM", vm * 1_000 / portals, "us/s a portal"},
+        {"memory", max(Elsewhere.memory() - before.vm, 0.0) / portals, "KiB a portal"},
+        {"memory of the bridges", (rss(bridges) - before.bridges) / portals, "KiB a portal"}
+      ]
+    end)
 
-    Bench.row("UroDiscord, one bridge, no portal", [
-      {"CPU of the VM", vm, "ms/s"},
-      {"CPU of the bridge", bridges, "ms/s"}
-    ])
+    bridges =
+      if count > 1, do: Enum.reduce(1..@kills, bridges, fn n, bridges -> kill(bridges, n - 1) end), else: bridges
 
-    before = Elsewhere.memory()
-    for %{"voice_channels" => [channel]} <- guilds, do: {:ok, _id} = Portal.open(channel)
-    opened()
-    row("the same, #{@portals} portals", @portals, before, [bridge.os_pid], &wait/0)
+    UroDiscord.unsubscribe(:portal)
     Supervisor.stop(UroDiscord)
-    RemoteBridge.stop(bridge)
+    for {_name, bridge} <- bridges, do: RemoteBridge.stop(bridge)
     DiscordSim.stop(sim)
   end
 
-  defp wait, do: Process.sleep(@seconds * 1_000)
+  defp config(sim, bridges) do
+    media =
+      for {name, _bridge} <- bridges do
+        port = FreePort.free_port()
 
-  defp opened(tries \\ 1_200) do
-    {:ok, portals} = Portal.list()
+        {:node, name,
+         roles: [:media], url: "http://127.0.0.1:#{port}", web: [port: port], udp: [ip: "127.0.0.1", port: 0]}
+      end
 
-    if Enum.count(portals, &(&1.state == :open)) < @portals do
-      if tries == 0, do: raise("not all portals are open after a minute: #{inspect(hd(portals))}")
+    DiscordSim.config(sim) ++
+      [
+        intents: [:guilds, :guild_voice_states],
+        gateway: [shards: @shards],
+        bridges: [{:local, roles: [:gateway, :http]} | media],
+        web: [port: FreePort.free_port()],
+        portal: [key: @key]
+      ]
+  end
+
+  # All shards are connected, and each bridge takes portals.
+  defp ready(bridges, tries \\ 1_200) do
+    {:ok, %{gateway: %{shards: shards}}} = UroDiscord.status()
+    active = Enum.count(shards, fn {_shard, fact} -> fact.state == :active end)
+
+    if active < @shards or not takes?(bridges) do
+      if tries == 0, do: raise("after a minute it is #{inspect(Bridges.status())}, with #{active} shards")
       Process.sleep(50)
-      opened(tries - 1)
+      ready(bridges, tries - 1)
     end
   end
 
-  defp several do
-    before = Elsewhere.memory()
-    bridges = for _ <- 1..@bridges, do: Elsewhere.start!()
-    bench = self()
-    owners = for {name, _bridge} <- bridges, do: spawn_link(fn -> own(name, bench) end)
-    for owner <- owners, do: receive(do: ({^owner, :open} -> :ok))
-    os_pids = for {_name, bridge} <- bridges, do: bridge.os_pid
+  # Of one alone it is no matter.
+  defp takes?(bridges) do
+    {:ok, all} = Bridges.status()
+    names = for {name, _bridge} <- bridges, do: name
+    Enum.all?(all, &(&1.name not in names or (&1.state == :up and (&1.takes or length(names) == 1))))
+  end
 
-    said =
-      row("the bare protocol, #{@bridges} bridges", @bridges * @portals, before, os_pids, fn ->
-        for owner <- owners, do: send(owner, :count)
-        wait()
+  # `more`: of what the VM used, what else is to be seen.
+  defp used(name, bridges, more) do
+    {vm, [gateway | media], _seconds, :ok} = Program.used(os_pids(bridges), fn -> Process.sleep(@seconds * 1_000) end)
 
-        for owner <- owners do
-          send(owner, :counted?)
-          receive(do: ({^owner, :said, count} -> count))
+    figures = [
+      {"CPU of the VM", vm, "ms/s"},
+      {"of the gateway's bridge", gateway, "ms/s"},
+      {"of one of these", Enum.sum(media) / length(media), "ms/s"}
+    ]
+
+    Bench.row(name, figures ++ more.(vm))
+  end
+
+  defp os_pids(bridges) do
+    {:ok, %{bridge: %{os_pid: gateway}}} = UroDiscord.status()
+    [gateway | for({_name, bridge} <- bridges, do: bridge.os_pid)]
+  end
+
+  defp rss(bridges), do: bridges |> Enum.map(fn {_name, bridge} -> Program.rss_kib(bridge) end) |> Enum.sum()
+
+  # One after the other, as a host may; and until the bot is in all their channels.
+  defp open(guilds, bridges) do
+    began = now()
+
+    {vm, others, seconds, ids} =
+      Program.used(os_pids(bridges), fn ->
+        for %{"voice_channels" => [channel]} <- guilds do
+          {:ok, id} = Portal.open(channel)
+          id
         end
       end)
 
-    Bench.row("  they said", [{"", Enum.sum(said) / @seconds, "messages/s"}])
-    for owner <- owners, do: send(owner, :end)
-    for {_name, bridge} <- bridges, do: RemoteBridge.stop(bridge)
-  end
+    :ok = opened(MapSet.new(ids))
+    portals = length(guilds)
 
-  defp row(name, portals, before, os_pids, fun) do
-    {vm, bridges, _seconds, answer} = Program.used(os_pids, fun)
-
-    Bench.row(name, [
-      {"CPU of the VM", vm, "ms/s"},
-      {"", vm * 1_000 / portals, "us/s a portal"},
-      {"memory", max(Elsewhere.memory() - before, 0.0) / portals, "KiB a portal"},
-      {"CPU of the bridges", bridges, "ms/s"}
+    Bench.row("  #{portals} portals opened", [
+      {"took", seconds, "s"},
+      {"all in their channels after", (now() - began) / 1_000, "s"},
+      {"CPU of the VM", vm * seconds / portals, "ms a portal"},
+      {"of the bridges", Enum.sum(others) * seconds / portals, "ms a portal"}
     ])
-
-    answer
   end
 
-  ## What owns a bridge
-
-  defp own(name, bench) do
-    {:absent, transport, _reason} = Transport.Node.open(name)
-    Elsewhere.greet(transport)
-    ids = for n <- 1..@portals, do: "portal-#{n}"
-    Elsewhere.say(transport, [{:desired, %{"media" => media(), "portals" => %{"open" => Enum.map(ids, &portal/1)}}}])
-    own(transport, Protocol.empty(), MapSet.new(ids), 0, bench)
-  end
-
-  defp own(transport, buffer, missing, said, bench) do
-    receive do
-      :count ->
-        own(transport, buffer, missing, 0, bench)
-
-      :counted? ->
-        send(bench, {self(), :said, said})
-        own(transport, buffer, missing, said, bench)
-
-      :end ->
-        {:ok, stop} = Protocol.encode({:stop})
-        Transport.finish(transport, stop)
-
-      message ->
-        {:data, bytes} = Transport.heard(transport, message)
-        {:ok, buffer, {still, said}} = Protocol.decode(buffer, bytes, {missing, said}, &heard/2)
-        if Enum.empty?(still) and not Enum.empty?(missing), do: send(bench, {self(), :open})
-        own(transport, buffer, still, said, bench)
+  defp opened(missing) do
+    if Enum.empty?(missing) do
+      :ok
+    else
+      receive do
+        {:uro_discord, :portal, {id, {:state, :open, _reason}}} -> opened(MapSet.delete(missing, id))
+      after
+        @timeout -> raise "#{MapSet.size(missing)} portals are not open, and none was for a minute"
+      end
     end
   end
 
-  defp heard({:portal, id, :open, _info}, {missing, said}), do: {MapSet.delete(missing, id), said + 1}
-  defp heard(_message, {missing, said}), do: {missing, said + 1}
+  ## One that is killed
 
-  defp media do
-    %{
-      "addresses" => ["127.0.0.1:0"],
-      "public" => [],
-      "keys" => [@key],
-      "origins" => [],
-      "limits" => %{"portal_peers" => 64, "token_peers" => 4, "address_peers" => 32}
-    }
+  # The first spreads what it had over the others; the next ones give it to the one that came in the place of the one before, which has nothing.
+  defp kill(bridges, n) do
+    {name, bridge} = Enum.at(bridges, n)
+    {:ok, all} = Bridges.status()
+    %{calls: guilds} = Enum.find(all, &(&1.name == name))
+    {:ok, portals} = Portal.list()
+    ids = for %{id: id, guild_id: guild, state: :open} <- portals, guild in guilds, do: id
+    heard()
+    began = now()
+    RemoteBridge.kill!(bridge)
+    times = moved(Map.new(ids, &{&1, %{}}), began, 2 * length(ids))
+
+    {:ok, all} = Bridges.status()
+    to = Enum.count(all, &Enum.any?(guilds, fn guild -> guild in &1.calls end))
+
+    Bench.row(
+      "  one killed: #{length(ids)} portals, to #{to} others",
+      times(times, :answered, "its peers are let in after") ++ times(times, :open, "in its channel after")
+    )
+
+    bridges = List.replace_at(bridges, n, {name, Elsewhere.start!(name)})
+    ready(bridges)
+    bridges
   end
 
-  defp portal("portal-" <> number = id) do
-    %{
-      "id" => id,
-      "guild" => "#{1_300_000_000_000_000_000 + String.to_integer(number)}",
-      "channel" => "#{1_310_000_000_000_000_000 + String.to_integer(number)}",
-      "bots" => false,
-      "names" => %{},
-      "bot_users" => [],
-      "settings" => []
-    }
+  defp times(times, what, title) do
+    sorted = times |> Enum.map(fn {_id, of} -> Map.fetch!(of, what) end) |> Enum.sort()
+
+    [
+      {"#{title} p50", Bench.percentile(sorted, 50), "ms"},
+      {"p99", Bench.percentile(sorted, 99), "ms"},
+      {"max", List.last(sorted), "ms"}
+    ]
   end
+
+  # Of each portal, the ms until its bridge answers for it by HTTP, and until the bot is in its channel too.
+  defp moved(times, _began, 0), do: times
+
+  defp moved(times, began, missing) do
+    receive do
+      # Its room is there. Before that it is :opening.
+      {:uro_discord, :portal, {id, {:state, state, _reason}}} when is_map_key(times, id) and state in [:waiting, :open] ->
+        {asked, times} = first(times, id, :asked, began)
+        if asked == 1, do: ask(id)
+        {open, times} = if state == :open, do: first(times, id, :open, began), else: {0, times}
+        moved(times, began, missing - open)
+
+      {:answered, id} ->
+        {answered, times} = first(times, id, :answered, began)
+        moved(times, began, missing - answered)
+    after
+      @timeout -> raise "#{missing} of the portals' answers and calls are missing, and none came for a minute"
+    end
+  end
+
+  defp first(times, id, what, began) do
+    of = times[id]
+    if is_map_key(of, what), do: {0, times}, else: {1, Map.put(times, id, Map.put(of, what, now() - began))}
+  end
+
+  # Another bridge than the one that has it would send us there (307).
+  defp ask(id) do
+    bench = self()
+
+    spawn_link(fn ->
+      {:ok, url} = Portal.url(id, :peer)
+      {200, _headers, _page} = HttpClient.call(url, "GET", "/portal/#{id}/")
+      send(bench, {:answered, id})
+    end)
+  end
+
+  # What was told before.
+  defp heard, do: receive(do: ({:uro_discord, :portal, _event} -> heard()), after: (0 -> :ok))
+
+  defp now, do: System.monotonic_time(:millisecond)
 end
