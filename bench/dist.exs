@@ -1,5 +1,5 @@
 # A bridge that runs elsewhere, beside one on the Port: what carrying costs, events, and portals of several bridges under one VM. `bin/bench dist` makes this
-# VM a node, and takes about five minutes.
+# VM a node, and takes about three minutes.
 
 Logger.configure(level: :error)
 
