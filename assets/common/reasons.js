@@ -15,6 +15,9 @@ const REASONS = {
   unavailable: () => 'The portal has too much to do just now. This page tries again by itself.',
 };
 
+/** Whether the link will do no more, whatever happens. */
+export const spent = ({ error }) => ['token_expired', 'bad_token', 'other_role', 'other_portal'].includes(error);
+
 /** `error` and `message` are the portal's; `anew` says how to come by another link. */
 export function reason({ error, message }, anew) {
   return REASONS[error]?.(anew) ?? message ?? '';

@@ -2,7 +2,7 @@
 // sent to nobody.
 import { Level } from './level.js';
 import { People } from './people.js';
-import { reason } from './reasons.js';
+import { reason, spent } from './reasons.js';
 import { Session } from './session.js';
 import { ticket } from './ticket.js';
 
@@ -102,7 +102,10 @@ function hear(what, value) {
       trouble = typeof value === 'string' ? value : reason(value, ANEW);
       show('lost');
       break;
-    case 'refused': fail(reason(value, ANEW)); break;
+    case 'refused':
+      fatal = spent(value);
+      fail(reason(value, ANEW), fatal ? null : 'join');
+      break;
   }
 }
 

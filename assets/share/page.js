@@ -199,7 +199,7 @@ const STATES = {
   joining: () => 'Connecting …',
   live: () => (air.on_air
     ? `You are on air in ${said.portal}${heard() ? ', and you are heard' : ''}.`
-    : `Somebody else is on air in ${said.portal}. Nobody sees you until a moderator changes that${heard() ? ', but you are heard' : ''}.`),
+    : `Somebody else is on air in ${said.portal}. Nobody sees you now${heard() ? ', but you are heard' : ''}. You are on air as soon as they stop, or when a moderator chooses you.`),
   lost: () => 'Connecting again …',
   ended: () => 'You share nothing. Camera and microphone are off.',
 };

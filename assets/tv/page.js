@@ -277,9 +277,14 @@ async function enter() {
 
 function silent(error) {
   soundOn = false;
-  $('note').textContent = `This browser plays no sound: ${error.message}`;
-  $('sound').setAttribute('aria-pressed', 'false');
-  $('loud').hidden = true;
+  $('note').textContent = way === 'webrtc' || Sound.possible ? `This browser plays no sound: ${error.message}` : 'This browser cannot play the sound. Try another one.';
+  showSound();
+}
+
+function showSound() {
+  $('sound').setAttribute('aria-pressed', String(soundOn));
+  $('sounds').textContent = soundOn ? ' on' : ' off';
+  $('loud').hidden = !soundOn;
 }
 
 async function turnSound() {
@@ -298,8 +303,7 @@ async function turnSound() {
   } catch (error) {
     return silent(error);
   }
-  $('sound').setAttribute('aria-pressed', String(soundOn));
-  $('loud').hidden = !soundOn;
+  showSound();
   return undefined;
 }
 

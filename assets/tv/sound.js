@@ -23,7 +23,7 @@ export class Sound {
 
   /** To be called while somebody presses something: browsers let no page sound by itself. */
   async start() {
-    if (!Sound.possible) throw new Error('it is not able to: try another browser');
+    if (!Sound.possible) throw new Error('it has no WebCodecs or no AudioWorklet');
     this.#context ??= new AudioContext({ sampleRate: RATE, latencyHint: 'interactive' });
     const resumed = this.#context.resume();
     if (!this.#node) {

@@ -176,8 +176,8 @@ const never = () => new Promise(() => {});
 const refuses = (status, error) => () => ({ status, json: { error, message: 'words for programs' } });
 
 /** A page at an address of ORIGIN. `tv` is a `Portal`; `http` replaces answers of HTTP; `before` runs in the page before everything else. */
-async function open(path, { tv = new Portal(), http = {}, before = null, colorScheme = 'dark', clock = false } = {}) {
-  const context = await browser.newContext({ viewport: SIZES.desktop, colorScheme, permissions: ['camera', 'microphone'] });
+async function open(path, { tv = new Portal(), http = {}, before = null, colorScheme = 'dark', clock = false, javaScriptEnabled = true } = {}) {
+  const context = await browser.newContext({ viewport: SIZES.desktop, colorScheme, javaScriptEnabled, permissions: ['camera', 'microphone'] });
   const page = await context.newPage();
   if (clock) await page.clock.install();
   page.on('console', (line) => process.env.LOUD && process.stderr.write(`${line.text()}\n`));
@@ -296,13 +296,13 @@ const STATES = {
     await settle(page, () => !document.getElementById('loud').hidden);
     for (const end = Date.now() + 5_000; tv.hellos.at(-1).audio !== true && Date.now() < end;) await pause(20);
     if (tv.hellos.at(-1).audio !== true) throw new Error('the portal is not asked for sound');
-    return [page, 'Sound'];
+    return [page, 'Sound on'];
   },
   'tv-no-sound': async () => {
     const page = await open(TV, { before: () => { delete globalThis.AudioDecoder; } });
     await state(page, 'waiting');
     await page.click('#sound');
-    return [page, 'This browser plays no sound: it is not able to: try another browser'];
+    return [page, 'This browser cannot play the sound. Try another one.'];
   },
   'tv-alone': async () => {
     const { page } = await watched();
@@ -341,6 +341,13 @@ const STATES = {
     await state(page, 'lost');
     return [page, 'The portal is full.'];
   },
+  'tv-often': async () => {
+    const tv = new Portal();
+    tv.refuses = { code: 4429, error: 'too_many_of_yours' };
+    const page = await open(TV, { tv });
+    await state(page, 'lost');
+    return [page, 'You are here as often as one may be.'];
+  },
   'tv-no-token': async () => {
     const page = await open('/portal/lobby/tv/');
     await state(page, 'refused');
@@ -359,9 +366,15 @@ const STATES = {
     return [page, 'This link is for another portal.'];
   },
   'activity-refused': async () => {
-    const page = await open('/portal/?frame_id=x&instance_id=i&platform=desktop', { http: { activity: refuses(404, 'not_configured') } });
+    const page = await open('/portal/?frame_id=x&instance_id=i&platform=desktop', { http: { activity: () => ({ status: 502, body: 'Bad Gateway' }) } });
     await state(page, 'refused');
-    return [page, 'Try again'];
+    return [page, 'World TV is not set up right here: the server answered 502. Tell whoever runs this server to look at the Activity’s URL mappings.'];
+  },
+  'activity-off': async () => {
+    const message = 'there is no Activity here; `config :uro_discord, portal: [activity: true]` says that there is';
+    const page = await open('/portal/?frame_id=x&instance_id=i&platform=desktop', { http: { activity: () => ({ status: 404, json: { error: 'not_configured', message } }) } });
+    await state(page, 'refused');
+    return [page, message];
   },
   'share-choose': async () => [await open(SHARE), 'Nobody sees you.'],
   'share-no-token': async () => [await open('/portal/lobby/share/'), 'Open the whole link that you were given'],
@@ -379,7 +392,7 @@ const STATES = {
   'share-preview': async () => [await sharing(), 'Nobody sees you yet.'],
   'share-joining': async () => [await shared('joining', { http: { offer: never } }), 'Connecting'],
   'share-live': async () => [await shared('live'), 'You are on air in lobby.'],
-  'share-not-on-air': async () => [await shared('live', { http: { air: () => ({ json: { connected: true, on_air: false, viewers: 0 } }) } }), 'Somebody else is on air in lobby.'],
+  'share-not-on-air': async () => [await shared('live', { http: { air: () => ({ json: { connected: true, on_air: false, viewers: 0 } }) } }), 'You are on air as soon as they stop, or when a moderator chooses you.'],
   'share-lost': async () => [await shared('lost', { http: { offer: refuses(503, 'unavailable') } }), 'The portal has too much to do just now.'],
   'share-ended': async () => {
     const page = await shared('live');
@@ -416,6 +429,7 @@ const STATES = {
     const page = await open(JOIN, { http: { offer: refuses(401, 'bad_token') } });
     await page.click('#listen');
     await state(page, 'failed');
+    if (await page.isVisible('#join') || await page.isVisible('#listen')) throw new Error('it offers to join with this link');
     return [page, 'The portal does not accept this link. Ask whoever gave it to you for a new one.'];
   },
 };
@@ -433,6 +447,11 @@ const sized = (least) => {
     const { width, height, left, right } = target.getBoundingClientRect();
     if (Math.min(width, height) < least) wrong.push(`#${it.id || it.value} is ${Math.round(width)} × ${Math.round(height)}`);
     if (left < 0 || right > clientWidth) wrong.push(`#${it.id || it.value} is cut off`);
+  }
+  const stage = document.getElementById('stage')?.getBoundingClientRect();
+  for (const it of document.body.dataset.state === 'live' ? [] : document.querySelectorAll('#cover > *')) {
+    const { top, bottom } = it.getBoundingClientRect();
+    if (it.checkVisibility() && (top < stage.top || bottom > stage.bottom)) wrong.push(`“${it.textContent}” is cut off`);
   }
   if (document.getAnimations().length > 0) wrong.push('something moves by itself');
   return wrong;
@@ -596,6 +615,19 @@ const DEEDS = {
     tv.say({ op: 'air', picture: 'VP8' });
     await state(page, 'live');
     return [page, wrong];
+  },
+  'without JavaScript it is said what is missing, in view': async () => {
+    const wrong = [];
+    for (const path of [TV, SHARE, JOIN]) {
+      const page = await open(path, { javaScriptEnabled: false });
+      await page.setViewportSize({ width: 900, height: 500 });
+      // Playwright's getByText leaves `<noscript>` out.
+      const { y, height } = await page.locator('noscript p').boundingBox({ timeout: 5_000 });
+      if (path === TV && y + height > 500) wrong.push('it is not in view');
+      if (await page.getByText('Connecting').isVisible()) wrong.push('it says that it connects');
+      await page.context().close();
+    }
+    return [await open(TV), wrong];
   },
   'a screen reader is not told of everybody who speaks': async () => {
     const { page, tv } = await watched();
