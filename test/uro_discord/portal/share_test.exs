@@ -134,6 +134,37 @@ defmodule UroDiscord.Portal.ShareTest do
     assert stopped() == ["world:u1"]
   end
 
+  @tag share: :linked
+  test "whoever was stopped and has gone is known by the name still", %{sim: sim} do
+    put("u3", username: "carol", display_name: "Carol")
+    enters(sim, "bob")
+    guest = Portal.Visitors.who(person(sim, "bob"))
+
+    for {number, who, name} <- [{1, guest, "bob"}, {2, "u3", "Carol"}] do
+      publishes(number, who, name)
+      # Bob is in the voice channel, too.
+      assert use_command(sim, ["portal", "stop"], %{who: name}) =~ "What **#{name}** publishes is ended"
+      Portal.heard(:local, {:portal, "world", :peer_left, %{"peer" => number, "reason" => "stopped"}})
+      assert {:peer_left, _, _} = heard(&match?({:peer_left, %{peer: ^number}, _}, &1))
+    end
+
+    said = use_command(sim, ["portal", "who"])
+    assert said =~ "<@#{person(sim, "bob")}> until" and said =~ "**Carol** until"
+    completion = %{user: "alice", command: ["portal", "stop"], options: %{who: "c"}, focused: "who"}
+    %{"id" => id} = DiscordSim.post(sim, "/interactions", completion)
+
+    offered = fn ->
+      Enum.find(DiscordSim.get(sim, "/interactions"), &(&1["id"] == id))["response"]["data"]["choices"]
+    end
+
+    assert eventually(offered) == [%{"name" => "Carol (world)", "value" => "world:u3"}]
+
+    for name <- ["bob", "Carol"],
+        do: assert(use_command(sim, ["portal", "stop"], %{who: name, off: true}) == "**#{name}** may publish again.")
+
+    assert stopped() == []
+  end
+
   test "/portal open tells the channel, with buttons, and whoever clicks gets a link of his own", %{sim: sim} do
     channel = sim.info["channels"]["world"]
     assert use_command(sim, ["portal", "open"], %{channel: channel}) =~ "A portal is open"

@@ -68,7 +68,9 @@ defmodule UroDiscord.Portal.ShownTest do
     cameras = for {peer, who, name} <- cameras, do: %{"id" => "world:#{who}", "peer" => peer, "name" => name}
     viewer = %{"id" => "world:eve", "peer" => 9, "name" => "Eve", "camera" => number}
     Portal.heard(:local, {:portal, id, :on_air, %{"peer" => number}})
-    Portal.heard(:local, {:portal, id, :stats, %{"cameras" => cameras, "viewers" => [viewer]}})
+    # World TV by WebRTC has a WebSocket beside it, by which no picture goes.
+    beside = %{viewer | "peer" => 10, "camera" => nil}
+    Portal.heard(:local, {:portal, id, :stats, %{"cameras" => cameras, "viewers" => [viewer, beside]}})
   end
 
   describe "/portal" do
@@ -86,6 +88,8 @@ defmodule UroDiscord.Portal.ShownTest do
 
       joins("world", 0, "ada", "Ada @everyone")
       joins("world", 1, "bob", "Bob")
+      watcher = %{peer(3, "eve", "Eve") | "role" => "watch", "kind" => "whep"}
+      Portal.heard(:local, {:portal, "world", :peer_joined, watcher})
       assert use_command(sim, ["who"]) =~ "World: Ada \\@\u200Beveryone, Bob\n"
       assert choices(sim, ["mute"], %{who: "b"}, "who") == [{"Bob (world)", "world:bob"}]
       assert use_command(sim, ["mute"], %{who: "bob"}) == "**Bob** is not heard on the other side any more."

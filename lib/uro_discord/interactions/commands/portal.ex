@@ -129,7 +129,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
        Enum.join(
          [
            "**Portal `#{portal.id}`** to <##{portal.channel_id}>: #{state(portal)}",
-           "World: #{people(summary.peers)}",
+           "World: #{people(world(portal, summary.peers))}",
            "Discord: #{people(summary.members)}"
          ] ++ on_air(portal) ++ publishing(portal) ++ muted(portal) ++ stopped(portal),
          "\n"
@@ -197,6 +197,13 @@ defmodule UroDiscord.Interactions.Commands.Portal do
   defp state(%{reason: nil, state: state}), do: "#{state}"
   defp state(%{reason: reason, state: state}), do: "#{state}, #{Text.markdown(reason, 300)}"
 
+  # Who only watches, or publishes by a page or OBS, is in no world.
+  defp world(%{peers: peers}, names) do
+    {there, others} = Enum.split_with(peers, &(&1.kind == :peer))
+
+    Enum.reject(names, fn name -> Enum.any?(others, &(&1.name == name)) and not Enum.any?(there, &(&1.name == name)) end)
+  end
+
   defp people([]), do: "nobody"
   defp people(names), do: listed(names, &Text.markdown(&1, @name))
 
@@ -212,7 +219,7 @@ defmodule UroDiscord.Interactions.Commands.Portal do
     on_air = for %{on_air?: true, name: name} <- cameras, do: name
     others = length(cameras) - length(on_air)
     more = if others > 0, do: ", of #{length(cameras)} cameras", else: ""
-    ["On air: #{people(on_air)}#{more}, seen by #{length(viewers)}"]
+    ["On air: #{people(on_air)}#{more}, seen by #{Enum.count(viewers, & &1.camera)}"]
   end
 
   # By WHIP, or with a picture.
@@ -226,20 +233,28 @@ defmodule UroDiscord.Interactions.Commands.Portal do
 
   defp stopped(%{stopped: []}), do: []
 
-  defp stopped(%{stopped: stopped}) do
-    word = fn %{who: who, until: until} -> "#{called(%{id: who, name: who})} until <t:#{DateTime.to_unix(until)}:f>" end
+  defp stopped(%{stopped: stopped} = portal) do
+    names = Meant.names(portal)
+    word = fn %{who: who, until: until} -> "#{called_by_id(who, names)} until <t:#{DateTime.to_unix(until)}:f>" end
     ["Stopped: #{listed(stopped, word)}"]
   end
 
-  defp called(%{mention: mention}), do: mention
   # Who shared by Discord is known by his account, there or not.
+  defp called_by_id("world:discord:" <> user_id, _names), do: "<@#{user_id}>"
+  defp called_by_id(id, names), do: called(%{name: names[id] || id})
+
+  defp called(%{mention: mention}), do: mention
   defp called(%{id: "world:discord:" <> user_id = id, name: id}), do: "<@#{user_id}>"
   defp called(%{name: name}), do: "**#{Text.markdown(name, @name)}**"
 
   defp muted(%{settings: settings} = portal) do
-    case for(%{participant: id, muted: true} <- settings, do: Meant.name(portal, id)) do
-      [] -> []
-      names -> ["Not heard on the other side: #{people(names)}"]
+    case for(%{participant: id, muted: true} <- settings, do: id) do
+      [] ->
+        []
+
+      ids ->
+        names = Meant.names(portal)
+        ["Not heard on the other side: #{people(Enum.map(ids, &Map.get(names, &1, &1)))}"]
     end
   end
 end

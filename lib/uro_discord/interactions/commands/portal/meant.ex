@@ -2,13 +2,17 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   @moduledoc false
   # Which portal, world or person is meant by what somebody typed or chose in an option of /portal, and what is offered there.
 
-  alias UroDiscord.{Error, Interaction, Portal}
+  alias UroDiscord.Accounts.Directory
+  alias UroDiscord.{Config, Error, Interaction, Portal, Runtime}
   alias UroDiscord.Interactions.Choices
   alias UroDiscord.Interactions.Commands.Share
   alias UroDiscord.Portal.{Members, Visitors}
   alias UroDiscord.Shards.Text
 
   @name 48
+  # Of those who have gone, so many who were stopped last, and others, have a name still; the directory is waited for only so long, as Discord waits for 3 s.
+  @named 10
+  @directory_ms 150
 
   @typedoc "As `UroDiscord.Portal.status/1` has him."
   @type who :: %{required(:id) => String.t(), required(:name) => String.t(), optional(atom()) => term()}
@@ -42,8 +46,9 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
 
   @doc "One who is there, by what was chosen or by the name; or one who is muted or stopped, and has gone."
   @spec participant(Portal.status(), String.t()) :: {:ok, who()} | {:error, String.t()}
-  def participant(portal, wanted) do
-    known = known(portal)
+  def participant(portal, wanted), do: among(known(portal), wanted)
+
+  defp among(known, wanted) do
     named = Enum.filter(known, &(shown(&1.name) == shown(wanted)))
 
     case {Enum.find(known, &(&1.id == wanted)), named} do
@@ -92,14 +97,16 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   def camera(_portal, nil), do: {:ok, nil}
 
   def camera(portal, wanted) do
-    with {:ok, %{id: "world:" <> who} = camera} <- participant(portal, wanted),
-         false <- String.contains?(who, "/") do
-      {:ok, camera}
-    else
-      {:error, why} -> {:error, why}
-      _of_discord_or_forwarded -> {:error, "That one shows no picture here."}
-    end
+    known = known(portal)
+
+    # Whoever shares is in the voice channel too, by the same name.
+    with {:error, _why} <- known |> Enum.filter(&own?/1) |> among(wanted),
+         {:ok, _of_discord_or_forwarded} <- among(known, wanted),
+         do: {:error, "That one shows no picture here."}
   end
+
+  defp own?(%{id: "world:" <> who}), do: not String.contains?(who, "/")
+  defp own?(_of_discord), do: false
 
   @doc "Everybody who can be meant."
   @spec known(Portal.status()) :: [who()]
@@ -107,14 +114,40 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
     peers = for peer <- portal.peers, do: %{id: "world:#{peer.who}", name: peer.name}
     heard = for %{id: id, name: name} when is_binary(name) <- portal.participants, do: %{id: id, name: name}
     members = for {id, name} <- Members.names(portal.guild_id, portal.users), do: %{id: "discord:#{id}", name: name}
-    gone = for %{participant: id} <- portal.settings, do: %{id: id, name: id}
-    stopped = for %{who: id} <- portal.stopped, do: %{id: id, name: id}
-    Enum.uniq_by(peers ++ heard ++ members ++ gone ++ stopped, & &1.id)
+    there = Enum.uniq_by(peers ++ heard ++ members, & &1.id)
+    there ++ gone(portal, for(%{id: id} <- there, do: id))
   end
 
-  @doc "What somebody is called; his id, if nobody knows."
-  @spec name(Portal.status(), String.t()) :: String.t()
-  def name(portal, id), do: Enum.find(known(portal), %{name: id}, &(&1.id == id)).name
+  # Of whoever is muted or stopped and has gone only the id is kept. His name is in Discord, or at Uro.
+  defp gone(portal, there) do
+    stopped = Enum.sort_by(portal.stopped, & &1.until, {:desc, DateTime})
+    ids = Enum.uniq(for(%{who: id} <- stopped, do: id) ++ for(%{participant: id} <- portal.settings, do: id)) -- there
+    {named, others} = Enum.split(ids, @named)
+    accounts = for id <- named, [_all, user] <- [Regex.run(~r/\A(?:world:)?discord:(\d{17,20})\z/, id)], do: {id, user}
+    names = Map.new(Members.names(portal.guild_id, Enum.map(accounts, &elem(&1, 1))))
+    members = for {id, user} <- accounts, names[user] != user, into: %{}, do: {id, names[user]}
+
+    for(id <- named, do: %{id: id, name: members[id] || user(id) || id}) ++ for(id <- others, do: %{id: id, name: id})
+  end
+
+  # As what a user of Uro's would share now.
+  defp user("world:discord:" <> _account), do: nil
+
+  defp user("world:" <> who) do
+    with {:ok, %{config: config}} <- Runtime.fetch_enabled(),
+         true <- Config.Accounts.on?(config),
+         {:ok, user} <- Directory.user(config, who, @directory_ms) do
+      user.display_name || user.username
+    else
+      _unknown -> nil
+    end
+  end
+
+  defp user(_of_discord), do: nil
+
+  @doc "What those are called who can be meant, by their ids."
+  @spec names(Portal.status()) :: %{String.t() => String.t()}
+  def names(portal), do: Map.new(known(portal), &{&1.id, &1.name})
 
   @doc "What is offered as one types."
   @spec choices(Interaction.t()) :: [{String.t(), String.t()}]
@@ -132,7 +165,7 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   def choices(%{focused: "who", options: options, command: command} = interaction) do
     case portal(options["portal"], interaction) do
       {:ok, portal} ->
-        known = portal |> known() |> among(command, portal)
+        known = portal |> known() |> offered(command, portal)
         named = Enum.frequencies_by(known, &String.downcase(&1.name))
 
         choices =
@@ -165,13 +198,13 @@ defmodule UroDiscord.Interactions.Commands.Portal.Meant do
   def choices(_interaction), do: []
 
   # Whom one can stop, and who is stopped.
-  defp among(known, ["portal", "stop"], portal) do
+  defp offered(known, ["portal", "stop"], portal) do
     peers = for %{kind: :whip, who: who} <- portal.peers, do: "world:" <> who
     wanted = peers ++ for(camera <- portal.cameras, do: camera.id) ++ for(%{who: who} <- portal.stopped, do: who)
     Enum.filter(known, &(&1.id in wanted))
   end
 
-  defp among(known, _mute, _portal), do: known
+  defp offered(known, _mute, _portal), do: known
 
   # By the id too, where several are called so.
   defp label(%{id: id, name: name}, several?) do
