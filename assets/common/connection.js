@@ -1,5 +1,6 @@
 // One WebRTC connection with a portal: set up by one request (WHIP, WHEP, or `peer`), watched, and hung up. Whoever makes one hears by `tell(what, value)`:
 // "connected" | "closed" | "lost" reason | "refused" {status, error, message, wait}. After the last two it is to be ended.
+import { move } from './ticket.js';
 
 /** A path that is interrupted may come back by itself. */
 const INTERRUPTION_MS = 5_000;
@@ -14,6 +15,8 @@ export class Connection {
   /** Where the portal has this session, once it has answered. */
   location = null;
   token;
+  /** What `move` tells the page that is loaded anew. */
+  doing;
   #tell;
   #aborted = new AbortController();
   #timers = {};
@@ -21,8 +24,9 @@ export class Connection {
   #was = false;
 
   /** Whoever is not `ready()` after `patience` milliseconds is lost. */
-  constructor(token, patience, tell) {
+  constructor(token, doing, patience, tell) {
     this.token = token;
+    this.doing = doing;
     this.#tell = tell;
     this.peer.onconnectionstatechange = () => this.#watch();
     this.#timers.setup = setTimeout(() => this.#lost(NO_WAY), patience);
@@ -39,8 +43,8 @@ export class Connection {
       // Our candidates need not be in it: the portal sees where the checks come from.
       const headers = { 'content-type': 'application/sdp', ...this.#headers() };
       const answer = await fetch(url, { method: 'POST', headers, body: this.peer.localDescription.sdp, redirect: 'manual' });
-      // Another bridge has the portal by now: this page's address leads there.
-      if (answer.type === 'opaqueredirect') return window.location.reload();
+      // Another bridge has the portal by now.
+      if (answer.type === 'opaqueredirect') return this.over ? undefined : move(this.token, this.doing);
       if (answer.status !== 201) return await this.refuse(answer);
       const location = new URL(answer.headers.get('location'), answer.url).href;
       // It was ended meanwhile, and the portal has made a place for nobody.
@@ -53,9 +57,9 @@ export class Connection {
     return undefined;
   }
 
-  /** A request with the token; it ends with the connection. */
+  /** A request with the token; it ends with the connection. Its answer is an "opaqueredirect" where another bridge has the portal by now. */
   ask(url, { headers, ...more } = {}) {
-    return fetch(url, { ...more, headers: { ...headers, ...this.#headers() }, signal: this.#aborted.signal });
+    return fetch(url, { ...more, headers: { ...headers, ...this.#headers() }, redirect: 'manual', signal: this.#aborted.signal });
   }
 
   /** Tells of an answer that is none. */
@@ -85,7 +89,7 @@ export class Connection {
 
   /** Also when the page is being left. If it fails the place is free when the portal misses us. */
   #leave(location) {
-    fetch(location, { method: 'DELETE', headers: this.#headers(), keepalive: true, signal: AbortSignal.timeout(FAREWELL_MS) }).catch(() => {});
+    fetch(location, { method: 'DELETE', headers: this.#headers(), redirect: 'manual', keepalive: true, signal: AbortSignal.timeout(FAREWELL_MS) }).catch(() => {});
   }
 
   #say(what, value) {

@@ -4,7 +4,7 @@ import { Level } from './level.js';
 import { People } from './people.js';
 import { reason, spent } from './reasons.js';
 import { Session } from './session.js';
-import { ticket } from './ticket.js';
+import { moved, ticket } from './ticket.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -146,14 +146,15 @@ function show(state = document.body.dataset.state, focus = null) {
   if (focus) $(focus).focus();
 }
 
-/** Whose call this is, and as whom one joins it. */
-function greet() {
+/** Whose call this is, and as whom one joins it. `doing`: what was done here when the portal moved, which goes on. */
+function greet(doing = '') {
   fatal = false;
   leave();
   try {
     const { said } = ticket(ANEW);
     $('portal').textContent = said.name ? `${said.portal}, as ${said.name}` : said.portal;
     document.title = `${said.portal} | Portal`;
+    if (['talking', 'listening'].includes(doing)) join(doing === 'talking');
   } catch (error) {
     fatal = true;
     fail(error.message, null);
@@ -174,7 +175,7 @@ $('volume').addEventListener('input', () => { $('voices').volume = $('volume').v
 addEventListener('keydown', (event) => {
   if (event.key === 'm' && !event.ctrlKey && !event.metaKey && !event.altKey) mute();
 });
-addEventListener('hashchange', greet);
+addEventListener('hashchange', () => greet());
 addEventListener('pagehide', () => leave());
-greet();
+greet(moved());
 measure();

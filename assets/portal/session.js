@@ -77,7 +77,7 @@ class Attempt extends Connection {
   #joined = null;
 
   constructor(token, track, tell) {
-    super(token, SETUP_MS, (what, value) => (what === 'lost' || what === 'refused') && tell(what, value));
+    super(token, track ? 'talking' : 'listening', SETUP_MS, (what, value) => (what === 'lost' || what === 'refused') && tell(what, value));
     this.#tell = tell;
     if (track) this.peer.addTrack(track, new MediaStream([track]));
     else this.peer.addTransceiver('audio', { direction: 'recvonly' });
@@ -110,7 +110,7 @@ class Attempt extends Connection {
     if (this.#asking) return;
     this.#asking = true;
     const fragment = { 'content-type': 'application/trickle-ice-sdpfrag' };
-    this.ask(this.location, { method: 'PATCH', headers: fragment, body: 'a=end-of-candidates', redirect: 'manual' }).then(async (answer) => {
+    this.ask(this.location, { method: 'PATCH', headers: fragment, body: 'a=end-of-candidates' }).then(async (answer) => {
       if (answer.type === 'opaqueredirect') return this.#tell('lost', 'The portal is on another bridge.');
       // A 404 of a proxy says nothing of the session.
       const { error } = answer.status === 404 ? await answer.json() : {};

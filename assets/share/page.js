@@ -1,6 +1,6 @@
 // Shares camera or screen in a portal. The token is in the address, behind "#", which is sent to nobody. Nothing is sent before "Go on air".
 import { reason } from './reasons.js';
-import { ticket } from './ticket.js';
+import { moved, ticket } from './ticket.js';
 import { Whip } from './whip.js';
 
 const $ = (id) => document.getElementById(id);
@@ -226,7 +226,8 @@ function show(state = document.body.dataset.state, focus = null) {
   $('error').hidden = trouble === '';
   write('seen', inside ? SEEN[state]() : '');
   $('picture').hidden = !inside;
-  const muted = inside && stream?.getVideoTracks()[0]?.muted;
+  // A screen on which nothing moves is muted too, and is seen.
+  const muted = inside && kind === 'camera' && stream?.getVideoTracks()[0]?.muted;
   $('paused').hidden = !muted;
   write('paused', muted ? 'Your browser has paused the picture: others see the last of it.' : '');
   const may = Boolean(devices) && !fatal;
@@ -244,13 +245,15 @@ function show(state = document.body.dataset.state, focus = null) {
 /** Nothing can be done with this address, or this browser. */
 let fatal = false;
 
-function greet() {
+function greet(doing = '') {
   close();
   trouble = '';
   fatal = false;
   try {
     pass();
     if (!devices) throw new Error('Browsers give camera and screen only to pages by https, or from this machine.');
+    // A browser gives a page that was loaded anew no screen by itself, and nobody is on air unaware.
+    if (doing === 'sharing') trouble = 'The portal has moved to another server, and nobody sees you now. Choose again.';
   } catch (error) {
     fatal = true;
     trouble = error.message;
@@ -270,6 +273,6 @@ $('go').addEventListener('click', go);
 $('back').addEventListener('click', back);
 $('stop').addEventListener('click', stop);
 $('again').addEventListener('click', back);
-addEventListener('hashchange', greet);
+addEventListener('hashchange', () => greet());
 addEventListener('pagehide', close);
-greet();
+greet(moved());

@@ -94,13 +94,22 @@ export class Whip {
   }
 }
 
+/** Discord's players show clips of H264, and no others. A browser that does not encode it sends what it can. */
+function preferH264(transceiver) {
+  const isH264 = ({ mimeType }) => mimeType === 'video/H264';
+  const able = RTCRtpSender.getCapabilities('video')?.codecs.some(isH264);
+  const known = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
+  // Safari before 15.4 and Firefox before 128 take no preferences.
+  if (able) transceiver.setCodecPreferences?.([...known.filter(isH264), ...known.filter((codec) => !isH264(codec))]);
+}
+
 class Attempt extends Connection {
   #tell;
   #video;
   #asks;
 
   constructor(token, stream, encodings, tell) {
-    super(token, SETUP_MS, (what, value) => {
+    super(token, 'sharing', SETUP_MS, (what, value) => {
       // The portal has ended it, and says why when it is asked.
       if (what === 'closed') this.#air();
       else if (what !== 'connected') tell(what, value);
@@ -108,8 +117,11 @@ class Attempt extends Connection {
     this.#tell = tell;
     for (const track of stream.getTracks()) {
       const more = track.kind === 'video' ? { sendEncodings: encodings } : {};
-      const { sender } = this.peer.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...more });
-      if (track.kind === 'video') this.#video = sender;
+      const transceiver = this.peer.addTransceiver(track, { direction: 'sendonly', streams: [stream], ...more });
+      if (track.kind === 'video') {
+        this.#video = transceiver.sender;
+        preferH264(transceiver);
+      }
     }
     this.offer('../whip').then(() => this.location && this.#air());
   }
@@ -128,6 +140,7 @@ class Attempt extends Connection {
     clearTimeout(this.#asks);
     try {
       const answer = await this.ask(`${this.location}/air`);
+      if (answer.type === 'opaqueredirect') return this.#tell('lost', 'The portal is on another bridge.');
       const { error } = answer.ok ? {} : await answer.clone().json().catch(() => ({}));
       if (answer.ok) this.#hear(await answer.json());
       // Why it has ended is said to the next offer.

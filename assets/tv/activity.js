@@ -75,7 +75,8 @@ export class Activity {
 
   /** `changed(small)`: whether it is shown as a small picture beside something else. */
   async follow(changed) {
-    const small = ({ layout_mode: mode }) => changed(mode !== 0);
+    // Picture in picture is 1, the grid is 2; -1 is a mode that this SDK does not know.
+    const small = ({ layout_mode: mode }) => changed(mode > 0);
     await this.#sdk.subscribe(Events.ACTIVITY_LAYOUT_MODE_UPDATE, small).catch(() => {});
   }
 }

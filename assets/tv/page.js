@@ -27,6 +27,7 @@ const STATES = {
     if (takes().includes(air)) return 'The picture is on its way …';
     return `The picture is ${NAMES[air] ?? air}, which ${inDiscord ? 'Discord does not show on this device. Try it on a computer' : 'this browser does not show. Try Chrome, Edge or Safari'}.`;
   },
+  paused: () => 'This browser starts no picture by itself.',
   still: () => 'The picture stands still. It goes on by itself.',
   live: () => 'Live',
   lost: () => 'Connecting again …',
@@ -51,6 +52,8 @@ let way = 'socket';
 let shownAt = null;
 let drawnAt = null;
 let soundOn = false;
+/** The browser plays the `<video>` only when somebody presses something, as an iPhone that saves power does. */
+let held = false;
 let codecs = [];
 /** Of what kind the picture is that is on air, as the portal calls it; null: nobody shows one; undefined: it has not said so yet. */
 let air;
@@ -77,9 +80,9 @@ function face(shown) {
 
 /** `again`: whether trying again may help. */
 function show(next, error = '', again = next === 'lost') {
-  state = next;
-  document.body.dataset.state = next;
-  for (const [id, text] of [['state', STATES[next]()], ['error', error]]) {
+  state = next === 'waiting' && held ? 'paused' : next;
+  document.body.dataset.state = state;
+  for (const [id, text] of [['state', STATES[state]()], ['error', error]]) {
     // Text that did not change is not read out again.
     if ($(id).textContent !== text) $(id).textContent = text;
   }
@@ -87,13 +90,14 @@ function show(next, error = '', again = next === 'lost') {
   // The button that was pressed is gone.
   if (!again && document.activeElement === $('again')) $('stage').focus();
   $('again').hidden = !again;
+  $('play').hidden = state !== 'paused';
 }
 
 /** A picture was shown. Of whoever has gone, one may come late. */
 function seen() {
   if (air === null) return;
   shownAt = performance.now();
-  if (['connecting', 'waiting', 'still', 'lost'].includes(state)) show('live');
+  if (['connecting', 'waiting', 'paused', 'still', 'lost'].includes(state)) show('live');
 }
 
 /** What can be shown, whichever way it comes. */
@@ -138,6 +142,7 @@ function heard(what, value) {
       break;
     case 'lost':
       losses += 1;
+      if (value.code === 1006) follow();
       people.quiet();
       if (way === 'socket' || state !== 'live') show('lost', why(value) || (losses > 1 ? 'The portal does not answer. This page goes on by itself when it does.' : ''));
       break;
@@ -151,6 +156,15 @@ function heard(what, value) {
       refuse(why(value) || `The portal has ended it (${value.code}).`);
       break;
   }
+}
+
+/** Another bridge may have the portal by now, on another host. This page's address leads there; of a WebSocket browsers follow no redirect. */
+async function follow() {
+  // There the address is Discord's.
+  if (inDiscord) return;
+  const mine = turn;
+  const answer = await fetch(location.href, { redirect: 'manual' }).catch(() => null);
+  if (mine === turn && answer?.type === 'opaqueredirect') location.reload();
 }
 
 function why({ error }) {
@@ -196,8 +210,10 @@ function webrtc(url, token) {
     if (whep !== player) return;
     if (what === 'ended') return bySocket();
     face('video');
+    play();
     const each = () => {
       if (whep !== player) return;
+      held = false;
       face('video');
       seen();
       $('video').requestVideoFrameCallback(each);
@@ -207,8 +223,19 @@ function webrtc(url, token) {
   whep = player;
 }
 
+/** A `<video>` that may not begin by itself waits for somebody who presses "Play". */
+function play() {
+  held = false;
+  $('video').play().catch((error) => {
+    if (error.name !== 'NotAllowedError' || !whep) return;
+    held = true;
+    if (['waiting', 'live', 'still'].includes(state)) show('waiting');
+  });
+}
+
 /** From now on all comes by the socket. */
 function bySocket() {
+  held = false;
   whep?.end();
   whep = null;
   way = 'socket';
@@ -225,6 +252,7 @@ function stop() {
   whep?.end();
   whep = null;
   air = undefined;
+  held = false;
   losses = 0;
   picture.flush();
   sound.flush();
@@ -324,12 +352,18 @@ $('again').addEventListener('click', () => {
   if (state === 'lost' && socket) socket.hurry();
   else begin();
 });
+$('play').addEventListener('click', () => {
+  play();
+  show('waiting');
+  $('stage').focus();
+});
 $('volume').addEventListener('input', () => {
   const volume = $('volume').value / 100;
   sound.volume = volume;
   $('video').volume = volume;
 });
-$('video').addEventListener('loadeddata', seen);
+// One that is held has its first picture, and no other.
+$('video').addEventListener('loadeddata', () => held || seen());
 document.addEventListener('fullscreenchange', () => $('full').setAttribute('aria-pressed', String(document.fullscreenElement !== null)));
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) {

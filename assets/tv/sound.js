@@ -7,6 +7,8 @@ const RATE = 48_000;
 export class Sound {
   #context = null;
   #node = null;
+  /** What makes the node: two who ask at once wait for the same. */
+  #ready = null;
   #gain = null;
   #decoder = null;
   #heard = null;
@@ -26,20 +28,25 @@ export class Sound {
     if (!Sound.possible) throw new Error('it has no WebCodecs or no AudioWorklet');
     this.#context ??= new AudioContext({ sampleRate: RATE, latencyHint: 'interactive' });
     const resumed = this.#context.resume();
-    if (!this.#node) {
-      await this.#context.audioWorklet.addModule('ring.js');
-      this.#node = new AudioWorkletNode(this.#context, 'ring', {
-        numberOfInputs: 0,
-        outputChannelCount: [2],
-        processorOptions: { target: (HELD_MS * RATE) / 1000 },
-      });
-      this.#gain = new GainNode(this.#context, { gain: this.#volume });
-      this.#node.connect(this.#gain).connect(this.#context.destination);
-      this.#node.port.onmessage = ({ data }) => {
-        this.#heard = data;
-      };
-    }
-    await resumed;
+    this.#ready ??= this.#make().catch((error) => {
+      this.#ready = null;
+      throw error;
+    });
+    await Promise.all([this.#ready, resumed]);
+  }
+
+  async #make() {
+    await this.#context.audioWorklet.addModule('ring.js');
+    this.#node = new AudioWorkletNode(this.#context, 'ring', {
+      numberOfInputs: 0,
+      outputChannelCount: [2],
+      processorOptions: { target: (HELD_MS * RATE) / 1000 },
+    });
+    this.#gain = new GainNode(this.#context, { gain: this.#volume });
+    this.#node.connect(this.#gain).connect(this.#context.destination);
+    this.#node.port.onmessage = ({ data }) => {
+      this.#heard = data;
+    };
   }
 
   async stop() {

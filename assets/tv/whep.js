@@ -7,9 +7,11 @@ const PATIENCE = 6_000;
 export class Whep extends Connection {
   /** Plays by a `<video>`; `tell('plays')` when it does, `tell('ended')` when it does not, or no more. */
   constructor(token, url, video, tell) {
-    super(token, PATIENCE, (what) => {
+    super(token, '', PATIENCE, (what) => {
       if (what === 'connected') {
         this.ready();
+        // It may come back from an interruption.
+        if (video.srcObject === this.#stream) return;
         video.srcObject = this.#stream;
         tell('plays');
       } else {

@@ -15,11 +15,11 @@ const { chromium } = createRequire(`${process.env.NODE_MODULES}/`)('playwright-c
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
-/** Serves files from memory or by a function, each { type, body, headers }, on loopback. */
+/** Serves files from memory or by a function, each { status, type, body, headers }, on loopback. */
 export function serve(find) {
   const server = createServer((request, response) => {
     const file = find(new URL(request.url, 'http://page').pathname);
-    response.writeHead(file ? 200 : 404, { 'content-type': file?.type ?? 'text/plain', ...file?.headers });
+    response.writeHead(file?.status ?? (file ? 200 : 404), { 'content-type': file?.type ?? 'text/plain', ...file?.headers });
     response.end(file?.body);
   });
   return new Promise((resolve) => {

@@ -23,7 +23,7 @@ const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect
 const browser = await launch();
 
 /** The files as the bridge has them: those of a page beside its path, with those of all pages. */
-const served = await serve((path) => {
+const find = (path) => {
   const parts = path.split('/').slice(2);
   const file = parts.pop() || 'index.html';
   // An Activity is asked for without a portal.
@@ -35,7 +35,8 @@ const served = await serve((path) => {
     } catch { /* Then it is one of all pages. */ }
   }
   return null;
-});
+};
+const served = await serve(find);
 const ORIGIN = served.origin;
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
@@ -176,7 +177,7 @@ const never = () => new Promise(() => {});
 const refuses = (status, error) => () => ({ status, json: { error, message: 'words for programs' } });
 
 /** A page at an address of ORIGIN. `tv` is a `Portal`; `http` replaces answers of HTTP; `before` runs in the page before everything else. */
-async function open(path, { tv = new Portal(), http = {}, before = null, colorScheme = 'dark', clock = false, javaScriptEnabled = true } = {}) {
+async function open(path, { tv = new Portal(), http = {}, before = null, colorScheme = 'dark', clock = false, javaScriptEnabled = true, origin = ORIGIN } = {}) {
   const context = await browser.newContext({ viewport: SIZES.desktop, colorScheme, javaScriptEnabled, permissions: ['camera', 'microphone'] });
   const page = await context.newPage();
   if (clock) await page.clock.install();
@@ -186,8 +187,8 @@ async function open(path, { tv = new Portal(), http = {}, before = null, colorSc
   page.on('console', (line) => /Content Security Policy|\[Violation\]/.test(line.text()) && page.wrong.push(line.text()));
   if (before) await page.addInitScript(before);
   const answers = { ...HTTP, ...http };
-  await page.routeWebSocket(/\/tv$/, (socket) => tv.take(socket));
-  await page.route(`${ORIGIN}/**`, async (route, request) => {
+  if (tv) await page.routeWebSocket(/\/tv$/, (socket) => tv.take(socket));
+  await page.route(`${origin}/**`, async (route, request) => {
     const { pathname } = new URL(request.url());
     const [, name] = /([^/]*)$/.exec(pathname);
     const answer = async (what) => route.fulfill(await what(request)).catch(() => {});
@@ -197,7 +198,7 @@ async function open(path, { tv = new Portal(), http = {}, before = null, colorSc
     if (request.method() !== 'GET') return route.fulfill({ status: 200, body: '' });
     return route.continue();
   });
-  await page.goto(`${ORIGIN}${path}`);
+  await page.goto(`${origin}${path}`);
   return page;
 }
 
@@ -288,6 +289,11 @@ const STATES = {
     const page = await open(TV, { tv: new Portal('H264'), before: () => { delete globalThis.VideoDecoder; } });
     await state(page, 'waiting');
     return [page, 'The picture is H.264 video, which this browser does not show. Try Chrome, Edge or Safari.'];
+  },
+  'tv-paused': async () => {
+    const page = await open(`/portal/lobby/tv/#${token()}`, { before: () => { HTMLMediaElement.prototype.play = async () => { throw new DOMException('', 'NotAllowedError'); }; } });
+    await state(page, 'paused');
+    return [page, 'This browser starts no picture by itself.'];
   },
   'tv-live': async () => [(await watched()).page, 'Lin'],
   'tv-sound': async () => {
@@ -524,6 +530,25 @@ const hide = (page, hidden) => page.evaluate((it) => {
   document.dispatchEvent(new Event('visibilitychange'));
 }, hidden);
 
+/** A bridge from which the portal goes to another one, at an address of its own, when it is told to: as a bridge does then, it answers all with 307. */
+async function bridges() {
+  let to = null;
+  const first = await serve((path) => (to ? { status: 307, headers: { location: `${to}${path}` } } : find(path)));
+  const second = await serve(find);
+  return {
+    first: first.origin,
+    second: second.origin,
+    move: () => { to = second.origin; },
+    close: () => [first, second].forEach((it) => it.close()),
+  };
+}
+
+/** Where the page is when the other bridge has it. */
+async function arrives(page, origin) {
+  await page.waitForURL((url) => url.origin === origin, { timeout: 20_000, waitUntil: 'load' });
+  return new URL(page.url());
+}
+
 /** What pages do; each gives what is wrong. */
 const DEEDS = {
   'a page that was hidden for long comes back when it is seen, and dials nobody meanwhile': async () => {
@@ -676,6 +701,151 @@ const DEEDS = {
     await state(page, 'idle');
     const seen = [inside, await focus()];
     return [page, `${seen}` === 'leave,join' ? [] : [`the focus was on ${seen}`]];
+  },
+  'World TV goes to the bridge that has the portal': async () => {
+    const two = await bridges();
+    const page = await open(TV, { origin: two.first, tv: null });
+    await state(page, 'lost');
+    const stays = new URL(page.url()).origin;
+    two.move();
+    const { hash } = await arrives(page, two.second);
+    two.close();
+    return [page, stays === two.first && hash === new URL(TV, ORIGIN).hash ? [] : [`it was at ${stays}, and has ${hash}`]];
+  },
+  'whoever is in a call goes along when the portal moves to another bridge': async () => {
+    const two = await bridges();
+    let offers = 0;
+    const offer = (request) => {
+      offers += 1;
+      return HTTP.offer(request);
+    };
+    const page = await joined('#listen', { origin: two.first, http: { offer } });
+    await page.route(`${two.second}/**/peer`, async (route, request) => route.fulfill(await offer(request)));
+    await page.route(`${two.first}/**`, (route) => route.continue());
+    two.move();
+    await far.evaluate(() => globalThis.gone());
+    const { hash } = await arrives(page, two.second);
+    await state(page, 'joined');
+    const wrong = offers === 2 && hash === new URL(JOIN, ORIGIN).hash ? [] : [`${offers} offers, ${hash}`];
+    // Somebody who was sent such a link is in no call before he wants to be.
+    const made = await open(`${JOIN}&listening`);
+    await settle(made, () => document.getElementById('portal').textContent === 'lobby, as Ada');
+    if (await made.evaluate(() => document.body.dataset.state) !== 'idle') wrong.push('a link joins by itself');
+    await made.context().close();
+    two.close();
+    return [page, wrong];
+  },
+  'whoever shares is told that the portal has moved, and may go on with the newest token': async () => {
+    const two = await bridges();
+    const newest = token({ name: 'Newest' });
+    const air = () => ({ json: { connected: true, on_air: true, viewers: 3, token: newest } });
+    const page = await shared('live', { origin: two.first, http: { air } });
+    await page.waitForResponse(/\/air$/);
+    await page.route(`${two.first}/**`, (route) => route.continue());
+    two.move();
+    const { hash } = await arrives(page, two.second);
+    await settle(page, () => document.getElementById('error').textContent.startsWith('The portal has moved'));
+    const seen = await page.evaluate(() => [document.body.dataset.state, document.getElementById('name').textContent]);
+    two.close();
+    return [page, `${seen}` === 'choose,Newest' && hash === `#${newest}` ? [] : [`it is ${seen}, ${hash}`]];
+  },
+  'a browser that starts no picture by itself is asked to when somebody presses Play': async () => {
+    const page = await open(`/portal/lobby/tv/#${token()}`, {
+      before: () => {
+        let pressed = false;
+        addEventListener('click', () => { pressed = true; }, true);
+        HTMLMediaElement.prototype.play = async () => { if (!pressed) throw new DOMException('', 'NotAllowedError'); };
+      },
+    });
+    await state(page, 'paused');
+    await page.click('#play');
+    await state(page, 'waiting');
+    return [page, await page.evaluate(() => document.getElementById('play').hidden) ? [] : ['the button is there still']];
+  },
+  'a connection that comes back from an interruption counts its pictures once': async () => {
+    const page = await open(`/portal/lobby/tv/#${token()}`, {
+      before: () => {
+        globalThis.loops = 0;
+        HTMLVideoElement.prototype.requestVideoFrameCallback = () => { globalThis.loops += 1; };
+        const Peer = globalThis.RTCPeerConnection;
+        globalThis.RTCPeerConnection = class extends Peer {
+          constructor(...more) {
+            super(...more);
+            globalThis.peer = this;
+          }
+        };
+      },
+    });
+    await settle(page, () => globalThis.loops > 0);
+    await page.evaluate(() => { for (let times = 0; times < 3; times += 1) globalThis.peer.dispatchEvent(new Event('connectionstatechange')); });
+    const loops = await page.evaluate(() => globalThis.loops);
+    return [page, loops === 1 ? [] : [`${loops} times`]];
+  },
+  'sound that is wanted twice at once is made once': async () => {
+    const page = await open(TV);
+    const made = await page.evaluate(async () => {
+      let nodes = 0;
+      const Node = globalThis.AudioWorkletNode;
+      globalThis.AudioWorkletNode = class extends Node {
+        constructor(...more) {
+          super(...more);
+          nodes += 1;
+        }
+      };
+      const { Sound } = await import(new URL('sound.js', location.href));
+      const sound = new Sound();
+      await Promise.all([sound.start(), sound.start()]);
+      return nodes;
+    });
+    return [page, made === 1 ? [] : [`${made} times`]];
+  },
+  'a screen on which nothing moves is not paused, a camera may be': async () => {
+    const wrong = [];
+    for (const [button, paused] of [['#screen', false], ['#camera', true]]) {
+      const page = await open(SHARE, {
+        before: () => {
+          const media = navigator.mediaDevices;
+          media.getDisplayMedia = async () => document.createElement('canvas').captureStream(1);
+          const both = ['getDisplayMedia', 'getUserMedia'].map((name) => [name, media[name].bind(media)]);
+          for (const [name, ask] of both) {
+            media[name] = async (wanted) => {
+              const stream = await ask(wanted);
+              [globalThis.track] = stream.getVideoTracks();
+              return stream;
+            };
+          }
+        },
+      });
+      await page.click(button);
+      await state(page, 'preview');
+      await page.evaluate(() => {
+        Object.defineProperty(globalThis.track, 'muted', { value: true });
+        globalThis.track.dispatchEvent(new Event('mute'));
+      });
+      if (await page.evaluate(() => document.getElementById('paused').hidden) === paused) wrong.push(`${button}: ${paused ? 'it is not said' : 'it is said'}`);
+      await page.context().close();
+    }
+    return [await open(SHARE), wrong];
+  },
+  'what a notch and Discord’s buttons cover has no controls': async () => {
+    const page = await open(TV);
+    const inside = await page.evaluate(() => {
+      for (const [at, edge] of ['top', 'right', 'bottom', 'left'].entries()) document.documentElement.style.setProperty(`--discord-safe-area-inset-${edge}`, `${10 + at}px`);
+      return getComputedStyle(document.querySelector('main')).padding;
+    });
+    return [page, inside === '10px 11px 12px 13px' ? [] : [`it leaves ${inside}`]];
+  },
+  'H264 is offered before all else where a browser encodes it': async () => {
+    let sdp = '';
+    const offer = (request) => {
+      sdp = request.postData();
+      return HTTP.offer(request);
+    };
+    const page = await shared('live', { http: { offer } });
+    const able = await page.evaluate(() => RTCRtpSender.getCapabilities('video').codecs.some(({ mimeType }) => mimeType === 'video/H264'));
+    const [, first] = /m=video \d+ \S+ (\d+)/.exec(sdp);
+    const [, codec] = new RegExp(`a=rtpmap:${first} (\\w+)/`).exec(sdp);
+    return [page, codec === (able ? 'H264' : 'VP8') ? [] : [`${codec} is first; H264 ${able ? 'is' : 'is not'} encoded`]];
   },
 };
 
