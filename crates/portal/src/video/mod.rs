@@ -343,7 +343,7 @@ impl Stage {
                         put(&mut self.output, sent(peer, packet, true));
                     }
                 }
-                false
+                viewer.missed(now)
             }
             Feedback::Lost(of_256) => viewer.lost(now, of_256),
             Feedback::Carries(bits) => viewer.carries(now, bits),

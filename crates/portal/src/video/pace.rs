@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 /// Of what was sent so much is lost, in 256ths, on a link that is full. Radio alone loses less.
 const FULL: u8 = 38;
 
+/// Packets that were sent and missed are counted for so long; of fewer no share is told.
+const COUNTED: Duration = Duration::from_millis(500);
+const FEW: u32 = 64;
+
 /// A step is seen in what the link says after so long.
 const SETTLES: Duration = Duration::from_secs(2);
 
@@ -54,6 +58,56 @@ impl Meter {
     }
 }
 
+/// How much of what a viewer was sent lately it asks for again. Its reports say that too, but once a second: a layer that is too large is on its way for as long.
+#[derive(Debug)]
+pub(super) struct Losses {
+    since: Instant,
+    sent: u32,
+    missed: u32,
+    /// What is asked for twice is lost once.
+    newest: u64,
+}
+
+impl Losses {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            since: now,
+            sent: 0,
+            missed: 0,
+            newest: 0,
+        }
+    }
+
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.turn(now);
+        self.sent = self.sent.saturating_add(1);
+    }
+
+    /// The packet with this number did not come.
+    pub(super) fn missed(&mut self, now: Instant, number: u64) {
+        self.turn(now);
+        if number > self.newest {
+            self.newest = number;
+            self.missed = self.missed.saturating_add(1);
+        }
+    }
+
+    /// In 256ths.
+    pub(super) fn share(&self) -> u8 {
+        let share = self.missed.saturating_mul(256).checked_div(self.sent);
+        match share {
+            Some(share) if self.sent >= FEW => u8::try_from(share).unwrap_or(u8::MAX),
+            _ => 0,
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.since) >= COUNTED {
+            (self.since, self.sent, self.missed) = (now, 0, 0);
+        }
+    }
+}
+
 /// The steps down and up of one viewer.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -99,6 +153,11 @@ impl Pace {
     /// So much was lost lately. Whether that changes anything.
     pub(super) fn lost(&mut self, now: Instant, of_256: u8, layers: usize) -> bool {
         of_256 >= FULL && self.congest(now, layers, true)
+    }
+
+    /// So much of what was sent is missed. A guess, by less than a report counts: the picture does not stop for it.
+    pub(super) fn missed(&mut self, now: Instant, of_256: u8, layers: usize) -> bool {
+        of_256 >= FULL && self.congest(now, layers, false)
     }
 
     /// What the viewer takes its link to carry, while `rate` is sent. It is told how that changes: less than what is sent is a link that is
@@ -241,6 +300,40 @@ mod tests {
         assert!(!link.pace.carries(link.now, 300, 2_000, 2) && !link.pace.paused());
         assert!(link.pace.slow(link.now, 3));
         assert_eq!(link.pace.layer(3), 2);
+    }
+
+    #[test]
+    fn what_is_asked_for_again_is_lost_once_and_lately() {
+        let mut now = Instant::now();
+        let mut losses = Losses::new(now);
+        for n in 1..=100 {
+            losses.sent(now);
+            if n % 5 == 0 {
+                for _ in 0..3 {
+                    losses.missed(now, n);
+                }
+            }
+            assert_eq!(losses.share() > 0, n >= 64, "of {n}");
+            now += Duration::from_millis(4);
+        }
+        assert_eq!(losses.share(), 51);
+        now += Duration::from_millis(100);
+        for n in 101..=200 {
+            losses.sent(now);
+            losses.missed(now, 100);
+            assert_eq!(losses.share(), 0, "of {n}");
+        }
+        losses.missed(now, 101);
+        assert_eq!(losses.share(), 2);
+    }
+
+    #[test]
+    fn what_is_missed_gets_the_smaller_layer_and_no_pause() {
+        let mut link = link();
+        assert!(!link.pace.missed(link.now, 60, 1) && !link.pace.paused());
+        assert!(!link.pace.missed(link.now, 8, 2));
+        assert!(link.pace.missed(link.now, 60, 2));
+        assert_eq!(link.pace.layer(2), 1);
     }
 
     #[test]

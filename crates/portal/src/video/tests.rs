@@ -562,6 +562,42 @@ fn a_viewer_has_the_largest_layer_that_its_link_carries() {
 }
 
 #[test]
+fn who_asks_for_much_again_gets_the_smaller_layer_before_he_reports_it() {
+    for (each, ends) in [(5, 101), (20, 100)] {
+        let mut scene = Scene::new();
+        let [mut large, mut small] = [1, 1].map(|peer| Source::new(peer, VideoCodec::Vp8));
+        small.ssrc = 101;
+        // As if it were larger: its packets have less in them, and more before it.
+        (large.size, small.size) = (60, 1_000);
+        scene.publish(&large, "a");
+        let round = |scene: &mut Scene, large: &mut Source, small: &mut Source, key| {
+            scene.frame(small, key);
+            scene.frame(large, key);
+            scene.pass(FRAME);
+        };
+        // How large both layers are is known before somebody comes.
+        for n in 0..40 {
+            round(&mut scene, &mut large, &mut small, n == 0);
+        }
+        scene.watch(9);
+        round(&mut scene, &mut large, &mut small, true);
+        let mut last = scene.seen(9).last().unwrap().ssrc;
+        assert_eq!(last, 100);
+        for _ in 0..20 {
+            let seen = scene.seen(9);
+            last = seen.last().map_or(last, |it| it.ssrc);
+            let missed = seen
+                .iter()
+                .map(|it| it.sequence)
+                .filter(|it| it % each == 0);
+            scene.say(9, Feedback::Missing(missed.collect()));
+            round(&mut scene, &mut large, &mut small, true);
+        }
+        assert_eq!(last, ends, "one in {each} was missed");
+    }
+}
+
+#[test]
 fn whatever_comes_numbers_go_on() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..20 {

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use uro_discord_media::vp8;
 
 use super::camera::{JUMP, Layer, picture};
-use super::pace::{Meter, Pace};
+use super::pace::{Losses, Meter, Pace};
 use super::{VideoFormat, VideoPacket, ViewerHealth};
 use crate::rate::Rate;
 use crate::room::PeerId;
@@ -49,6 +49,7 @@ pub(super) struct Viewer {
     last: Option<Last>,
     again: Rate,
     meter: Meter,
+    losses: Losses,
     packets: u64,
     repeated: u64,
 }
@@ -88,6 +89,7 @@ impl Viewer {
             last: None,
             again: Rate::new(AGAIN, now),
             meter: Meter::new(now),
+            losses: Losses::new(now),
             packets: 0,
             repeated: 0,
         }
@@ -256,6 +258,7 @@ impl Viewer {
         }
         self.packets = self.packets.saturating_add(1);
         self.meter.add(now, sent.payload.len());
+        self.losses.sent(now);
         send(sent);
     }
 
@@ -272,12 +275,18 @@ impl Viewer {
         let out = self.next.checked_sub(behind.into())?;
         let number = out.checked_sub(seen.first.1)?.checked_add(seen.first.0)?;
         let packet = layer.get(number).filter(|_| number <= seen.newest)?;
+        self.losses.missed(now, out);
         if !self.again.take(1, now) {
             return None;
         }
         self.repeated = self.repeated.saturating_add(1);
         self.meter.add(now, packet.payload.len());
         seen.sent(packet, number)
+    }
+
+    /// It has said what it misses. Whether it is to see something else.
+    pub(super) fn missed(&mut self, now: Instant) -> bool {
+        self.pace.missed(now, self.losses.share(), self.layers)
     }
 
     /// It reports what was lost. Whether it is to see something else.
