@@ -20,6 +20,8 @@ export class Whep extends Connection {
     });
     this.peer.ontrack = ({ track }) => this.#stream.addTrack(track);
     for (const kind of ['video', 'audio']) this.peer.addTransceiver(kind, { direction: 'recvonly' });
+    // The page says it in words, and takes what comes for a picture.
+    url.searchParams.set('placeholder', 'false');
     this.offer(url);
   }
 

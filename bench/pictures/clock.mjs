@@ -338,7 +338,7 @@ const lines = {
     const at = new URL(url);
     if (link === '1') {
       at.port = await stream(at.hostname, at.port);
-      await page.route('**/whep', async (route) => {
+      await page.route('**/whep?*', async (route) => {
         const response = await route.fetch();
         await route.fulfill({ response, body: await through(await response.text()) });
       });

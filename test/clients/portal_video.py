@@ -9,7 +9,7 @@ import time
 
 import aiohttp
 import av
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamTrack
 from voice_common import FRAME, obey, pcm, tell
 
@@ -174,9 +174,17 @@ class Guest:
             video.send(struct.pack("<BBHIIHH", 1, 1, 0, number, number * 200, 0, 1) + picture)
             await asyncio.sleep(0.2)
 
-    async def watch(self, url, token):
+    async def hide(self):
+        """Shows no more."""
+        await self.connections.pop().close()
+        tell("hidden")
+
+    async def watch(self, url, token, codec=None):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        connection.addTransceiver("video", direction="recvonly")
+        transceiver = connection.addTransceiver("video", direction="recvonly")
+        if codec:
+            codecs = RTCRtpReceiver.getCapabilities("video").codecs
+            transceiver.setCodecPreferences([it for it in codecs if it.mimeType == f"video/{codec}"])
 
         @connection.on("track")
         def on_track(track):
@@ -184,6 +192,11 @@ class Guest:
 
         await self.connect(connection, url, token)
         tell("watched")
+
+    async def received(self):
+        """Says how many packets came to who watches."""
+        stats = await self.connections[-1].getStats()
+        tell("received", packets=sum(it.packetsReceived for it in stats.values() if it.type == "inbound-rtp"))
 
     async def see(self, colour):
         """Waits until this colour is seen."""

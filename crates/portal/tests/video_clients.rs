@@ -260,6 +260,61 @@ async fn aiortc_and_chromium_see_each_other() {
         .await;
 }
 
+/// Who watches sees the placeholder while there is no camera: before one comes, when it goes, and when nothing comes of it any more. No clip has it.
+#[tokio::test]
+#[ignore = "wants aiortc: bin/test"]
+async fn aiortc_sees_the_placeholder_while_nobody_shows_a_picture() {
+    let dark = json!({"do": "see", "colour": [21, 21, 21]});
+    for codec in ["VP8", "H264"] {
+        let mut theatre = Theatre::open().await;
+        let longest = Duration::from_secs(30);
+        theatre.world.portal.clips(Some(longest));
+        let mut viewer = Client::aiortc();
+        let watch = with(theatre.whep(), &json!({"codec": codec}));
+        viewer.ask(watch, "watched").await;
+        let seen = viewer.ask(dark.clone(), "seen").await;
+        assert_eq!(seen["width"], 640);
+        // Who says it in words is sent nothing; and it comes again to who sees it, while he is not.
+        let mut told = Client::aiortc();
+        let mut watch = with(theatre.whep(), &json!({"codec": codec}));
+        watch["url"] = json!(format!("{}/whep?placeholder=false", theatre.url));
+        told.ask(watch, "watched").await;
+        for _ in 0..2 {
+            viewer.ask(dark.clone(), "seen").await;
+        }
+        let received = told.ask(json!({"do": "received"}), "received").await;
+        assert_eq!(received["packets"], 0);
+        drop(told);
+        let clip = theatre.world.portals.clip("lobby", longest).await;
+        assert_eq!(clip, Err(NoClip::Nothing));
+        let status = theatre.world.portal.status().await.unwrap();
+        assert!(status.viewers.iter().all(|it| it.camera.is_none()));
+        for (subject, colour) in [("one", [255, 0, 0]), ("other", [0, 255, 0])] {
+            let mut shower = Client::aiortc();
+            let show = json!({"codec": codec, "colour": colour});
+            shower
+                .ask(with(theatre.whip(subject), &show), "shown")
+                .await;
+            let camera = theatre.on_air().await;
+            assert!(camera.is_some());
+            let seen = viewer.ask(json!({"do": "see", "colour": colour}), "seen");
+            assert_eq!(seen.await["width"], 320);
+            let status = theatre.world.portal.status().await.unwrap();
+            assert!(status.viewers.iter().any(|it| it.camera == camera));
+            match subject {
+                "one" => {
+                    shower.ask(json!({"do": "hide"}), "hidden").await;
+                    assert_eq!(theatre.on_air().await, None);
+                }
+                // It is killed, and says nothing.
+                _ => drop(shower),
+            }
+            let seen = viewer.ask(dark.clone(), "seen").await;
+            assert_eq!(seen["width"], 640, "after {subject}");
+        }
+    }
+}
+
 /// A clip of what aiortc shows and says, which FFmpeg decodes: the colour and the tone come and go together.
 #[tokio::test]
 #[ignore = "wants aiortc and FFmpeg: bin/test"]

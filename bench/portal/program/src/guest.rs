@@ -387,7 +387,9 @@ pub fn token(room: u32) -> Result<String, Error> {
 async fn post(server: SocketAddr, room: u32, way: Way, offer: &str) -> Result<String, Error> {
     let kind = match way {
         Way::Whip | Way::Show => "whip",
-        Way::Whep | Way::See => "whep",
+        Way::Whep => "whep",
+        // What it sees is counted.
+        Way::See => "whep?placeholder=false",
         Way::Peer | Way::World => "peer",
     };
     let token = token(room)?;

@@ -37,6 +37,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     let link = shared.link(&id).ok_or(Refusal::NoPortal)?;
     let address = request.extensions().get::<ClientAddress>().copied();
     let prefix = prefix(request.headers());
+    let placeholder = !request.uri().query().is_some_and(no_placeholder);
     let body = text(request.into_body()).await?;
     let offer = Offer::parse(&body).map_err(Refusal::Offer)?;
     check(&offer, kind)?;
@@ -62,6 +63,7 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
         link: link.clone(),
         offer,
         info,
+        placeholder,
         reply,
     })
     .await?;
@@ -82,6 +84,11 @@ pub(super) async fn post(shared: &Shared, id: String, kind: Kind, request: Reque
     );
     headers.insert(ETAG, etag(&ufrag)?);
     Ok(response)
+}
+
+/// Whether a page says in words that there is no picture.
+fn no_placeholder(query: &str) -> bool {
+    query.split('&').any(|it| it == "placeholder=false")
 }
 
 /// What a proxy has taken from the path, which the client's next requests have to have. No reference without it would do: OBS takes

@@ -178,6 +178,7 @@ fn joins(data: &[u8]) -> bool {
         data: flags & 4 != 0,
         shows: flags & 8 != 0,
         sees: flags & 16 != 0,
+        placeholder: flags & 32 != 0,
     };
     let Some(mut session) = scripted(now, (PeerId(1), 0), Scripted::default(), wants) else {
         return false;

@@ -121,13 +121,13 @@ impl Host {
         now: Instant,
         peer: PeerId,
         shows: Option<String>,
-        sees: Vec<VideoFormat>,
+        (sees, placeholder): (Vec<VideoFormat>, bool),
     ) -> Result<(), Broken> {
         if let Some(subject) = shows {
             self.with_stage(now, |stage| stage.publish(now, peer, subject))?;
         }
         if !sees.is_empty() {
-            self.with_stage(now, |stage| stage.watch(now, peer, sees))?;
+            self.with_stage(now, |stage| stage.watch(now, peer, sees, placeholder))?;
         }
         Ok(())
     }
@@ -170,7 +170,7 @@ impl Host {
             tracing::warn!(portal = self.link.id, %error, "clips have no sound");
         }
         self.recorder = Some((id, Box::new(Recorder::new(now, longest))));
-        self.picture(now, id, None, Recorder::formats())
+        self.picture(now, id, None, (Recorder::formats(), false))
     }
 
     fn recorder(&self) -> Option<PeerId> {
@@ -304,7 +304,7 @@ impl Host {
         self.screen = Some(Box::new(Screen::new(pictures)));
         // Whatever the profile: packets go as they are.
         let format = VideoFormat { codec, profile: 0 };
-        self.with_stage(now, |stage| stage.watch(now, CALL, vec![format]))
+        self.with_stage(now, |stage| stage.watch(now, CALL, vec![format], false))
     }
 
     /// Works with the call's screen, if it has one, and has the stage ask for the keyframe that this needs. A panic costs the room, as above.

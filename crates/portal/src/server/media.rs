@@ -416,6 +416,7 @@ mod tests {
             data: false,
             shows: false,
             sees: false,
+            placeholder: false,
         };
         for (index, panics) in [(0, true), (1, false)] {
             let mut peer = Scripted::default();

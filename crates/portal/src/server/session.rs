@@ -87,6 +87,8 @@ pub(super) struct Wants {
     pub(super) shows: bool,
     /// The picture of the world.
     pub(super) sees: bool,
+    /// The placeholder, while there is none.
+    pub(super) placeholder: bool,
 }
 
 impl Wants {
@@ -591,13 +593,13 @@ impl Session {
         self.wants.shows.then(|| self.info.claims.sub.clone())
     }
 
-    /// The formats in which it can see; none if it does not.
-    pub(super) fn sees(&mut self) -> Vec<VideoFormat> {
-        if self.wants.sees {
-            self.peer.any().formats()
-        } else {
-            Vec::new()
-        }
+    /// The formats in which it can see, none if it does not; and whether it sees the placeholder.
+    pub(super) fn sees(&mut self) -> (Vec<VideoFormat>, bool) {
+        let formats = match self.wants.sees {
+            true => self.peer.any().formats(),
+            false => Vec::new(),
+        };
+        (formats, self.wants.placeholder)
     }
 
     /// When [`timeout`](Self::timeout) is to be called.

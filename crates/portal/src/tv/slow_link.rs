@@ -61,7 +61,7 @@ fn a_slow_link_gets_the_smaller_layer() {
     let mut stage = Stage::new();
     stage.publish(start, CAMERA, "camera".into());
     let mut tv = Tv::new(start, vec![VideoCodec::Vp8], false);
-    stage.watch(start, VIEWER, tv.formats());
+    stage.watch(start, VIEWER, tv.formats(), false);
     let mut layers = [Layer::new(1, 8_333), Layer::new(2, 2_083)];
     // What is on the link, and since when; how long each frame took, and how large it was.
     let mut link: VecDeque<(Instant, usize, usize)> = VecDeque::new();

@@ -85,7 +85,7 @@ impl Camera {
         self.layers.iter().find(|layer| layer.ssrc == ssrc)
     }
 
-    /// Takes a packet. Gives its number, and whether its layer is new, or `None` if it is of no use.
+    /// Takes a packet. Gives its number, and whether its layer is new, or had ended, or `None` if it is of no use.
     pub(super) fn take(&mut self, now: Instant, packet: VideoPacket) -> Option<(u64, bool)> {
         self.packets = self.packets.saturating_add(1);
         if packet.payload.len() > LARGEST {
@@ -93,6 +93,8 @@ impl Camera {
             return None;
         }
         let found = self.layers.iter().position(|it| it.ssrc == packet.ssrc);
+        let there = found.and_then(|index| self.layers.get(index));
+        let new = there.is_none_or(|layer| !layer.lives(now));
         let index = found.unwrap_or(self.layers.len());
         if found.is_none() {
             if self.layers.len() >= LAYERS {
@@ -116,7 +118,8 @@ impl Camera {
         if taken.is_none() {
             self.dropped = self.dropped.saturating_add(1);
         }
-        taken.map(|number| (number, found.is_none()))
+        let newest = layer.newest;
+        taken.map(|number| (number, new && number == newest))
     }
 
     /// Takes a whole picture. The one before it is not needed any more.

@@ -4,6 +4,7 @@ mod camera;
 mod jpeg;
 mod onlooker;
 mod pace;
+mod placeholder;
 mod screen;
 mod viewer;
 
@@ -204,9 +205,16 @@ impl Stage {
         }
     }
 
-    /// A viewer comes, which takes these formats.
-    pub(crate) fn watch(&mut self, now: Instant, peer: PeerId, formats: Vec<VideoFormat>) {
-        self.viewers.insert(peer, Viewer::new(now, formats));
+    /// A viewer comes, which takes these formats, and may be to see the placeholder while there is no camera for it.
+    pub(crate) fn watch(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        formats: Vec<VideoFormat>,
+        placeholder: bool,
+    ) {
+        let viewer = Viewer::new(now, formats, placeholder);
+        self.viewers.insert(peer, viewer);
         self.aim(now, peer);
         self.wake(now);
     }
@@ -259,8 +267,8 @@ impl Stage {
         let Some((number, new)) = taken else { return };
         if new && self.on_air == Some(peer) {
             self.tell_kind(now);
-            // Perhaps it is the one that is wanted, and then this packet is seen already.
-            return self.aim_all(now);
+            // Perhaps it is the one that is wanted.
+            self.aim_all(now);
         }
         let layer = self.cameras.get(&peer).and_then(|it| it.layer(ssrc));
         let Some(layer) = layer else { return };
@@ -328,7 +336,10 @@ impl Stage {
         };
         let other = match feedback {
             Feedback::Keyframe => {
-                if let Some((camera, ssrc)) = viewer.sees() {
+                let output = &mut self.output;
+                let idle =
+                    viewer.needs_placeholder(now, |packet| put(output, sent(peer, packet, false)));
+                if !idle && let Some((camera, ssrc)) = viewer.sees() {
                     self.ask(now, camera, ssrc);
                 }
                 false
@@ -418,7 +429,8 @@ impl Stage {
 
     /// Time passes for a stage on which there is somebody.
     fn wake(&mut self, now: Instant) {
-        if self.tick.is_none() && !self.cameras.is_empty() {
+        let waits = || self.viewers.values().any(Viewer::takes_placeholder);
+        if self.tick.is_none() && (!self.cameras.is_empty() || waits()) {
             self.tick = now.checked_add(TICK);
         }
     }
@@ -435,6 +447,11 @@ impl Stage {
             return;
         };
         let output = &mut self.output;
+        let lives = |(camera, ssrc)| {
+            let layer = self.cameras.get(&camera)?.layer(ssrc)?;
+            layer.lives(now).then_some(())
+        };
+        let flows = viewer.sees().and_then(lives).is_some();
         // Nobody is sent his own picture.
         let on_air = self.on_air.filter(|on_air| *on_air != id);
         match on_air.and_then(|on_air| self.cameras.get_key_value(&on_air)) {
@@ -446,6 +463,7 @@ impl Stage {
             },
             None => viewer.nothing(),
         }
+        viewer.idle(now, flows, |packet| put(output, sent(id, packet, false)));
         if let Some((camera, ssrc)) = viewer.needs() {
             self.ask(now, camera, ssrc);
         }
@@ -477,13 +495,15 @@ fn put(output: &mut VecDeque<VideoOutput>, one: VideoOutput) {
 /// See [`crate::fuzzing`].
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
+    use super::{BTreeMap, Jpeg, VideoCodec, VideoPacket, placeholder};
     use super::{Bytes, Duration, Feedback, Instant, PeerId, Stage, VideoFormat, VideoOutput};
-    use super::{Jpeg, VideoCodec, VideoPacket};
 
     /// Cameras and viewers that come, go, send, and say anything: numbers go on, and nothing is without a bound.
     pub fn stage(mut data: &[u8]) {
         let mut now = Instant::now();
         let mut stage = Stage::new();
+        // When each viewer was sent the placeholder, if nothing of a camera came after it.
+        let mut dark = BTreeMap::new();
         while let Some(([what, who, high, low, more], rest)) = data.split_first_chunk() {
             data = rest;
             let (camera, viewer) = (
@@ -495,7 +515,10 @@ pub(crate) mod fuzzing {
             let format = VideoFormat { codec, profile: 0 };
             match what & 7 {
                 0 => stage.publish(now, camera, more.to_string()),
-                1 => stage.watch(now, viewer, vec![format]),
+                1 => {
+                    dark.remove(&viewer);
+                    stage.watch(now, viewer, vec![format], more & 1 == 0);
+                }
                 2 if what & 8 != 0 => stage.look(now, viewer, more & 1 == 0),
                 2 if what & 16 != 0 => stage.withdraw(now, camera),
                 2 if what & 32 != 0 => {
@@ -532,7 +555,7 @@ pub(crate) mod fuzzing {
                     let (payload, rest) = data.split_at(length);
                     data = rest;
                     let packet = VideoPacket {
-                        ssrc: (what >> 3 & 7).into(),
+                        ssrc: 1 + u32::from(what >> 3 & 7),
                         format,
                         sequence: number,
                         time: u32::from(number) << 12,
@@ -544,7 +567,15 @@ pub(crate) mod fuzzing {
             }
             while let Some(output) = stage.poll() {
                 match output {
-                    VideoOutput::Packet { viewer, .. } => assert!((8..12).contains(&viewer.0)),
+                    VideoOutput::Packet { viewer, packet, .. } => {
+                        assert!((8..12).contains(&viewer.0));
+                        if packet.ssrc != 0 {
+                            dark.remove(&viewer);
+                        } else if packet.marker {
+                            let before = dark.insert(viewer, now);
+                            assert!(before.is_none_or(|it| now - it >= placeholder::ASKED));
+                        }
+                    }
                     VideoOutput::Jpeg { viewer, .. } => {
                         assert!((8..12).contains(&viewer.0));
                         stage.shown(now, viewer, 1, what & 1 == 0);

@@ -131,7 +131,15 @@ impl Scene {
     }
 
     fn watch(&mut self, viewer: u32) {
-        self.stage.watch(self.now, PeerId(viewer), BOTH.to_vec());
+        self.stage
+            .watch(self.now, PeerId(viewer), BOTH.to_vec(), false);
+        self.drain();
+    }
+
+    /// One that sees the placeholder while there is no camera.
+    fn watch_always(&mut self, viewer: u32, formats: &[VideoFormat]) {
+        let formats = formats.to_vec();
+        self.stage.watch(self.now, PeerId(viewer), formats, true);
         self.drain();
     }
 
@@ -385,7 +393,8 @@ fn who_cannot_take_the_camera_on_air_sees_the_one_before_no_more() {
         let mut scene = Scene::new();
         let mut one = Source::new(1, VideoCodec::H264);
         let mut other = Source::new(2, VideoCodec::Vp8);
-        scene.stage.watch(scene.now, PeerId(9), BOTH[1..].to_vec());
+        let formats = BOTH[1..].to_vec();
+        scene.stage.watch(scene.now, PeerId(9), formats, false);
         scene.watch(8);
         scene.publish(&one, "one");
         scene.publish(&other, "other");
@@ -595,6 +604,189 @@ fn who_asks_for_much_again_gets_the_smaller_layer_before_he_reports_it() {
         }
         assert_eq!(last, ends, "one in {each} was missed");
     }
+}
+
+/// The placeholder, as it comes whole.
+fn placeholders(codec: VideoCodec) -> [Vec<u8>; 2] {
+    [0, 1].map(|picture| {
+        let payloads = placeholder::payloads(codec, picture);
+        let parts = payloads.iter().map(|it| &it[..]);
+        let mut frame = Vec::new();
+        match codec {
+            VideoCodec::Vp8 => drop(vp8::depacketize(parts, &mut frame).unwrap()),
+            VideoCodec::H264 => h264::depacketize(parts, &mut frame).unwrap(),
+        }
+        frame
+    })
+}
+
+#[test]
+fn who_has_no_camera_to_see_sees_the_placeholder_without_a_seam() {
+    for (codec, format) in [(VideoCodec::Vp8, BOTH[0]), (VideoCodec::H264, BOTH[1])] {
+        let [even, odd] = placeholders(codec);
+        let (mut scene, mut source) = (Scene::new(), Source::new(1, codec));
+        let began = scene.now;
+        scene.watch_always(9, &[format]);
+        scene.watch(8);
+        let mut all = Vec::new();
+        let next = |scene: &mut Scene, all: &mut Vec<VideoPacket>| {
+            let seen = scene.seen(9);
+            all.extend(seen.clone());
+            pictures(&seen)
+        };
+        assert_eq!(next(&mut scene, &mut all), [&odd[..]]);
+        // What was lost is mended.
+        scene.pass(Duration::from_millis(1_999));
+        assert_eq!(scene.seen(9), []);
+        scene.pass(Duration::from_millis(2_001));
+        assert_eq!(next(&mut scene, &mut all), [&even[..], &odd[..]]);
+        scene.pass(FRAME * 20);
+        scene.say(9, Feedback::Keyframe);
+        assert_eq!(next(&mut scene, &mut all), [&even[..]]);
+        // A camera is seen from its keyframe on; until then what is there stays.
+        scene.publish(&source, "a");
+        scene.frame(&mut source, false);
+        assert_eq!(scene.seen(9), []);
+        scene.say(9, Feedback::Keyframe);
+        assert_eq!(scene.asked, [(PeerId(1), 100)]);
+        scene.pass(FRAME * 20);
+        scene.say(9, Feedback::Keyframe);
+        assert_eq!(next(&mut scene, &mut all), [&odd[..]]);
+        let wanted = frames(codec);
+        for round in 0..60 {
+            source.next = round % wanted.len();
+            let frame = &wanted[source.next];
+            scene.frame(&mut source, codec.is_keyframe(frame));
+            assert_eq!(next(&mut scene, &mut all), [&frame[..]]);
+            scene.say(9, Feedback::Keyframe);
+            scene.pass(FRAME);
+        }
+        let camera = |scene: &mut Scene| scene.stage.health(scene.now).1[1].camera;
+        assert_eq!(camera(&mut scene), Some(PeerId(1)));
+        // It goes, comes again, and goes.
+        for _ in 0..2 {
+            scene.stage.leave(scene.now, PeerId(1));
+            scene.drain();
+            let seen = next(&mut scene, &mut all);
+            assert!(seen == [&even[..]] || seen == [&odd[..]]);
+            assert_eq!(camera(&mut scene), None);
+            scene.pass(Duration::from_millis(700));
+            scene.publish(&source, "a");
+            scene.frame(&mut source, true);
+            assert_eq!(next(&mut scene, &mut all).len(), 1);
+        }
+        pictures(&all);
+        assert_eq!(all[0].sequence, 1);
+        // Time is that of the clock.
+        let ticks = all.last().unwrap().time.wrapping_sub(all[0].time);
+        let passed = (scene.now - began).as_millis() as u32 * 90;
+        assert!(ticks.abs_diff(passed) < 90 * 50, "{ticks} of {passed}");
+        if codec == VideoCodec::Vp8 {
+            let ids = all.chunk_by(|one, other| one.time == other.time);
+            let ids: Vec<u16> = ids
+                .map(|it| vp8::numbers(&it[0].payload).unwrap().0.unwrap())
+                .collect();
+            assert!(ids.windows(2).all(|it| it[1] == it[0].wrapping_add(1)));
+        }
+        // Who is told in words was sent the camera, and nothing else.
+        assert_eq!(pictures(&scene.seen(8)).len(), 62);
+    }
+}
+
+#[test]
+fn the_placeholder_is_seen_in_place_of_what_cannot_be() {
+    let [even, odd] = placeholders(VideoCodec::H264);
+    let is_it = |packets: Vec<VideoPacket>| match &pictures(&packets)[..] {
+        [one] => *one == even || *one == odd,
+        _ => false,
+    };
+    let mut scene = Scene::new();
+    let mut one = Source::new(1, VideoCodec::H264);
+    let mut other = Source::new(2, VideoCodec::Vp8);
+    scene.publish(&one, "one");
+    scene.publish(&other, "other");
+    scene.frame(&mut one, true);
+    scene.watch_always(9, &BOTH[1..]);
+    assert_eq!(pictures(&scene.seen(9)).len(), 1);
+    // Another one is on air, of which nothing is known: what was seen goes on.
+    scene.stage.want(scene.now, Some("other".into()));
+    scene.drain();
+    scene.frame(&mut one, false);
+    assert!(!is_it(scene.seen(9)));
+    // It is in another codec; and then it sends whole pictures.
+    scene.frame(&mut other, true);
+    assert!(is_it(scene.seen(9)));
+    scene.frame(&mut other, true);
+    scene.jpeg(2, b"whole");
+    assert_eq!(scene.seen(9), []);
+    scene.pass(Duration::from_secs(4));
+    scene.jpeg(2, b"whole");
+    assert_eq!(pictures(&scene.seen(9)).len(), 2);
+    // Of one's own picture nothing is seen.
+    scene.watch_always(1, &BOTH[1..]);
+    assert!(is_it(scene.seen(1)));
+    scene.stage.want(scene.now, Some("one".into()));
+    scene.drain();
+    scene.frame(&mut one, true);
+    assert!(!is_it(scene.seen(9)));
+    assert_eq!(scene.seen(1), []);
+    scene.stage.leave(scene.now, PeerId(1));
+    scene.stage.leave(scene.now, PeerId(2));
+    scene.drain();
+    assert!(is_it(scene.seen(9)));
+    scene.stage.leave(scene.now, PeerId(9));
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.stage.deadline(), None, "nothing is to be done");
+}
+
+#[test]
+fn the_placeholder_is_seen_when_nothing_comes_of_the_camera() {
+    for key in [false, true] {
+        let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+        scene.watch_always(9, &BOTH);
+        scene.watch(8);
+        scene.publish(&source, "a");
+        scene.frame(&mut source, true);
+        pictures(&scene.seen(9));
+        scene.pass(Duration::from_millis(2_900));
+        assert_eq!(scene.seen(9), []);
+        scene.pass(Duration::from_millis(700));
+        assert_eq!(pictures(&scene.seen(9)).len(), 1);
+        // When it goes on: from a keyframe on.
+        scene.asked.clear();
+        scene.frame(&mut source, key);
+        assert_eq!(scene.seen(9).is_empty(), !key);
+        assert_eq!(scene.asked.is_empty(), key);
+        assert_eq!(scene.kinds.last(), Some(&Some("VP8")));
+        scene.frame(&mut source, true);
+        scene.frame(&mut source, false);
+        assert!(!pictures(&scene.seen(9)).is_empty());
+        // Who is told in words sees what he saw before, once.
+        pictures(&scene.seen(8));
+    }
+}
+
+#[test]
+fn the_placeholder_is_sent_twice_a_second_at_most() {
+    let mut scene = Scene::new();
+    scene.watch_always(9, &BOTH);
+    for _ in 0..1_000 {
+        scene.say(9, Feedback::Keyframe);
+        scene.say(9, Feedback::Missing(vec![0, 1, 2, 65_535]));
+        scene.say(9, Feedback::Lost(255));
+        scene.say(9, Feedback::Carries(0));
+        scene.pass(Duration::from_millis(10));
+    }
+    let seen = pictures(&scene.seen(9)).len();
+    assert!((20..=21).contains(&seen), "{seen} in ten seconds");
+    assert_eq!(scene.again, []);
+    // None of it was taken for a link that is full.
+    let (_, viewers) = scene.stage.health(scene.now);
+    assert_eq!((viewers[0].congested, viewers[0].camera), (0, None));
+    let mut source = Source::new(1, VideoCodec::Vp8);
+    scene.publish(&source, "a");
+    scene.frame(&mut source, true);
+    assert_eq!(pictures(&scene.seen(9)).len(), 1);
 }
 
 #[test]

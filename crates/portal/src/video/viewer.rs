@@ -7,7 +7,7 @@ use uro_discord_media::vp8;
 
 use super::camera::{JUMP, Layer, picture};
 use super::pace::{Losses, Meter, Pace};
-use super::{VideoFormat, VideoPacket, ViewerHealth};
+use super::{VideoFormat, VideoPacket, ViewerHealth, placeholder};
 use crate::rate::Rate;
 use crate::room::PeerId;
 
@@ -44,6 +44,8 @@ pub(super) struct Viewer {
     seen: Option<Seen>,
     /// Nothing of what it sees is sent until a keyframe.
     waiting: bool,
+    /// Whether it is to see the placeholder while there is no camera for it, and when it was sent that last, while it sees it.
+    placeholder: (bool, Option<Instant>),
     /// The next sequence number.
     next: u64,
     last: Option<Last>,
@@ -74,10 +76,11 @@ struct Last {
     at: Instant,
     time: u32,
     picture: (u16, u8),
+    format: VideoFormat,
 }
 
 impl Viewer {
-    pub(super) fn new(now: Instant, formats: Vec<VideoFormat>) -> Self {
+    pub(super) fn new(now: Instant, formats: Vec<VideoFormat>, placeholder: bool) -> Self {
         Self {
             formats,
             pace: Pace::default(),
@@ -85,6 +88,7 @@ impl Viewer {
             layers: 0,
             seen: None,
             waiting: false,
+            placeholder: (placeholder, None),
             next: 1,
             last: None,
             again: Rate::new(AGAIN, now),
@@ -134,10 +138,8 @@ impl Viewer {
         let layer = taken.get(self.pace.layer(taken.len()));
         let most = if self.seen.is_none() { CATCH_UP } else { 1 };
         self.aim = layer.map(|layer| (camera, layer.ssrc));
-        // After a pause the link is to see how much it carries, and not what it missed.
         if let Some(layer) = layer
             && self.needs().is_some()
-            && !(self.waiting && self.sees() == self.aim)
             && layer.since_keyframe(most).is_some()
         {
             self.begin(now, camera, layer, send);
@@ -164,9 +166,90 @@ impl Viewer {
             return self.begin(now, camera, layer, send);
         }
         let flows = !self.waiting && self.sees() == Some(source);
-        if flows && let Some(packet) = layer.get(number) {
+        // One that the picture began with was sent already.
+        let sent = self.seen.is_some_and(|seen| seen.newest == number);
+        if flows
+            && !sent
+            && let Some(packet) = layer.get(number)
+        {
             self.forward(now, number, packet, &mut send);
         }
+    }
+
+    /// Whether time is to pass for it though there is no camera.
+    pub(super) fn takes_placeholder(&self) -> bool {
+        self.placeholder.0
+    }
+
+    /// Sends it the placeholder, if it is to see that now, and was not sent it just now. Whether a camera `flows` to it is known to others.
+    pub(super) fn idle(&mut self, now: Instant, flows: bool, send: impl FnMut(VideoPacket)) {
+        let lacks = self.aim.is_none() && !self.pace.paused() && (self.waiting || !flows);
+        match self.placeholder {
+            (true, None) if lacks => self.show_placeholder(now, send),
+            (_, Some(last)) if now.saturating_duration_since(last) >= placeholder::ANEW => {
+                self.show_placeholder(now, send);
+            }
+            _ => {}
+        }
+    }
+
+    /// It needs a keyframe. Whether it sees the placeholder, of which it is sent one then.
+    pub(super) fn needs_placeholder(
+        &mut self,
+        now: Instant,
+        send: impl FnMut(VideoPacket),
+    ) -> bool {
+        let (_, Some(last)) = self.placeholder else {
+            return false;
+        };
+        if now.saturating_duration_since(last) >= placeholder::ASKED {
+            self.show_placeholder(now, send);
+        }
+        true
+    }
+
+    /// In the codec of what was seen before, so that the decoder goes on.
+    fn show_placeholder(&mut self, now: Instant, mut send: impl FnMut(VideoPacket)) {
+        let before = self.last.map(|last| last.format);
+        let Some(format) = before.or_else(|| self.formats.first().copied()) else {
+            return;
+        };
+        let time = self.time(now, STEP).unwrap_or_default();
+        let (picture, base) = self.last.map(|last| last.picture).unwrap_or_default();
+        let picture = picture.wrapping_add(1) % vp8::PICTURE_IDS;
+        let mut payloads = placeholder::payloads(format.codec, picture)
+            .into_iter()
+            .peekable();
+        while let Some(payload) = payloads.next() {
+            let [.., high, low] = self.next.to_be_bytes();
+            self.next = self.next.saturating_add(1);
+            self.packets = self.packets.saturating_add(1);
+            self.meter.add(now, payload.len());
+            send(VideoPacket {
+                ssrc: 0,
+                format,
+                sequence: u16::from_be_bytes([high, low]),
+                time,
+                marker: payloads.peek().is_none(),
+                payload: payload.into(),
+            });
+        }
+        self.last = Some(Last {
+            at: now,
+            time,
+            picture: (picture, base),
+            format,
+        });
+        self.waiting = true;
+        self.placeholder.1 = Some(now);
+    }
+
+    /// What time it is for the viewer, `least` after the newest packet. `None`: it was sent nothing yet.
+    fn time(&self, now: Instant, least: u32) -> Option<u32> {
+        let last = self.last?;
+        let passed = now.saturating_duration_since(last.at).as_millis();
+        let passed = u32::try_from(passed).unwrap_or(FAR).saturating_mul(TICKS);
+        Some(last.time.wrapping_add(passed.min(FAR).max(least)))
     }
 
     /// From the newest keyframe on.
@@ -183,15 +266,8 @@ impl Viewer {
         let Some(key) = layer.get(first) else { return };
         // The frames of the past go by in less time than passed; the newest one is at its own.
         let past = layer.time.wrapping_sub(key.time).min(FAR) / FASTER;
-        let time = match self.last {
-            None => layer.time,
-            Some(last) => {
-                let passed = now.saturating_duration_since(last.at).as_millis();
-                let passed = u32::try_from(passed).unwrap_or(FAR).saturating_mul(TICKS);
-                last.time
-                    .wrapping_add(passed.min(FAR).max(past.saturating_add(STEP)))
-            }
-        };
+        let time = self.time(now, past.saturating_add(STEP));
+        let time = time.unwrap_or(layer.time);
         let pictures = match (picture(key), self.last) {
             (Some((id, base)), Some(last)) => (
                 last.picture.0.wrapping_add(1).wrapping_sub(id) % vp8::PICTURE_IDS,
@@ -207,6 +283,7 @@ impl Viewer {
             newest: first.saturating_sub(1),
         });
         self.waiting = false;
+        self.placeholder.1 = None;
         for number in first..=layer.newest {
             if let Some(packet) = layer.get(number) {
                 self.forward(now, number, packet, &mut send);
@@ -254,6 +331,7 @@ impl Viewer {
                 at: now,
                 time: sent.time,
                 picture,
+                format: sent.format,
             });
         }
         self.packets = self.packets.saturating_add(1);
@@ -291,7 +369,8 @@ impl Viewer {
 
     /// It reports what was lost. Whether it is to see something else.
     pub(super) fn lost(&mut self, now: Instant, of_256: u8) -> bool {
-        self.pace.lost(now, of_256, self.layers)
+        // What is lost of the placeholder is little, and says nothing of the link.
+        self.layers > 0 && self.pace.lost(now, of_256, self.layers)
     }
 
     /// It says what its link carries. Whether it is to see something else.

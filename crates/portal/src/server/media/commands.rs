@@ -25,6 +25,8 @@ pub(crate) enum Command {
         link: Arc<RoomLink>,
         offer: Offer,
         info: PeerInfo,
+        /// It is to see that while there is no picture for it.
+        placeholder: bool,
         reply: oneshot::Sender<Result<Answered, Refused>>,
     },
     /// A page comes by a WebSocket.
@@ -130,10 +132,11 @@ impl Media {
                 link,
                 offer,
                 info,
+                placeholder,
                 reply,
             } => {
                 let session = info.session.clone();
-                let answer = self.join(&link, offer, info, now);
+                let answer = self.join(&link, offer, (info, placeholder), now);
                 let joined = answer.is_ok();
                 if reply.send(answer).is_err() && joined {
                     self.end_session(&session);
@@ -262,7 +265,7 @@ impl Media {
         &mut self,
         link: &Arc<RoomLink>,
         offer: Offer,
-        info: PeerInfo,
+        (info, placeholder): (PeerInfo, bool),
         now: Instant,
     ) -> Result<Answered, Refused> {
         // The room may be so new that nobody looked.
@@ -276,6 +279,7 @@ impl Media {
             data: info.kind == Kind::Peer && offer.data(),
             shows: info.kind != Kind::Whep && video.is_some_and(|video| video.sends),
             sees: info.kind != Kind::Whip && video.is_some_and(|video| video.receives),
+            placeholder,
         };
         if wants.publishes(info.kind) && host.stopped.0.has(&info.claims.sub, now) {
             return Err(Refused::Stopped);
@@ -324,6 +328,8 @@ impl Media {
             data: false,
             shows: false,
             sees: !takes.is_empty(),
+            // It is told who is on air.
+            placeholder: false,
         };
         let id = (host.number(), link.key);
         let peer = Connection::Page(Box::new(Tv::new(now, takes, hears)));
