@@ -1,5 +1,5 @@
 // Shares camera or screen in a portal. The token is in the address, behind "#", which is sent to nobody. Nothing is sent before "Go on air".
-import { reason } from './reasons.js';
+import { reason, spent } from './reasons.js';
 import { moved, ticket } from './ticket.js';
 import { Whip } from './whip.js';
 
@@ -139,7 +139,7 @@ function hear(what, value) {
       trouble = typeof value === 'string' ? value : reason(value, ANEW);
       show('lost');
       break;
-    case 'over': over(why(value)); break;
+    case 'over': over(why(value), spent(value)); break;
   }
 }
 
@@ -170,10 +170,12 @@ function close() {
   air = { on_air: false, viewers: 0 };
 }
 
-function over(message) {
+/** `done`: with this link nothing will go on. */
+function over(message, done = false) {
   close();
+  fatal = done;
   trouble = message;
-  show('ended', 'again');
+  show('ended', done ? null : 'again');
 }
 
 function stop() {
@@ -237,7 +239,7 @@ function show(state = document.body.dataset.state, focus = null) {
   $('cameras').hidden = !inside || kind !== 'camera' || $('which').options.length < 2;
   $('go').hidden = $('back').hidden = state !== 'preview';
   $('stop').hidden = !['joining', 'live', 'lost'].includes(state);
-  $('again').hidden = state !== 'ended';
+  $('again').hidden = state !== 'ended' || fatal;
   // The button that was pressed is gone.
   if (focus) $(focus).focus();
 }

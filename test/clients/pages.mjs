@@ -407,6 +407,11 @@ const STATES = {
     return [page, 'Camera and microphone are off.'];
   },
   'share-stopped': async () => [await shared('ended', { http: { offer: refuses(403, 'stopped') } }), 'A moderator has ended this.'],
+  'share-spent': async () => {
+    const page = await shared('ended', { http: { offer: refuses(401, 'token_expired') } });
+    if (await page.isVisible('#again')) throw new Error('it offers to share again with this link');
+    return [page, 'This link has expired. Ask for a new one in Discord, with /share.'];
+  },
   'join-idle': async () => [await open(JOIN), 'lobby, as Ada'],
   'join-no-token': async () => [await open('/portal/lobby/'), 'Open the whole link that you were given'],
   'join-joining': async () => {
