@@ -2,7 +2,7 @@
 
 use crate::Target;
 use std::time::{Duration, Instant};
-use uro_discord_media::assembler::{Assembler, Packet, Taken};
+use uro_discord_media::assembler::{Assembler, Packet, Taken, WINDOW};
 use uro_discord_media::rtp::Header;
 use uro_discord_media::window::{Arrival, Window};
 use uro_discord_media::{VideoCodec, feedback, h264, rtcp, rtx, sps, vp8};
@@ -153,7 +153,10 @@ fn assembler(mut data: &[u8]) {
         while let Some(frame) = assembler.poll(now) {
             assert!(!frame.data.is_empty());
         }
-        assembler.missing(now, &mut Vec::new());
+        assert!(assembler.size() as u64 <= WINDOW);
+        let few = assembler.missing(now, 3);
+        let rest = assembler.missing(now, usize::MAX);
+        assert!(few.len() <= 3 && few.iter().all(|number| !rest.contains(number)));
         // Or whoever waits for it would not wait.
         assert!(assembler.deadline().is_none_or(|deadline| deadline > now));
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::sequence::{low, nearest};
 use crate::{VideoCodec, h264, vp8};
 
 /// Larger frames are not put together, and should not be sent.
@@ -23,8 +24,8 @@ const RETRY: Duration = Duration::from_millis(70);
 /// So long a lost packet is waited for. What came after it waits with it.
 pub const GIVE_UP: Duration = Duration::from_millis(400);
 
-/// Packets that are kept: more than a second of a good picture. A frame cannot have more.
-const WINDOW: u64 = 2048;
+/// Packets that are kept, with those between them that are missing: more than a second of a good picture. A frame cannot have more.
+pub const WINDOW: u64 = 2048;
 
 /// A jump further than this is a new beginning, such as after a sender's restart.
 const JUMP: u64 = 3000;
@@ -69,18 +70,22 @@ pub enum Taken {
     Late,
 }
 
-#[derive(Debug)]
-struct Missing {
+/// Packets that are missing, one after the other.
+#[derive(Clone, Copy, Debug)]
+struct Gap {
+    /// The number after the last one.
+    end: u64,
     since: Instant,
     ask: Instant,
 }
 
-/// The packets of one stream, until they are frames or given up. It keeps 2048 packets at most.
+/// The packets of one stream, until they are frames or given up. It keeps 2048 packets at most, if it is polled after each.
 #[derive(Debug, Default)]
 pub struct Assembler {
     /// By sequence number, counted on beyond 16 bits.
     packets: BTreeMap<u64, Packet>,
-    missing: BTreeMap<u64, Missing>,
+    /// By the first number: a packet that is far ahead costs no more than another.
+    missing: BTreeMap<u64, Gap>,
     newest: Option<u64>,
     /// The first packet that is not done with.
     next: u64,
@@ -105,12 +110,7 @@ impl Assembler {
         let number = match self.newest {
             None => self.begin(sequence),
             Some(newest) => {
-                let ahead = u64::from(sequence.wrapping_sub(low(newest)));
-                let number = match ahead {
-                    ..0x8000 => newest + ahead,
-                    // Numbers begin far from zero.
-                    _ => (newest + ahead).saturating_sub(1 << 16),
-                };
+                let number = nearest(newest, sequence);
                 if number.abs_diff(newest) > JUMP {
                     self.lose();
                     let (lost, refused) = (self.lost, self.refused);
@@ -130,15 +130,16 @@ impl Assembler {
             return Taken::Late;
         }
         let newest = self.newest.unwrap_or(number);
-        for gap in newest + 1..number {
-            let missing = Missing {
+        if number > newest + 1 {
+            let gap = Gap {
+                end: number,
                 since: now,
                 ask: now + REORDER,
             };
-            self.missing.insert(gap, missing);
+            self.missing.insert(newest + 1, gap);
         }
         self.newest = Some(newest.max(number));
-        self.missing.remove(&number);
+        self.found(number);
         match self.packets.insert(number, packet) {
             None => Taken::New,
             Some(_) => Taken::Duplicate,
@@ -149,6 +150,30 @@ impl Assembler {
         let number = ORIGIN + u64::from(sequence);
         (self.newest, self.next, self.scanned) = (Some(number), number, number);
         number
+    }
+
+    /// One that was missing may have come. What is missing on both sides of it still is.
+    fn found(&mut self, number: u64) {
+        let Some((start, gap)) = self.missing.range_mut(..=number).next_back() else {
+            return;
+        };
+        let (start, whole) = (*start, *gap);
+        if number >= whole.end {
+            return;
+        }
+        gap.end = number;
+        if start == number {
+            self.missing.remove(&start);
+        }
+        if number + 1 < whole.end {
+            self.missing.insert(number + 1, whole);
+        }
+    }
+
+    /// What is missing at this number, if it is.
+    fn gap(&self, number: u64) -> Option<&Gap> {
+        let (_, gap) = self.missing.range(..=number).next_back()?;
+        Some(gap).filter(|gap| number < gap.end)
     }
 
     /// The next whole frame.
@@ -178,12 +203,10 @@ impl Assembler {
             } else {
                 self.next
             };
-            let Some(missing) = self.missing.get(&gap) else {
-                // The rest of the frame is not there yet.
-                return None;
-            };
+            let overdue = self.gap(gap).is_some_and(|gap| now >= gap.since + GIVE_UP);
             let behind = self.newest.map_or(0, |newest| newest - self.next);
-            if now < missing.since + GIVE_UP && behind < WINDOW {
+            if !overdue && behind < WINDOW {
+                // The rest of the frame is not there yet.
                 return None;
             }
             self.skip(gap);
@@ -310,38 +333,52 @@ impl Assembler {
         std::mem::take(&mut self.damage)
     }
 
-    /// What is missing and is to be asked for now.
-    pub fn missing(&mut self, now: Instant, wanted: &mut Vec<u16>) {
-        for (number, missing) in &mut self.missing {
-            if now >= missing.ask {
-                missing.ask = now + RETRY;
-                wanted.push(low(*number));
+    /// What is missing and is to be asked for now, `most` of it. The rest is to be asked for at once.
+    #[must_use]
+    pub fn missing(&mut self, now: Instant, most: usize) -> Vec<u16> {
+        let mut wanted = Vec::new();
+        let mut rest = None;
+        for (start, gap) in &mut self.missing {
+            if now < gap.ask {
+                continue;
             }
+            let mut number = *start;
+            while number < gap.end && wanted.len() < most {
+                wanted.push(low(number));
+                number += 1;
+            }
+            if number == *start {
+                break;
+            }
+            if number < gap.end {
+                rest = Some((number, *gap));
+                gap.end = number;
+            }
+            gap.ask = now + RETRY;
         }
+        self.missing.extend(rest);
+        wanted
+    }
+
+    /// When to call [`poll`](Self::poll), if nothing comes before: for who asks for nothing, as somebody else does.
+    #[must_use]
+    pub fn overdue(&self) -> Option<Instant> {
+        let (_, first) = self.missing.first_key_value()?;
+        Some(first.since + GIVE_UP)
     }
 
     /// When to call [`poll`](Self::poll) and [`missing`](Self::missing), if nothing comes before.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let overdue = self
-            .missing
-            .values()
-            .next()
-            .map(|missing| missing.since + GIVE_UP);
-        let ask = self.missing.values().map(|missing| missing.ask).min();
-        overdue.into_iter().chain(ask).min()
+        let ask = self.missing.values().map(|gap| gap.ask).min();
+        self.overdue().into_iter().chain(ask).min()
     }
 
-    #[cfg(test)]
-    fn size(&self) -> usize {
+    /// How many packets it keeps, and gaps between them.
+    #[must_use]
+    pub fn size(&self) -> usize {
         self.packets.len() + self.missing.len()
     }
-}
-
-/// The number as packets have it.
-#[expect(clippy::cast_possible_truncation, reason = "that is how it wraps")]
-fn low(number: u64) -> u16 {
-    number as u16
 }
 
 #[cfg(test)]

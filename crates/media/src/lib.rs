@@ -29,6 +29,7 @@ pub mod h264;
 pub mod rtcp;
 pub mod rtp;
 pub mod rtx;
+pub mod sequence;
 pub mod sps;
 pub mod vp8;
 pub mod window;

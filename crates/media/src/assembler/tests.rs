@@ -71,9 +71,7 @@ fn a_lost_packet_is_asked_for_again_and_again_and_given_up() {
     assert_eq!(assembler.poll(start), None);
     let mut asked = Vec::new();
     while let Some(at) = assembler.deadline().filter(|at| *at < start + GIVE_UP) {
-        let mut wanted = Vec::new();
-        assembler.missing(at, &mut wanted);
-        assert_eq!(wanted, [lost]);
+        assert_eq!(assembler.missing(at, 9), [lost]);
         asked.push((at - start).as_millis());
         assert_eq!(assembler.poll(at), None);
     }
@@ -166,7 +164,77 @@ fn random_packets_do_no_harm() {
         };
         assembler.packet(sequence, packet, now);
         while assembler.poll(now).is_some() {}
-        assembler.missing(now, &mut Vec::new());
-        assert!(assembler.size() <= 2 * WINDOW as usize + JUMP as usize);
+        let _ = assembler.missing(now, 9);
+        assert!(assembler.size() <= WINDOW as usize);
     }
+}
+
+/// A packet of a frame that goes on.
+fn middle(timestamp: u32) -> Packet {
+    Packet {
+        codec: VideoCodec::Vp8,
+        timestamp,
+        marker: false,
+        // The beginning of a partition, so that a frame may begin with it.
+        payload: vec![0x10; 1_000].into(),
+    }
+}
+
+#[test]
+fn a_frame_without_an_end_is_given_up() {
+    let now = Instant::now();
+    let mut assembler = Assembler::default();
+    for sequence in 0..5_000 {
+        assembler.packet(sequence, middle(7), now);
+        assert_eq!(assembler.poll(now), None);
+        assert!(assembler.size() <= WINDOW as usize);
+    }
+    // What comes after it is told that one was lost.
+    let packets = packets(VideoCodec::Vp8, 1);
+    for (place, (_, packet)) in packets.into_iter().enumerate() {
+        assembler.packet(5_000 + place as u16, packet, now);
+    }
+    let frame = assembler.poll(now).unwrap();
+    assert_eq!((number(&frame), frame.lost_before), (0, 1));
+    assert_eq!(assembler.size(), 0);
+}
+
+#[test]
+fn packets_that_leap_cost_no_more_than_others() {
+    for leap in [2, 1_000, 2_999] {
+        let now = Instant::now();
+        let mut assembler = Assembler::default();
+        for n in 0..5_000_u16 {
+            let sequence = n.wrapping_mul(leap);
+            assembler.packet(sequence, middle(7), now);
+            while assembler.poll(now).is_some() {}
+            // As many gaps as packets.
+            assert!(assembler.size() <= 2 * (WINDOW / u64::from(leap) + 1) as usize);
+        }
+    }
+}
+
+#[test]
+fn no_more_is_asked_for_than_there_is_room_for_and_the_rest_at_once() {
+    let start = Instant::now();
+    let mut assembler = Assembler::default();
+    for sequence in [65_530, 4, 6] {
+        assembler.packet(sequence, middle(7), start);
+    }
+    let at = start + REORDER;
+    assert_eq!(assembler.missing(at, 3), [65_531, 65_532, 65_533]);
+    assert_eq!(assembler.missing(at, 0), []);
+    assert_eq!(assembler.deadline(), Some(at), "the rest waits");
+    // One of them comes, and another one of those that nobody asked for.
+    assembler.packet(65_532, middle(7), at);
+    assembler.packet(1, middle(7), at);
+    assert_eq!(assembler.missing(at, 99), [65_534, 65_535, 0, 2, 3, 5]);
+    assert_eq!(assembler.deadline(), Some(at + RETRY));
+    let all = [65_531, 65_533, 65_534, 65_535, 0, 2, 3, 5];
+    assert_eq!(assembler.missing(at + RETRY, 99), all);
+    assert_eq!(assembler.overdue(), Some(start + GIVE_UP));
+    for sequence in all {
+        assembler.packet(sequence, middle(7), at + RETRY);
+    }
+    assert_eq!(assembler.deadline(), None);
 }

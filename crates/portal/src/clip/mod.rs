@@ -198,13 +198,11 @@ impl Recorder {
 
     /// When to call [`timeout`](Self::timeout).
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.assembler.deadline()
+        self.assembler.overdue()
     }
 
     /// Time has passed.
     pub(crate) fn timeout(&mut self, now: Instant) {
-        // What is missing here is missing at the stage, which passes it on when it comes.
-        self.assembler.missing(now, &mut Vec::new());
         self.assemble(now);
     }
 

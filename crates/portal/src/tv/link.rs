@@ -22,7 +22,7 @@ const FARTHEST: Duration = Duration::from_secs(2);
 const LATELY: Duration = Duration::from_secs(10);
 
 /// Messages on their way. There are no more of them in two seconds of anything.
-const ON_THE_WAY: usize = 1_024;
+pub(super) const ON_THE_WAY: usize = 1_024;
 
 #[derive(Debug)]
 pub(super) struct Link {

@@ -216,7 +216,7 @@ impl Peer for Tv {
     }
 
     fn deadline(&mut self) -> Option<Instant> {
-        [self.assembler.deadline(), self.link.deadline()]
+        [self.assembler.overdue(), self.link.deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -226,8 +226,6 @@ impl Peer for Tv {
         if self.link.is_stuck(now) {
             self.events.push_back(Event::Closed(Closed::Failed));
         }
-        // What is missing here is missing at the stage, which passes it on when it comes.
-        self.assembler.missing(now, &mut Vec::new());
         self.assemble(now);
     }
 
@@ -292,9 +290,10 @@ impl Tv {
 /// See [`crate::fuzzing`].
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing {
+    use super::link::ON_THE_WAY;
     use super::message::{HEADER, Hello};
     use super::{Duration, Event, Feedback, FromPage, Instant, KEY, Peer as _, Rtp, ToPage, Tv};
-    use super::{VIDEO, VOICE, VideoCodec, VideoFormat, VideoPacket};
+    use super::{VIDEO, VOICE, VideoCodec, VideoFormat, VideoPacket, assembler};
     use bytes::Bytes;
 
     /// What pages say, and packets of any kind: a picture begins with a keyframe, what is missing is said, and nothing grows without end.
@@ -370,7 +369,8 @@ pub(crate) mod fuzzing {
                     assert!(frame[0] == VOICE);
                 }
             }
-            assert!(tv.link.len() <= 4_096 && tv.events.is_empty());
+            assert!(tv.link.len() <= ON_THE_WAY && tv.events.is_empty());
+            assert!(tv.assembler.size() as u64 <= assembler::WINDOW);
         }
     }
 }

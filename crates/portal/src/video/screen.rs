@@ -55,13 +55,11 @@ impl Screen {
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.assembler.deadline()
+        self.assembler.overdue()
     }
 
     /// Time has passed. Whether a keyframe is needed.
     pub(crate) fn timeout(&mut self, now: Instant) -> bool {
-        // What is missing here is missing at the stage, which passes it on when it comes.
-        self.assembler.missing(now, &mut Vec::new());
         self.assemble(now)
     }
 
@@ -164,8 +162,8 @@ mod tests {
         show(&mut screen, first, true);
         assert!(!show(&mut screen, next, false));
         let deadline = screen.deadline().unwrap();
-        assert!(!screen.timeout(deadline));
-        assert!(screen.timeout(now + Duration::from_secs(1)));
+        assert!(!screen.timeout(deadline - Duration::from_millis(1)));
+        assert!(screen.timeout(deadline));
         assert!(receiver.try_recv().is_err());
         assert!(!show(&mut screen, first, false));
         assert!(receiver.try_recv().unwrap().keyframe);

@@ -290,9 +290,7 @@ impl VideoReceiver {
         let nothing = packet.len();
         let mut left = MAX_ASKED;
         for (ssrc, stream) in &mut self.streams {
-            let mut missing = Vec::new();
-            stream.assembler.missing(now, &mut missing);
-            missing.truncate(left);
+            let missing = stream.assembler.missing(now, left);
             if !missing.is_empty() {
                 left = left.saturating_sub(missing.len());
                 add(&mut self.stats.asked_again, missing.len());
