@@ -370,6 +370,33 @@ async fn who_watches_decides_what_is_sent() {
     discord.no_violations().await;
 }
 
+/// What ends while the voice gateway is away, it is told when it is back.
+#[tokio::test]
+async fn a_stream_that_ends_during_a_resume_has_ended() {
+    let discord = Discord::start(false).await;
+    let (mut uro, _) = video_bot(&discord, "uro", &[VideoCodec::Vp8]).await;
+    let (mut peer, mut frames) = video_bot(&discord, "peer", &[VideoCodec::Vp8]).await;
+    uro.can_send().await;
+    peer.can_send().await;
+    Camera::new(VideoCodec::Vp8).film(&mut uro, 3).await;
+    assert!(soon(frames.next()).await.unwrap().keyframe);
+    discord
+        .post("faults", json!([{"voice_opcode": 7, "delay_ms": 1000}]))
+        .await;
+    discord
+        .post("voice", json!({"action": "drop", "user": "uro"}))
+        .await;
+    uro.event(|event| *event == Event::Resuming).await;
+    uro.session.stop_video().await.unwrap();
+    let stopped =
+        |event: &Event| matches!(event, Event::UserVideo { ssrcs, .. } if ssrcs.is_empty());
+    peer.event(stopped).await;
+    uro.event(|event| *event == Event::Resumed).await;
+    let seen = discord.in_voice("uro").await.unwrap();
+    assert_eq!(seen["video"]["sending"], false);
+    discord.no_violations().await;
+}
+
 #[tokio::test]
 async fn it_is_off_unless_switched_on() {
     let discord = Discord::start(false).await;

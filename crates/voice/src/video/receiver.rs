@@ -31,7 +31,7 @@ const HOLD: Duration = Duration::from_millis(200);
 /// Frames of one stream that wait for a key.
 const MAX_HELD: usize = 32;
 
-/// A keyframe that does not come is asked for again after this. It doubles, for the sender may be gone.
+/// A keyframe that does not come is asked for again after this. It doubles, for the sender may be gone; whoever needs one now does not wait for so long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 const ASK_LATEST: Duration = Duration::from_secs(8);
 
@@ -91,7 +91,13 @@ impl VideoReceiver {
         });
         let mut changed = self.streams.len() != before;
         for (ssrc, rtx_ssrc) in streams {
-            if self.streams.contains_key(ssrc) || self.streams.len() >= MAX_STREAMS {
+            if let Some(stream) = self.streams.get_mut(ssrc) {
+                if stream.user == user {
+                    stream.rtx_ssrc = *rtx_ssrc;
+                }
+                continue;
+            }
+            if self.streams.len() >= MAX_STREAMS {
                 continue;
             }
             let stream = Stream {
@@ -130,7 +136,8 @@ impl VideoReceiver {
             .values_mut()
             .filter(|stream| stream.user == user)
         {
-            stream.want_keyframe(now);
+            let (at, _) = stream.keyframe.get_or_insert((now, ASK_AGAIN));
+            *at = (*at).min(later(now, ASK_AGAIN));
             found = true;
         }
         found

@@ -22,6 +22,8 @@ pub(super) struct Video {
     receiver: VideoReceiver,
     /// Where the server has a place for our video.
     pub(super) sender: Option<VideoSender>,
+    /// The server was told of a stream of ours, which may have ended since.
+    told: bool,
     codec: Option<VideoCodec>,
     wanted: Option<u8>,
     /// How good we want others' video: of all, and of some.
@@ -38,6 +40,7 @@ impl Video {
             config,
             receiver: VideoReceiver::default(),
             sender: None,
+            told: false,
             codec: None,
             wanted: None,
             any: 100,
@@ -75,6 +78,7 @@ impl Video {
     pub(super) fn forget(&mut self) {
         self.receiver.reset();
         (self.sender, self.codec, self.wanted) = (None, None, None);
+        self.told = false;
     }
 
     fn wants(&self) -> Wants {
@@ -108,8 +112,9 @@ impl Core {
         let Some(video) = &self.video else { return };
         let wants = video.wants();
         let active = video.sender.as_ref().is_some_and(|sender| sender.active);
-        if active {
-            self.announce_video(true);
+        // Of one that ended meanwhile it does not know yet.
+        if active || video.told {
+            self.announce_video(active);
         }
         self.text(&Outgoing::SinkWants(wants));
     }
@@ -124,11 +129,12 @@ impl Core {
             return false;
         };
         let audio = live.sender.ssrc();
-        let Some(video) = &self.video else {
+        let Some(video) = &mut self.video else {
             return false;
         };
         let own = match &video.sender {
             Some(sender) if start => {
+                video.told = true;
                 let ssrcs = (sender.ssrc(), sender.rtx_ssrc());
                 OwnVideo::start(audio, ssrcs, &video.config)
             }

@@ -181,3 +181,54 @@ fn only_streams_that_were_told_of_are_taken() {
     }
     assert_eq!(bench.receiver.streams.len(), MAX_STREAMS);
 }
+
+#[test]
+fn a_decoder_that_wants_a_keyframe_does_not_wait_for_those_that_did_not_come() {
+    let mut bench = Bench::new();
+    bench.frame(0, None, 0);
+    bench.frame(1, Some(0), 100);
+    bench.frame(2, None, 100);
+    let keyframes = |asked: Vec<(u64, Feedback)>| -> Vec<u64> {
+        let found = asked.iter();
+        let found = found.filter(|(_, it)| *it == Feedback::Keyframe { ssrc: SSRC });
+        found.map(|(at, _)| *at).collect()
+    };
+    assert_eq!(keyframes(bench.run(9_000)).last(), Some(&8_000));
+    for ms in [9_000, 9_200, 9_400] {
+        assert!(bench.receiver.want_keyframe(USER, bench.at(ms)));
+    }
+    assert_eq!(keyframes(bench.run(9_600)), [9_500]);
+}
+
+#[test]
+fn what_has_no_room_in_one_datagram_is_asked_for_in_the_next_one() {
+    let mut bench = Bench::new();
+    bench.frame(0, None, 0);
+    bench.sequence = bench.sequence.wrapping_add(400);
+    bench.frame(1, None, 5);
+    let mut count = |ms| -> usize {
+        let asked = bench.asked(ms).into_iter();
+        let asked = asked.map(|it| match it {
+            Feedback::Nack { sequences, .. } => sequences.len(),
+            _ => 0,
+        });
+        asked.sum()
+    };
+    assert_eq!([20, 20, 20].map(&mut count), [MAX_ASKED, 150, 0]);
+    assert_eq!(bench.receiver.stats().asked_again, 400);
+}
+
+#[test]
+fn retransmissions_may_come_by_another_stream_later() {
+    let mut bench = Bench::new();
+    assert!(!bench.receiver.announced(USER, &[(SSRC, 77)]));
+    // It is nobody else's.
+    bench.receiver.announced(9, &[(SSRC, 78)]);
+    let (sequence, payload) = bench.frame(0, Some(1), 0).unwrap();
+    let again = rtx::payload(sequence, &payload);
+    bench.packet((RTX, 106, 1, false), 0, &again, 10);
+    bench.packet((78, 106, 1, false), 0, &again, 10);
+    assert_eq!(bench.receiver.stats().stray, 2);
+    bench.packet((77, 106, 1, false), 0, &again, 10);
+    assert_eq!(bench.receiver.stats().recovered, 1);
+}
