@@ -80,7 +80,7 @@ pub struct Clip {
     pub mp4: Vec<u8>,
     /// How long it is.
     pub length: Duration,
-    /// More of what was asked for did not fit.
+    /// More of what was asked for is not kept: it did not fit, or no keyframe came for long.
     pub cut: bool,
 }
 
@@ -119,12 +119,12 @@ pub(crate) struct Recorder {
     pictures: Timeline,
     voices: Timeline,
     form: Option<Form>,
-    /// The first one is a keyframe.
-    kept: VecDeque<Picture>,
+    /// From keyframe to keyframe.
+    kept: VecDeque<Vec<Picture>>,
     heard: VecDeque<Voice>,
     /// Of both, with what each frame costs.
     bytes: usize,
-    /// What was on air before this did not fit.
+    /// What was on air before this was let go of, as it did not fit, or no keyframe came for long.
     cut: Option<i64>,
     /// Nothing is kept until a keyframe.
     waits: bool,
@@ -223,12 +223,17 @@ impl Recorder {
     fn picture(&mut self, now: Instant, frame: Frame) {
         let key = frame.codec.is_keyframe(&frame.data);
         let at = self.pictures.place(self.time(now), frame.rtp_time);
-        self.waits |= frame.lost_before > 0;
+        // What is kept cannot be followed by frames of another codec either.
+        let other = self
+            .form
+            .as_ref()
+            .is_some_and(|form| form.codec() != frame.codec);
+        self.waits |= frame.lost_before > 0 || other;
         if key {
             let form = Form::of(frame.codec, &frame.data);
             match (form, &self.form) {
                 // It goes on with the parameters that were sent before.
-                (None, Some(before)) if before.codec() == frame.codec => {}
+                (None, Some(_)) if !other => {}
                 (None, _) => return self.ask(now),
                 (Some(form), before) => {
                     if before.as_ref() != Some(&form) {
@@ -245,21 +250,28 @@ impl Recorder {
         }
         let data = Bytes::from(frame.data);
         self.bytes = self.bytes.saturating_add(cost(&data));
-        self.kept.push_back(Picture { at, key, data });
+        let picture = Picture { at, key, data };
+        match self.kept.back_mut().filter(|_| !key) {
+            Some(group) => group.push(picture),
+            None => self.kept.push_back(vec![picture]),
+        }
         self.forget(now);
     }
 
     /// Nothing of before can be in one file with what comes.
     fn begin(&mut self, form: Form) {
         self.form = Some(form);
-        self.drop_pictures(self.kept.len());
+        while self.drop_pictures() {}
         self.cut = None;
     }
 
-    fn drop_pictures(&mut self, count: usize) {
-        for picture in self.kept.drain(..count) {
+    /// Lets go of the oldest keyframe, and what needs it. Whether there was one.
+    fn drop_pictures(&mut self) -> bool {
+        let group = self.kept.pop_front();
+        for picture in group.iter().flatten() {
             self.bytes = self.bytes.saturating_sub(cost(&picture.data));
         }
+        group.is_some()
     }
 
     fn drop_voice(&mut self, before: i64) {
@@ -273,46 +285,57 @@ impl Recorder {
     /// Lets go of what no clip needs any more, and of what is too much.
     fn forget(&mut self, now: Instant) {
         let from = self.time(now).saturating_sub(self.length);
-        if self.kept.back().is_none_or(|newest| newest.at < from) {
+        if self.newest().is_none_or(|newest| newest < from) {
             self.waits |= !self.kept.is_empty();
-            self.drop_pictures(self.kept.len());
+            while self.drop_pictures() {}
             self.drop_voice(from);
         }
         loop {
-            let full = self.bytes > KEPT;
-            let second = self.kept.iter().skip(1).position(|picture| picture.key);
-            let second = second.map(|at| at.saturating_add(1));
-            match second.and_then(|at| Some((at, self.kept.get(at)?.at))) {
-                Some((count, at)) if full || at <= from => {
-                    if full {
+            // A clip begins with a keyframe: of a camera that sends none when it is asked it would be as long as that has been.
+            let oldest = self.began_at(0);
+            let old = oldest.is_some_and(|at| at < from.saturating_sub(2 * KEYFRAMES));
+            let gone = old || self.bytes > KEPT;
+            match self.began_at(1) {
+                Some(at) if gone || at <= from => {
+                    if gone {
                         self.cut = Some(at);
                     }
-                    self.drop_pictures(count);
+                    self.drop_pictures();
                 }
-                None if full => {
+                None if gone => {
                     // No keyframe came for so much, or nothing but voice.
                     self.cut = Some(self.time(now));
-                    self.drop_pictures(self.kept.len());
+                    self.drop_pictures();
                     self.waits = true;
                     self.ask(now);
                     self.drop_voice(i64::MAX);
                 }
                 _ => break,
             }
-            if let Some(at) = self.kept.front().map(|first| first.at) {
+            if let Some(at) = self.began_at(0) {
                 self.drop_voice(at);
             }
         }
+    }
+
+    /// When the keyframe came that is so many behind the oldest one.
+    fn began_at(&self, place: usize) -> Option<i64> {
+        Some(self.kept.get(place)?.first()?.at)
+    }
+
+    /// When the newest picture came.
+    fn newest(&self) -> Option<i64> {
+        Some(self.kept.back()?.last()?.at)
     }
 
     /// What was on air of late. `None`: no picture.
     pub(crate) fn take(&self, now: Instant, length: Duration) -> Option<Cut> {
         let now = self.time(now);
         let from = now.saturating_sub(micros(length).min(self.length));
-        let newest = self.kept.back().filter(|newest| newest.at >= from)?.at;
-        let begins = |picture: &Picture| picture.key && picture.at <= from;
+        let newest = self.newest().filter(|newest| *newest >= from)?;
+        let begins = |group: &Vec<Picture>| group.first().is_some_and(|key| key.at <= from);
         let first = self.kept.iter().rposition(begins).unwrap_or(0);
-        let pictures: Vec<Picture> = self.kept.range(first..).cloned().collect();
+        let pictures: Vec<Picture> = self.kept.range(first..).flatten().cloned().collect();
         let start = pictures.first()?.at;
         let end = now.min(newest.saturating_add(STANDS)).max(newest);
         let within = |voice: &&Voice| (start..end).contains(&voice.at);

@@ -78,7 +78,9 @@ pub(super) fn write(cut: &Cut) -> Result<Vec<u8>, WriteError> {
         reserved_moov_box_size: estimate_maximum_moov_box_size(&[cut.pictures.len(), voice.len()]),
         ..Mp4FileMuxerOptions::default()
     })?;
-    let file = muxer.initial_boxes_bytes().to_vec();
+    let mut file = muxer.initial_boxes_bytes().to_vec();
+    let pictures = cut.pictures.iter().map(|picture| picture.data.len());
+    file.reserve(pictures.chain(voice.iter().map(Bytes::len)).sum());
     let mut writer = Writer { muxer, file };
     let (mut entry, mut voice_entry) = (Some(described(&cut.form)), Some(opus()));
     let codec = cut.form.codec();

@@ -280,6 +280,56 @@ fn a_camera_that_sends_no_keyframe_is_asked_for_one() {
 }
 
 #[test]
+fn a_camera_that_sends_no_keyframe_makes_no_clip_much_longer_than_it_may_be() {
+    let mut scene = Scene::new(VideoCodec::Vp8, 10);
+    let key = scene.frames[0].clone();
+    scene.tenth(true);
+    scene.frames = vec![scene.frames[1].clone()];
+    let mut longest = 0;
+    for _ in 0..100 {
+        scene.seconds(1, true);
+        if let Some(cut) = scene.recorder.take(scene.now, Duration::from_secs(5)) {
+            longest = longest.max(cut.clip().unwrap().length.as_secs());
+        }
+    }
+    assert!((28..=31).contains(&longest), "{longest}");
+    assert!(scene.recorder.kept.is_empty() && scene.recorder.heard.len() <= 501);
+    // It begins anew with a keyframe, and says that there was more.
+    assert!(scene.asked > 100, "{}", scene.asked);
+    scene.send(&key);
+    assert!(
+        !scene.clip(10).cut,
+        "of what was let go of so long ago nothing was asked for"
+    );
+    for _ in 0..31 {
+        scene.seconds(1, true);
+    }
+    scene.send(&key);
+    assert!(scene.clip(10).cut);
+}
+
+#[test]
+fn frames_of_another_codec_are_not_in_the_same_file() {
+    let mut scene = Scene::new(VideoCodec::Vp8, 10);
+    scene.seconds(1, false);
+    // H.264 without its parameter sets, of which no file can be made.
+    scene.codec = VideoCodec::H264;
+    for frame in frames(VideoCodec::H264) {
+        let nals = h264::nals(&frame).filter(|nal| !matches!(nal[0] & 0x1f, 8));
+        let frame: Vec<u8> = nals.flat_map(|nal| [&[0, 0, 0, 1], nal].concat()).collect();
+        scene.send(&frame);
+        scene.now += FRAME;
+    }
+    assert!(scene.asked > 0);
+    assert_eq!(samples(&scene.clip(10).mp4, TrackKind::Video).len(), 10);
+    // Nor those that come before their keyframe.
+    scene.send(&frames(VideoCodec::H264)[1]);
+    assert_eq!(samples(&scene.clip(10).mp4, TrackKind::Video).len(), 10);
+    scene.send(&frames(VideoCodec::H264)[0]);
+    assert_eq!(samples(&scene.clip(10).mp4, TrackKind::Video).len(), 1);
+}
+
+#[test]
 fn a_picture_that_stands_is_not_shown_for_ever() {
     let mut scene = Scene::new(VideoCodec::Vp8, 30);
     scene.seconds(2, false);

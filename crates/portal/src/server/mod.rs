@@ -260,7 +260,10 @@ impl Portals {
         };
         let asked = handle.commands.send(command).await;
         asked.map_err(|_| NoClip::Closed)?;
-        answer.await.map_err(|_| NoClip::Closed)??.clip()
+        let cut = answer.await.map_err(|_| NoClip::Closed)??;
+        // Of 10 MiB it takes so long that voice on this worker would wait.
+        let clip = tokio::task::spawn_blocking(move || cut.clip());
+        clip.await.map_err(|_| NoClip::Fault)?
     }
 
     /// What was counted since the sockets were bound.

@@ -84,7 +84,7 @@ defmodule UroDiscord.Interactions.Commands.Clip do
 
   defp seconds(_options, config), do: config.portal.clips
 
-  defp cut(%{cut?: true}), do: " More does not fit into the 10 MiB of a file."
+  defp cut(%{cut?: true}), do: " There is no more of it: a file has 10 MiB at most, and begins with a keyframe."
   defp cut(_clip), do: ""
 
   defp why(:nothing), do: "Nobody has shown a picture here lately: there is nothing to make a clip of."
