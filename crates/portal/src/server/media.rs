@@ -437,6 +437,17 @@ mod tests {
         assert_eq!(host.peers.values().collect::<Vec<_>>(), [&1]);
     }
 
+    #[test]
+    fn a_room_has_a_status_as_soon_as_it_is_there() {
+        let now = Instant::now();
+        let (counts, wake) = (Arc::default(), Arc::default());
+        let mut media = media(&counts, &wake);
+        wake.look(link(1));
+        let (reply, mut answer) = tokio::sync::oneshot::channel();
+        media.command(Command::Status { room: 1, reply }, now);
+        assert!(answer.try_recv().is_ok());
+    }
+
     #[tokio::test]
     async fn a_panic_costs_its_room_and_no_other() {
         let now = Instant::now();

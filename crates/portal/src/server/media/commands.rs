@@ -189,6 +189,8 @@ impl Media {
                 let _ = reply.send(found.map(|_| ()).ok_or(NoSession));
             }
             Command::Status { room, reply } => {
+                // The room may be so new that nobody looked.
+                self.look(now);
                 let Some(host) = self.rooms.get_mut(&room) else {
                     return;
                 };
@@ -215,7 +217,6 @@ impl Media {
                 }
             }
             Command::Still { link, reply } => {
-                // The room may be so new that nobody looked.
                 self.look(now);
                 if let Some(host) = self.rooms.get(&link.key) {
                     let _ = reply.send(host.still(now));
