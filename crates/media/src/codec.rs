@@ -1,4 +1,4 @@
-use crate::{Malformed, h264, vp8};
+use crate::{Malformed, h264, sps, vp8};
 
 /// How a frame is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,19 @@ impl VideoCodec {
         }
     }
 
+    /// How many pixels a picture has, as the packet says with which a keyframe begins.
+    #[must_use]
+    pub fn pixels(self, payload: &[u8]) -> Option<u32> {
+        let (width, height) = match self {
+            Self::H264 => {
+                let picture = sps::read(h264::parameters(payload)?)?;
+                (picture.width, picture.height)
+            }
+            Self::Vp8 => vp8::size(vp8::beginning(payload)?)?,
+        };
+        Some(u32::from(width).saturating_mul(height.into()))
+    }
+
     /// Whether a frame can be sent.
     ///
     /// # Errors
@@ -55,6 +68,28 @@ impl VideoCodec {
         match self {
             Self::H264 => h264::check(frame),
             Self::Vp8 => vp8::check(frame),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::frames;
+
+    #[test]
+    fn the_first_packet_of_a_keyframe_says_how_large_it_is() {
+        for codec in VideoCodec::ALL {
+            for frame in frames(codec) {
+                let payloads = match codec {
+                    VideoCodec::H264 => h264::packetize(&frame, 100),
+                    VideoCodec::Vp8 => vp8::packetize(&frame, 1, 100),
+                };
+                let said: Vec<_> = payloads.iter().map(|it| codec.pixels(it)).collect();
+                let first = codec.is_keyframe(&frame).then_some(160 * 96);
+                assert_eq!(said[0], first);
+                assert!(said[1..].iter().all(Option::is_none));
+            }
         }
     }
 }

@@ -190,22 +190,26 @@ fn fragment(nal: &[u8], max: usize, payloads: &mut Vec<Vec<u8>>) {
 /// decoded by nobody who was not there before.
 #[must_use]
 pub fn starts_keyframe(payload: &[u8]) -> bool {
-    let Some((header, mut rest)) = payload.split_first() else {
-        return false;
-    };
+    parameters(payload).is_some()
+}
+
+/// The sequence parameter set that a payload begins with, behind a delimiter or none.
+#[must_use]
+pub fn parameters(payload: &[u8]) -> Option<&[u8]> {
+    let (header, mut rest) = payload.split_first()?;
     match kind(*header) {
-        SPS => true,
+        SPS => Some(payload),
         STAP_A => {
             while let Some(([high, low], after)) = rest.split_first_chunk() {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
                 if after.first().is_some_and(|header| kind(*header) == SPS) {
-                    return length > 0;
+                    return (length > 0).then(|| after.get(..length).unwrap_or(after));
                 }
                 rest = after.get(length..).unwrap_or_default();
             }
-            false
+            None
         }
-        _ => false,
+        _ => None,
     }
 }
 

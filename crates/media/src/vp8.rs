@@ -136,13 +136,20 @@ pub fn renumber(payload: &mut [u8], picture_id: u16, base: u8) {
 /// Whether a payload is the first of a frame that can be decoded without others.
 #[must_use]
 pub fn starts_keyframe(payload: &[u8]) -> bool {
-    parse(payload).is_some_and(|descriptor| descriptor.start && is_keyframe(descriptor.data))
+    beginning(payload).is_some_and(is_keyframe)
+}
+
+/// What a payload has of its frame, if that is the frame's beginning.
+#[must_use]
+pub fn beginning(payload: &[u8]) -> Option<&[u8]> {
+    let descriptor = parse(payload).filter(|descriptor| descriptor.start)?;
+    Some(descriptor.data)
 }
 
 /// Whether a payload is the first of its frame.
 #[must_use]
 pub fn starts_frame(payload: &[u8]) -> bool {
-    parse(payload).is_some_and(|descriptor| descriptor.start)
+    beginning(payload).is_some()
 }
 
 /// Puts a frame together from all of its payloads, in order. Gives its picture id, if it has one.

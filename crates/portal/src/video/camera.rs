@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use uro_discord_media::sequence::nearest;
 use uro_discord_media::vp8;
 
 use super::pace::Meter;
@@ -36,6 +37,8 @@ const ASKED: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 
 pub(super) struct Camera {
     pub(super) subject: String,
+    /// How many came before it.
+    pub(super) place: u64,
     layers: Vec<Layer>,
     /// The newest whole picture, and when it came.
     still: Option<(Jpeg, Instant)>,
@@ -57,6 +60,8 @@ pub(super) struct Layer {
     pub(super) time: u32,
     /// The first packet of the newest keyframe, and its time.
     keyframe: Option<(u64, u32)>,
+    /// How large its pictures are, as the newest keyframe says; 0: it does not.
+    pixels: u32,
     /// By number; the last one is the newest.
     kept: VecDeque<Option<VideoPacket>>,
     heard: Instant,
@@ -68,9 +73,10 @@ pub(super) struct Layer {
 }
 
 impl Camera {
-    pub(super) fn new(now: Instant, subject: String) -> Self {
+    pub(super) fn new(now: Instant, subject: String, place: u64) -> Self {
         Self {
             subject,
+            place,
             layers: Vec::new(),
             still: None,
             meter: Meter::new(now),
@@ -153,7 +159,8 @@ impl Camera {
         };
         let sent = |layer: &&Layer| layer.lives(now) && !lags(layer);
         let mut layers: Vec<&Layer> = self.layers.iter().filter(sent).collect();
-        layers.sort_by_key(|layer| std::cmp::Reverse(layer.bits));
+        // Of a picture that stands still the smallest layer may have the most bits, with a keyframe.
+        layers.sort_by_key(|layer| std::cmp::Reverse((layer.pixels, layer.bits)));
         layers
     }
 
@@ -212,6 +219,7 @@ impl Layer {
                 .saturating_sub(1),
             time: first.time,
             keyframe: None,
+            pixels: 0,
             kept: VecDeque::new(),
             heard: now,
             meter: Meter::new(now),
@@ -255,6 +263,7 @@ impl Layer {
             let same = self.keyframe.is_some_and(|(_, time)| time == packet.time);
             if newer && !same {
                 self.keyframe = Some((number, packet.time));
+                self.pixels = packet.format.codec.pixels(&packet.payload).unwrap_or(0);
                 self.wanted = false;
                 self.pause = ASKED.0;
             }
@@ -264,16 +273,11 @@ impl Layer {
 
     /// Numbers go on by what is nearest to the newest; what is far from it is a new beginning, ahead.
     fn number(&self, sequence: u16) -> u64 {
-        let [.., high, low] = self.newest.to_be_bytes();
-        let ahead = sequence.wrapping_sub(u16::from_be_bytes([high, low]));
-        let behind = 0_u16.wrapping_sub(ahead);
-        if ahead < 0x8000 || u64::from(behind) > JUMP {
-            let turn = if ahead < 0x8000 { 0 } else { 1 << 16 };
-            self.newest
-                .saturating_add(u64::from(ahead))
-                .saturating_add(turn)
+        let number = nearest(self.newest, sequence);
+        if self.newest.saturating_sub(number) > JUMP {
+            number.saturating_add(1 << 16)
         } else {
-            self.newest.saturating_sub(behind.into())
+            number
         }
     }
 

@@ -142,6 +142,8 @@ pub struct ViewerHealth {
 /// A room's cameras and viewers.
 pub(crate) struct Stage {
     cameras: BTreeMap<PeerId, Camera>,
+    /// Cameras that have come.
+    came: u64,
     viewers: BTreeMap<PeerId, Viewer>,
     onlookers: BTreeMap<PeerId, Onlooker>,
     /// Whose camera is wanted on air, as tokens call him; `None`: the first that came.
@@ -157,6 +159,7 @@ impl Stage {
     pub(crate) fn new() -> Self {
         Self {
             cameras: BTreeMap::new(),
+            came: 0,
             viewers: BTreeMap::new(),
             onlookers: BTreeMap::new(),
             wanted: None,
@@ -193,8 +196,10 @@ impl Stage {
 
     /// A camera comes, or is there already. `subject` is who sends it, as his token has it.
     pub(crate) fn publish(&mut self, now: Instant, peer: PeerId, subject: String) {
-        let camera = || Camera::new(now, subject);
-        self.cameras.entry(peer).or_insert_with(camera);
+        if let Entry::Vacant(place) = self.cameras.entry(peer) {
+            place.insert(Camera::new(now, subject, self.came));
+            self.came = self.came.saturating_add(1);
+        }
         self.choose(now);
     }
 
@@ -244,9 +249,11 @@ impl Stage {
 
     fn choose(&mut self, now: Instant) {
         let wanted = self.wanted.as_deref();
-        let named = |(_, camera): &(&PeerId, &Camera)| Some(&*camera.subject) == wanted;
-        let found = self.cameras.iter().find(named);
-        let chosen = found.or(self.cameras.iter().next()).map(|(id, _)| *id);
+        let first = self.cameras.iter().min_by_key(|(_, camera)| {
+            let other = Some(&*camera.subject) != wanted;
+            (other, camera.place)
+        });
+        let chosen = first.map(|(id, _)| *id);
         if chosen != self.on_air {
             self.on_air = chosen;
             put(&mut self.output, VideoOutput::OnAir(chosen));
@@ -497,13 +504,36 @@ fn put(output: &mut VecDeque<VideoOutput>, one: VideoOutput) {
 pub(crate) mod fuzzing {
     use super::{BTreeMap, Jpeg, VideoCodec, VideoPacket, placeholder};
     use super::{Bytes, Duration, Feedback, Instant, PeerId, Stage, VideoFormat, VideoOutput};
+    use std::collections::BTreeSet;
+    use uro_discord_media::sequence::nearest;
 
-    /// Cameras and viewers that come, go, send, and say anything: numbers go on, and nothing is without a bound.
+    /// The numbers of what a viewer was sent.
+    #[derive(Default)]
+    struct Sent {
+        newest: u64,
+        numbers: BTreeSet<u64>,
+    }
+
+    impl Sent {
+        fn packet(&mut self, sequence: u16, again: bool) {
+            let number = nearest(self.newest, sequence);
+            if again {
+                assert!(self.numbers.contains(&number), "it was never sent");
+            } else {
+                assert!(self.numbers.insert(number), "a number comes twice");
+                assert!(number <= self.newest + super::camera::JUMP, "they go on");
+                self.newest = self.newest.max(number);
+            }
+        }
+    }
+
+    /// Cameras and viewers that come, go, send, and say anything: each viewer's numbers go on, none comes twice, and nothing is without a bound.
     pub fn stage(mut data: &[u8]) {
         let mut now = Instant::now();
         let mut stage = Stage::new();
         // When each viewer was sent the placeholder, if nothing of a camera came after it.
         let mut dark = BTreeMap::new();
+        let mut sent: BTreeMap<PeerId, Sent> = BTreeMap::new();
         while let Some(([what, who, high, low, more], rest)) = data.split_first_chunk() {
             data = rest;
             let (camera, viewer) = (
@@ -517,6 +547,7 @@ pub(crate) mod fuzzing {
                 0 => stage.publish(now, camera, more.to_string()),
                 1 => {
                     dark.remove(&viewer);
+                    sent.insert(viewer, Sent::default());
                     stage.watch(now, viewer, vec![format], more & 1 == 0);
                 }
                 2 if what & 8 != 0 => stage.look(now, viewer, more & 1 == 0),
@@ -533,7 +564,11 @@ pub(crate) mod fuzzing {
                     stage.jpeg(now, camera, jpeg);
                     assert!(stage.on_air() != Some(camera) || stage.still(now).is_some());
                 }
-                2 => stage.leave(now, if more & 1 == 0 { camera } else { viewer }),
+                2 => {
+                    let gone = if more & 1 == 0 { camera } else { viewer };
+                    sent.remove(&gone);
+                    stage.leave(now, gone);
+                }
                 3 => stage.want(now, Some(more.to_string())),
                 4 => stage.feedback(
                     now,
@@ -567,8 +602,15 @@ pub(crate) mod fuzzing {
             }
             while let Some(output) = stage.poll() {
                 match output {
-                    VideoOutput::Packet { viewer, packet, .. } => {
-                        assert!((8..12).contains(&viewer.0));
+                    VideoOutput::Packet {
+                        viewer,
+                        packet,
+                        again,
+                    } => {
+                        let Some(sent) = sent.get_mut(&viewer) else {
+                            panic!("{viewer:?} does not watch");
+                        };
+                        sent.packet(packet.sequence, again);
                         if packet.ssrc != 0 {
                             dark.remove(&viewer);
                         } else if packet.marker {
@@ -577,7 +619,6 @@ pub(crate) mod fuzzing {
                         }
                     }
                     VideoOutput::Jpeg { viewer, .. } => {
-                        assert!((8..12).contains(&viewer.0));
                         stage.shown(now, viewer, 1, what & 1 == 0);
                     }
                     VideoOutput::Keyframe { .. } | VideoOutput::OnAir(_) | VideoOutput::Kind(_) => {

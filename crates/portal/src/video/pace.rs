@@ -120,7 +120,8 @@ pub(super) struct Pace {
     patience: Duration,
     pause: Duration,
     until: Option<Instant>,
-    carries: Option<u64>,
+    /// The most that the viewer took its link to carry, since it went down or less than that was sent.
+    carries: u64,
     pub(super) congested: u64,
 }
 
@@ -133,7 +134,7 @@ impl Default for Pace {
             patience: PATIENCE.0,
             pause: PAUSE.0,
             until: None,
-            carries: None,
+            carries: 0,
             congested: 0,
         }
     }
@@ -163,9 +164,13 @@ impl Pace {
     /// What the viewer takes its link to carry, while `rate` is sent. It is told how that changes: less than what is sent is a link that is
     /// full; else it is only little that was sent.
     pub(super) fn carries(&mut self, now: Instant, bits: u64, rate: u64, layers: usize) -> bool {
-        let before = self.carries.replace(bits);
-        let fell = before.is_some_and(|before| bits < before / 10 * 9);
-        fell && bits < rate && self.congest(now, layers, false)
+        let fell = bits < self.carries / 10 * 9;
+        let congested = fell && bits < rate && self.congest(now, layers, false);
+        if congested || bits >= rate {
+            self.carries = 0;
+        }
+        self.carries = self.carries.max(bits);
+        congested
     }
 
     /// What it is sent comes late, and who says so sends nothing of it by itself until that is over. Whether that changes anything.
@@ -334,6 +339,21 @@ mod tests {
         assert!(!link.pace.missed(link.now, 8, 2));
         assert!(link.pace.missed(link.now, 60, 2));
         assert_eq!(link.pace.layer(2), 1);
+    }
+
+    #[test]
+    fn an_estimate_that_falls_slowly_is_a_full_link_too() {
+        let mut link = link();
+        let told = [3_000, 2_500, 2_000, 1_950, 1_900, 1_850, 1_810];
+        for bits in told {
+            assert!(!link.pace.carries(link.now, bits, 2_000, 2), "{bits}");
+            link.after(1);
+        }
+        assert!(link.pace.carries(link.now, 1_790, 2_000, 2));
+        // What it says from then on is of the smaller layer.
+        link.after(3);
+        assert!(!link.pace.carries(link.now, 1_700, 2_000, 3));
+        assert!(link.pace.carries(link.now, 1_500, 2_000, 3));
     }
 
     #[test]

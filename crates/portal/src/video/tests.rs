@@ -790,6 +790,75 @@ fn the_placeholder_is_sent_twice_a_second_at_most() {
 }
 
 #[test]
+fn a_layer_is_the_larger_one_whatever_its_bits() {
+    let mut scene = Scene::new();
+    let [mut large, mut small] = [1, 1].map(|peer| Source::new(peer, VideoCodec::Vp8));
+    small.ssrc = 101;
+    for key in [0, 3] {
+        // Its width, in the keyframes.
+        small.frames[key][6] /= 2;
+    }
+    scene.publish(&large, "a");
+    scene.frame(&mut large, true);
+    // The picture stands still, and somebody asks for the smaller layer's keyframes.
+    for round in 0..90 {
+        scene.frame(&mut small, true);
+        if round % 20 == 0 {
+            scene.frame(&mut large, false);
+        }
+        scene.pass(FRAME);
+    }
+    scene.watch(9);
+    scene.frame(&mut small, true);
+    scene.frame(&mut large, true);
+    let seen = scene.seen(9);
+    assert!(seen.len() > 3 && seen.iter().all(|packet| packet.ssrc == 100));
+}
+
+#[test]
+fn a_stream_that_begins_anew_is_seen_from_its_first_keyframe_on() {
+    let (mut scene, mut source) = (Scene::new(), Source::new(1, VideoCodec::Vp8));
+    scene.watch(9);
+    scene.publish(&source, "a");
+    scene.frame(&mut source, true);
+    for (leap, key) in [(10_000, true), (40_000, true), (10_000, false)] {
+        scene.frame(&mut source, false);
+        scene.pass(FRAME);
+        source.sequence = source.sequence.wrapping_add(leap);
+        scene.frame(&mut source, key);
+    }
+    // What needs others that nobody knows is not seen.
+    let seen = scene.seen(9);
+    assert_eq!(pictures(&seen).len(), 6);
+    scene.frame(&mut source, true);
+    assert_eq!(pictures(&[seen, scene.seen(9)].concat()).len(), 7);
+}
+
+#[test]
+fn who_shows_first_is_on_air_whoever_came_first() {
+    let mut scene = Scene::new();
+    let [one, two, three] = [1, 2, 3].map(|peer| Source::new(peer, VideoCodec::Vp8));
+    scene.publish(&two, "b");
+    scene.publish(&one, "a");
+    scene.publish(&three, "b");
+    scene.publish(&two, "b");
+    assert_eq!(scene.on_air, Some(two.peer));
+    for wanted in [Some("a"), None, Some("b"), Some("nobody")] {
+        scene.stage.want(scene.now, wanted.map(str::to_owned));
+        scene.drain();
+        let first = if wanted == Some("a") { &one } else { &two };
+        assert_eq!(scene.on_air, Some(first.peer));
+    }
+    // He comes again, and is the last.
+    scene.stage.withdraw(scene.now, two.peer);
+    scene.publish(&two, "b");
+    assert_eq!(scene.on_air, Some(one.peer));
+    scene.stage.leave(scene.now, one.peer);
+    scene.drain();
+    assert_eq!(scene.on_air, Some(three.peer));
+}
+
+#[test]
 fn whatever_comes_numbers_go_on() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..20 {

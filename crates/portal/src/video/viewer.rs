@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
+use uro_discord_media::sequence::{low, nearest};
 use uro_discord_media::vp8;
 
 use super::camera::{JUMP, Layer, picture};
@@ -162,6 +163,12 @@ impl Viewer {
         mut send: impl FnMut(VideoPacket),
     ) {
         let source = (camera, layer.ssrc);
+        let newest = self.seen.filter(|seen| seen.source == source);
+        let newest = newest.map_or(number, |seen| seen.newest);
+        if number.saturating_sub(newest) > JUMP {
+            // A stream that begins anew says nothing that can be decoded after what came before.
+            self.waiting = true;
+        }
         if self.needs() == Some(source) && layer.keyframe() == Some(number) {
             return self.begin(now, camera, layer, send);
         }
@@ -307,11 +314,6 @@ impl Viewer {
             return;
         };
         if number > seen.newest {
-            // A stream that begins anew says nothing that can be decoded after what came before.
-            if number.saturating_sub(seen.newest) > JUMP && after > 0 {
-                self.waiting = true;
-                return;
-            }
             seen.newest = number;
             if packet.time.wrapping_sub(seen.time.0) > FAR
                 && packet.time.wrapping_sub(seen.time.0) < 2 * FAR
@@ -348,9 +350,7 @@ impl Viewer {
         sequence: u16,
     ) -> Option<VideoPacket> {
         let seen = self.seen?;
-        let [.., high, low] = self.next.to_be_bytes();
-        let behind = u16::from_be_bytes([high, low]).wrapping_sub(sequence);
-        let out = self.next.checked_sub(behind.into())?;
+        let out = nearest(self.next, sequence);
         let number = out.checked_sub(seen.first.1)?.checked_add(seen.first.0)?;
         let packet = layer.get(number).filter(|_| number <= seen.newest)?;
         self.losses.missed(now, out);
@@ -408,9 +408,8 @@ impl Seen {
         let out = number
             .checked_sub(self.first.0)?
             .checked_add(self.first.1)?;
-        let [.., high, low] = out.to_be_bytes();
         Some(VideoPacket {
-            sequence: u16::from_be_bytes([high, low]),
+            sequence: low(out),
             time: self.time(packet.time),
             payload: self.payload(packet),
             ..packet.clone()
