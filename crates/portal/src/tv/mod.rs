@@ -32,6 +32,27 @@ const ASKED: Duration = Duration::from_millis(500);
 /// H.264's type of a sequence parameter set.
 const SPS: u8 = 7;
 
+/// Messages of one kind: when each is to be shown, and the next one's number.
+struct Track {
+    timeline: Timeline,
+    next: u16,
+}
+
+impl Track {
+    fn new(hertz: u32) -> Self {
+        Self {
+            timeline: Timeline::new(hertz),
+            next: 0,
+        }
+    }
+
+    fn number(&mut self) -> u16 {
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        number
+    }
+}
+
 /// One page that sees and hears a room by a WebSocket.
 pub(crate) struct Tv {
     began: Instant,
@@ -48,9 +69,9 @@ pub(crate) struct Tv {
     gap: bool,
     asked: Option<Instant>,
     link: Link,
-    pictures: (Timeline, u16),
-    wholes: (Timeline, u16),
-    voice: (Timeline, u16),
+    pictures: Track,
+    wholes: Track,
+    voice: Track,
     /// How what the page was sent last is encoded.
     codec: String,
 }
@@ -70,9 +91,9 @@ impl Tv {
             gap: false,
             asked: None,
             link: Link::new(now),
-            pictures: (Timeline::new(PICTURES), 0),
-            wholes: (Timeline::new(WHOLES), 0),
-            voice: (Timeline::new(SAMPLES), 0),
+            pictures: Track::new(PICTURES),
+            wholes: Track::new(WHOLES),
+            voice: Track::new(SAMPLES),
             codec: String::new(),
         }
     }
@@ -130,8 +151,8 @@ impl Tv {
             flags |= GAP;
         }
         let at = self.time(now);
-        let pts = self.pictures.0.place(at, frame.rtp_time);
-        let sequence = next(&mut self.pictures.1);
+        let pts = self.pictures.timeline.place(at, frame.rtp_time);
+        let sequence = self.pictures.number();
         self.put(now, VIDEO, flags, sequence, pts, &frame.data);
     }
 
@@ -171,21 +192,15 @@ fn avc1(frame: &[u8]) -> Option<String> {
     Some(format!("avc1.{profile:02x}{constraints:02x}{level:02x}"))
 }
 
-fn next(sequence: &mut u16) -> u16 {
-    let this = *sequence;
-    *sequence = this.wrapping_add(1);
-    this
-}
-
 impl Peer for Tv {
     fn send_rtp(&mut self, now: Instant, rtp: Rtp) {
         // Numbers go on over what does not go, so that the page knows.
-        let sequence = next(&mut self.voice.1);
+        let sequence = self.voice.number();
         if !(self.flows && self.hears && self.link.takes_voice(now)) {
             return;
         }
         let at = self.time(now);
-        let pts = self.voice.0.place(at, rtp.time);
+        let pts = self.voice.timeline.place(at, rtp.time);
         self.put(now, VOICE, KEY, sequence, pts, &rtp.payload);
     }
 
@@ -241,8 +256,8 @@ impl Tv {
             return false;
         }
         let at = self.time(now);
-        let pts = self.wholes.0.place(at, jpeg.time);
-        let sequence = next(&mut self.wholes.1);
+        let pts = self.wholes.timeline.place(at, jpeg.time);
+        let sequence = self.wholes.number();
         self.put(now, WHOLE, KEY, sequence, pts, &jpeg.bytes);
         true
     }
