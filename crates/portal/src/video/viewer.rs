@@ -61,12 +61,15 @@ pub(super) struct Viewer {
 #[derive(Clone, Copy)]
 struct Seen {
     source: Source,
-    /// The first packet: its number, and the number that it was sent with.
-    first: (u64, u64),
+    /// The first packet's number, and the one that it was sent with.
+    first: u64,
+    first_sent: u64,
     /// A time, and what it became. Those before it go by faster.
-    time: (u32, u32),
-    /// What is added to numbers of pictures.
-    pictures: (u16, u8),
+    time: u32,
+    time_sent: u32,
+    /// What is added to the numbers of pictures, and of base layers' pictures.
+    pictures: u16,
+    bases: u8,
     /// The newest packet's number.
     newest: u64,
 }
@@ -275,7 +278,7 @@ impl Viewer {
         let past = layer.time.wrapping_sub(key.time).min(FAR) / FASTER;
         let time = self.time(now, past.saturating_add(STEP));
         let time = time.unwrap_or(layer.time);
-        let pictures = match (picture(key), self.last) {
+        let (pictures, bases) = match (picture(key), self.last) {
             (Some((id, base)), Some(last)) => (
                 last.picture.0.wrapping_add(1).wrapping_sub(id) % vp8::PICTURE_IDS,
                 last.picture.1.wrapping_add(1).wrapping_sub(base),
@@ -284,9 +287,12 @@ impl Viewer {
         };
         self.seen = Some(Seen {
             source: (camera, layer.ssrc),
-            first: (first, self.next),
-            time: (layer.time, time),
+            first,
+            first_sent: self.next,
+            time: layer.time,
+            time_sent: time,
             pictures,
+            bases,
             newest: first.saturating_sub(1),
         });
         self.waiting = false;
@@ -307,7 +313,7 @@ impl Viewer {
         send: &mut impl FnMut(VideoPacket),
     ) {
         let Some(seen) = &mut self.seen else { return };
-        let Some(after) = number.checked_sub(seen.first.0) else {
+        let Some(after) = number.checked_sub(seen.first) else {
             return;
         };
         let Some(sent) = seen.sent(packet, number) else {
@@ -315,16 +321,13 @@ impl Viewer {
         };
         if number > seen.newest {
             seen.newest = number;
-            if packet.time.wrapping_sub(seen.time.0) > FAR
-                && packet.time.wrapping_sub(seen.time.0) < 2 * FAR
-            {
+            let ahead = packet.time.wrapping_sub(seen.time);
+            if ahead > FAR && ahead < 2 * FAR {
                 let half = FAR / 2;
-                seen.time = (
-                    seen.time.0.wrapping_add(half),
-                    seen.time.1.wrapping_add(half),
-                );
+                seen.time = seen.time.wrapping_add(half);
+                seen.time_sent = seen.time_sent.wrapping_add(half);
             }
-            self.next = seen.first.1.saturating_add(after).saturating_add(1);
+            self.next = seen.first_sent.saturating_add(after).saturating_add(1);
             let picture = match picture(&sent) {
                 Some(picture) => picture,
                 None => self.last.map(|last| last.picture).unwrap_or_default(),
@@ -351,7 +354,7 @@ impl Viewer {
     ) -> Option<VideoPacket> {
         let seen = self.seen?;
         let out = nearest(self.next, sequence);
-        let number = out.checked_sub(seen.first.1)?.checked_add(seen.first.0)?;
+        let number = out.checked_sub(seen.first_sent)?.checked_add(seen.first)?;
         let packet = layer.get(number).filter(|_| number <= seen.newest)?;
         self.losses.missed(now, out);
         if !self.again.take(1, now) {
@@ -406,8 +409,8 @@ impl Seen {
     /// A packet as it is sent.
     fn sent(&self, packet: &VideoPacket, number: u64) -> Option<VideoPacket> {
         let out = number
-            .checked_sub(self.first.0)?
-            .checked_add(self.first.1)?;
+            .checked_sub(self.first)?
+            .checked_add(self.first_sent)?;
         Some(VideoPacket {
             sequence: low(out),
             time: self.time(packet.time),
@@ -417,26 +420,29 @@ impl Seen {
     }
 
     fn time(&self, time: u32) -> u32 {
-        let (from, to) = self.time;
-        let ahead = time.wrapping_sub(from);
+        let ahead = time.wrapping_sub(self.time);
         if ahead <= 2 * FAR {
-            to.wrapping_add(ahead)
+            self.time_sent.wrapping_add(ahead)
         } else {
-            to.wrapping_sub(from.wrapping_sub(time) / FASTER)
+            let behind = self.time.wrapping_sub(time);
+            self.time_sent.wrapping_sub(behind / FASTER)
         }
     }
 
     fn payload(&self, packet: &VideoPacket) -> Bytes {
         let payload = &packet.payload;
-        if self.pictures == (0, 0) {
+        if (self.pictures, self.bases) == (0, 0) {
             return payload.clone();
         }
         let Some((id, base)) = picture(packet) else {
             return payload.clone();
         };
         let mut other = BytesMut::from(&payload[..]);
-        let (by, base_by) = self.pictures;
-        vp8::renumber(&mut other, id.wrapping_add(by), base.wrapping_add(base_by));
+        let (id, base) = (
+            id.wrapping_add(self.pictures),
+            base.wrapping_add(self.bases),
+        );
+        vp8::renumber(&mut other, id, base);
         other.freeze()
     }
 }
