@@ -125,7 +125,7 @@ defmodule UroDiscord.DomainsTest do
   test "what is asked while a table or a registry is not there is a quiet value or a refusal, and no crash" do
     # Nothing runs: as in the moment between a crash and the new start.
     assert Shards.Board.status() == []
-    assert Web.Waits.wait("key", fn -> :waited end) == :many
+    assert Web.Waits.wait(:outcome, "key", fn -> :waited end) == :many
     assert Web.RateLimit.take("key", 60) == :unavailable
     assert Feeds.Status.all() == %{}
   end

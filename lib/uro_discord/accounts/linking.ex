@@ -10,7 +10,7 @@ defmodule UroDiscord.Accounts.Linking do
 
   alias UroDiscord.Accounts.{Directory, Joining, Link, Links, OAuth, Running, States, Sync, Tokens, Unlinking, Vanished}
   alias UroDiscord.{Error, Events, Runtime, Snowflake, Store}
-  alias UroDiscord.Web.RateLimit
+  alias UroDiscord.Web.{RateLimit, Waits}
 
   # Logins of one user that begin in a minute.
   @begins 10
@@ -131,7 +131,7 @@ defmodule UroDiscord.Accounts.Linking do
   defp login(%{config: config} = runtime, login, code) do
     # He may have been locked since it began.
     with :ok <- may_link(runtime, login.user_id),
-         {:ok, tokens} <- OAuth.exchange(runtime, code, login.verifier),
+         {:ok, tokens} <- Waits.wait(:link, login.user_id, fn -> OAuth.exchange(runtime, code, login.verifier) end),
          [] <- OAuth.scopes(config) -- tokens.scopes,
          {:ok, account} <- OAuth.account(runtime, tokens.access) do
       outcome =
@@ -147,6 +147,7 @@ defmodule UroDiscord.Accounts.Linking do
       with {:error, %Error{} = error} <- outcome, do: failed(error)
     else
       [_ | _] = missing -> {:missing_scopes, missing}
+      :many -> :later
       {:error, %Error{} = error} -> failed(error)
       outcome -> outcome
     end

@@ -10,58 +10,56 @@ defmodule UroDiscord.Web.Activity do
   alias UroDiscord.Accounts.OAuth
   alias UroDiscord.{Error, JSON}
   alias UroDiscord.Portal.{Members, Visitors}
-  alias UroDiscord.Web.{RateLimit, Request, Response}
+  alias UroDiscord.Web.{RateLimit, Request, Response, Waits}
 
   # A page asks for another one when it is over.
   @good_s 3_600
-  # Each costs two requests to Discord. All viewers come by Discord's proxy, from few addresses, so that only those count who brought no code of Discord's: in
-  # a minute of one address, and of all.
+  # In a minute of one address, of those that are no codes of Discord's. How many are judged at once, `Waits` limits.
   @bad_of_one 60
-  @bad 600
   @longest_code 512
 
   @impl true
-  def open(request, _params, %{config: config} = runtime) do
-    cond do
-      not config.portal.activity ->
-        message = "there is no Activity here; `config :uro_discord, portal: [activity: true]` says that there is"
-        Response.error(404, "not_configured", message)
-
-      request.method == "POST" ->
-        with :ok <- RateLimit.take(one(request), @bad_of_one),
-             :ok <- RateLimit.take("activity", @bad) do
-          {:ok, runtime}
-        else
-          {:error, seconds} ->
-            Response.too_fast("rate_limited", "Too many begin to watch just now. Try again.", seconds)
-
-          :unavailable ->
-            Response.later("uro_discord is just being started again")
-        end
-
-      true ->
-        {:ok, runtime}
+  def open(_request, _params, %{config: config} = runtime) do
+    if config.portal.activity do
+      {:ok, runtime}
+    else
+      message = "there is no Activity here; `config :uro_discord, portal: [activity: true]` says that there is"
+      Response.error(404, "not_configured", message)
     end
   end
 
+  # Counted before Discord is asked, as the client may go before it has answered; and only now that the body is there.
   @impl true
   def handle(%{method: "POST", body: body} = request, runtime) do
-    case JSON.decode(body) do
-      {:ok, %{"code" => code}} when is_binary(code) and byte_size(code) in 1..@longest_code ->
-        pass(request, runtime, code)
+    address = Request.address(request)
 
-      _other ->
-        Response.bad_request(~s(send {"code": …} with what Discord's client gave the Activity))
+    case RateLimit.take("activity " <> address, @bad_of_one) do
+      :ok -> judge(JSON.decode(body), address, runtime)
+      {:error, seconds} -> Response.too_fast("rate_limited", "Too many begin to watch just now. Try again.", seconds)
+      :unavailable -> Response.later("uro_discord is just being started again")
     end
   end
 
   def handle(_get, runtime), do: Response.json(200, %{client_id: OAuth.client_id(runtime)})
 
-  defp one(request), do: "activity " <> Request.address(request)
+  defp judge({:ok, %{"code" => code}}, address, runtime) when is_binary(code) and byte_size(code) in 1..@longest_code do
+    case Waits.wait(:activity, address, fn -> pass(runtime, code) end) do
+      :bad_code ->
+        Response.error(400, "bad_code", "Discord does not say who you are. Close the Activity and open it again.")
 
-  defp pass(request, runtime, code) do
+      good ->
+        RateLimit.give_back("activity " <> address)
+        if good == :many, do: Response.later("Too many begin to watch just now. Try again in a moment."), else: good
+    end
+  end
+
+  defp judge(_other, _address, _runtime),
+    do: Response.bad_request(~s(send {"code": …} with what Discord's client gave the Activity))
+
+  # The access token is not revoked: Discord would end with it all that it has given this application for that person, also the tokens of his link, and ask him
+  # anew at the next code, an hour later. It is kept nowhere, and ends by itself.
+  defp pass(runtime, code) do
     with {:ok, tokens} <- OAuth.exchange(runtime, code),
-         :ok = Enum.each([one(request), "activity"], &RateLimit.give_back/1),
          {:ok, account} <- OAuth.account(runtime, tokens.access),
          {:ok, portal} <- Visitors.portal(account.id, nil),
          who = {Visitors.who(account.id), name(portal, account)},
@@ -104,7 +102,7 @@ defmodule UroDiscord.Web.Activity do
           "portal: [activity:]: Discord does not take a code (#{Exception.message(error)}). If it takes none at all: has the application a redirect on the OAuth2 page of the Developer Portal?"
         )
 
-        Response.error(400, "bad_code", "Discord does not say who you are. Close the Activity and open it again.")
+        :bad_code
 
       true ->
         Logger.warning("somebody could not be let in to World TV: #{Exception.message(error)}")

@@ -148,7 +148,7 @@ defmodule UroDiscord.Web.Notify do
   ## What is told
 
   defp outcome(%Delivery{status: :queued} = delivery, %{wait: wait, key: key}) when wait > 0 do
-    case Waits.wait(key.name, fn -> UroDiscord.Notify.await(delivery, wait * 1_000) end) do
+    case Waits.wait(:outcome, key.name, fn -> UroDiscord.Notify.await(delivery, wait * 1_000) end) do
       {:ok, finished} -> told(finished)
       # Not known yet, or not to be known just now: it is accepted all the same.
       _error_or_many -> told(delivery)

@@ -1,23 +1,25 @@
 defmodule UroDiscord.Web.Waits do
   @moduledoc false
-  # Requests that wait for an outcome (`?wait=`). Each takes one of the places in which requests are answered, for as long as half a minute:
-  # so only so many may, or whoever has a key keeps everybody else out.
+  # Requests that wait for Discord. Each takes one of the places in which requests are answered, for as long as half a minute: so only so many may, or whoever
+  # makes them wait keeps everybody else out.
 
-  @of_a_key 32
-  # Half of the places of the listener.
-  @at_once 128
+  # Of each kind, in all and of one: of a key; of an address; of a user at Uro. Together they leave 64 of the listener's 256 places free.
+  # All viewers in Discord may come from one address, its proxy's, so that one has half.
+  @limits %{outcome: {128, 32}, activity: {32, 16}, link: {32, 2}}
+
+  @type kind :: :outcome | :activity | :link
 
   @spec child_spec(term()) :: Supervisor.child_spec()
   def child_spec(_argument), do: UroDiscord.RestartableRegistry.child_spec(keys: :duplicate, name: __MODULE__)
 
-  @doc "What `fun` returns, or `:many` where as many wait as may, of this key or of all."
-  @spec wait(String.t(), (() -> result)) :: result | :many when result: term()
-  def wait(key_name, fun) do
-    if enter(key_name) do
+  @doc "What `fun` returns, or `:many` where as many wait as may, of this one or of all."
+  @spec wait(kind(), String.t(), (() -> result)) :: result | :many when result: term()
+  def wait(kind, who, fun) do
+    if enter(kind, who) do
       try do
         fun.()
       after
-        leave(key_name)
+        leave({kind, who})
       end
     else
       :many
@@ -25,9 +27,11 @@ defmodule UroDiscord.Web.Waits do
   end
 
   # A place goes with the process that has it, whose client may go.
-  defp enter(key_name) do
-    if length(Registry.lookup(__MODULE__, key_name)) < @of_a_key and Registry.count(__MODULE__) < @at_once do
-      {:ok, _owner} = Registry.register(__MODULE__, key_name, nil)
+  defp enter(kind, who) do
+    {all, of_one} = Map.fetch!(@limits, kind)
+
+    if length(Registry.lookup(__MODULE__, {kind, who})) < of_one and count(kind) < all do
+      {:ok, _owner} = Registry.register(__MODULE__, {kind, who}, nil)
       true
     end
   rescue
@@ -35,8 +39,10 @@ defmodule UroDiscord.Web.Waits do
     ArgumentError -> false
   end
 
-  defp leave(key_name) do
-    Registry.unregister(__MODULE__, key_name)
+  defp count(kind), do: Registry.count_select(__MODULE__, [{{{kind, :_}, :_, :_}, [], [true]}])
+
+  defp leave(key) do
+    Registry.unregister(__MODULE__, key)
   rescue
     # With the registry that had it the place went too.
     ArgumentError -> :ok

@@ -94,6 +94,21 @@ for adapter <- [:sqlite, :postgres] do
       assert Accounts.link("ada") == :error
     end
 
+    test "Discord judges two codes of a user at once, and others meanwhile", %{url: url} do
+      [ada, later] = for _ <- 1..2, do: "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice")
+      judged = fn fun -> UroDiscord.Web.Waits.wait(:link, "ada", fun) end
+
+      judged.(fn ->
+        judged.(fn ->
+          assert ada |> Browser.follow() |> status() == 503
+          assert Accounts.link("ada") == :error
+          link(url, "bob", "bob")
+        end)
+      end)
+
+      assert later |> Browser.follow() |> status() == 200
+    end
+
     test "a login goes on where it began only", %{url: url} do
       sent = "ada" |> browser() |> Browser.get(url <> "/link") |> agree("alice")
       back = sent.response.headers["location"]

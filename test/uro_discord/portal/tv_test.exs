@@ -127,11 +127,92 @@ defmodule UroDiscord.Portal.TvTest do
   test "who brings no code locks out nobody else, and those who bring one are not counted", %{sim: sim, base: base} do
     enters(sim, "alice")
     for _ <- 1..70, do: assert({200, _} = pass(sim, base, "alice", "198.51.100.1"))
+
     # On the border of two minutes it takes twice as many.
-    statuses = for _ <- 1..130, do: elem(post(base, [], "198.51.100.2"), 0)
-    assert statuses |> Enum.uniq() |> Enum.sort() == [400, 429]
-    assert Enum.count(statuses, &(&1 == 400)) <= 120
+    for {address, body} <- [{"198.51.100.2", []}, {"198.51.100.3", %{code: "of-nobody"}}] do
+      statuses = for _ <- 1..130, do: elem(post(base, body, address), 0)
+      assert statuses |> Enum.uniq() |> Enum.sort() == [400, 429]
+      assert Enum.count(statuses, &(&1 == 400)) <= 120
+    end
+
     assert {200, _} = pass(sim, base, "alice", "198.51.100.1")
+  end
+
+  test "heads whose bodies never come lock out nobody", %{sim: sim, base: base} do
+    enters(sim, "alice")
+
+    for n <- 1..640 do
+      socket = HttpClient.connect!(base)
+      headers = [{"content-type", "application/json"}, {"x-forwarded-for", "203.0.113.#{rem(n, 11)}"}]
+      HttpClient.send!(socket, HttpClient.request("POST", "/discord/activity", [{"content-length", "20"} | headers]))
+      :gen_tcp.close(socket)
+    end
+
+    assert {200, _} = pass(sim, base, "alice", "203.0.113.1")
+  end
+
+  test "codes at once, which Discord is slow to judge, hold up no other request", %{sim: sim, base: base} do
+    enters(sim, "alice")
+    # Longer than anybody waits for Discord.
+    DiscordSim.post(sim, "/faults", [%{route: "/oauth2/token", method: "POST", delay_ms: 20_000, times: 1_000}])
+    judged = codes(base, for(n <- 1..300, do: "203.0.113.#{rem(n, 60)}"))
+    {time, {200, _, _}} = :timer.tc(fn -> HttpClient.call(base, "GET", "/discord/activity") end)
+    # As long as Discord waits for an answer to an interaction.
+    assert time < 3_000_000
+    for _ <- 1..(300 - 32), do: assert_receive({:answered, 503, %{"retry-after" => "5"}}, 5_000)
+    refute_received {:answered, _, _}
+    # Whoever goes leaves his place to others.
+    for pid <- judged, do: Process.exit(pid, :kill)
+    DiscordSim.delete(sim, "/faults")
+    assert eventually(fn -> match?({200, _}, pass(sim, base, "alice", "203.0.113.1")) end)
+  end
+
+  test "one address has half of the places, and who goes before Discord has answered is counted", %{
+    sim: sim,
+    base: base
+  } do
+    enters(sim, "alice")
+    fault = %{route: "/oauth2/token", method: "POST", delay_ms: 20_000, times: 1_000}
+    DiscordSim.post(sim, "/faults", [fault])
+    judged = codes(base, List.duplicate("203.0.113.1", 40))
+    for _ <- 1..(40 - 16), do: assert_receive({:answered, 503, _}, 5_000)
+    refute_received {:answered, _, _}
+    for pid <- judged, do: Process.exit(pid, :kill)
+    assert eventually(fn -> Registry.count(UroDiscord.Web.Waits) == 0 end)
+
+    # Each time two are counted, so that a minute, and a second one at the border of two, has room for fewer than 60 times.
+    assert Enum.any?(1..60, fn _ ->
+             [one] = codes(base, ["203.0.113.2"])
+             assert eventually(fn -> Registry.count(UroDiscord.Web.Waits) == 1 end)
+             Process.exit(one, :kill)
+             assert eventually(fn -> Registry.count(UroDiscord.Web.Waits) == 0 end)
+             elem(post(base, [], "203.0.113.2"), 0) == 429
+           end)
+
+    DiscordSim.delete(sim, "/faults")
+    assert {200, _} = pass(sim, base, "alice", "203.0.113.3")
+  end
+
+  # A code from each of these addresses, at once: who sends it tells of the answer. All are on their way when this returns.
+  defp codes(base, addresses) do
+    test = self()
+    {:ok, json} = JSON.encode(%{code: "of-nobody"})
+
+    pids =
+      for address <- addresses do
+        headers = [{"content-type", "application/json"}, {"x-forwarded-for", address}]
+
+        spawn(fn ->
+          socket = HttpClient.connect!(base)
+          HttpClient.send!(socket, HttpClient.request("POST", "/discord/activity", headers, json))
+          send(test, :sent)
+          {status, headers, _body} = HttpClient.receive_response(socket)
+          send(test, {:answered, status, headers})
+        end)
+      end
+
+    for _ <- pids, do: assert_receive(:sent, 10_000)
+    pids
   end
 
   @tag needs: :clients

@@ -20,7 +20,7 @@ defmodule UroDiscord.Interactions.Commands.Clip do
   def notice(config) do
     if on?(config),
       do:
-        " The last #{config.portal.clips} seconds of picture and voices are kept in memory, and whoever is in this channel can post them here by `/clip`.",
+        " The last #{config.portal.clips} seconds of picture and voices are kept in memory, and whoever is in this channel, also who has just come, can post them here by `/clip`.",
       else: ""
   end
 
