@@ -140,7 +140,7 @@ defmodule UroDiscord.Voice do
   @doc false
   @impl UroDiscord.Bridge.Part
   def heard(bridge, {:voice, guild_id, fact, info}) do
-    # Of one that moved the bridge before has nothing to say any more; of one that is over it says that it has left.
+    # What the bridge before says of a call that moved does not count; that a call has left, it still says.
     if Placement.of(guild_id) in [bridge, nil], do: Calls.fact(guild_id, fact, info)
     []
   end

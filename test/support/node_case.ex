@@ -95,5 +95,25 @@ defmodule UroDiscord.NodeCase do
     end
   end
 
+  @doc "In the VM of a Uro: another node takes the gateway's lease, and is never heard of again."
+  def lose_lease do
+    {:ok, %{store: store, bot_id: bot_id}} = UroDiscord.Runtime.fetch()
+    sql = "UPDATE uro_discord_gateway SET owner = 'another', fence = fence + 1 WHERE bot_id = $1"
+    {:ok, _} = UroDiscord.Store.run(store, [{sql, [bot_id]}], :write)
+    :ok
+  end
+
+  @doc "In the VM of a Uro: in how many ms the owner of a bridge that is not heard of says that it holds nothing any more; false: never."
+  def fence_ms(owner),
+    do: with(timer when timer != nil <- fence(owner), do: Process.read_timer(timer), else: (nil -> false))
+
+  @doc "In the VM of a Uro: that time is over."
+  def pass_fence(owner) do
+    send(owner, {:timeout, fence(owner), :fence})
+    :ok
+  end
+
+  defp fence(owner), do: :sys.get_state(owner).hold.fence
+
   def cookie, do: @cookie
 end

@@ -5,7 +5,19 @@ defmodule UroDiscord.BridgesTest do
   import UroDiscord.Case, only: [start_sim!: 1, eventually: 1, eventually: 2]
   import UroDiscord.FreePort
   import UroDiscord.NodeCase
-  alias UroDiscord.{Bridges, DiscordSim, HttpClient, Peer, Portal, PortalClient, RemoteBridge, VoiceClient}
+
+  alias UroDiscord.{
+    Bridge,
+    Bridges,
+    DiscordSim,
+    HttpClient,
+    NodeCase,
+    Peer,
+    Portal,
+    PortalClient,
+    RemoteBridge,
+    VoiceClient
+  }
 
   doctest UroDiscord.Bridges.Choice
 
@@ -101,8 +113,7 @@ defmodule UroDiscord.BridgesTest do
     active(uro)
     VoiceClient.join(member, sim.info["channels"]["world"])
     id = open!(uro, :world)
-    assert {:ok, %{state: state}} = Peer.call(uro, Portal, :status, [id])
-    refute state == :open
+    assert {:ok, %{state: :opening, reason: nil}} = Peer.call(uro, Portal, :status, [id])
 
     bridge = bridge!(port, media.name)
     open?(uro, id)
@@ -146,13 +157,35 @@ defmodule UroDiscord.BridgesTest do
     assert placed(uro) == %{media.name => []}
   end
 
+  test "a bridge for portals and HTTP serves the Uro that has the gateway", %{sim: sim, port: port} do
+    %{name: name, entry: {:node, name, options}} = media("web")
+    bridges = [{:local, roles: [:gateway]}, {:node, name, Keyword.put(options, :roles, [:media, :http])}]
+
+    config =
+      NodeCase.config(sim, nil, bridges: bridges, intents: [:guilds, :guild_voice_states], web: [port: free_port()])
+
+    first = uro!(free_port(), config, "uro-first")
+    active(first)
+    second = uro!(port, config, "uro-second")
+    bridge!(port, name)
+    state = fn -> Peer.call(second, Bridge, :status, [name]).bridge end
+    assert eventually(fn -> name in Peer.call(second, Node, :list, [:connected]) end)
+    assert eventually(fn -> state.().last_end =~ "has not the gateway" end), inspect(state.())
+    assert state.().state == :absent
+    :ok = Peer.call(first, Supervisor, :stop, [UroDiscord])
+    assert eventually(fn -> state.().state == :up end)
+    active(second)
+  end
+
   describe "two bridges for media" do
     setup %{sim: sim, port: port} do
       [a, b] = [media("a", weight: 2), media("b")]
       {port, config} = configured(sim, port, [a, b])
       uro = uro!(port, config)
       active(uro)
-      bridges = %{a.name => bridge!(port, a.name), b.name => bridge!(port, b.name)}
+      # Another Uro may come.
+      next_port = free_port()
+      bridges = for %{name: name} <- [a, b], into: %{}, do: {name, bridge!([port, next_port], name)}
       for %{name: name} <- [a, b], do: takes(uro, name)
       channels = channels(sim, 6)
       ids = for {_guild, channel} <- channels, do: open!(uro, channel)
@@ -164,6 +197,7 @@ defmodule UroDiscord.BridgesTest do
         b: b,
         uro: uro,
         config: config,
+        next_port: next_port,
         bridges: bridges,
         channels: for({_guild, channel} <- channels, do: channel),
         ids: ids
@@ -251,5 +285,105 @@ defmodule UroDiscord.BridgesTest do
       assert placed(next) == before
       assert joined?(sim, channels)
     end
+
+    # It has its own process for the gateway, and both other bridges have found it; it waits for longer than a Uro waits for bridges that are missing.
+    defp waiting_uro!(%{config: config, next_port: port, a: a, b: b}) do
+      next = uro!(port, Keyword.put(config, :web, port: free_port()), "uro-next")
+      assert eventually(fn -> [a.name, b.name] -- Peer.call(next, Node, :list, [:connected]) == [] end, 500)
+      Process.sleep(5_500)
+      next
+    end
+
+    test "a Uro that waits for its turn leaves them where they are", context do
+      %{uro: uro, sim: sim, channels: channels, ids: ids} = context
+      before = placed(uro)
+      next = waiting_uro!(context)
+      :ok = Peer.call(uro, Supervisor, :stop, [UroDiscord])
+      for id <- ids, do: open?(next, id, 400)
+      assert placed(next) == before
+      assert joined?(sim, channels)
+    end
+
+    test "a Uro that waits for its turn has both bridges again after one that was killed", context do
+      %{uro: uro, sim: sim, channels: channels, ids: ids, a: a, b: b} = context
+      next = waiting_uro!(context)
+      Peer.kill!(uro)
+      for id <- ids, do: open?(next, id, 400)
+      # Bridges have no call for longer than 2 s without a word from Uro: these are placed as if they began.
+      assert counts(next) == %{a.name => 4, b.name => 2}
+      assert joined?(sim, channels)
+    end
+
+    test "a Uro that has lost the lease for a while finds them where they were", context do
+      %{uro: uro, sim: sim, channels: channels, ids: ids} = context
+      before = placed(uro)
+      :ok = Peer.call(uro, NodeCase, :lose_lease, [])
+      assert eventually(fn -> not status(uro).gateway.lease.held end)
+      active(uro)
+      for id <- ids, do: open?(uro, id, 400)
+      assert placed(uro) == before
+      assert joined?(sim, channels)
+    end
+
+    defp owner(uro, name), do: Peer.call(uro, Process, :whereis, [Bridge.server(name)])
+    defp kill(uro, process), do: Peer.call(uro, Process, :exit, [Peer.call(uro, Process, :whereis, [process]), :kill])
+
+    test "one that hangs while the lease is lost does not cost its owner", context do
+      %{uro: uro, a: a, b: b} = context
+      owners = for %{name: name} <- [a, b], do: owner(uro, name)
+      RemoteBridge.signal(context.bridges[a.name], "STOP")
+      # Before it is missed, which takes 3 s.
+      :ok = Peer.call(uro, UroDiscord.Events, :publish, [:status, {:lease, :lost}])
+      assert eventually(fn -> Peer.call(uro, Bridge, :status, [a.name]).bridge.state == :absent end)
+      RemoteBridge.signal(context.bridges[a.name], "CONT")
+      for %{name: name} <- [a, b], do: takes(uro, name)
+      assert for(%{name: name} <- [a, b], do: owner(uro, name)) == owners
+    end
+
+    test "an owner that is killed as its bridge is gone: what the bridge had is elsewhere when it holds nothing for sure",
+         context do
+      %{uro: uro, a: a, b: b, sim: sim, channels: channels, ids: ids} = context
+      RemoteBridge.signal(context.bridges[a.name], "STOP")
+      before = owner(uro, a.name)
+      kill(uro, Bridge.server(a.name))
+      assert eventually(fn -> owner(uro, a.name) not in [nil, before] end)
+      # So long the owner before may have allowed it.
+      assert Peer.call(uro, NodeCase, :fence_ms, [Bridge.server(a.name)]) in 100_000..120_000
+      assert counts(uro) == %{a.name => 4, b.name => 2}
+      :ok = Peer.call(uro, NodeCase, :pass_fence, [Bridge.server(a.name)])
+      assert eventually(fn -> counts(uro) == %{a.name => 0, b.name => 6} end)
+      for id <- ids, do: open?(uro, id)
+      assert joined?(sim, channels)
+    end
+
+    test "nothing is lost of what happens while whoever places is started again", context do
+      %{uro: uro, a: a, b: b, ids: ids, port: port} = context
+      :ok = Peer.call(uro, :sys, :suspend, [Bridges.Placement])
+      RemoteBridge.kill!(context.bridges[a.name])
+      # Its owner has said that it holds nothing any more.
+      assert eventually(fn -> Peer.call(uro, NodeCase, :fence_ms, [Bridge.server(a.name)]) == false end)
+      kill(uro, Bridges.Placement)
+      assert eventually(fn -> counts(uro) == %{a.name => 0, b.name => 6} end)
+      for id <- ids, do: open?(uro, id)
+
+      # And it comes again.
+      :ok = Peer.call(uro, :sys, :suspend, [Bridges.Placement])
+      bridge!(port, a.name)
+      assert eventually(fn -> is_integer(Peer.call(uro, NodeCase, :fence_ms, [Bridge.server(a.name)])) end)
+      assert {:ok, _} = Peer.call(uro, Bridge, :ping, [a.name, :said])
+      kill(uro, Bridges.Placement)
+      takes(uro, a.name)
+
+      :ok = Peer.call(uro, :sys, :suspend, [Bridges.Placement])
+      Peer.cast(uro, Bridges, :drain, [b.name])
+      waits? = fn -> match?({:message_queue_len, n} when n > 0, queue(uro, Bridges.Placement)) end
+      assert eventually(waits?)
+      kill(uro, Bridges.Placement)
+      assert eventually(fn -> counts(uro) == %{a.name => 6, b.name => 0} end)
+      for id <- ids, do: open?(uro, id)
+    end
+
+    defp queue(uro, process),
+      do: Peer.call(uro, Process, :info, [Peer.call(uro, Process, :whereis, [process]), :message_queue_len])
   end
 end

@@ -19,9 +19,13 @@ defmodule UroDiscord.Bridge.Hold do
         }
   @type message :: {:hold, non_neg_integer(), pos_integer()}
 
-  @doc "`leased?`: others could have its calls and portals."
+  @doc """
+  `leased?`: others could have its calls and portals. An owner before this one may have allowed it the longer time, so that runs from now on: as of `renew/3`,
+  the calling process gets `{:timeout, fence, :fence}`.
+  """
   @spec new(boolean()) :: t()
-  def new(leased?), do: %__MODULE__{ms: if(leased?, do: @lease_ms, else: @hold_ms)}
+  def new(true), do: %__MODULE__{ms: @lease_ms, fence: :erlang.start_timer(@hold_ms, self(), :fence)}
+  def new(false), do: %__MODULE__{ms: @hold_ms}
 
   @doc "Whether the bridge may have something in this run. One that is leased gets nothing before it is told for how long."
   @spec begun?(t(), pos_integer()) :: boolean()

@@ -89,7 +89,7 @@ defmodule UroDiscord.Bridge.Owner do
     for role <- roles, do: :ok = Runtime.put({:bridge_with, role}, name)
     desires = Share.keys(name, roles)
     :ok = Desired.follow(desires)
-    if node != nil and roles == [:media], do: :ok = Events.subscribe(:status)
+    if follows_lease?(bridge), do: :ok = Events.subscribe(:status)
     apart? = Config.Bridges.apart?(config.bridges)
     leased? = node != nil and :media in roles and Config.Bridges.several?(config.bridges)
     spread? = :gateway in roles and Spread.several?(config)
@@ -120,6 +120,9 @@ defmodule UroDiscord.Bridge.Owner do
 
     {:ok, state, {:continue, :start}}
   end
+
+  # One that has calls and portals, and no gateway, serves the node that decides where these are: the one that has the gateway's lease.
+  defp follows_lease?(%{node: node, roles: roles}), do: node != nil and :media in roles and :gateway not in roles
 
   defp program(config), do: %{executable: config.bridge_executable, media_workers: config.bridge_media_workers}
 
@@ -176,7 +179,8 @@ defmodule UroDiscord.Bridge.Owner do
 
   def handle_info(:look_again, state), do: {:noreply, told(follow(%{state | look_again: nil}))}
 
-  def handle_info({:DOWN, _ref, :process, pid, reason}, state),
+  # A subscriber has ended.
+  def handle_info({:DOWN, _ref, :process, pid, reason}, %{gateway: %{}} = state),
     do: {:noreply, follow(%{state | gateway: GatewayState.died(state.gateway, pid, reason)})}
 
   def handle_info({:start, run}, %{run: run, phase: phase} = state) when phase in [:waiting, :incompatible],
@@ -184,10 +188,11 @@ defmodule UroDiscord.Bridge.Owner do
 
   def handle_info({:start, run}, %{run: run, phase: :absent, transport: nil} = state), do: {:noreply, start(state)}
 
-  # Whoever has it now is served by the bridge as soon as we are not.
-  def handle_info({:uro_discord, :status, {:lease, :lost}}, %{transport: transport, roles: [:media]} = state)
-      when transport != nil do
+  # Only one that follows the lease has subscribed. Whoever has it now is served by the bridge as soon as we are not.
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, %{transport: transport} = state) when transport != nil do
     let_go(state)
+    # What it holds, it says when it comes again.
+    :ok = Placement.gone(state.name)
     {:noreply, start(%{down(state) | phase: :waiting})}
   end
 
@@ -261,17 +266,14 @@ defmodule UroDiscord.Bridge.Owner do
 
   ## One run of the bridge
 
-  # One for calls and portals serves the node that decides where these are.
-  defp start(%{node: node, roles: [:media]} = state) when node != nil do
-    if GatewayState.held?() do
-      open(state)
-    else
+  defp start(state) do
+    if follows_lease?(state.bridge) and not GatewayState.held?() do
       Process.send_after(self(), {:start, state.run}, @lease_interval)
       if state.phase == :absent, do: state, else: phase(%{state | last_end: @without_lease}, :absent)
+    else
+      open(state)
     end
   end
-
-  defp start(state), do: open(state)
 
   defp open(state) do
     state = %{state | run: state.run + 1, buffer: Protocol.empty(), pings: %Pings{}, unknown: [], knows: []}

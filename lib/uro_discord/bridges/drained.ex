@@ -22,14 +22,28 @@ defmodule UroDiscord.Bridges.Drained do
   @spec reload() :: :ok
   def reload, do: Watch.reload(__MODULE__)
 
-  @doc "The name of a bridge that has calls and portals."
-  @spec cast(atom() | String.t(), [Bridges.bridge()]) :: {:ok, String.t()} | {:error, Error.t()}
-  def cast(name, bridges) do
+  @doc "The name of a bridge that has calls and portals, and can drain, or stop doing so."
+  @spec cast(term(), term(), [Bridges.bridge()]) :: {:ok, String.t()} | {:error, Error.t()}
+  def cast(_name, drain, _bridges) when not is_boolean(drain),
+    do: {:error, Error.invalid("drain", drain, "true or false")}
+
+  def cast(name, drain, bridges) do
     names = for bridge <- Bridges.having(bridges, :media), do: "#{bridge.name}"
 
-    if (is_atom(name) or is_binary(name)) and "#{name}" in names,
-      do: {:ok, "#{name}"},
-      else: {:error, Error.invalid("bridge", name, "one with the role :media: #{Enum.join(names, ", ")}")}
+    cond do
+      not ((is_atom(name) or is_binary(name)) and "#{name}" in names) ->
+        {:error, Error.invalid("bridge", name, "one with the role :media: #{Enum.join(names, ", ")}")}
+
+      drain and match?([_], names) ->
+        {:error,
+         Error.invalid(
+           "bridge",
+           "#{name} is the only bridge with the role :media: there is none that would take what it has"
+         )}
+
+      true ->
+        {:ok, "#{name}"}
+    end
   end
 
   @spec put(Store.t(), String.t(), boolean()) :: :ok | {:error, Error.t()}

@@ -6,7 +6,8 @@ defmodule UroDiscord.Bridges.Placement do
   #
   # What the calls want Discord to be told of where the bot is goes through here as well, from the bridge that has the call to those that have the gateway.
   #
-  # Facts of `UroDiscord.Runtime` outlive this process: `{:placed, guild}`, and `{:media_bridge, name}`.
+  # What it goes by are facts of `UroDiscord.Runtime`, so that nothing is lost while this process is started again: `{:media_bridge, name}`, which the owner of
+  # that bridge writes, `:drained_bridges`, `:places_wanted` and `{:placed, guild}`.
 
   use UroDiscord.Server
   require Logger
@@ -14,8 +15,10 @@ defmodule UroDiscord.Bridges.Placement do
   alias UroDiscord.{Config, Desired, Events, Runtime, Server, Snowflake}
   alias UroDiscord.Bridges.Choice
   alias UroDiscord.Config.Bridges
+  alias UroDiscord.Gateway.Leader
 
-  # So long after the start nothing is placed while bridges are missing: what they have of the Uro before is to stay there.
+  # So long after this node has got the gateway's lease nothing is placed while bridges are missing: what they have of whoever had the lease before, be it this
+  # node, is to stay there. Bridges that only have calls and portals come after the lease.
   @settle_ms 5_000
 
   @type kind :: :voice | :portals
@@ -36,46 +39,76 @@ defmodule UroDiscord.Bridges.Placement do
 
   @doc "Whether it gets no more. Waits for nobody."
   @spec draining?(atom()) :: boolean()
-  def draining?(name), do: match?(%{draining?: true}, Runtime.lookup({:media_bridge, name}))
+  def draining?(name), do: "#{name}" in (Runtime.lookup(:drained_bridges) || [])
 
   @doc "Whether it may get more. Waits for nobody."
   @spec takes?(atom()) :: boolean()
-  def takes?(name), do: match?(%{up?: true, draining?: false}, Runtime.lookup({:media_bridge, name}))
+  def takes?(name), do: there(name).up? and not draining?(name)
 
-  @doc "What a bridge's calls want Discord to be told; docs/bridge-protocol.md has the form. With all of it, it is there."
+  # Of the bridges with the role :media: whether it is there, and what its calls want Discord to be told.
+  defp there(name), do: Runtime.lookup({:media_bridge, name}) || %{up?: false, states: %{}}
+
+  @doc """
+  What a bridge's calls want Discord to be told; docs/bridge-protocol.md has the form. With all of it, it is there. The owner of the bridge says it, and `gone/1`.
+  """
   @spec said(atom(), map()) :: :ok
-  def said(name, states), do: GenServer.cast(__MODULE__, {:said, name, states})
+  def said(name, %{} = said) do
+    states =
+      for %{"guild" => guild} = one when is_binary(guild) <- List.wrap(said["states"]), into: %{}, do: {guild, one}
 
-  @doc "A bridge holds no call and no portal any more, for sure."
+    left = for guild when is_binary(guild) <- List.wrap(said["left"]), do: guild
+    whole? = said["whole"] == true
+    %{up?: up?, states: before} = there(name)
+    states = if(whole?, do: %{}, else: before) |> Map.drop(left) |> Map.merge(states)
+    changed(name, %{up?: up? or whole?, states: states})
+  end
+
+  @doc "A bridge holds no call and no portal any more, for sure; or it says of those when it comes again."
   @spec gone(atom()) :: :ok
-  def gone(name), do: GenServer.cast(__MODULE__, {:gone, name})
+  def gone(name), do: changed(name, %{up?: false, states: %{}})
+
+  defp changed(name, there) do
+    :ok = Runtime.put({:media_bridge, name}, there)
+    GenServer.cast(__MODULE__, {:changed, name})
+  end
 
   @doc "Guilds that were left of late."
   @spec left([Snowflake.t()]) :: :ok
   def left(guilds), do: GenServer.cast(__MODULE__, {:left, guilds})
 
   @doc "These bridges get nothing more, and what they have moves; no others."
-  @spec drain([String.t()]) :: :ok
-  def drain(names), do: GenServer.cast(__MODULE__, {:drain, names})
+  @spec drain([String.t()]) :: :ok | {:error, UroDiscord.Error.t()}
+  def drain(names), do: Server.call(__MODULE__, {:drain, names})
 
   @impl true
   def init(config) do
+    :ok = Events.subscribe(:status)
     bridges = Bridges.having(config.bridges, :media)
-    # What was known before a crash of this process.
-    known = Runtime.all(:media_bridge)
-    settled? = not Bridges.several?(config.bridges) or known != %{}
-    if not settled?, do: Process.send_after(self(), :settle, @settle_ms)
+    placed = Runtime.all(:placed)
 
-    {:ok,
-     %{
-       bridges: bridges,
-       relay?: Bridges.apart?(config.bridges),
-       settled?: settled?,
-       known: Map.new(bridges, &{&1.name, known[&1.name] || %{up?: false, draining?: false, states: %{}}}),
-       wanted: Runtime.lookup(:places_wanted) || %{},
-       placed: Runtime.all(:placed),
-       left: []
-     }}
+    state = %{
+      bridges: bridges,
+      several?: Bridges.several?(bridges),
+      relay?: Bridges.apart?(config.bridges),
+      settled?: placed != %{},
+      # Ends the wait for bridges that are missing.
+      settle: nil,
+      known: Map.new(bridges, &{&1.name, there(&1.name)}),
+      drained: Runtime.lookup(:drained_bridges) || [],
+      wanted: Runtime.lookup(:places_wanted) || %{},
+      placed: placed,
+      left: []
+    }
+
+    {:ok, if(Leader.held?(), do: held(state), else: lost(state)), {:continue, :again}}
+  end
+
+  # Whoever wanted a place meanwhile wants it again.
+  @impl true
+  def handle_continue(:again, state) do
+    state = state |> place_all(nil) |> tell_states()
+    Events.publish(:placed, [])
+    {:noreply, state}
   end
 
   @impl true
@@ -87,72 +120,58 @@ defmodule UroDiscord.Bridges.Placement do
     {:reply, Map.take(state.placed, guilds), state}
   end
 
-  @impl true
-  def handle_cast({:said, name, %{} = said}, state) do
-    case state.known do
-      %{^name => known} ->
-        states =
-          for %{"guild" => guild} = one when is_binary(guild) <- List.wrap(said["states"]), into: %{}, do: {guild, one}
-
-        left = for guild when is_binary(guild) <- List.wrap(said["left"]), do: guild
-        whole? = said["whole"] == true
-        before = if whole?, do: %{}, else: known.states
-        known = %{known | states: before |> Map.drop(left) |> Map.merge(states)}
-        state = put_known(state, name, known)
-        {:noreply, if(whole?, do: change(state, name, &%{&1 | up?: true}), else: state) |> tell_states()}
-
-      _no_media ->
-        {:noreply, state}
-    end
+  def handle_call({:drain, names}, _from, state) do
+    :ok = Runtime.put(:drained_bridges, names)
+    {:reply, :ok, place_all(%{state | drained: names}, nil)}
   end
 
-  def handle_cast({:gone, name}, state) do
-    if Bridges.several?(state.bridges) and match?(%{^name => %{up?: true}}, state.known),
+  @impl true
+  def handle_cast({:changed, name}, state) when is_map_key(state.known, name) do
+    {before, now} = {state.known[name], there(name)}
+    state = put_in(state.known[name], now)
+
+    if before.up? and not now.up? and state.several? and name in Map.values(state.placed),
       do: Logger.warning("the bridge #{name} has no calls and portals any more: those are placed on others")
 
-    {:noreply, change(state, name, &%{&1 | up?: false, states: %{}})}
+    {:noreply, if(before.up? != now.up?, do: place_all(state, nil), else: state) |> tell_states()}
   end
 
   def handle_cast({:left, guilds}, state), do: {:noreply, tell_states(%{state | left: guilds})}
 
-  def handle_cast({:drain, names}, state) do
-    state =
-      Enum.reduce(state.known, state, fn {name, known}, state ->
-        put_known(state, name, %{known | draining?: "#{name}" in names})
-      end)
-
-    {:noreply, place_all(state, nil)}
-  end
-
   @impl true
-  def handle_info(:settle, state), do: {:noreply, place_all(%{state | settled?: true}, nil)}
+  def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, state |> held() |> place_all(nil)}
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, state), do: {:noreply, lost(state)}
+  def handle_info({:uro_discord, :status, _event}, state), do: {:noreply, state}
 
-  defp change(state, name, change) do
-    case state.known do
-      %{^name => known} -> state |> put_known(name, change.(known)) |> place_all(nil)
-      _no_media -> state
-    end
-  end
+  def handle_info({:timeout, settle, :settle}, %{settle: settle} = state),
+    do: {:noreply, place_all(%{state | settled?: true}, nil)}
 
-  defp put_known(state, name, known) do
-    :ok = Runtime.put({:media_bridge, name}, known)
-    put_in(state.known[name], known)
+  # Of a lease before.
+  def handle_info({:timeout, _settle, :settle}, state), do: {:noreply, state}
+
+  defp held(state), do: %{state | settle: :erlang.start_timer(@settle_ms, self(), :settle)}
+
+  # Whoever has the lease now places anew; what `Calls` and `Rooms` want then, they say then.
+  defp lost(state) do
+    for {guild, _name} <- state.placed, do: :ok = Runtime.delete({:placed, guild})
+    tell_states(%{state | settled?: false, settle: nil, placed: %{}})
   end
 
   ## Placing
 
   defp place_all(state, asking) do
-    settled? = state.settled? or Enum.all?(state.known, fn {_name, known} -> known.up? end)
-    state = %{state | settled?: settled?}
-    wanted = state.wanted |> Map.values() |> Enum.concat() |> Enum.uniq()
-
-    if settled? do
+    if Leader.held?() and (state.settled? or all_there?(state)) do
+      wanted = state.wanted |> Map.values() |> Enum.concat() |> Enum.uniq()
       placed = state |> had(wanted) |> Map.merge(state.placed) |> Choice.place(wanted, bridges(state))
-      moved(state, placed, asking)
+      moved(%{state | settled?: true}, placed, asking)
     else
       state
     end
   end
+
+  # One alone has everything, there or not.
+  defp all_there?(%{several?: several?, known: known}),
+    do: not several? or Enum.all?(known, fn {_name, known} -> known.up? end)
 
   # A bridge that outlived the Uro before has calls of it: those stay there.
   defp had(state, wanted) do
@@ -163,14 +182,13 @@ defmodule UroDiscord.Bridges.Placement do
         do: {guild, name}
   end
 
-  # Of one bridge alone it is no matter whether it is there: it is told when it is.
+  # One bridge alone has all of it, whether it is there or not: it is told when it comes.
   defp bridges(%{bridges: [%{name: name, weight: weight}]}),
     do: [%{name: name, weight: weight, takes?: true, has?: true}]
 
   defp bridges(state) do
     for %{name: name, weight: weight} <- state.bridges do
-      %{up?: up?, draining?: draining?} = state.known[name]
-      takes? = up? and not draining?
+      takes? = state.known[name].up? and "#{name}" not in state.drained
       %{name: name, weight: weight, takes?: takes?, has?: takes?}
     end
   end

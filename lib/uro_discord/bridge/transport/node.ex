@@ -45,9 +45,13 @@ defmodule UroDiscord.Bridge.Transport.Node do
     :ok = Link.finish(link, stop)
 
     receive do
-      {:DOWN, ^monitor, :process, ^link, _reason} -> :ok
+      {:DOWN, ^monitor, :process, ^link, _reason} ->
+        :ok
     after
-      @farewell_ms -> Link.disconnect(link)
+      @farewell_ms ->
+        # Its owner may go on.
+        Process.demonitor(monitor, [:flush])
+        Link.disconnect(link)
     end
 
     forget(link, fn _link -> :ok end)
