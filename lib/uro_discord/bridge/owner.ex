@@ -315,6 +315,9 @@ defmodule UroDiscord.Bridge.Owner do
     phase(%{state | last_end: reason}, :absent)
   end
 
+  # It has ended before, by what it said in the same bytes.
+  defp stop(%{transport: nil} = state, _reason), do: state
+
   # We end it: it said something that is not in the protocol, or nothing at all.
   defp stop(%{transport: transport} = state, reason) do
     Logger.error("#{Words.at(state.node)}#{reason}; #{Words.next(state.node)}")
@@ -404,6 +407,9 @@ defmodule UroDiscord.Bridge.Owner do
     end
   end
 
+  # What follows a hello that was not understood.
+  defp handle(_message, %{transport: nil} = state), do: state
+
   defp handle({:hello, version, info}, %{phase: :starting} = state) do
     if Protocol.understood?(version) and version >= state.least_version do
       state = %{state | version: min(version, Protocol.version())}
@@ -443,7 +449,7 @@ defmodule UroDiscord.Bridge.Owner do
     state
   end
 
-  defp handle({:renew, number}, %{run: run} = state) do
+  defp handle({:renew, number}, %{phase: :up, run: run} = state) do
     begun? = Hold.begun?(state.hold, run)
     {told, hold} = Hold.renew(state.hold, number, run)
     state = tell(%{state | hold: hold}, told)

@@ -378,7 +378,8 @@ defmodule UroDiscord.Voice.Calls do
     now(call, state, %{})
   end
 
-  defp heard(:ended, %{"reason" => reason, "retry_ms" => retry_ms}, guild_id, call) do
+  defp heard(:ended, %{"reason" => reason} = info, guild_id, call) do
+    retry_ms = info["retry_ms"]
     Events.publish(:voice, {guild_id, {:ended, reason, retry_ms}})
     call = answer(call, {:error, %Error{kind: :voice, message: reason}})
     %{call | over: retry_ms == nil, status: %{blank(:ended, call.channel_id) | reason: reason}}
@@ -433,8 +434,8 @@ defmodule UroDiscord.Voice.Calls do
     put_in(call.status.stats, stats)
   end
 
-  defp heard(:played, %{"path" => path, "error" => error}, guild_id, call) do
-    Events.publish(:voice, {guild_id, {:played, path, error}})
+  defp heard(:played, %{"path" => path} = info, guild_id, call) do
+    Events.publish(:voice, {guild_id, {:played, path, info["error"]}})
     # Not once more by the next bridge.
     if call.play && call.play["path"] == path, do: %{call | play: nil}, else: call
   end

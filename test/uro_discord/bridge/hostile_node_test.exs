@@ -41,12 +41,32 @@ defmodule UroDiscord.Bridge.HostileNodeTest do
           {<<0xFFFF_FFFF::32>>, "announced a frame of 4294967295 bytes"},
           {frame({:voice, 1}), ~r/not in the protocol: \{:voice, 1\}/},
           {frame([]), ~r/not in the protocol: \[\]/},
+          # In the protocol, and not with this.
+          {frame({:portal, "lobby", :peer_joined, %{}}), ~r/not in the protocol: \{:portal, "lobby", :peer_joined/},
+          {frame({:portal, "lobby", :stats, %{"participants" => [%{} | 1]}}), "not in the protocol"},
+          {frame({:voice, "1", :joined, %{}}), ~r/not in the protocol: \{:voice, "1", :joined/},
+          {frame({:voice, "1", :ended, %{"reason" => %{}, "retry_ms" => nil}}), "not in the protocol"},
+          {frame({:gateway, 0, :fatal, %{"code" => 4004, "reason" => 1}}),
+           ~r/not in the protocol: \{:gateway, 0, :fatal/},
+          {frame({:media, :listening, %{"addresses" => [%{}]}}), ~r/not in the protocol: \{:media/},
+          {frame({:log, :info, "a", "b", %{%{} => 1}}), ~r/not in the protocol: \{:log/},
+          {frame({:voice_update, "1", :server, %{"token" => {"s3cret"}}}),
+           "a voice_update that is not in the protocol (not"},
           # An atom that no module here has: `:safe` makes none.
           {<<0, 0, 0, 12, 131, 119, 9, "zzqqxxyy7">>, "unknown atom"}
         ] do
       node = attached!(context)
       FakeNode.bytes(node, hello() <> said)
       ended(uro, like)
+      assert FakeNode.closed?(node)
+    end
+  end
+
+  test "says a hello that is none", %{uro: uro} = context do
+    for info <- [%{"bridge" => %{}}, %{"bridge" => "9.9.9", "knows" => ["clip" | 1]}] do
+      node = attached!(context)
+      FakeNode.bytes(node, frame({:hello, Protocol.version(), info}))
+      ended(uro, ~r/not in the protocol: \{:hello/)
       assert FakeNode.closed?(node)
     end
   end
@@ -64,10 +84,13 @@ defmodule UroDiscord.Bridge.HostileNodeTest do
     uro = uro!(port, config(sim, name))
     node = attached!(%{context | port: port, name: "#{name}"})
     version = Protocol.version() + 2
-    FakeNode.bytes(node, hello(version))
+    owner = owner(uro)
+    # What follows is of no meaning, and does no harm.
+    FakeNode.bytes(node, hello(version) <> frame({:renew, 1}) <> frame({:voice, 1}))
     assert %{last_end: said} = bridge_is(uro, &(&1.state == :incompatible))
     assert said == "speaks version #{version} of the protocol"
     assert FakeNode.closed?(node)
+    unharmed(uro, owner)
   end
 
   test "of the next version is served, and what only that knows is passed over", %{uro: uro} = context do
