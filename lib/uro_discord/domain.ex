@@ -57,10 +57,11 @@ defmodule UroDiscord.Domain do
           {:ok, {Supervisor.sup_flags(), [Supervisor.child_spec()]}}
   def group(children, strategy), do: Supervisor.init(children, [strategy: strategy] ++ @group)
 
-  @doc "The same as a child, the later processes of which end with the earlier."
-  @spec group_spec(atom(), [Supervisor.child_spec() | {module(), term()} | module()]) :: Supervisor.child_spec()
-  def group_spec(name, children) do
-    options = [strategy: :rest_for_one] ++ @group
+  @doc "The same as a child, the later processes of which end with the earlier unless another strategy is named."
+  @spec group_spec(atom(), [Supervisor.child_spec() | {module(), term()} | module()], Supervisor.strategy()) ::
+          Supervisor.child_spec()
+  def group_spec(name, children, strategy \\ :rest_for_one) do
+    options = [strategy: strategy] ++ @group
     %{id: name, start: {Supervisor, :start_link, [children, options]}, type: :supervisor}
   end
 

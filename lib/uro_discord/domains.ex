@@ -57,14 +57,17 @@ defmodule UroDiscord.Domains do
       Desired,
       {Bridges.Placement, config},
       {Bridges.Drained, config},
-      Domain.group_spec(:gateway, [{Gateway.Leader, config} | bridges(config)] ++ spread(config))
+      Domain.group_spec(:gateway, [{Gateway.Leader, config}, bridges(config)] ++ spread(config))
     ]
 
-  # What there is to say of a part comes from the bridge that has its role.
-  defp bridges(config),
-    do: for(bridge <- config.bridges, do: {Bridge.Owner, {config, Keyword.new(bridge) ++ [parts: parts(config)]}})
+  # What there is to say of a part comes from the bridge that has its role. The end of one owner is not that of another.
+  defp bridges(config) do
+    owners = for bridge <- config.bridges, do: {Bridge.Owner, {config, Keyword.new(bridge) ++ [parts: parts(config)]}}
+    Domain.group_spec(:bridges, owners ++ [{Bridge.Farewell, config}], :one_for_one)
+  end
 
-  defp spread(config), do: if(Gateway.Spread.several?(config), do: [{Gateway.Spread, config}], else: [])
+  defp spread(config),
+    do: if(Gateway.Spread.several?(config), do: [{Gateway.Spread, {config, &Gateway.Leader.lease/0}}], else: [])
 
   defp parts(config),
     do: [voice: Voice, http: Web.Listener] ++ if(portals?(config), do: [portal: Portal], else: [])

@@ -142,6 +142,14 @@ defmodule UroDiscord.Bridge.Owner do
 
   def handle_call({:clip, _id, _portal, _ms}, _from, state), do: {:reply, {:error, :down}, state}
 
+  # We end soon; `UroDiscord.Bridge.Farewell`.
+  def handle_call(:let_go, _from, %{transport: nil} = state), do: {:reply, :ok, state}
+
+  def handle_call(:let_go, _from, state) do
+    let_go(state)
+    {:reply, :ok, %{state | transport: nil, phase: :waiting, run: state.run + 1}}
+  end
+
   @impl true
   # A request of a bridge that has ended has a number that no other one knows.
   def handle_cast({:http, message}, state), do: {:noreply, tell(state, message)}
@@ -380,7 +388,7 @@ defmodule UroDiscord.Bridge.Owner do
 
   defp lease(state) do
     state = state.gateway |> GatewayState.lease_changed() |> tell_all(state)
-    if state.spread?, do: :ok = Spread.lease(state.gateway.lease)
+    if state.spread?, do: :ok = Spread.lease()
     state
   end
 

@@ -24,20 +24,25 @@ defmodule UroDiscord.Gateway.Spread do
   @type name :: atom()
   @type shard :: non_neg_integer()
 
-  defstruct weights: %{},
-            # How many shards there are, nil without a lease, and that lease's fence; :unknown until that was said.
-            total: nil,
-            fence: :unknown,
-            # Whose each shard is, and those of which the owner has yet to say that they are released.
-            holders: %{},
-            releasing: MapSet.new(),
-            # The owners of the bridges that are up, and when (monotonic ms) each of the others has let go of what it had.
-            up: %{},
-            let_go: %{},
-            # Not before this time: what is without a bridge gets one; what has one is moved.
-            give_at: nil,
-            move_at: nil,
-            timer: nil
+  @enforce_keys [:lease, :weights]
+  defstruct [
+    # As it is now.
+    :lease,
+    :weights,
+    # How many shards there are, nil without a lease, and that lease's fence; :unknown until that was said.
+    total: nil,
+    fence: :unknown,
+    # Whose each shard is, and those of which the owner has yet to say that they are released.
+    holders: %{},
+    releasing: MapSet.new(),
+    # The owners of the bridges that are up, by the monitors of them, and when (monotonic ms) each of the others has let go of what it had.
+    up: %{},
+    let_go: %{},
+    # Not before this time: what is without a bridge gets one; what has one is moved.
+    give_at: nil,
+    move_at: nil,
+    timer: nil
+  ]
 
   ## What others ask
 
@@ -77,12 +82,15 @@ defmodule UroDiscord.Gateway.Spread do
   @spec released(name(), [shard()]) :: :ok
   def released(name, shards), do: GenServer.cast(__MODULE__, {:released, name, shards})
 
-  @doc "The gateway's lease, as an owner knows it: said whenever it changes, and every second."
-  @spec lease(%{fence: pos_integer(), shards: pos_integer() | nil} | nil) :: :ok
-  def lease(lease), do: GenServer.cast(__MODULE__, {:lease, lease})
+  @doc "An owner has acted on the gateway's lease: said whenever that changes, and every second. What it is then is read here, as owners say it in no order."
+  @spec lease() :: :ok
+  def lease, do: GenServer.cast(__MODULE__, :lease)
 
-  @spec start_link(Config.t()) :: GenServer.on_start()
-  def start_link(config), do: GenServer.start_link(__MODULE__, config, name: __MODULE__)
+  @typedoc "Has the gateway's lease: `UroDiscord.Gateway.Leader.lease/0`."
+  @type lease :: (() -> %{fence: pos_integer(), shards: pos_integer() | nil} | nil)
+
+  @spec start_link({Config.t(), lease()}) :: GenServer.on_start()
+  def start_link({%Config{}, _lease} = start), do: GenServer.start_link(__MODULE__, start, name: __MODULE__)
 
   ## Who is to have what
 
@@ -144,10 +152,11 @@ defmodule UroDiscord.Gateway.Spread do
   ## The process
 
   @impl true
-  def init(config) do
+  def init({config, lease}) do
     names = names(config)
 
     state = %__MODULE__{
+      lease: lease,
       weights:
         for(%{name: name} = bridge <- config.bridges, name in names, into: %{}, do: {name, Map.get(bridge, :weight, 1)})
     }
@@ -188,24 +197,34 @@ defmodule UroDiscord.Gateway.Spread do
     {:noreply, spread(%{state | holders: holders, releasing: MapSet.difference(state.releasing, MapSet.new(released))})}
   end
 
-  def handle_cast({:lease, lease}, state), do: {:noreply, state |> lease(lease) |> spread()}
+  def handle_cast(:lease, state), do: {:noreply, state |> lease(state.lease.()) |> spread()}
 
   @impl true
   def handle_info(:spread, state), do: {:noreply, spread(%{state | timer: nil})}
 
   # The bridge ended with its owner, or will.
-  def handle_info({:DOWN, _monitor, :process, owner, _reason}, state) do
-    names = for {name, ^owner} <- state.up, do: name
+  def handle_info({:DOWN, monitor, :process, _owner, _reason}, state) do
+    names = for {name, ^monitor} <- state.up, do: name
     {:noreply, names |> Enum.reduce(state, &gone(&2, &1, now() + @let_go_ms)) |> spread()}
   end
 
+  # Another bridge of the same owner may have come, or the same one to another owner.
   defp came(state, name, owner) do
-    Process.monitor(owner)
-    %{state | up: Map.put(state.up, name, owner), let_go: Map.delete(state.let_go, name), move_at: now() + @settle_ms}
+    state = forget(state, name)
+    up = Map.put(state.up, name, Process.monitor(owner))
+    %{state | up: up, let_go: Map.delete(state.let_go, name), move_at: now() + @settle_ms}
   end
 
-  defp gone(state, name, let_go),
-    do: %{state | up: Map.delete(state.up, name), let_go: Map.put(state.let_go, name, let_go)}
+  defp gone(state, name, let_go) do
+    state = forget(state, name)
+    %{state | let_go: Map.put(state.let_go, name, let_go)}
+  end
+
+  defp forget(state, name) do
+    {monitor, up} = Map.pop(state.up, name)
+    if monitor, do: Process.demonitor(monitor, [:flush])
+    %{state | up: up}
+  end
 
   ## The lease
 

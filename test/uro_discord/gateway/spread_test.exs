@@ -42,6 +42,8 @@ defmodule UroDiscord.Gateway.SpreadTest do
            "it is #{inspect({connected(uro, names), status.gateway, status.bridges, Peer.call(uro, Gateway.Leader, :lease, [])}, limit: :infinity)}"
   end
 
+  defp whereis(uro, process), do: Peer.call(uro, Process, :whereis, [process])
+
   defp gateway(sim),
     do: DiscordSim.get(sim, "/gateway") |> Map.take(["identifies", "resumes", "resumes_refused", "violations"])
 
@@ -125,6 +127,8 @@ defmodule UroDiscord.Gateway.SpreadTest do
     assert violations == %{}
     assert never_twice?(log(sim))
     assert Peer.call(uro, Gateway.Leader, :held?, [])
+    # One of each owner, however often its bridge came.
+    assert {:monitors, [_, _]} = Peer.call(uro, Process, :info, [whereis(uro, Gateway.Spread), :monitors])
   end
 
   test "one that hangs has lost its shards when it goes on", %{
@@ -165,7 +169,7 @@ defmodule UroDiscord.Gateway.SpreadTest do
     dispatch(sim, 1..40)
     assert heard?(heard, 1..40)
 
-    kill = fn process -> Peer.call(uro, Process, :exit, [Peer.call(uro, Process, :whereis, [process]), :kill]) end
+    kill = fn process -> Peer.call(uro, Process, :exit, [whereis(uro, process), :kill]) end
     kill.(Gateway.Spread)
     dispatch(sim, 41..80)
     assert heard?(heard, 1..80)
@@ -177,6 +181,21 @@ defmodule UroDiscord.Gateway.SpreadTest do
     assert heard?(heard, 1..120)
     assert connected(uro, names) == shares
     assert active?(uro)
+
+    # The first of the owners: the others, and what is behind them, go on.
+    others = [Bridge.server(b), Gateway.Spread]
+    before = Enum.map(others, &whereis(uro, &1))
+    kill.(Bridge.server(a))
+    dispatch(sim, 121..160)
+    spread!(uro, names, [2, 2])
+    assert heard?(heard, 1..160)
+    assert connected(uro, names) == shares
+    assert active?(uro)
+    assert Enum.map(others, &whereis(uro, &1)) == before
+
+    # What an owner has read of the lease may be of before: only what it is now counts.
+    Peer.call(uro, GenServer, :cast, [Gateway.Spread, {:lease, nil}])
+    assert %{total: @shards} = Peer.call(uro, :sys, :get_state, [Gateway.Spread])
     assert %{"identifies" => 4, "resumes_refused" => 0} = gateway(sim)
   end
 end
