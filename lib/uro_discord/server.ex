@@ -2,13 +2,18 @@ defmodule UroDiscord.Server do
   @moduledoc false
   # A GenServer that survives what it does not know: `use UroDiscord.Server` in place of `use GenServer` adds a last clause to each of
   # its callbacks, which logs the first such message and goes on. And calls that do not end the caller (`call/3`).
+  #
+  # `use UroDiscord.Server, hidden: [:queue]` names the keys of the state whose values have secrets in the clear: no report shows them.
 
   require Logger
   alias UroDiscord.Error
 
   defmacro __using__(options) do
+    {hidden, options} = Keyword.pop(options, :hidden, [])
+
     quote do
       use GenServer, unquote(options)
+      @hidden unquote(hidden)
       @before_compile UroDiscord.Server
       # For the callbacks of which a module has no clause.
       unquote(last_clauses())
@@ -22,7 +27,7 @@ defmodule UroDiscord.Server do
 
       @doc false
       # Of OTP 25 and later: what a crash report and :sys.get_status/1 show. A message may have a secret in it.
-      def format_status(status), do: UroDiscord.Server.format_status(status)
+      def format_status(status), do: UroDiscord.Server.format_status(status, @hidden)
     end
   end
 
@@ -58,11 +63,12 @@ defmodule UroDiscord.Server do
   end
 
   @doc false
-  @spec format_status(map()) :: map()
-  def format_status(status) do
+  @spec format_status(map(), hidden :: [atom()]) :: map()
+  def format_status(status, hidden) do
     status
     |> Map.replace_lazy(:message, &shape/1)
     |> Map.replace(:log, [])
+    |> Map.replace_lazy(:state, &Enum.reduce(hidden, &1, fn key, state -> Map.replace(state, key, :hidden) end))
   end
 
   defp name do

@@ -3,7 +3,8 @@ defmodule UroDiscord.ServerTest do
   use UroDiscord.Case
   import ExUnit.CaptureLog
 
-  alias UroDiscord.{Error, Server, Tree, Whole}
+  alias UroDiscord.Bridge.Transport.Node.Link
+  alias UroDiscord.{Bridge, Error, Server, Tree, Whole}
 
   defmodule Known do
     use UroDiscord.Server
@@ -68,6 +69,26 @@ defmodule UroDiscord.ServerTest do
     {:ok, pid} = Known.start_link(nil)
     assert {:error, %Error{kind: :unavailable} = error} = Server.call(pid, :hang, 10)
     assert Exception.message(error) =~ "is busy"
+  end
+
+  test "neither a crash report nor a status has what is queued for a bridge, or has come of a frame" do
+    Process.flag(:trap_exit, true)
+    {:ok, link} = Link.start_link(:nobody@nowhere, self())
+    :sys.replace_state(link, &%{&1 | session: self(), queue: :queue.from_list(["s3cret"])})
+    refute inspect(:sys.get_status(link), limit: :infinity) =~ "s3cret"
+
+    log =
+      capture_log(fn ->
+        Link.send(link, :no_bytes)
+        assert_receive {:EXIT, ^link, {_error, _stacktrace}}
+      end)
+
+    assert log =~ "nobody@nowhere"
+    refute log =~ "s3cret"
+
+    start_sim!() |> start_connected!()
+    :sys.replace_state(Bridge, &%{&1 | buffer: {100, 6, ["s3cret"], false}})
+    refute inspect(:sys.get_status(Bridge), limit: :infinity) =~ "s3cret"
   end
 
   test "a crash report has not what the process was sent" do

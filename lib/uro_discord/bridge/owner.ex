@@ -3,7 +3,8 @@ defmodule UroDiscord.Bridge.Owner do
   # The owner of a bridge. It keeps the bridge running: one that ended, however, is started again after a pause that doubles, is
   # given the whole desired state (`UroDiscord.Desired`), and converges. There is no other recovery code. `UroDiscord.Bridge` has what is said to it.
 
-  use UroDiscord.Server
+  # A frame that is not complete may have a token of Discord's voice in it.
+  use UroDiscord.Server, hidden: [:buffer]
   require Logger
 
   alias UroDiscord.{Backoff, Bridge, Config, Desired, Events, Runtime, Secret, Server, Telemetry}

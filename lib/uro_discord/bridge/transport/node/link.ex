@@ -5,7 +5,8 @@ defmodule UroDiscord.Bridge.Transport.Node.Link do
   #
   # It is linked to the owner of the bridge, and ends with it; the bridge monitors it, so it learns that too.
 
-  use UroDiscord.Server
+  # What is queued has the bot's token in it, among others.
+  use UroDiscord.Server, hidden: [:queue]
 
   alias UroDiscord.Server
 
