@@ -226,12 +226,24 @@ defmodule UroDiscord.BridgesTest do
       for id <- ids, do: assert(eventually(fn -> page(a.url, id) == {307, "#{b.url}/portal/#{id}/?a=b"} end))
       assert DiscordSim.get(sim, "/voice")["violations"] == %{}
 
-      # Where all drain, everything stays; what is there when one takes again stays too.
+      # Where all drain, everything stays, and what is new is nowhere; what is there when one takes again stays too.
       assert :ok = Peer.call(uro, Bridges, :drain, [b.name])
       assert counts(uro) == %{a.name => 0, b.name => 6}
+      {:ok, bridges} = Peer.call(uro, Bridges, :status, [])
+
+      assert [{true, false}, {true, false}] =
+               for(%{roles: [:media]} = bridge <- bridges, do: {bridge.draining, bridge.takes})
+
+      [{_guild, channel}] = channels(sim, 1)
+      id = open!(uro, channel)
+
+      assert {:ok, %{state: :down, reason: "no bridge with the role :media" <> _}} =
+               Peer.call(uro, Portal, :status, [id])
+
       assert :ok = Peer.call(uro, Bridges, :undrain, [b.name])
+      open?(uro, id)
       assert :ok = Peer.call(uro, Bridges, :undrain, [a.name])
-      assert counts(uro) == %{a.name => 0, b.name => 6}
+      assert counts(uro) == %{a.name => 0, b.name => 7}
     end
 
     # Discord itself says who is in voice, and with how many sessions.
