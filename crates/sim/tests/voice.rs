@@ -68,6 +68,44 @@ async fn who_cannot_join_gets_no_answer() {
 }
 
 #[tokio::test]
+async fn a_person_comes_and_goes_by_the_control_interface() {
+    let discord = Discord::start().await;
+    let mut gateway = identified(&discord, "uro").await;
+    let alice = discord.info().users["alice"].id.clone();
+    for channel in ["world", "lobby"] {
+        let come = json!({"action": "join", "user": "alice", "channel": channel});
+        assert_eq!(
+            discord.tell("/voice", come).await,
+            json!({"users": [alice]})
+        );
+        let told = gateway.event("VOICE_STATE_UPDATE").await["d"].clone();
+        assert_eq!(told["user_id"], json!(alice));
+        assert_eq!(told["channel_id"], json!(discord.channel(channel)));
+        assert_eq!(told["member"]["user"]["username"], "alice");
+        assert_eq!(shown(&discord, channel, "alice").await["session"], false);
+    }
+    let go = json!({"action": "disconnect", "user": "alice"});
+    discord.tell("/voice", go).await;
+    let told = gateway.event("VOICE_STATE_UPDATE").await["d"].clone();
+    assert_eq!(
+        (&told["user_id"], &told["channel_id"]),
+        (&json!(alice), &Value::Null)
+    );
+    for (missing, action) in [
+        ("user", json!({"action": "join", "channel": "world"})),
+        ("channel", json!({"action": "join", "user": "alice"})),
+    ] {
+        let answer = discord
+            .try_control(hyper::Method::POST, "/voice", Some(action))
+            .await;
+        assert_eq!(
+            answer.json()["error"],
+            format!("this action needs `{missing}`")
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_move_makes_a_new_session() {
     let discord = Discord::start().await;
     let mut caller = Caller::join(&discord, "uro", "stage", AES).await;

@@ -105,6 +105,8 @@ pub struct Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
+    /// A person comes to a channel, as if he had clicked on it. He has no call: nothing is heard of him.
+    Join,
     /// A close frame on the voice gateway.
     Close,
     /// The end of the voice gateway's TCP connection, with no close frame.
@@ -152,6 +154,13 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
         .as_deref()
         .map(|wanted| user_id(&state, wanted))
         .transpose()?;
+    let endpoint = app.addresses().host.as_str();
+    if action.action == Kind::Join {
+        let user = user.ok_or(ControlError::Missing("user"))?;
+        let channel = channel.ok_or(ControlError::Missing("channel"))?;
+        join(&mut state, user, channel, endpoint)?;
+        return Ok(Json(json!({"users": [user]})));
+    }
     let chosen: Vec<Seat> = state
         .voice
         .iter()
@@ -165,7 +174,6 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
     if chosen.is_empty() {
         return Err(ControlError::NotInCall);
     }
-    let endpoint = app.addresses().host.as_str();
     for &seat in &chosen {
         match action.action {
             Kind::Close => {
@@ -192,11 +200,23 @@ pub async fn act(State(app): State<App>, Body(action): Body<Action>) -> Answer {
                     .ok_or(ControlError::Missing("codec"))?;
                 state.set_video_codec(seat, codec);
             }
-            Kind::UserLimit | Kind::RecreateGroup => {}
+            Kind::Join | Kind::UserLimit | Kind::RecreateGroup => {}
         }
     }
     let users: Vec<Id> = chosen.iter().map(|seat| seat.user).collect();
     Ok(Json(json!({"users": users})))
+}
+
+fn join(state: &mut Discord, user: Id, channel: Id, endpoint: &str) -> Result<(), ControlError> {
+    let guild = state.channel(channel).and_then(|channel| channel.guild);
+    let guild = guild
+        .filter(|&guild| state.guilds.get(guild).is_some_and(|known| known.has(user)))
+        .ok_or(ControlError::NoMember(user))?;
+    let seat = Seat { guild, user };
+    // He has a session of the gateway at Discord, which nobody here has.
+    let session = format!("client-of-{user}");
+    let voice = state.voice_json(seat, channel, Some(&session));
+    Ok(state.join_voice(seat, &voice, endpoint)?)
 }
 
 fn voice_channel(state: &Discord, wanted: &str) -> Result<Id, ControlError> {

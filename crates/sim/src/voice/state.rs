@@ -9,7 +9,7 @@ use crate::{
     StartError,
     gateway::{End, intents},
     id::{Id, from_json},
-    state::{State, seed},
+    state::{Channel, ChannelKind, State, seed},
 };
 
 /// What a client is told that is no longer in the call: it was moved or kicked, or left by the gateway.
@@ -47,6 +47,38 @@ impl State {
             self.voice_server_update(seat, &server);
         }
         Ok(())
+    }
+
+    /// What is told of somebody who comes to a channel, by this session of the gateway.
+    pub fn voice_json(&self, seat: Seat, channel: Id, session: Option<&str>) -> Value {
+        let guild = self.guilds.get(seat.guild);
+        let member = guild.and_then(|guild| self.member_json(guild, seat.user));
+        json!({
+            "guild_id": seat.guild,
+            "channel_id": channel,
+            "user_id": seat.user,
+            "member": member,
+            "session_id": session,
+            "deaf": false,
+            "mute": false,
+            "self_deaf": false,
+            "self_mute": false,
+            "self_video": false,
+            "suppress": self.suppressed(seat, channel),
+            "request_to_speak_timestamp": null,
+        })
+    }
+
+    /// Who comes to a stage is in its audience; who is on it stays what he is.
+    fn suppressed(&self, seat: Seat, channel: Id) -> bool {
+        let before = self.voice.get(&seat);
+        match before.filter(|voice| from_json(&voice["channel_id"]) == Some(channel)) {
+            Some(voice) => voice["suppress"] == true,
+            None => {
+                let stage = |channel: &Channel| channel.kind == ChannelKind::Stage;
+                self.settings.stage_audience && self.channel(channel).is_some_and(stage)
+            }
+        }
     }
 
     /// Somebody moves a user to another voice channel.

@@ -1,11 +1,11 @@
 //! Voice state: joining and leaving voice channels.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Client, DECODE_ERROR, Flow, id};
 use crate::{
     id::{Id, from_json},
-    state::{Channel, ChannelKind, State, permissions},
+    state::{Channel, State, permissions},
     voice::Seat,
 };
 
@@ -21,57 +21,31 @@ impl Client {
                 None => return DECODE_ERROR,
             },
         };
-        let Some(known) = state.guilds.get(guild).filter(|guild| guild.has(user)) else {
+        let known = state.guilds.get(guild);
+        if !known.is_some_and(|guild| guild.has(user)) {
             return Flow::Go;
-        };
-        let member = state.member_json(known, user);
+        }
         let seat = Seat { guild, user };
         // Discord stays silent when the channel cannot be joined.
         if channel.is_some_and(|channel| !may_join(state, seat, channel)) {
             return Flow::Go;
         }
-        if channel.is_none() {
+        let Some(channel) = channel else {
             state.leave_voice(seat);
             return Flow::Go;
-        }
+        };
         let session = state
             .gateway
             .session_of(self.connection)
             .map(|session| session.id.clone());
         let flag = |key: &str| data[key].as_bool().unwrap_or(false);
-        let voice = json!({
-            "guild_id": guild,
-            "channel_id": channel,
-            "user_id": user,
-            "member": member,
-            "session_id": session,
-            "deaf": false,
-            "mute": false,
-            "self_deaf": flag("self_deaf"),
-            "self_mute": flag("self_mute"),
-            "self_video": false,
-            "suppress": suppressed(state, seat, channel),
-            "request_to_speak_timestamp": null,
-        });
+        let mut voice = state.voice_json(seat, channel, session.as_deref());
+        voice["self_deaf"] = flag("self_deaf").into();
+        voice["self_mute"] = flag("self_mute").into();
         match state.join_voice(seat, &voice, &self.app.addresses().host) {
             Ok(()) => Flow::Go,
             Err(_) => Flow::Close(4000, "Unknown error."),
         }
-    }
-}
-
-/// Who comes to a stage is in its audience; who is on it stays what he is.
-fn suppressed(state: &State, seat: Seat, channel: Option<Id>) -> bool {
-    let before = state
-        .voice
-        .get(&seat)
-        .filter(|voice| from_json(&voice["channel_id"]) == channel);
-    let stage = channel
-        .and_then(|channel| state.channel(channel))
-        .is_some_and(|channel| channel.kind == ChannelKind::Stage);
-    match before {
-        Some(voice) => voice["suppress"] == true,
-        None => stage && state.settings.stage_audience,
     }
 }
 
