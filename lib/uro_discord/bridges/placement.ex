@@ -37,6 +37,18 @@ defmodule UroDiscord.Bridges.Placement do
   @spec of(Snowflake.t()) :: atom() | nil
   def of(guild), do: Runtime.lookup({:placed, guild})
 
+  @doc "Why something new is on no bridge, for people."
+  @spec nowhere() :: String.t()
+  def nowhere do
+    case for({name, %{up?: true}} <- Enum.sort(Runtime.all(:media_bridge)), draining?(name), do: name) do
+      [] ->
+        "no bridge with the role :media is there that could have it (UroDiscord.status/0 tells)"
+
+      [name | _] = names ->
+        "every bridge with the role :media that is there drains (#{Enum.join(names, ", ")}): `mix uro_discord.bridges undrain #{name}`"
+    end
+  end
+
   @doc "Whether it gets no more. Waits for nobody."
   @spec draining?(atom()) :: boolean()
   def draining?(name), do: "#{name}" in (Runtime.lookup(:drained_bridges) || [])

@@ -358,7 +358,7 @@ defmodule UroDiscord.Portal.Rooms do
         {:down, "another node holds Discord's gateway, and has it, or none does just now (UroDiscord.status/0 tells)"}
 
       name == nil ->
-        {:down, "no bridge with the role :media is there that could have it (UroDiscord.status/0 tells)"}
+        {:down, Placement.nowhere()}
 
       true ->
         :ok
