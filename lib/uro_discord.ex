@@ -247,7 +247,7 @@ defmodule UroDiscord do
       of each project that is `polled` its `state` (`:well`, `:failing` with the `error`, or `:left_to_another_node`) and `next_at`;
     * `web`: of the HTTP listener that `config :uro_discord, web:` asks for, nil without one: `state` (`:starting`, `:listening`, `:waiting`
       to try again, with the `reason`, or `:closed`), `since`, and its `url` while it listens;
-    * `portal`: nil without `portal: [key: …]`; the endpoint of `media`: `state` (as that of `web`), `since`, its `addresses` while it listens, the `reason` while it
+    * `portal`: nil without `portal: [key: …]`; the endpoint of `media` (of several bridges the one that is worst, with the name of its `bridge`): `state` (as that of `web`), `since`, its `addresses` while it listens, the `reason` while it
       does not; and of each portal that is `open` its `id`, `guild_id`, `channel_id`, `world`, `state` and `reason` as `t:UroDiscord.Portal.status/0` has them, the
       names of its `peers`, of `members` in the voice channel, and of `speakers` of the world;
     * `accounts`: nil without `accounts: [directory: …]`; of each of their `guilds` how it is (`state`: `:unknown` until it was asked, `:well`, `:troubled`,

@@ -171,6 +171,9 @@ defmodule UroDiscord.Portal do
 
   @most_gain 10
 
+  # How a bridge's UDP port may be, the worst first.
+  @worst [:waiting, :closed, :starting, :listening]
+
   # No token is good for longer.
   @stopped_s 86_400
 
@@ -265,7 +268,7 @@ defmodule UroDiscord.Portal do
 
   @doc ~S"""
   Whether nobody on the other side hears this participant: `"discord:"` and a user's id, or `"world:"` and whom a token was made for, as in `status/1`. It holds until it is
-  taken back or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is open), `:invalid`, `:full`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  taken back or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is open or waits for people, as those of `portal: [open:]` do), `:invalid`, `:full`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
   """
   @spec mute(String.t(), String.t(), boolean()) :: :ok | {:error, Error.t()}
   def mute(id, participant, muted \\ true)
@@ -282,7 +285,7 @@ defmodule UroDiscord.Portal do
   @doc ~S"""
   Chooses whose picture viewers see, of several: `"world:"` and whom a token was made for, as in `status/1`; nil: that of the first who came. While the one chosen shows none, viewers see
   that of the first. Until his keyframe comes they see the picture before. The choice holds until it is changed or the portal is closed, be he there or not. Errors: `:unknown` (no such portal is
-  open), `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  open or waits for people, as those of `portal: [open:]` do), `:invalid`, `:disabled`, `:not_started`, those of `UroDiscord.Store`.
   """
   @spec camera(String.t(), String.t() | nil) :: :ok | {:error, Error.t()}
   def camera(id, who) do
@@ -297,7 +300,7 @@ defmodule UroDiscord.Portal do
   Ends what somebody publishes: `"world:"` and whom a token was made for, as in `status/1`. Connections of his that show a picture or came by WHIP end at once, and for a day, which is as
   long as a token may be good, none of his tokens lets him publish here. He may watch, and speak by the data channels of a world, but shows no picture there either. `false` allows it again.
 
-  Errors: `:unknown` (no such portal is open), `:invalid`, `:full` (a thousand are stopped), `:disabled`, `:not_started`, those of `UroDiscord.Store`.
+  Errors: `:unknown` (no such portal is open or waits for people, as those of `portal: [open:]` do), `:invalid`, `:full` (a thousand are stopped), `:disabled`, `:not_started`, those of `UroDiscord.Store`.
   """
   @spec stop(String.t(), String.t(), boolean()) :: :ok | {:error, Error.t()}
   def stop(id, who, stopped \\ true)
@@ -326,12 +329,21 @@ defmodule UroDiscord.Portal do
   # For `UroDiscord.status/0`, which waits for nobody.
   @spec overview() :: %{media: map(), open: [map()]} | nil
   def overview do
-    media = Runtime.all(:media)
+    known = Runtime.all(:media)
 
     with {:ok, %{config: config}} <- Runtime.fetch(),
-         first when first != nil <- Enum.find_value(Bridges.having(config.bridges, :media), &media[&1.name]),
-         do: %{media: first, open: Rooms.summaries()},
+         [_ | _] = media <-
+           for(%{name: name} <- Bridges.having(config.bridges, :media), at = known[name], do: {name, at}),
+         do: %{media: worst(media), open: Rooms.summaries()},
          else: (_none -> nil)
+  end
+
+  # One that listens says nothing of the others.
+  defp worst([{_name, media}]), do: media
+
+  defp worst(several) do
+    {name, media} = Enum.min_by(several, fn {_name, %{state: state}} -> Enum.find_index(@worst, &(&1 == state)) end)
+    Map.put(media, :bridge, name)
   end
 
   @doc false

@@ -40,6 +40,28 @@ defmodule UroDiscord.Case do
     end
   end
 
+  @doc """
+  Somebody of the simulator's people is in this voice channel from now on, by its name there (nil: in none). Returns when portals know it, and says as what id.
+  """
+  def enters(sim, person, channel \\ "world") do
+    %{"id" => id} = sim.info["users"][person]
+    there = channel && sim.info["channels"][channel]
+    member = %{user: %{id: id, username: person, global_name: nil, bot: false}, nick: nil, roles: []}
+    state = %{guild_id: sim.info["guild_id"], channel_id: there, user_id: id, session_id: person, member: member}
+    DiscordSim.post(sim, "/dispatch", %{type: "VOICE_STATE_UPDATE", data: state})
+
+    ExUnit.Assertions.assert(
+      eventually(fn ->
+        case UroDiscord.Portal.Members.in_channel(sim.info["guild_id"], there || sim.info["channels"]["world"]) do
+          {:ok, users} -> id in users == (there != nil)
+          :unknown -> false
+        end
+      end)
+    )
+
+    id
+  end
+
   @doc "Waits until the source of shards is `:reachable`, or `:unreachable`, for the reason that this returns."
   def wait_for_source(state) do
     case UroDiscord.Shards.source_status() do

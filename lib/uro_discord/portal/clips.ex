@@ -1,11 +1,11 @@
 defmodule UroDiscord.Portal.Clips do
   @moduledoc false
-  # Clips of portals, which the bridge makes: one at a time of each portal, two in all, and of one portal not sooner than half a minute after the one before. A clip is
+  # Clips of portals, which bridges make: one at a time of each portal, two of each bridge, and of one portal not sooner than half a minute after the one before. A clip is
   # 10 MiB at most, and goes to whoever asked: nothing of it stays here.
 
   use UroDiscord.Server
 
-  alias UroDiscord.{Bridge, Runtime, Server}
+  alias UroDiscord.{Bridge, Portal, Runtime, Server}
 
   @at_once 2
   @pause_ms 30_000
@@ -39,22 +39,23 @@ defmodule UroDiscord.Portal.Clips do
   @spec bridge_ended(Bridge.name()) :: :ok
   def bridge_ended(bridge), do: GenServer.cast(__MODULE__, {:bridge_ended, bridge})
 
-  # `waiting`: who waits for what, by the id of what the bridge was asked. `last`: when the last clip of each portal was there.
+  # `waiting`: who waits for what, by the id of what the bridge was asked. `last`: when the last clip of each portal was there. `asking`: the tasks that ask, by their
+  # references: a bridge that is slow to take it holds up no other.
   @impl true
-  def init(nil), do: {:ok, %{waiting: %{}, last: %{}}}
+  def init(nil), do: {:ok, %{waiting: %{}, last: %{}, asking: %{}}}
 
   @impl true
   def handle_call({:make, portal, seconds}, from, state) do
     state = %{state | last: Map.filter(state.last, fn {_portal, at} -> left(at) > 0 end)}
     id = :rand.uniform(@ids)
 
-    with :ok <- free(portal, state),
-         {:ok, bridge} <- bridge(portal),
-         :ok <- Bridge.clip(bridge, {:clip, id, portal, seconds * 1_000}) do
+    with {:ok, bridge} <- bridge(portal),
+         :ok <- free(portal, bridge, state) do
       timer = Process.send_after(self(), {:late, id}, @late_ms)
-
-      {:noreply,
-       put_in(state.waiting[id], %{from: from, portal: portal, bridge: bridge, timer: timer, mp4: [], size: 0})}
+      wanted = {:clip, id, portal, seconds * 1_000}
+      %Task{ref: ref} = Task.Supervisor.async_nolink(Portal.Tasks, fn -> Bridge.clip(bridge, wanted) end)
+      waits = %{from: from, portal: portal, bridge: bridge, timer: timer, mp4: [], size: 0}
+      {:noreply, %{state | waiting: Map.put(state.waiting, id, waits), asking: Map.put(state.asking, ref, id)}}
     else
       {:error, reason} -> {:reply, {:error, reason}, state}
     end
@@ -89,6 +90,22 @@ defmodule UroDiscord.Portal.Clips do
   @impl true
   def handle_info({:late, id}, state), do: {:noreply, elem(answer(id, {:error, :late}, state), 1)}
 
+  def handle_info({ref, asked}, %{asking: asking} = state) when is_map_key(asking, ref) do
+    Process.demonitor(ref, [:flush])
+    {:noreply, asked(ref, asked, state)}
+  end
+
+  # It crashed, as is reported.
+  def handle_info({:DOWN, ref, :process, _pid, _reason}, %{asking: asking} = state) when is_map_key(asking, ref),
+    do: {:noreply, asked(ref, {:error, :fault}, state)}
+
+  defp asked(ref, asked, state) do
+    {id, asking} = Map.pop!(state.asking, ref)
+    state = %{state | asking: asking}
+    # The clip itself comes by itself.
+    if asked == :ok, do: state, else: elem(answer(id, asked, state), 1)
+  end
+
   defp whole(id, info, waits, state) do
     mp4 = IO.iodata_to_binary(waits.mp4)
     {_waits, state} = answer(id, {:ok, %{mp4: mp4, ms: info["length"], cut?: info["cut"]}}, state)
@@ -104,9 +121,9 @@ defmodule UroDiscord.Portal.Clips do
     end
   end
 
-  defp free(portal, %{waiting: waiting, last: last}) do
+  defp free(portal, bridge, %{waiting: waiting, last: last}) do
     cond do
-      map_size(waiting) >= @at_once -> {:error, :busy}
+      Enum.count(waiting, fn {_id, waits} -> waits.bridge == bridge end) >= @at_once -> {:error, :busy}
       Enum.any?(waiting, fn {_id, waits} -> waits.portal == portal end) -> {:error, :busy}
       at = last[portal] -> {:error, {:soon, ceil(left(at) / 1_000)}}
       true -> :ok

@@ -14,7 +14,8 @@ defmodule UroDiscord.Portal.Members do
 
   @table __MODULE__
   @name 64
-  # Members and states.
+  # Members, who are in a table of their own: who is in voice channels is known of all, and is no reason to ask for names.
+  @names Module.concat(__MODULE__, Names)
   @most 100_000
   # So many are asked for at once. Discord takes about ten of these a second.
   @asking 8
@@ -25,7 +26,7 @@ defmodule UroDiscord.Portal.Members do
   @doc "What is known of these members. Who is not known is looked up, and `{:portal_members, guild_id}` tells of it."
   @spec fetch(Snowflake.t(), [Snowflake.t()]) :: %{Snowflake.t() => member()}
   def fetch(guild_id, user_ids) do
-    known = for id <- user_ids, member = lookup({:member, guild_id, id}), into: %{}, do: {id, member}
+    known = for id <- user_ids, member = lookup(@names, {guild_id, id}), into: %{}, do: {id, member}
     unknown = user_ids -- Map.keys(known)
     if unknown != [], do: GenServer.cast(__MODULE__, {:look_up, guild_id, unknown})
     known
@@ -41,7 +42,7 @@ defmodule UroDiscord.Portal.Members do
   @doc "Who is in a channel, as far as that is known; `:unknown` where nobody has told."
   @spec in_channel(Snowflake.t(), Snowflake.t()) :: {:ok, [Snowflake.t()]} | :unknown
   def in_channel(guild_id, channel_id) do
-    if lookup({:known, guild_id}) || lookup({:known, guild_id, channel_id}),
+    if lookup(@table, {:known, guild_id}) || lookup(@table, {:known, guild_id, channel_id}),
       do: {:ok, select([{{{:state, guild_id, :"$1"}, channel_id}, [], [:"$1"]}])},
       else: :unknown
   end
@@ -60,10 +61,10 @@ defmodule UroDiscord.Portal.Members do
   @spec seen(Snowflake.t(), Snowflake.t(), [Snowflake.t()]) :: :ok
   def seen(guild_id, channel_id, user_ids), do: GenServer.cast(__MODULE__, {:seen, guild_id, channel_id, user_ids})
 
-  defp lookup(key), do: List.first(select([{{key, :"$1"}, [], [:"$1"]}]))
+  defp lookup(table, key), do: List.first(select(table, [{{key, :"$1"}, [], [:"$1"]}]))
 
-  defp select(matches) do
-    :ets.select(@table, matches)
+  defp select(table \\ @table, matches) do
+    :ets.select(table, matches)
   rescue
     # It is just being started again.
     ArgumentError -> []
@@ -73,6 +74,7 @@ defmodule UroDiscord.Portal.Members do
   def init(nil) do
     # By guild, so that one is forgotten without a look at all.
     :ets.new(@table, [:named_table, :ordered_set, read_concurrency: true])
+    :ets.new(@names, [:named_table, read_concurrency: true])
 
     for topic <- [:status, {:gateway, "GUILD_CREATE"}, {:gateway, "VOICE_STATE_UPDATE"}],
         do: :ok = Events.subscribe(topic)
@@ -131,7 +133,8 @@ defmodule UroDiscord.Portal.Members do
 
   # Another node hears of what happens now.
   def handle_info({:uro_discord, :status, {:lease, :lost}}, state) do
-    for key <- [{:state, :_, :_}, {:known, :_}, {:known, :_, :_}, {:member, :_, :_}], do: forget(key)
+    for key <- [{:state, :_, :_}, {:known, :_}, {:known, :_, :_}], do: forget(key)
+    :ets.delete_all_objects(@names)
     {:noreply, state}
   end
 
@@ -155,14 +158,14 @@ defmodule UroDiscord.Portal.Members do
 
   defp learn(guild_id, id, %{"user" => %{} = user} = member) do
     # They are asked for again.
-    if :ets.info(@table, :size) > @most, do: forget({:member, :_, :_})
+    if :ets.info(@names, :size) >= @most, do: :ets.delete_all_objects(@names)
 
     names =
       for name when is_binary(name) <- [member["nick"], user["global_name"], user["username"]],
           do: Text.clean(name, @name)
 
     name = Enum.find(names, id, &(&1 != ""))
-    put({:member, guild_id, id}, %{name: name, bot?: user["bot"] == true})
+    :ets.insert(@names, {{guild_id, id}, %{name: name, bot?: user["bot"] == true}})
   end
 
   defp put(key, value), do: :ets.insert(@table, {key, value})

@@ -78,7 +78,11 @@ defmodule UroDiscord.Portal.Notices do
          left when left > 0 <- until - now() do
       {left, state}
     else
-      _now -> wanted.what |> bring(id, wanted, kept, runtime) |> done(id, wanted, state)
+      # The others may have taken long, and another node may do it by now.
+      _now ->
+        if Leader.held?(),
+          do: wanted.what |> bring(id, wanted, kept, runtime) |> done(id, wanted, state),
+          else: {nil, state}
     end
   end
 
@@ -88,7 +92,7 @@ defmodule UroDiscord.Portal.Notices do
   defp wanted(config, %{wanted?: true} = row, _kept) do
     # Not of what the world is called, which nobody may know after a start.
     hash = Kept.hash([row.attempt, row.channel_id, row.world, Share.on?(config), Clip.notice(config)])
-    %{what: :open, channel_id: row.channel_id, body: open(config, row), hash: hash, world: row.world}
+    %{what: :open, channel_id: row.channel_id, hash: hash, world: row.world, config: config}
   end
 
   # The configuration opens it for people, who may come again.
@@ -104,7 +108,9 @@ defmodule UroDiscord.Portal.Notices do
        do: :ok
 
   defp bring(:open, id, wanted, _kept, runtime) do
-    if wanted.world != nil and Shards.source_status() == :starting, do: :wait, else: keep(id, wanted, runtime)
+    if wanted.world != nil and Shards.source_status() == :starting,
+      do: :wait,
+      else: keep(id, Map.put(wanted, :body, open(wanted)), runtime)
   end
 
   defp bring(what, id, wanted, kept, runtime) do
@@ -155,12 +161,12 @@ defmodule UroDiscord.Portal.Notices do
 
   ## What it says
 
-  defp open(config, row) do
+  defp open(%{config: config, world: world}) do
     buttons = [Watch.button()] ++ if(Share.on?(config), do: [Share.button()], else: [])
 
     %{
       "content" =>
-        "This channel is open to #{world(row.world)}: who speaks here is heard there, and who speaks there is heard here." <>
+        "This channel is open to #{world(world)}: who speaks here is heard there, and who speaks there is heard here." <>
           Clip.notice(config),
       "components" => [%{type: 1, components: buttons}],
       "allowed_mentions" => %{"parse" => []}

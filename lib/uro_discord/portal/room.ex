@@ -5,7 +5,18 @@ defmodule UroDiscord.Portal.Room do
   alias UroDiscord.Portal.{DiscordVideo, Store}
 
   @enforce_keys [:row]
-  defstruct [:row, phase: :down, state: nil, reason: nil, peers: %{}, speaking: %{}, on_air: nil, stats: nil, users: []]
+  defstruct [
+    :row,
+    phase: :down,
+    state: nil,
+    reason: nil,
+    peers: %{},
+    speaking: %{},
+    on_air: nil,
+    stats: nil,
+    users: [],
+    missed?: false
+  ]
 
   @type speaker :: {id :: String.t(), peer :: non_neg_integer() | nil}
 
@@ -15,7 +26,8 @@ defmodule UroDiscord.Portal.Room do
     * `speaking`: who speaks, by the id of the participant and the number of its peer, since two peers may have one token; one who has just ended does so for a
       moment more;
     * `on_air`: the number of the peer whose camera is;
-    * `users`: who is in the voice channel.
+    * `users`: who is in the voice channel;
+    * `missed?`: it may not be known that a peer came or went, since who keeps it crashed, until the next stats.
   """
   @type t :: %__MODULE__{
           row: Store.row(),
@@ -26,7 +38,8 @@ defmodule UroDiscord.Portal.Room do
           speaking: %{speaker() => map()},
           on_air: non_neg_integer() | nil,
           stats: map() | nil,
-          users: [UroDiscord.Snowflake.t()]
+          users: [UroDiscord.Snowflake.t()],
+          missed?: boolean()
         }
 
   @health [:level, :speaking, :packets, :lost, :concealed_ms, :delay_ms, :jitter_ms, :drift_ppm, :dropped]
@@ -40,7 +53,7 @@ defmodule UroDiscord.Portal.Room do
   @spec down(t(), :down | :opening | :open, String.t()) :: {[UroDiscord.Portal.event()], t()}
   def down(room, phase, reason) do
     gone = for {_number, peer} <- Enum.sort(room.peers), do: {:peer_left, peer, reason}
-    {gone, %{room | phase: phase, peers: %{}, speaking: %{}, on_air: nil, stats: nil}}
+    {gone, %{room | phase: phase, peers: %{}, speaking: %{}, on_air: nil, stats: nil, missed?: false}}
   end
 
   @doc "What the bridge says of it (docs/bridge-protocol.md), and what to tell of that."
@@ -92,7 +105,25 @@ defmodule UroDiscord.Portal.Room do
   # It is told before the peer is gone, and after it has come.
   def fact(room, :on_air, info), do: {[{:on_air, room.peers[info["peer"]]}], %{room | on_air: info["peer"]}}
 
-  def fact(room, :stats, info), do: {[], %{room | stats: stats(info)}}
+  def fact(room, :stats, info) do
+    {events, room} = there(room, info["peers"])
+    {events, %{room | stats: stats(info)}}
+  end
+
+  # That one came or went is told once. A bridge of another version does not say who is there.
+  defp there(%{missed?: true} = room, peers) when is_list(peers) do
+    there = for %{"peer" => number} = peer <- peers, into: %{}, do: {number, peer}
+
+    left =
+      for number <- Map.keys(room.peers) -- Map.keys(there),
+          do: {:peer_left, %{"peer" => number, "reason" => "it left"}}
+
+    joined = for number <- Map.keys(there) -- Map.keys(room.peers), do: {:peer_joined, there[number]}
+
+    Enum.flat_map_reduce(left ++ joined, %{room | missed?: false}, fn {what, info}, room -> fact(room, what, info) end)
+  end
+
+  defp there(room, _known_or_not_said), do: {[], room}
 
   @doc "Of whom the bridge says that he speaks, or does not any more."
   @spec speaker(info :: map()) :: speaker()

@@ -40,14 +40,15 @@ defmodule UroDiscord.Portal.Rooms do
   @spec summaries() :: [map()]
   def summaries, do: for({_id, summary} <- Enum.sort(Runtime.all(:portal)), do: summary)
 
-  # `told`: what of each was told, and to which bridge. `shares`: what each bridge was told. `found`: where each is found. `still`: how often the board shows their pictures, in ms; nil: it
+  # `fading`: when who has ended to speak is shown no longer, by a timer each. `told`: what of each was told, and to which bridge. `shares`: what each bridge was told. `found`: where each is found. `still`: how often the board shows their pictures, in ms; nil: it
   # shows none. `video?`: whether the picture on air goes to Discord's voice server. `clips`: of how many seconds clips may be made; false: of none.
   @impl true
   def init(config) do
     for topic <- [:status, :voice, :portal_members, :placed], do: :ok = Events.subscribe(topic)
     Desired.put("media", media(config.portal))
-    # Who was about to fade has done so. What was told before us may be of another lease, so it is stated in any case.
-    rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, Room.faded(room)} end)
+
+    # Who was about to fade has done so, and what was said since may not have been heard. What was told before us may be of another lease, so it is stated in any case.
+    rooms = Map.new(Runtime.all(:portal_room), fn {id, room} -> {id, %{Room.faded(room) | missed?: true}} end)
     video? = config.portal.discord_video
     if video?, do: Logger.warning("portal: [discord_video: true] is on. #{DiscordVideo.note()}")
     bridges = Bridges.having(config.bridges, :media)
@@ -57,6 +58,7 @@ defmodule UroDiscord.Portal.Rooms do
     {:ok,
      desire(%{
        rooms: rooms,
+       fading: %{},
        told: nil,
        shares: %{},
        found: nil,
@@ -111,9 +113,13 @@ defmodule UroDiscord.Portal.Rooms do
 
   def handle_cast({:fact, bridge, {:portal, id, fact, info}}, state) do
     # It may just have been closed, or be on another bridge by now.
-    if its?(state, id, bridge),
-      do: {:noreply, judge(state, id, heard(state.rooms[id], id, fact, info))},
-      else: {:noreply, state}
+    if its?(state, id, bridge) do
+      room = heard(state.rooms[id], id, fact, info)
+      state = if fact == :silent, do: fade(state, {id, Room.speaker(info)}), else: state
+      {:noreply, judge(state, id, room)}
+    else
+      {:noreply, state}
+    end
   end
 
   # Pictures are large: whoever shows them finds the newest one, and nobody else has it.
@@ -152,11 +158,24 @@ defmodule UroDiscord.Portal.Rooms do
 
   def handle_info({:uro_discord, _topic, _event}, state), do: {:noreply, state}
 
-  def handle_info({:fade, portal_id, who}, state) do
-    case state.rooms do
-      %{^portal_id => room} -> {:noreply, judge(state, portal_id, Room.faded(room, who))}
-      _ -> {:noreply, state}
+  def handle_info({:timeout, timer, {:fade, {portal_id, who} = of}}, state) do
+    case state do
+      %{fading: %{^of => ^timer}, rooms: %{^portal_id => room}} ->
+        state = %{state | fading: Map.delete(state.fading, of)}
+        {:noreply, judge(state, portal_id, Room.faded(room, who))}
+
+      %{fading: %{^of => ^timer}} ->
+        {:noreply, %{state | fading: Map.delete(state.fading, of)}}
+
+      _he_has_spoken_again ->
+        {:noreply, state}
     end
+  end
+
+  # Since he ended last.
+  defp fade(state, of) do
+    with %{^of => timer} <- state.fading, do: :erlang.cancel_timer(timer)
+    put_in(state.fading[of], :erlang.start_timer(@fade_ms, self(), {:fade, of}))
   end
 
   # There is no bridge that has them. The endpoint of one that lost the gateway is as it was.
@@ -200,7 +219,6 @@ defmodule UroDiscord.Portal.Rooms do
     end
 
     if fact == :open, do: measure(id, :open, 0)
-    if fact == :silent, do: Process.send_after(self(), {:fade, id, Room.speaker(info)}, @fade_ms)
     if fact == :stats, do: measure_stats(id, now.stats)
     unsent(id, DiscordVideo.obstacle(room), DiscordVideo.obstacle(now))
     now

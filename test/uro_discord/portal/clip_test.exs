@@ -2,8 +2,8 @@ defmodule UroDiscord.Portal.ClipTest do
   # /clip: who may, what is said where there is none, and the file that is posted, which FFmpeg decodes.
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{HttpClient, Portal, PortalClient}
-  alias UroDiscord.Portal.{Clips, Members}
+  alias UroDiscord.{Bridge, HttpClient, Portal, PortalClient, Runtime}
+  alias UroDiscord.Portal.Clips
 
   @green [0, 255, 0]
 
@@ -24,27 +24,6 @@ defmodule UroDiscord.Portal.ClipTest do
     assert eventually(fn -> match?({:ok, %{state: :open}}, Portal.status("world")) end)
     assert eventually(fn -> match?({:ok, _}, Portal.url("world", :whip)) end)
     %{sim: sim, channel: sim.info["channels"]["world"]}
-  end
-
-  defp enters(sim, name, channel \\ "world") do
-    %{"id" => id} = sim.info["users"][name]
-    user = %{id: id, username: name, global_name: nil, bot: false}
-
-    DiscordSim.post(sim, "/dispatch", %{
-      type: "VOICE_STATE_UPDATE",
-      data: %{
-        guild_id: sim.info["guild_id"],
-        channel_id: channel && sim.info["channels"][channel],
-        user_id: id,
-        session_id: name,
-        member: %{user: user, nick: nil, roles: []}
-      }
-    })
-
-    assert eventually(fn ->
-             {:ok, users} = Members.in_channel(sim.info["guild_id"], sim.info["channels"]["world"])
-             id in users == (channel == "world")
-           end)
   end
 
   defp clip(sim, options, where \\ "world") do
@@ -80,6 +59,53 @@ defmodule UroDiscord.Portal.ClipTest do
     assert message["content"] =~ "The last 20 seconds of picture and voices are kept in memory"
   end
 
+  # Bridges beside the real one: what is asked of them comes here.
+  defp bridge!(name, portals) do
+    test = self()
+
+    start_supervised!(%{
+      id: name,
+      start:
+        {Task, :start_link,
+         [
+           fn ->
+             Process.register(self(), Bridge.server(name))
+             send(test, {:there, name})
+             asked(test, name)
+           end
+         ]}
+    })
+
+    assert_receive {:there, ^name}
+    for portal <- portals, do: :ok = Runtime.put({:portal_bridge, portal}, name)
+  end
+
+  defp asked(test, name) do
+    receive do
+      {:"$gen_call", from, wanted} -> send(test, {:asked, name, from, wanted})
+    end
+
+    asked(test, name)
+  end
+
+  defp wants(portal), do: Task.async(fn -> Clips.make(portal, 20) end)
+
+  test "a bridge that is slow to take it, or has two to make, holds up no other" do
+    bridge!(:slow, ["a", "b", "c"])
+    bridge!(:quick, ["d"])
+    [first, second] = for portal <- ["a", "b"], do: wants(portal)
+    for _each <- 1..2, do: assert_receive({:asked, :slow, _from, _wanted})
+    assert Clips.make("c", 20) == {:error, :busy}
+    other = wants("d")
+    assert_receive {:asked, :quick, from, {:clip, id, "d", 20_000}}
+    GenServer.reply(from, :ok)
+    assert Clips.make("d", 20) == {:error, :busy}
+    Clips.made({:clip, id, %{"reason" => nil, "more" => false, "length" => 20_000, "cut" => false}, "mp4"})
+    assert Task.await(other) == {:ok, %{mp4: "mp4", ms: 20_000, cut?: false}}
+    Clips.bridge_ended(:slow)
+    for waiting <- [first, second], do: assert(Task.await(waiting) == {:error, :down})
+  end
+
   @tag clips: false
   test "it is off unless it is configured", %{sim: sim} do
     enters(sim, "alice")
@@ -105,8 +131,9 @@ defmodule UroDiscord.Portal.ClipTest do
              400
            )
 
-    # As long as it takes until there is something to see in it.
-    :timer.sleep(6_000)
+    # So much of it, that there is something to hear and to see: six seconds of sound, a packet for 20 ms.
+    sounds? = &match?({:ok, %{participants: [%{packets: packets}]}} when packets >= 300, &1)
+    assert eventually(fn -> sounds?.(Portal.status("world")) end, 600), inspect(Portal.status("world"))
     assert %{"type" => 5, "private" => false, "message" => message} = clip(sim, %{seconds: 10})
 
     assert message["content"] =~

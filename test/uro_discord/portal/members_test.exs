@@ -87,6 +87,17 @@ defmodule UroDiscord.Portal.MembersTest do
     assert eventually(fn -> Members.in_channel(guild, stage) == {:ok, []} end)
   end
 
+  test "names are kept however many there are in voice channels", %{sim: sim, guild: guild} do
+    # As gateways of very large bots tell it.
+    :sys.replace_state(Members, fn state ->
+      :ets.insert(Members, for(n <- 1..100_001, do: {{:state, "1100000000000000900", "#{n}"}, "1"}))
+      state
+    end)
+
+    people = for person <- ["alice", "bob"], do: sim.info["users"][person]["id"]
+    assert eventually(fn -> map_size(Members.fetch(guild, people)) == 2 end)
+  end
+
   test "look-ups that crash keep no other from being asked for", %{sim: sim, guild: guild} do
     # The others wait for what Discord says of its limits in the first answer.
     DiscordSim.post(sim, "/faults", [%{method: "GET", route: "/guilds/*/members/*", delay_ms: 30_000}])

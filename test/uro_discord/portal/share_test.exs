@@ -27,26 +27,6 @@ defmodule UroDiscord.Portal.ShareTest do
     %{sim: sim}
   end
 
-  defp enters(sim, name, channel \\ "world") do
-    id = person(sim, name)
-
-    DiscordSim.post(sim, "/dispatch", %{
-      type: "VOICE_STATE_UPDATE",
-      data: %{
-        guild_id: sim.info["guild_id"],
-        channel_id: channel && sim.info["channels"][channel],
-        user_id: id,
-        session_id: name,
-        member: %{user: %{id: id, username: name, global_name: nil, bot: false}, nick: nil, roles: []}
-      }
-    })
-
-    assert eventually(fn ->
-             {:ok, users} = Portal.Members.in_channel(sim.info["guild_id"], sim.info["channels"]["world"])
-             id in users == (channel == "world")
-           end)
-  end
-
   defp use_command(sim, path, options \\ %{}, user \\ "alice"),
     do: answer(sim, DiscordSim.post(sim, "/interactions", %{user: user, command: path, options: options}))
 

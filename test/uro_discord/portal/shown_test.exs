@@ -2,7 +2,9 @@ defmodule UroDiscord.Portal.ShownTest do
   # What people see of a portal in Discord: answers to /portal, the status board, and the voice channel's status.
   use UroDiscord.Case, async: false
 
-  alias UroDiscord.{HttpClient, Portal, Shards}
+  alias UroDiscord.{HttpClient, Portal, Runtime, Shards}
+  alias UroDiscord.Notify.Kept
+  alias UroDiscord.Portal.Notices
 
   setup context do
     sim = start_sim!()
@@ -216,6 +218,22 @@ defmodule UroDiscord.Portal.ShownTest do
       assert eventually(fn -> Enum.all?(chat(sim, world), &match?({_id, @closed, []}, &1)) end)
     end
 
+    test "is looked for when it is to say something else, and not when somebody in the portal is muted", context do
+      %{sim: sim, world: world} = context
+      {:ok, "world"} = Portal.open(:world)
+      assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
+      # Which message it is, is stored.
+      assert eventually(fn -> match?(%{failing: failing, timer: nil} when failing == %{}, :sys.get_state(Notices)) end)
+      :erlang.trace(Process.whereis(Notices), true, [:call])
+      :erlang.trace_pattern({Kept, :keep, 3}, true, [])
+      :ok = Portal.mute("world", "world:ada")
+      # It has heard of it.
+      :sys.get_state(Notices)
+      refute_received {:trace, _pid, :call, _keep}
+      {:ok, "world"} = Portal.open(:world, world: 7)
+      assert_receive {:trace, _pid, :call, {Kept, :keep, _arguments}}, 15_000
+    end
+
     test "that somebody deleted is posted when the portal is opened anew", %{sim: sim, world: world} do
       {:ok, "world"} = Portal.open(:world)
       assert eventually(fn -> match?([_], chat(sim, world)) end)
@@ -240,12 +258,12 @@ defmodule UroDiscord.Portal.ShownTest do
          context do
       %{sim: sim, world: world} = context
       :ok = Shards.put(id: 7, name: "Plaza", players: 3)
-      enters(sim, world)
+      enters(sim, "alice")
       assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
       [{id, _text, _components}] = chat(sim, world)
-      enters(sim, nil)
+      enters(sim, "alice", nil)
       assert says?(sim, world, @closed)
-      enters(sim, world)
+      enters(sim, "alice")
       assert says?(sim, world, "This channel is open to the worlds: " <> @heard)
 
       UroDiscord.unsubscribe(:status)
@@ -272,13 +290,6 @@ defmodule UroDiscord.Portal.ShownTest do
       assert eventually(fn -> chat(sim, world) == [] end)
       assert {:ok, []} = UroDiscord.Notify.Kept.all(store, "portal")
     end
-  end
-
-  defp enters(sim, channel) do
-    user = %{id: sim.info["users"]["alice"]["id"], username: "alice", global_name: nil}
-    data = %{guild_id: sim.info["guild_id"], channel_id: channel, user_id: user.id, session_id: "a"}
-    member = %{member: %{user: user, nick: nil, roles: []}}
-    DiscordSim.post(sim, "/dispatch", %{type: "VOICE_STATE_UPDATE", data: Map.merge(data, member)})
   end
 
   describe "without a key" do
@@ -334,6 +345,63 @@ defmodule UroDiscord.Portal.ShownTest do
     :ok = Portal.close("world")
     wait_for_status(sim, world, nil, again)
     assert eventually(fn -> not Enum.any?(boards(), &match?(%{kind: :voice_status}, &1)) end)
+  end
+
+  test "who came or went while what keeps that crashed is known again" do
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> open?("world") end)
+    joins("world", 0, "ada", "Ada")
+    joins("world", 1, "bob", "Bob")
+    there = fn -> with({:ok, %{peers: peers}} <- Portal.status("world"), do: for(%{who: who} <- peers, do: who)) end
+    assert there.() == ["ada", "bob"]
+    rooms = Process.whereis(Portal.Rooms)
+    :ok = :sys.suspend(rooms)
+    Portal.heard(:local, {:portal, "world", :peer_left, %{"peer" => 0, "reason" => "gone"}})
+    joins("world", 2, "eve", "Eve")
+    Process.exit(rooms, :kill)
+    assert eventually(fn -> there.() == ["ada", "bob"] end)
+    :ok = UroDiscord.subscribe(:portal)
+    # The next stats.
+    Portal.heard(:local, {:portal, "world", :stats, %{"peers" => [peer(1, "bob", "Bob"), peer(2, "eve", "Eve")]}})
+    assert there.() == ["bob", "eve"]
+    assert_received {:uro_discord, :portal, {"world", {:peer_left, %{who: "ada"}, _reason}}}
+    assert_received {:uro_discord, :portal, {"world", {:peer_joined, %{who: "eve"}}}}
+  end
+
+  # Who speaks, as all who look are told.
+  defp speakers do
+    {:ok, %{portal: %{open: [%{speakers: speakers}]}}} = UroDiscord.status()
+    speakers
+  end
+
+  test "who speaks again before he has faded fades as long after that" do
+    {:ok, "world"} = Portal.open(:world)
+    assert eventually(fn -> open?("world") end)
+    joins("world", 0, "ada", "Ada")
+    for fact <- [:speaking, :silent], do: speaks("world", fact, 0, "ada", "Ada")
+    assert eventually(fn -> speakers() == ["Ada"] end)
+    first = System.monotonic_time(:millisecond)
+    # Time is what this is about: most of the three seconds.
+    receive do
+    after
+      2_000 -> :ok
+    end
+
+    for fact <- [:speaking, :silent], do: speaks("world", fact, 0, "ada", "Ada")
+    assert eventually(fn -> speakers() == [] end)
+    assert System.monotonic_time(:millisecond) - first >= 4_900
+  end
+
+  test "of several bridges the one is shown whose UDP port is not there" do
+    {:ok, %{config: config} = runtime} = Runtime.fetch()
+    other = %{hd(config.bridges) | name: :"media2@10.0.0.6"}
+    assert eventually(fn -> match?(%{media: %{state: :listening}}, Portal.overview()) end)
+    :ok = Runtime.put(:runtime, %{runtime | config: %{config | bridges: config.bridges ++ [other]}})
+    taken = %{state: :waiting, since: DateTime.utc_now(), addresses: [], reason: "UDP 0.0.0.0:7882 cannot be had"}
+    :ok = Runtime.put({:media, other.name}, taken)
+    assert %{media: %{state: :waiting, bridge: :"media2@10.0.0.6", reason: "UDP" <> _}} = Portal.overview()
+    :ok = Runtime.put({:media, other.name}, %{taken | state: :listening})
+    assert %{media: %{state: :listening}} = Portal.overview()
   end
 
   defp boards do

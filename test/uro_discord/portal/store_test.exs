@@ -75,6 +75,11 @@ defmodule UroDiscord.Portal.StoreTest do
         assert {:ok, %{"lobby" => %{wanted?: false, origin: :config, settings: settings}}} = Portals.all(store)
         assert settings == %{"discord:1" => %{gain: 1_000, muted: true}}
         assert kind(Portals.close(store, "lobby")) == :unknown
+        # A moderator's word holds when it opens again.
+        until = DateTime.utc_now() |> DateTime.add(60) |> DateTime.truncate(:millisecond)
+        assert :ok = Portals.stop(store, "lobby", "ada", until)
+        assert :ok = Portals.camera(store, "lobby", "world:ada")
+        assert {:ok, %{"lobby" => %{stopped: %{"ada" => ^until}, camera: "world:ada"}}} = Portals.all(store)
         assert :ok = Portals.open(store, portal("other"))
         assert kind(Portals.open(store, portal("lobby", origin: :config))) == :conflict
         # One that the host has opened stays.

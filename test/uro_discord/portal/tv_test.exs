@@ -3,7 +3,6 @@ defmodule UroDiscord.Portal.TvTest do
   use UroDiscord.Case, async: false
 
   alias UroDiscord.{Clients, HttpClient, JSON, Portal}
-  alias UroDiscord.Portal.Members
 
   setup context do
     sim = start_sim!()
@@ -25,27 +24,6 @@ defmodule UroDiscord.Portal.TvTest do
     assert eventually(fn -> match?({:ok, %{state: :open}}, Portal.status("world")) end)
     {:ok, url} = eventually(fn -> with {:error, _} <- Portal.url("world", :whep), do: false end)
     %{sim: sim, base: String.replace_suffix(url, "/portal/world/whep", "")}
-  end
-
-  defp enters(sim, person, channel \\ "world") do
-    %{"id" => id} = sim.info["users"][person]
-    user = %{id: id, username: person, global_name: nil, bot: false}
-
-    DiscordSim.post(sim, "/dispatch", %{
-      type: "VOICE_STATE_UPDATE",
-      data: %{
-        guild_id: sim.info["guild_id"],
-        channel_id: channel && sim.info["channels"][channel],
-        user_id: id,
-        session_id: person,
-        member: %{user: user, nick: nil, roles: []}
-      }
-    })
-
-    assert eventually(fn ->
-             {:ok, users} = Members.in_channel(sim.info["guild_id"], sim.info["channels"]["world"])
-             id in users == (channel == "world")
-           end)
   end
 
   defp watch(sim, options \\ %{}) do

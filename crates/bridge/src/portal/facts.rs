@@ -3,22 +3,16 @@
 use std::collections::BTreeMap;
 use uro_discord_portal::{CameraHealth, Health, Participant, PeerId, Source, Status, ViewerHealth};
 use uro_discord_wire::{
-    CameraStats, ParticipantStats, PortalSpeaker, PortalStats, Side, ViewerStats,
+    CameraStats, ParticipantStats, PeerJoined, PortalSpeaker, PortalStats, Side, ViewerStats,
 };
 
 /// What a camera of whole pictures sends.
 const JPEG: &str = "JPEG";
 
-/// A peer that is in the room.
-pub struct Peer {
-    pub name: String,
-    pub subject: String,
-}
-
 /// Who somebody is, without his name.
 fn identity(
     participant: Participant,
-    peers: &BTreeMap<PeerId, Peer>,
+    peers: &BTreeMap<PeerId, PeerJoined>,
 ) -> (Side, String, Option<u32>) {
     match participant {
         Participant::Discord(user) => (Side::Discord, format!("discord:{user}"), None),
@@ -36,7 +30,7 @@ fn identity(
 pub fn speaker(
     participant: Participant,
     name: String,
-    peers: &BTreeMap<PeerId, Peer>,
+    peers: &BTreeMap<PeerId, PeerJoined>,
 ) -> PortalSpeaker {
     let (side, id, peer) = identity(participant, peers);
     PortalSpeaker {
@@ -48,9 +42,10 @@ pub fn speaker(
 }
 
 /// `dropped`: of what the room made for Discord, what found no way there.
-pub fn stats(status: Status, dropped: u64, peers: &BTreeMap<PeerId, Peer>) -> PortalStats {
+pub fn stats(status: Status, dropped: u64, peers: &BTreeMap<PeerId, PeerJoined>) -> PortalStats {
     let participants = status.participants.into_iter();
     PortalStats {
+        peers: peers.values().cloned().collect(),
         participants: participants
             .map(|health| participant(health, peers))
             .collect(),
@@ -72,7 +67,7 @@ pub fn stats(status: Status, dropped: u64, peers: &BTreeMap<PeerId, Peer>) -> Po
 }
 
 /// A peer itself: its id and its name.
-fn own(peer: PeerId, peers: &BTreeMap<PeerId, Peer>) -> (String, String) {
+fn own(peer: PeerId, peers: &BTreeMap<PeerId, PeerJoined>) -> (String, String) {
     let (_, id, _) = identity(Participant::World(Source { peer, sender: 0 }), peers);
     (
         id,
@@ -83,7 +78,7 @@ fn own(peer: PeerId, peers: &BTreeMap<PeerId, Peer>) -> (String, String) {
     )
 }
 
-fn camera(health: &CameraHealth, peers: &BTreeMap<PeerId, Peer>) -> CameraStats {
+fn camera(health: &CameraHealth, peers: &BTreeMap<PeerId, PeerJoined>) -> CameraStats {
     let (id, name) = own(health.peer, peers);
     CameraStats {
         id,
@@ -104,7 +99,7 @@ fn camera(health: &CameraHealth, peers: &BTreeMap<PeerId, Peer>) -> CameraStats 
     }
 }
 
-fn viewer(health: &ViewerHealth, peers: &BTreeMap<PeerId, Peer>) -> ViewerStats {
+fn viewer(health: &ViewerHealth, peers: &BTreeMap<PeerId, PeerJoined>) -> ViewerStats {
     let (id, name) = own(health.peer, peers);
     ViewerStats {
         id,
@@ -118,7 +113,7 @@ fn viewer(health: &ViewerHealth, peers: &BTreeMap<PeerId, Peer>) -> ViewerStats 
     }
 }
 
-fn participant(health: Health, peers: &BTreeMap<PeerId, Peer>) -> ParticipantStats {
+fn participant(health: Health, peers: &BTreeMap<PeerId, PeerJoined>) -> ParticipantStats {
     let (side, id, peer) = identity(health.participant, peers);
     let level = health.level.filter(|level| level.is_finite());
     ParticipantStats {

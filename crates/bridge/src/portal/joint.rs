@@ -1,6 +1,6 @@
 //! A portal: its room, joined to its guild's voice session while there is one.
 
-use super::facts::{self, Peer};
+use super::facts;
 use super::hearing::Hearing;
 use super::settings::settings;
 use super::showing::Showing;
@@ -196,15 +196,16 @@ impl Joint {
                 kind,
                 world,
             } => {
-                self.tell(PortalState::PeerJoined(PeerJoined {
+                let joined = PeerJoined {
                     peer: peer.0,
-                    name: name.clone(),
+                    name,
                     role: role.to_string(),
-                    subject: subject.clone(),
+                    subject,
                     kind: kind.to_string(),
                     world,
-                }));
-                room.peers.insert(peer, Peer { name, subject });
+                };
+                room.peers.insert(peer, joined.clone());
+                self.tell(PortalState::PeerJoined(joined));
                 room.set();
             }
             PortalEvent::PeerLeft { peer, reason } => {
@@ -279,7 +280,7 @@ struct Room {
     portal: Portal,
     order: Arc<wire::Portal>,
     options: Options,
-    peers: BTreeMap<PeerId, Peer>,
+    peers: BTreeMap<PeerId, PeerJoined>,
     /// Players whom peers forward, as far as they were asked for.
     names: BTreeMap<Source, String>,
     users: BTreeMap<u64, DiscordMember>,

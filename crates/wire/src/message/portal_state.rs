@@ -87,6 +87,9 @@ pub struct PortalOnAir {
 pub struct PortalStats {
     /// Everybody.
     pub participants: Vec<ParticipantStats>,
+    /// All peers that are there, for whoever has missed that one came or went.
+    #[serde(default)]
+    pub peers: Vec<PeerJoined>,
     /// Frames that went to Discord.
     pub to_discord: u64,
     /// Frames that came from there.

@@ -96,8 +96,13 @@ defmodule UroDiscord.Interactions.Commands.Uro do
     states =
       portals |> Enum.frequencies_by(& &1.state) |> Enum.map_join(", ", fn {state, count} -> "#{count} #{state}" end)
 
-    if(states == "", do: "none", else: states) <> "; their UDP port: #{media.state}"
+    if(states == "", do: "none", else: states) <> "; their UDP port: #{port(media)}"
   end
+
+  # Of several bridges the worst.
+  defp port(%{state: :listening}), do: "listening"
+  defp port(%{state: state, bridge: bridge}), do: "#{state} (#{bridge})"
+  defp port(%{state: state}), do: "#{state}"
 
   # As each reader's clock shows it.
   defp time(since), do: "<t:#{DateTime.to_unix(since)}:R>"
