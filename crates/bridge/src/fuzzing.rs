@@ -65,6 +65,7 @@ pub fn commands(data: &[u8]) {
                     self_mute: kind > 127,
                     self_deaf: false,
                     beginning: u64::from(kind),
+                    joined: false,
                 };
                 commands.voice.desire(guild, Some(desired));
             }
@@ -254,6 +255,7 @@ pub fn shard(data: &[u8]) {
                         self_mute: false,
                         self_deaf: false,
                         beginning: sequence,
+                        joined: false,
                     };
                     let guild = Snowflake::new(guild).unwrap();
                     watched.shard.voice(guild, Some(desired));

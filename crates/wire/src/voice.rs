@@ -85,4 +85,7 @@ pub struct DesiredVoiceState {
     pub self_deaf: bool,
     /// Another number is another beginning, for which the bot leaves and comes again: Discord names the voice server only then.
     pub beginning: u64,
+    /// The voice server has let the bot in, so Discord knows all this.
+    #[serde(default)]
+    pub joined: bool,
 }

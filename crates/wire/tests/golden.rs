@@ -63,6 +63,7 @@ fn desired_voice_states() -> Value {
             "self_mute": false,
             "self_deaf": true,
             "beginning": BEGINNING,
+            "joined": true,
         }],
         "left": ["1300000000000000200"],
     })

@@ -81,6 +81,13 @@ defmodule UroDiscord.Config.Bridges do
   def apart?(bridges),
     do: having(bridges, :gateway) != having(bridges, :media) or match?([_, _ | _], having(bridges, :gateway))
 
+  @doc """
+  Whether calls and portals go on while this node has lost the gateway's lease, as when it does not reach the store: all bridges that have them run elsewhere and have the
+  gateway, so that no other node can have it from them.
+  """
+  @spec outlasting?([bridge()]) :: boolean()
+  def outlasting?(bridges), do: bridges |> having(:media) |> Enum.all?(&(&1.node != nil and :gateway in &1.roles))
+
   @doc "Whether all bridges with this role are processes of this VM's own, which have the files of this machine."
   @spec here?([bridge()], role()) :: boolean()
   def here?(bridges, role), do: bridges |> having(role) |> Enum.all?(&(&1.node == nil))

@@ -65,6 +65,7 @@ defmodule UroDiscord.Portal.Rooms do
        urls: Map.new(bridges, &{&1.name, &1.url}),
        media: media,
        still: still(config.board),
+       outlasting?: Bridges.outlasting?(config.bridges),
        video?: video?,
        clips: config.portal.clips
      })}
@@ -135,6 +136,9 @@ defmodule UroDiscord.Portal.Rooms do
 
   @impl true
   def handle_info({:uro_discord, :status, {:lease, :held}}, state), do: {:noreply, desire(state)}
+
+  # What was stated stays.
+  def handle_info({:uro_discord, :status, {:lease, :lost}}, %{outlasting?: true} = state), do: {:noreply, state}
 
   def handle_info({:uro_discord, :status, {:lease, :lost}}, state),
     do: {:noreply, state |> down(fn _room -> true end, "the bridge has ended") |> desire()}
@@ -295,6 +299,10 @@ defmodule UroDiscord.Portal.Rooms do
       end)
     )
 
+    if state.outlasting? and state.told != nil and not Leader.held?(), do: judge_all(state), else: place(state)
+  end
+
+  defp place(state) do
     rooms = if Leader.held?(), do: state.rooms, else: %{}
     placed = Placement.place(:portals, for({_id, room} <- rooms, do: room.row.guild_id))
 

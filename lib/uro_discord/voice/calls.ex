@@ -50,9 +50,16 @@ defmodule UroDiscord.Voice.Calls do
     {:ok, %{bot_id: bot_id}} = Runtime.fetch()
     for topic <- [:status, :placed], do: :ok = Events.subscribe(topic)
     {attempts, left} = Runtime.lookup(:voice) || {0, %{}}
-    bridges = for bridge <- Bridges.having(config.bridges, :media), do: bridge.name
+    names = for bridge <- Bridges.having(config.bridges, :media), do: bridge.name
     tls? = config.gateway_url == nil or String.starts_with?(config.gateway_url, "wss:")
-    bridges = %{names: bridges, apart?: Bridges.apart?(config.bridges), tls?: tls?}
+
+    bridges = %{
+      names: names,
+      apart?: Bridges.apart?(config.bridges),
+      outlasting?: Bridges.outlasting?(config.bridges),
+      tls?: tls?
+    }
+
     state = %{bot_id: bot_id, bridges: bridges, calls: Runtime.all(:voice), attempts: attempts, left: left, told: %{}}
     {:ok, state |> resume() |> share() |> desire()}
   end
@@ -238,6 +245,9 @@ defmodule UroDiscord.Voice.Calls do
   defp current(fact, info, guild_id, call), do: heard(fact, info, guild_id, call)
 
   @impl true
+  def handle_info({:uro_discord, :status, {:lease, _held}}, %{bridges: %{outlasting?: true}} = state),
+    do: {:noreply, desire(state)}
+
   def handle_info({:uro_discord, :status, {:lease, _held}}, state), do: {:noreply, state |> down() |> desire()}
   # So that the next bridge goes where people have moved the bot, and plays nothing twice.
   def handle_info({:uro_discord, :status, {:bridge, _phase, %{name: name, roles: roles}}}, state),
@@ -314,7 +324,10 @@ defmodule UroDiscord.Voice.Calls do
     now = monotonic()
     state = %{state | left: Map.filter(state.left, fn {_guild_id, until} -> now < until end)}
     :ok = Runtime.put(:voice, {state.attempts, state.left})
-    held? = Leader.held?()
+    if state.bridges.outlasting? and not Leader.held?(), do: state, else: desire(state, Leader.held?())
+  end
+
+  defp desire(state, held?) do
     guilds = for {guild_id, call} <- state.calls, held?, call.over != :before, do: guild_id
     placed = Placement.place(:voice, guilds)
     if state.bridges.apart?, do: Placement.left(Map.keys(state.left))

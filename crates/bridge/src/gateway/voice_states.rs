@@ -55,6 +55,8 @@ struct Guild {
     desired: Option<DesiredVoiceState>,
     /// What was told last.
     told: Option<DesiredVoiceState>,
+    /// It is not known by this process, but by the call, which its voice server has let in.
+    by_call: bool,
     place: Place,
     /// The channels that Discord was told of and has not answered yet, oldest first, with their time. It does not answer what it refuses.
     joins: VecDeque<(Snowflake, Instant)>,
@@ -94,16 +96,24 @@ impl VoiceStates {
     /// States where the bot is to be in a guild; `None`: in no channel.
     pub fn desire(&mut self, guild: Snowflake, desired: Option<DesiredVoiceState>) {
         self.user = desired.map(|state| state.user).or(self.user);
+        let joined = desired.is_some_and(|state| state.joined);
+        // It is no part of what Discord is told.
+        let desired = desired.map(|state| DesiredVoiceState {
+            joined: false,
+            ..state
+        });
         let elsewhere = self.elsewhere;
         match (self.guilds.get_mut(&guild), desired) {
             (Some(known), desired) => known.desired = desired,
             // It is nowhere already.
             (None, None) if elsewhere == Place::Nowhere => return,
             (None, desired) => {
+                let by_call = joined && elsewhere == Place::Unknown;
                 let new = Guild {
                     desired,
-                    told: None,
-                    place: elsewhere,
+                    told: desired.filter(|_| by_call),
+                    by_call,
+                    place: if by_call { Place::Somewhere } else { elsewhere },
                     joins: VecDeque::new(),
                     leaves: VecDeque::new(),
                     queued: false,
@@ -153,6 +163,10 @@ impl VoiceStates {
             Some(channel) => guild.heard_in(channel),
             None => guild.heard_out(),
         };
+        if guild.command(id).is_some() {
+            self.enqueue(id);
+            return heard;
+        }
         if guild.is_over() && guild.command(id).is_none() {
             self.guilds.remove(&id);
         }
@@ -171,6 +185,7 @@ impl VoiceStates {
         self.queue.retain(|id| self.guilds.contains_key(id));
         for guild in self.guilds.values_mut() {
             guild.told = None;
+            guild.by_call = false;
             guild.place = Place::Nowhere;
             guild.joins.clear();
             guild.leaves.clear();
@@ -199,6 +214,7 @@ impl VoiceStates {
         self.elsewhere = Place::Unknown;
         for guild in self.guilds.values_mut() {
             guild.told = None;
+            guild.by_call = false;
             guild.place = Place::Unknown;
             guild.joins.clear();
             guild.leaves.clear();
@@ -261,6 +277,7 @@ impl Guild {
     }
 
     fn sent(&mut self, command: UpdateVoiceState, now: Instant) {
+        self.by_call = false;
         if let Some(channel) = command.channel {
             if self.joins.len() == UNANSWERED {
                 self.joins.pop_front();
@@ -309,6 +326,12 @@ impl Guild {
     /// Discord has the bot in no channel. Whoever takes it out within seconds of a leave that Discord had no reason to answer is not
     /// told from that; the voice session ends all the same, and with it the call.
     fn heard_out(&mut self) -> Heard {
+        // A resume may tell it of an earlier beginning, so the bot comes again in any case.
+        if std::mem::take(&mut self.by_call) {
+            self.told = None;
+            self.place = Place::Nowhere;
+            return Heard::Past;
+        }
         let ours = self.leaves.pop_front().is_some();
         if ours || !self.joins.is_empty() || self.place == Place::Nowhere {
             return Heard::Past;

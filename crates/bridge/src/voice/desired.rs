@@ -17,6 +17,8 @@ pub struct DesiredVoiceState {
     pub self_deaf: bool,
     /// Another number is another beginning: Discord names the voice server anew when the bot leaves and comes again.
     pub beginning: u64,
+    /// The voice server has let the bot in, so Discord knows this: a connection that resumes the gateway's session need not tell it.
+    pub joined: bool,
 }
 
 /// A handle to the desired states of all guilds.
@@ -91,10 +93,23 @@ impl DesiredVoiceStates {
         }
     }
 
-    pub fn set(&self, guild: Snowflake, state: DesiredVoiceState) {
+    pub fn set(&self, guild: Snowflake, mut state: DesiredVoiceState) {
         let mut all = self.all();
         all.left.remove(&guild);
+        let before = all.states.get(&guild);
+        state.joined = before.is_some_and(|it| it.joined && it.beginning == state.beginning);
         if all.states.insert(guild, state) != Some(state) {
+            all.changed(guild, false);
+        }
+    }
+
+    /// Whether the voice server has let the bot in.
+    pub fn joined(&self, guild: Snowflake, joined: bool) {
+        let mut all = self.all();
+        let Some(state) = all.states.get_mut(&guild) else {
+            return;
+        };
+        if std::mem::replace(&mut state.joined, joined) != joined {
             all.changed(guild, false);
         }
     }
@@ -225,6 +240,7 @@ mod tests {
             self_mute: false,
             self_deaf: false,
             beginning: 1,
+            joined: false,
         };
         states.set(guild, desired);
         assert_eq!(states.follow(0, 1).take(), [(guild, Some(desired))]);
@@ -232,6 +248,35 @@ mod tests {
         states.forget(guild);
         assert_eq!(states.follow(0, 1).take(), []);
         assert_eq!(states.follow_own().take_all(), []);
+    }
+
+    #[test]
+    fn whether_the_bot_was_let_in_is_of_one_beginning() {
+        let guild = Snowflake::new(1).unwrap();
+        let states = DesiredVoiceStates::default();
+        let begins = |beginning| DesiredVoiceState {
+            user: guild,
+            channel: guild,
+            self_mute: false,
+            self_deaf: false,
+            beginning,
+            joined: false,
+        };
+        let shard = states.follow(0, 1);
+        let joined = || shard.take().first().and_then(|it| it.1).map(|it| it.joined);
+        states.joined(guild, true);
+        states.set(guild, begins(1));
+        assert_eq!(joined(), Some(false));
+        states.joined(guild, true);
+        assert_eq!(joined(), Some(true));
+        let muted = DesiredVoiceState {
+            self_mute: true,
+            ..begins(1)
+        };
+        states.set(guild, muted);
+        assert_eq!(joined(), Some(true));
+        states.set(guild, begins(2));
+        assert_eq!(joined(), Some(false));
     }
 
     #[test]
@@ -245,6 +290,7 @@ mod tests {
             self_mute: false,
             self_deaf: false,
             beginning,
+            joined: false,
         });
         assert_ne!(here, there);
         let (shard, own) = (states.follow(0, 1), states.follow_own());

@@ -70,6 +70,7 @@ fn say(
                 self_mute: state.self_mute,
                 self_deaf: state.self_deaf,
                 beginning: state.beginning,
+                joined: state.joined,
             }),
             None => said.left.push(guild),
         }
@@ -104,6 +105,7 @@ impl Elsewhere {
                     self_mute: state.self_mute,
                     self_deaf: state.self_deaf,
                     beginning: state.beginning,
+                    joined: state.joined,
                 },
             );
         }

@@ -20,6 +20,7 @@ fn desired(channel: u64, beginning: u64) -> DesiredVoiceState {
         self_mute: false,
         self_deaf: false,
         beginning,
+        joined: false,
     }
 }
 
@@ -72,6 +73,45 @@ fn a_guild_that_another_bridge_may_have_left_is_left_before_others_are_joined() 
     assert_eq!(voice(&mut commands, now), Some(None));
     assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
     assert_eq!(commands.next(now), None);
+}
+
+#[test]
+fn a_call_that_was_let_in_is_not_interrupted_by_another_gateway_that_resumes() {
+    let joined = DesiredVoiceState {
+        joined: true,
+        ..desired(10, 1)
+    };
+    let resumed = || {
+        let mut commands = Commands::new(WINDOW);
+        commands.connected();
+        commands.voice.desire(id(1), Some(joined));
+        commands.resumed();
+        (commands, Instant::now())
+    };
+    let (mut commands, now) = resumed();
+    assert_eq!(voice(&mut commands, now), None);
+    // Somebody moves it; and it is told of later wishes as ever.
+    assert_eq!(commands.voice.heard(id(1), Some(id(11)), now), Heard::In);
+    assert_eq!(voice(&mut commands, now), None);
+    commands.voice.desire(id(1), Some(desired(12, 1)));
+    assert_eq!(voice(&mut commands, now), Some(Some(id(12))));
+
+    // That it has left may be of an earlier beginning, which the resume tells again.
+    let (mut commands, now) = resumed();
+    assert_eq!(commands.voice.heard(id(1), None, now), Heard::Past);
+    assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
+    assert_eq!(commands.voice.heard(id(1), Some(id(10)), now), Heard::In);
+
+    // It is not wanted any more.
+    let (mut commands, now) = resumed();
+    commands.voice.desire(id(1), None);
+    assert_eq!(voice(&mut commands, now), Some(None));
+
+    // In a new session Discord knows nothing of it.
+    let (mut commands, now) = resumed();
+    commands.renewed();
+    assert_eq!(voice(&mut commands, now), Some(Some(id(10))));
+    assert_eq!(voice(&mut commands, now), None);
 }
 
 #[test]

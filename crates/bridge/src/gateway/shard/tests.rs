@@ -423,6 +423,7 @@ fn in_a_channel(played: &mut Played) -> Snowflake {
         self_mute: false,
         self_deaf: false,
         beginning: 1,
+        joined: false,
     };
     played.shard.voice(guild, Some(desired));
     played.wait(SECOND);

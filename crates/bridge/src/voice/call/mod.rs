@@ -223,6 +223,7 @@ impl Call {
                         }),
                         // In which the bot is in no channel, until Discord is asked once more.
                         Update::NewSession => {
+                            self.states.joined(self.guild, false);
                             active = None;
                             handshake = None;
                             self.calls.over(self.guild);
@@ -333,6 +334,7 @@ impl Call {
             }
             Some(event) => {
                 if matches!(event, Event::Joined { .. }) {
+                    self.states.joined(self.guild, true);
                     self.retries.joined(Instant::now().into_std());
                 }
                 if let (Event::Encryption(DaveStatus { can_send: true, .. }), Some(active)) =
@@ -407,6 +409,7 @@ impl Call {
             self_mute: order.self_mute,
             self_deaf: order.self_deaf,
             beginning: self.beginning,
+            joined: false,
         };
         self.states.set(self.guild, desired);
     }
