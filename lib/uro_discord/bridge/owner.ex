@@ -452,7 +452,7 @@ defmodule UroDiscord.Bridge.Owner do
   end
 
   # Of a call that it has itself it knows already.
-  defp handle({:voice_update, guild, _what, _info} = update, state) do
+  defp handle({:voice_update, guild, _what, _info} = update, %{gateway: %{}} = state) do
     name = Placement.of(guild)
     if name not in [nil, state.name], do: :ok = Bridge.update(name, update)
     state

@@ -155,6 +155,12 @@ impl Recorder {
         }
     }
 
+    /// Lets go of all that it has.
+    pub(crate) fn clear(&mut self, now: Instant) {
+        let longest = Duration::from_micros(u64::try_from(self.length).unwrap_or_default());
+        *self = Self::new(now, longest);
+    }
+
     /// What it can keep: whatever the profile.
     pub(crate) fn formats() -> Vec<VideoFormat> {
         let format = |codec: &VideoCodec| VideoFormat {

@@ -193,6 +193,29 @@ fn silence_keeps_voice_and_picture_in_step() {
 }
 
 #[test]
+fn of_whoever_was_stopped_nothing_is_kept() {
+    let mut scene = Scene::new(VideoCodec::Vp8, 5);
+    for _ in 0..20 {
+        scene.tenth(true);
+    }
+    let wanted = Duration::from_secs(5);
+    assert!(scene.recorder.take(scene.now, wanted).is_some());
+    scene.recorder.clear(scene.now);
+    assert!(scene.recorder.take(scene.now, wanted).is_none());
+    // From the next keyframe on it goes on, for as long as before.
+    for _ in 0..80 {
+        scene.tenth(true);
+    }
+    let clip = scene
+        .recorder
+        .take(scene.now, wanted)
+        .unwrap()
+        .clip()
+        .unwrap();
+    assert!(clip.length >= wanted, "{:?}", clip.length);
+}
+
+#[test]
 fn what_is_kept_has_a_bound() {
     let mut scene = Scene::new(VideoCodec::Vp8, 60);
     // A frame of a megabyte: 10 MB a second.

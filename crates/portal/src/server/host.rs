@@ -247,6 +247,10 @@ impl Host {
     pub(super) fn take_inputs(&mut self, now: Instant) -> Result<(), Broken> {
         while let Some(input) = self.link.inbox.pop() {
             if let Input::Stopped(stopped) = input {
+                // Of whoever was stopped nothing is to be seen any more, in a clip either.
+                if stopped.adds_to(&self.stopped.0) {
+                    self.record(now, |recorder| recorder.clear(now))?;
+                }
                 self.stopped = (stopped, false);
                 continue;
             }

@@ -17,6 +17,11 @@ impl Stopped {
         Self(until.iter().filter_map(ends).collect())
     }
 
+    /// Whether somebody is among them who was not before.
+    pub(super) fn adds_to(&self, before: &Self) -> bool {
+        self.0.keys().any(|subject| !before.0.contains_key(subject))
+    }
+
     pub(super) fn has(&self, subject: &str, now: Instant) -> bool {
         self.0.get(subject).is_some_and(|until| *until > now)
     }
@@ -34,6 +39,8 @@ mod tests {
         let stopped = Stopped::new(&until.into(), Duration::from_secs(1_000), now);
         let has = |subject, after| stopped.has(subject, now + Duration::from_secs(after));
         assert!(has("ann", 0) && has("ann", 59) && !has("ann", 60));
+        let none = Stopped::default();
+        assert!(stopped.adds_to(&none) && !stopped.adds_to(&stopped) && !none.adds_to(&stopped));
         assert!(!has("bob", 0) && !has("cid", 0) && !has("dan", 0));
     }
 }
