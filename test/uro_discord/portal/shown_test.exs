@@ -28,6 +28,9 @@ defmodule UroDiscord.Portal.ShownTest do
         context[:options] || []
       )
     )
+
+    # Commands are registered at Discord once the gateway is ready.
+    assert eventually(fn -> DiscordSim.get(sim, "/commands") != [] end)
   end
 
   defp use_command(sim, path, options \\ %{}, user \\ "alice") do
