@@ -149,7 +149,12 @@ impl Desired {
             "elsewhere" => {
                 self.elsewhere = parse(value, portals::elsewhere)?.unwrap_or_default().into();
             }
-            "voice_states" => self.voice_states = parse(value, voice_states)?.map(Arc::new),
+            "voice_states" => {
+                self.voice_states = parse(value, voice_states)?.map(Arc::new);
+                if let Some(kept) = &mut self.kept {
+                    kept.voice_states(&mut self.voice_states);
+                }
+            }
             "presence" => self.presence = parse(value, Presence::check)?,
             _ => return Err("there is no such part".into()),
         }

@@ -5,7 +5,7 @@ use super::{Desired, DesiredPortals, DesiredVoice};
 use crate::ledger::Subject;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use uro_discord_wire::{Gateway, Http, Media};
+use uro_discord_wire::{Gateway, Http, Media, VoiceStates};
 
 #[derive(Clone, Debug, Default)]
 pub struct Kept {
@@ -20,6 +20,8 @@ pub struct Kept {
 struct Parts {
     voice: Option<DesiredVoice>,
     portals: Option<DesiredPortals>,
+    /// Of calls that other bridges have, which may not have come yet either.
+    voice_states: Option<Arc<VoiceStates>>,
     http: Option<Arc<Http>>,
     media: Option<Arc<Media>>,
 }
@@ -31,6 +33,7 @@ impl Kept {
             before: Parts {
                 voice: desired.voice.clone(),
                 portals: desired.portals.clone(),
+                voice_states: desired.voice_states.clone(),
                 http: desired.http.clone(),
                 media: desired.media.clone(),
             },
@@ -49,6 +52,26 @@ impl Kept {
         self.gateway
     }
 
+    /// Adds what is kept. Nobody is told of it: the calls are not here.
+    pub fn voice_states(&mut self, told: &mut Option<Arc<VoiceStates>>) {
+        self.told.voice_states.clone_from(told);
+        let Some(before) = &mut self.before.voice_states else {
+            return;
+        };
+        let before = Arc::make_mut(before);
+        if let Some(told) = told {
+            let spoken_of = told.states.iter().map(|state| state.guild);
+            let spoken_of: BTreeSet<_> = spoken_of.chain(told.left.iter().copied()).collect();
+            before
+                .states
+                .retain(|state| !spoken_of.contains(&state.guild));
+        }
+        if !before.states.is_empty() {
+            let told = Arc::make_mut(told.get_or_insert_default());
+            told.states.extend(before.states.iter().cloned());
+        }
+    }
+
     /// Adds what is kept.
     pub fn voice(&mut self, voice: &mut Option<DesiredVoice>) -> Vec<Subject> {
         self.told.voice.clone_from(voice);
@@ -56,6 +79,11 @@ impl Kept {
             return Vec::new();
         };
         let mut spoken_of = Vec::new();
+        if let (Some(told), Some(elsewhere)) = (&*voice, &mut self.before.voice_states) {
+            // It has come here.
+            let states = &mut Arc::make_mut(elsewhere).states;
+            states.retain(|state| !told.channels.contains_key(&state.guild));
+        }
         let channels = Arc::make_mut(&mut before.channels);
         if let Some(told) = voice {
             channels.retain(|guild, _| {
@@ -121,11 +149,13 @@ impl Kept {
         let Parts {
             voice,
             portals,
+            voice_states,
             http,
             media,
         } = self.told;
         desired.voice = voice;
         desired.portals = portals;
+        desired.voice_states = voice_states;
         desired.http = http;
         desired.media = media;
     }
@@ -237,6 +267,41 @@ mod tests {
         assert!(desired.gateway.is_none() && desired.http.is_none());
         assert_eq!((desired.era, guilds(&desired)), (1, vec![]));
         assert_eq!(ids(&desired), ["a", "other"]);
+    }
+
+    #[test]
+    fn calls_on_other_bridges_are_where_they_were_until_these_come() {
+        let state = |guild: u64, beginning: u64| json!({"guild": guild.to_string(), "user": "7", "channel": "9", "beginning": beginning});
+        let there = |desired: &Desired| -> Vec<(u64, u64)> {
+            let states = desired.voice_states.iter().flat_map(|it| &it.states);
+            states.map(|it| (it.guild.get(), it.beginning)).collect()
+        };
+        let mut desired = left();
+        let before = json!({"states": [state(11, 1), state(12, 2), state(13, 3), state(14, 4)], "left": ["15"]});
+        assert_eq!(desired.take("voice_states", before), Ok(vec![]));
+        desired.let_go();
+        desired.attached();
+        assert_eq!(desired.take("voice_states", Value::Null), Ok(vec![]));
+        assert_eq!(there(&desired), [(11, 1), (12, 2), (13, 3), (14, 4)]);
+        // One bridge has come with a call that went on and one that began anew; and one call has been left.
+        let told = json!({"states": [state(11, 1), state(12, 5)], "left": ["13"]});
+        assert_eq!(desired.take("voice_states", told.clone()), Ok(vec![]));
+        assert_eq!(there(&desired), [(11, 1), (12, 5), (14, 4)]);
+        // What is here now is not elsewhere.
+        assert_eq!(desired.take("voice", voice(&[14])), Ok(vec![]));
+        assert_eq!(desired.take("voice_states", told), Ok(vec![]));
+        assert_eq!(there(&desired), [(11, 1), (12, 5)]);
+        assert_eq!(desired.take("voice_states", Value::Null), Ok(vec![]));
+        assert_eq!(there(&desired), []);
+
+        let mut desired = left();
+        let before = json!({"states": [state(11, 1)]});
+        assert_eq!(desired.take("voice_states", before), Ok(vec![]));
+        desired.let_go();
+        desired.attached();
+        assert_eq!(desired.take("voice_states", Value::Null), Ok(vec![]));
+        desired.give_up_kept();
+        assert_eq!(there(&desired), []);
     }
 
     #[test]
