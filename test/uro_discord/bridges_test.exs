@@ -289,6 +289,7 @@ defmodule UroDiscord.BridgesTest do
     test "a Uro that is stopped is followed by one that finds everything where it was", context do
       %{uro: uro, port: port, config: config, sim: sim, channels: channels, ids: ids} = context
       before = placed(uro)
+      began = DiscordSim.now(sim)
       :ok = Peer.call(uro, Supervisor, :stop, [UroDiscord])
       Process.sleep(3_000)
       Peer.kill!(uro)
@@ -297,6 +298,13 @@ defmodule UroDiscord.BridgesTest do
       for id <- ids, do: open?(next, id, 400)
       assert placed(next) == before
       assert joined?(sim, channels)
+      assert interruptions(sim, began) == []
+    end
+
+    # What Discord and its voice servers have seen of calls that ended or began. The gateway's process is another one now, and they did not notice.
+    defp interruptions(sim, since) do
+      types = "voice_state,voice_identify,voice_disconnect"
+      DiscordSim.get(sim, "/events?types=#{types}&after=#{since}&timeout_ms=0")["events"]
     end
 
     # It has its own process for the gateway, and both other bridges have found it; it waits for longer than a Uro waits for bridges that are missing.
@@ -311,10 +319,12 @@ defmodule UroDiscord.BridgesTest do
       %{uro: uro, sim: sim, channels: channels, ids: ids} = context
       before = placed(uro)
       next = waiting_uro!(context)
+      began = DiscordSim.now(sim)
       :ok = Peer.call(uro, Supervisor, :stop, [UroDiscord])
       for id <- ids, do: open?(next, id, 400)
       assert placed(next) == before
       assert joined?(sim, channels)
+      assert interruptions(sim, began) == []
     end
 
     test "a Uro that waits for its turn has both bridges again after one that was killed", context do
