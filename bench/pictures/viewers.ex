@@ -60,7 +60,7 @@ defmodule Bench.Pictures.Viewers do
 
   defp recording(bits, fun) do
     file = Path.join(System.tmp_dir!(), "bench-pictures-#{System.pid()}")
-    {bits, 0} = System.cmd(Forwarder.python(), ["bench/pictures/record.py", file, "#{@record_s}", "#{bits}"])
+    {bits, 0} = System.cmd(Program.python(), ["bench/pictures/record.py", file, "#{@record_s}", "#{bits}"])
     fun.(file, Float.round(String.to_integer(String.trim(bits)) / 1.0e6, 1))
     File.rm!(file)
   end

@@ -29,11 +29,11 @@ defmodule UroDiscord.Web.Waits do
   # A place goes with the process that has it, whose client may go.
   defp enter(kind, who) do
     {all, of_one} = Map.fetch!(@limits, kind)
-
-    if length(Registry.lookup(__MODULE__, {kind, who})) < of_one and count(kind) < all do
-      {:ok, _owner} = Registry.register(__MODULE__, {kind, who}, nil)
-      true
-    end
+    # Counted with this one, so that however many come at once no more wait than may.
+    {:ok, _owner} = Registry.register(__MODULE__, {kind, who}, nil)
+    may? = length(Registry.lookup(__MODULE__, {kind, who})) <= of_one and count(kind) <= all
+    if not may?, do: leave({kind, who})
+    may?
   rescue
     # The registry is just being started again.
     ArgumentError -> false

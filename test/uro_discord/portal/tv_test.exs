@@ -153,8 +153,9 @@ defmodule UroDiscord.Portal.TvTest do
     fault = %{route: "/oauth2/token", method: "POST", delay_ms: 20_000, times: 1_000}
     DiscordSim.post(sim, "/faults", [fault])
     judged = codes(base, List.duplicate("203.0.113.1", 40))
+    # Of some that come in the same moment none may wait, as each counts the others.
     for _ <- 1..(40 - 16), do: assert_receive({:answered, 503, _}, 5_000)
-    refute_received {:answered, _, _}
+    assert Registry.count(UroDiscord.Web.Waits) in 1..16
     for pid <- judged, do: Process.exit(pid, :kill)
     assert eventually(fn -> Registry.count(UroDiscord.Web.Waits) == 0 end)
 
