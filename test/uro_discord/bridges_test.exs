@@ -177,6 +177,26 @@ defmodule UroDiscord.BridgesTest do
     active(second)
   end
 
+  test "a bridge that has the gateway too goes on with its calls while the lease is gone", %{sim: sim, port: port} do
+    %{name: name, entry: {:node, name, options}} = media("all")
+    {port, config} = configured(sim, port, [])
+    uro = uro!(port, Keyword.put(config, :bridges, [{:node, name, Keyword.delete(options, :roles)}]))
+    bridge!(port, name)
+    active(uro)
+    [{_guild, channel}] = channels(sim, 1)
+    id = open!(uro, channel)
+    open?(uro, id)
+    assert joined?(sim, [channel])
+
+    began = DiscordSim.now(sim)
+    :ok = Peer.call(uro, NodeCase, :lose_lease, [])
+    assert eventually(fn -> not status(uro).gateway.lease.held end)
+    active(uro)
+    assert interruptions(sim, began) == []
+    open?(uro, id)
+    assert joined?(sim, [channel])
+  end
+
   describe "two bridges for media" do
     setup %{sim: sim, port: port} do
       [a, b] = [media("a", weight: 2), media("b")]

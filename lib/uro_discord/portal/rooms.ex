@@ -299,11 +299,12 @@ defmodule UroDiscord.Portal.Rooms do
       end)
     )
 
-    if state.outlasting? and state.told != nil and not Leader.held?(), do: judge_all(state), else: place(state)
+    held? = Leader.held?()
+    if held? or state.told == nil or not state.outlasting?, do: place(state, held?), else: judge_all(state)
   end
 
-  defp place(state) do
-    rooms = if Leader.held?(), do: state.rooms, else: %{}
+  defp place(state, held?) do
+    rooms = if held?, do: state.rooms, else: %{}
     placed = Placement.place(:portals, for({_id, room} <- rooms, do: room.row.guild_id))
 
     told =

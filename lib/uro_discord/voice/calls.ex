@@ -324,7 +324,9 @@ defmodule UroDiscord.Voice.Calls do
     now = monotonic()
     state = %{state | left: Map.filter(state.left, fn {_guild_id, until} -> now < until end)}
     :ok = Runtime.put(:voice, {state.attempts, state.left})
-    if state.bridges.outlasting? and not Leader.held?(), do: state, else: desire(state, Leader.held?())
+    held? = Leader.held?()
+    # What was stated stays while the lease is gone.
+    if held? or not state.bridges.outlasting?, do: desire(state, held?), else: state
   end
 
   defp desire(state, held?) do
